@@ -1,0 +1,1 @@
+//! The edgeloop server: configuration, users, chat.

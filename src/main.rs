@@ -1,0 +1,3 @@
+//! The `edgeloop` command.
+
+fn main() {}

@@ -1,0 +1,6 @@
+//! Sans-IO protocol machines: no socket, clock, thread or log in this layer.
+
+pub mod http1;
+#[cfg(feature = "tls")]
+pub mod tls;
+pub mod ws;

@@ -1,0 +1,1 @@
+//! TLS records in and out, sans-IO.

@@ -1,0 +1,1 @@
+//! WebSocket server protocol (RFC 6455), sans-IO.

@@ -1,0 +1,1 @@
+//! The event loop: the only layer with sockets and clocks.

@@ -1,0 +1,1 @@
+//! HTTP and WebSocket services over the reactor.
