@@ -1,1 +1,220 @@
-//! TLS records in and out, sans-IO.
+//! TLS server connections, sans-IO: ciphertext in, plaintext out, and back.
+//!
+//! Built on rustls' unbuffered API, which keeps no buffers of its own between calls: records are
+//! decrypted in the buffer they were read into, and answers are encrypted straight into the
+//! buffer they are written from. An idle connection holds its keys and little else.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus,
+};
+
+/// The most plaintext one record carries (RFC 8446 §5.1).
+pub const RECORD_PLAINTEXT_BYTES_MAX: usize = 16 * 1024;
+
+/// The most that encryption adds to one record: header, content type, and the largest of the
+/// authentication tags and explicit nonces in use (RFC 8446 §5.2, RFC 5288 §3).
+pub const RECORD_OVERHEAD_BYTES_MAX: usize = 64;
+
+/// The server side of one TLS connection.
+pub struct Tls {
+    conn: Box<UnbufferedServerConnection>,
+    established: bool,
+}
+
+/// What [`Tls::receive`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Bytes of ciphertext that are done with. The rest is the start of a record: it is to be
+    /// presented again, in front of what arrives next.
+    pub used: usize,
+    /// Bytes of plaintext written.
+    pub plain: usize,
+    /// The peer sent close_notify: it will send nothing more (RFC 8446 §6.1).
+    pub eof: bool,
+}
+
+/// Why a TLS connection cannot go on.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// The handshake failed or a record did not decrypt. An alert for the peer was written.
+    Protocol(rustls::Error),
+    /// The keys have encrypted as much as they may (RFC 8446 §5.5).
+    KeysExhausted,
+    /// The handshake is not complete: nothing can be encrypted yet.
+    NotEstablished,
+    /// The room given was too small for what had to be written.
+    NoRoom,
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Protocol(error) => write!(f, "{error}"),
+            Self::KeysExhausted => f.write_str("the traffic keys are used up"),
+            Self::NotEstablished => f.write_str("the handshake is not complete"),
+            Self::NoRoom => f.write_str("no room for the TLS output"),
+        }
+    }
+}
+
+impl std::error::Error for TlsError {}
+
+impl Tls {
+    /// Starts the server side of a handshake.
+    ///
+    /// # Errors
+    /// The configuration cannot be used.
+    pub fn new(config: Arc<ServerConfig>) -> Result<Self, TlsError> {
+        let conn = UnbufferedServerConnection::new(config).map_err(TlsError::Protocol)?;
+        Ok(Self {
+            conn: Box::new(conn),
+            established: false,
+        })
+    }
+
+    /// Whether the handshake is complete and [`encrypt`](Self::encrypt) can be used.
+    pub fn is_established(&self) -> bool {
+        self.established
+    }
+
+    /// Processes the whole records at the front of `cipher`.
+    ///
+    /// Plaintext is written to the front of `plain`, which must have room for as many bytes as
+    /// `cipher` has. What TLS itself has to answer (handshake, alerts, key updates) is appended
+    /// to `out`, in the order it has to be sent; it comes before anything encrypted later.
+    ///
+    /// # Errors
+    /// The connection is over; what was appended to `out` should still be sent.
+    pub fn receive(
+        &mut self,
+        cipher: &mut [u8],
+        plain: &mut [u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Received, TlsError> {
+        let mut received = Received {
+            used: 0,
+            plain: 0,
+            eof: false,
+        };
+        loop {
+            let records = cipher.get_mut(received.used..).unwrap_or_default();
+            let UnbufferedStatus { discard, state } = self.conn.process_tls_records(records);
+            received.used += discard;
+            match state {
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                    while let Some(record) = traffic.next_record() {
+                        let record = record.map_err(TlsError::Protocol)?;
+                        let end = received.plain + record.payload.len();
+                        let room = plain.get_mut(received.plain..end).ok_or(TlsError::NoRoom)?;
+                        room.copy_from_slice(record.payload);
+                        received.plain = end;
+                        received.used += record.discard;
+                    }
+                }
+                Ok(ConnectionState::EncodeTlsData(data)) => encode(data, out),
+                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+                Ok(ConnectionState::WriteTraffic(_)) => {
+                    self.established = !self.conn.is_handshaking();
+                    return Ok(received);
+                }
+                Ok(ConnectionState::PeerClosed) => received.eof = true,
+                Ok(ConnectionState::Closed) => {
+                    received.eof = true;
+                    return Ok(received);
+                }
+                // Early data is never offered by our tickets (RFC 8446 §4.2.10).
+                Ok(_) => return Ok(received),
+                Err(error) => {
+                    self.write_pending(out);
+                    return Err(TlsError::Protocol(error));
+                }
+            }
+        }
+    }
+
+    /// Encrypts `plain` into the front of `room`, and returns how many bytes that took.
+    ///
+    /// `room` needs [`RECORD_OVERHEAD_BYTES_MAX`] beyond each started
+    /// [`RECORD_PLAINTEXT_BYTES_MAX`] of plaintext.
+    ///
+    /// # Errors
+    /// The handshake is not complete, `room` is too small, or the keys are used up.
+    pub fn encrypt(&mut self, plain: &[u8], room: &mut [u8]) -> Result<usize, TlsError> {
+        let mut written = 0;
+        loop {
+            let free = room.get_mut(written..).ok_or(TlsError::NoRoom)?;
+            match self.conn.process_tls_records(&mut []).state {
+                Ok(ConnectionState::WriteTraffic(mut traffic)) => {
+                    return match traffic.encrypt(plain, free) {
+                        Ok(count) => Ok(written + count),
+                        Err(EncryptError::InsufficientSize(_)) => Err(TlsError::NoRoom),
+                        Err(EncryptError::EncryptExhausted) => Err(TlsError::KeysExhausted),
+                    };
+                }
+                // A key update goes out ahead of what the new keys encrypt.
+                Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                    written += data.encode(free).map_err(|_| TlsError::NoRoom)?;
+                }
+                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+                Ok(_) => return Err(TlsError::NotEstablished),
+                Err(error) => return Err(TlsError::Protocol(error)),
+            }
+        }
+    }
+
+    /// Appends a close_notify alert to `out`: nothing is encrypted after it (RFC 8446 §6.1).
+    pub fn close(&mut self, out: &mut Vec<u8>) {
+        self.write_pending(out);
+        if let Ok(ConnectionState::WriteTraffic(mut traffic)) =
+            self.conn.process_tls_records(&mut []).state
+        {
+            append(out, |room| match traffic.queue_close_notify(room) {
+                Err(EncryptError::InsufficientSize(size)) => Err(size.required_size),
+                written => Ok(written.unwrap_or(0)),
+            });
+        }
+    }
+
+    /// Appends the alerts and handshake messages that wait inside rustls.
+    fn write_pending(&mut self, out: &mut Vec<u8>) {
+        loop {
+            match self.conn.process_tls_records(&mut []).state {
+                Ok(ConnectionState::EncodeTlsData(data)) => encode(data, out),
+                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+                _ => return,
+            }
+        }
+    }
+}
+
+fn encode(mut data: EncodeTlsData<'_, ServerConnectionData>, out: &mut Vec<u8>) {
+    append(out, |room| match data.encode(room) {
+        Err(EncodeError::InsufficientSize(size)) => Err(size.required_size),
+        written => Ok(written.unwrap_or(0)),
+    });
+}
+
+/// Lets `write` fill room behind `out`; it says how much it needs when that was too little.
+fn append(out: &mut Vec<u8>, mut write: impl FnMut(&mut [u8]) -> Result<usize, usize>) {
+    let start = out.len();
+    let mut written = 0;
+    if let Err(needed) = write(&mut []) {
+        out.resize(start + needed, 0);
+        written = write(out.get_mut(start..).unwrap_or_default()).unwrap_or(0);
+    }
+    out.truncate(start + written);
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls")
+            .field("established", &self.established)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,1 +1,476 @@
 //! The event loop: the only layer with sockets and clocks.
+//!
+//! One thread owns one [`Reactor`]: an epoll instance, the tables of its connections, a timer
+//! wheel and a mailbox. Nothing is shared between reactors. A [`Handler`] is called with the
+//! bytes of its connections and acts through [`Cx`].
+//!
+//! ```text
+//!             events        read, decrypt          Handler
+//! sockets ──► Link ───────► Engine ──────────────► data, expired, mail, ..
+//!                                                     │ Cx: write, send, finish, set_deadline
+//! sockets ◄── Link ◄─────── Engine ◄── output queues ◄┘
+//!             one write     encrypt late, once per turn
+//! ```
+//!
+//! Each socket is registered once, for reading and writing, edge-triggered. A turn of the loop
+//! waits for events, then takes in mail, accepts, reads (once for each connection that has
+//! something to read), runs timers, and last writes (once for each connection that has something
+//! to write). What did not fit goes to a ready queue, and the next wait does not wait.
+
+mod channel;
+mod config;
+mod core;
+mod engine;
+mod handler;
+mod id;
+mod link;
+mod listener;
+mod mailbox;
+mod output;
+mod wheel;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Waker};
+
+pub use self::config::Config;
+pub use self::handler::{CloseReason, Cx, Handler, Origin, Sent};
+pub use self::id::ConnId;
+pub use self::listener::ListenerId;
+pub use self::mailbox::{Mailbox, Returned};
+pub use self::output::Shared;
+pub use self::wheel::Wheel;
+
+use self::engine::{Engine, Readiness};
+use self::id::Source;
+use self::link::Link;
+use self::listener::{Accepted, Listener, Reserve, Throttle};
+use self::mailbox::Letter;
+
+/// What the connections of a listener speak below the handler's bytes.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Security {
+    /// TCP.
+    Plain,
+    /// TLS over TCP.
+    #[cfg(feature = "tls")]
+    Tls(Arc<rustls::ServerConfig>),
+}
+
+/// How many events one wait can bring.
+const EVENTS_MAX: usize = 1024;
+
+/// An event loop and the connections it serves.
+///
+/// ```no_run
+/// use edgeloop::reactor::{Config, Cx, Handler, Origin, Reactor, Security};
+///
+/// # struct Echo;
+/// # impl Handler for Echo {
+/// #     type Conn = ();
+/// #     type Mail = ();
+/// #     fn open(&mut self, _: &mut Cx<'_>, _: Origin) -> Option<()> { Some(()) }
+/// #     fn data(&mut self, cx: &mut Cx<'_>, _: &mut (), input: &mut [u8]) -> usize {
+/// #         cx.write(input);
+/// #         input.len()
+/// #     }
+/// # }
+/// # fn main() -> std::io::Result<()> {
+/// let mut reactor = Reactor::new(Config::default(), Echo)?;
+/// let (_, address) = reactor.listen("127.0.0.1:7000".parse().unwrap(), Security::Plain)?;
+/// println!("echoing on {address}");
+/// reactor.run()
+/// # }
+/// ```
+pub struct Reactor<H: Handler> {
+    poll: Poll,
+    events: Events,
+    engine: Engine<H>,
+    /// The sockets, by table index.
+    links: Vec<Option<Link>>,
+    listeners: Vec<Option<Listener>>,
+    reserve: Reserve,
+    exhausted: Throttle,
+    mailbox: Mailbox<H::Mail>,
+    letters: VecDeque<Letter<H::Mail>>,
+    flushing: Vec<ConnId>,
+}
+
+impl<H: Handler> Reactor<H> {
+    /// A reactor without listeners.
+    ///
+    /// # Errors
+    /// The kernel gives no epoll instance or eventfd.
+    pub fn new(config: Config, handler: H) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), Source::Mailbox.token())?;
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(EVENTS_MAX),
+            engine: Engine::new(config, handler, now()),
+            links: Vec::new(),
+            listeners: Vec::new(),
+            reserve: Reserve::new(),
+            exhausted: Throttle::default(),
+            mailbox: Mailbox::new(Some(waker)),
+            letters: VecDeque::new(),
+            flushing: Vec::new(),
+        })
+    }
+
+    /// Listens on an address; port 0 takes any free one. Returns the address listened on.
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    pub fn listen(
+        &mut self,
+        address: SocketAddr,
+        security: Security,
+    ) -> io::Result<(ListenerId, SocketAddr)> {
+        let socket = std::net::TcpListener::bind(address)?;
+        self.listen_on(socket, security)
+    }
+
+    /// Listens on a socket that is bound and listening already.
+    ///
+    /// Accepted connections inherit what is set on it, `TCP_NODELAY` among others.
+    ///
+    /// # Errors
+    /// The socket cannot be made non-blocking or be registered.
+    pub fn listen_on(
+        &mut self,
+        socket: std::net::TcpListener,
+        security: Security,
+    ) -> io::Result<(ListenerId, SocketAddr)> {
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        let id = ListenerId::new(self.listeners.len())
+            .ok_or_else(|| io::Error::other("too many listeners"))?;
+        let mut socket = TcpListener::from_std(socket);
+        let token = Source::Listener(id.index()).token();
+        self.poll
+            .registry()
+            .register(&mut socket, token, Interest::READABLE)?;
+        self.listeners.push(Some(Listener::new(socket)));
+        self.engine.core.securities.push(security);
+        Ok((id, address))
+    }
+
+    /// Begins a plain TCP connection to a peer.
+    ///
+    /// The handler's `open` is called at once, with [`Origin::Connected`]; what it writes goes
+    /// out when the connection stands. Returns `None` if the handler refused.
+    ///
+    /// # Errors
+    /// There is no socket for it.
+    pub fn connect(&mut self, peer: SocketAddr) -> io::Result<Option<ConnId>> {
+        let socket = TcpStream::connect(peer)?;
+        Ok(self.adopt(socket, Origin::Connected { peer }, &Security::Plain))
+    }
+
+    /// The way in for other threads.
+    pub fn mailbox(&self) -> Mailbox<H::Mail> {
+        self.mailbox.clone()
+    }
+
+    /// The handler.
+    pub fn handler(&mut self) -> &mut H {
+        &mut self.engine.handler
+    }
+
+    /// How many connections are open.
+    pub fn connections(&self) -> usize {
+        self.engine.core.connections()
+    }
+
+    /// When the next turn has something to do even if nothing happens: the next timer.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.engine
+            .sleep_max()
+            .and_then(|sleep| self.engine.core.now().checked_add(sleep))
+    }
+
+    /// Turns until the handler calls [`Cx::stop`], or a [`Cx::drain`] is complete.
+    ///
+    /// # Errors
+    /// The kernel refuses to wait for events; nothing a peer does leads to that.
+    pub fn run(&mut self) -> io::Result<()> {
+        while !self.is_done() {
+            self.turn(None)?;
+        }
+        self.end();
+        Ok(())
+    }
+
+    /// One turn: waits for events, at most for `timeout`, and handles them.
+    ///
+    /// # Errors
+    /// The kernel refuses to wait for events.
+    pub fn turn(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.wait(timeout)?;
+        self.engine.core.set_now(now(), unix_secs());
+        self.note_events();
+        self.take_mail();
+        self.accept_all();
+        self.serve_ready();
+        self.engine.expire();
+        if self.engine.core.is_draining() {
+            self.engine.tell_draining();
+        }
+        self.reap();
+        self.flush_dirty();
+        self.reap();
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        let core = &self.engine.core;
+        core.stopped
+            || core
+                .drain
+                .is_some_and(|drain| core.connections() == 0 || drain.until <= core.now())
+    }
+
+    /// Ends what is still open.
+    fn end(&mut self) {
+        self.engine.kill_all(CloseReason::Shutdown);
+        self.reap();
+        self.mailbox.close();
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let sleep_max = self.sleep_max();
+        let mut timeout = match (timeout, sleep_max) {
+            (Some(asked), Some(max)) => Some(asked.min(max)),
+            (asked, max) => asked.or(max),
+        };
+        if timeout != Some(Duration::ZERO) && !self.mailbox.sleep() {
+            timeout = Some(Duration::ZERO);
+        }
+        let waited = self.poll.poll(&mut self.events, timeout);
+        self.mailbox.wake_up();
+        match waited {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.events.clear();
+                Ok(())
+            }
+            waited => waited,
+        }
+    }
+
+    fn sleep_max(&self) -> Option<Duration> {
+        let now = self.engine.core.now();
+        let listeners = self
+            .listeners
+            .iter()
+            .flatten()
+            .filter(|listener| listener.readable);
+        let accept = listeners
+            .map(|listener| {
+                listener
+                    .paused_until
+                    .map_or(Duration::ZERO, |at| at.saturating_duration_since(now))
+            })
+            .min();
+        match (self.engine.sleep_max(), accept) {
+            (Some(engine), Some(accept)) => Some(engine.min(accept)),
+            (engine, accept) => engine.or(accept),
+        }
+    }
+
+    fn note_events(&mut self) {
+        for event in &self.events {
+            match Source::from_token(event.token()) {
+                Source::Mailbox => {}
+                Source::Listener(n) => {
+                    if let Some(Some(listener)) = self.listeners.get_mut(n) {
+                        listener.readable = true;
+                    }
+                }
+                Source::Connection(id) => {
+                    if let Some(Some(link)) = self.links.get_mut(id.index())
+                        && self.engine.core.channel(id).is_some()
+                    {
+                        link.note(event);
+                        self.engine.core.make_ready(id);
+                    }
+                }
+            }
+        }
+    }
+
+    fn take_mail(&mut self) {
+        let mut letters = std::mem::take(&mut self.letters);
+        self.mailbox.collect(&mut letters);
+        for (to, mail) in letters.drain(..) {
+            self.engine.mail(to, mail);
+        }
+        self.letters = letters;
+    }
+
+    fn accept_all(&mut self) {
+        let is_draining = self.engine.core.is_draining();
+        for index in 0..self.listeners.len() {
+            self.accept_some(index);
+            if is_draining
+                && let Some(slot) = self.listeners.get_mut(index)
+                && slot.as_ref().is_some_and(|listener| !listener.readable)
+            {
+                // The backlog is empty: closing the socket now turns nobody away.
+                *slot = None;
+            }
+        }
+    }
+
+    fn accept_some(&mut self, index: usize) {
+        let now = self.engine.core.now();
+        for _ in 0..self.engine.core.config.accepts_per_turn {
+            let Some(Some(listener)) = self.listeners.get_mut(index) else {
+                return;
+            };
+            if !listener.readable || listener.paused_until.is_some_and(|until| now < until) {
+                return;
+            }
+            listener.paused_until = None;
+            match listener.accept() {
+                Accepted::Peer(socket, peer) => self.welcome(socket, peer, index),
+                Accepted::Skipped => {}
+                Accepted::Empty => return,
+                Accepted::Exhausted(error) => {
+                    if let Some(more) = self.exhausted.admit(now) {
+                        log::warn!("accept: {error}; turning connections away ({more} more lines)");
+                    }
+                    if !self.reserve.turn_away(listener) {
+                        listener.paused_until =
+                            now.checked_add(self.engine.core.config.accept_pause);
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn welcome(&mut self, socket: TcpStream, peer: SocketAddr, index: usize) {
+        let security = self.engine.core.securities.get(index).cloned();
+        if let (Some(listener), Some(security)) = (ListenerId::new(index), security) {
+            self.adopt(socket, Origin::Accepted { peer, listener }, &security);
+        }
+    }
+
+    /// Registers a socket, once and for both directions, and opens a connection on it.
+    fn adopt(&mut self, socket: TcpStream, origin: Origin, security: &Security) -> Option<ConnId> {
+        let id = self.engine.open(origin, security)?;
+        let mut link = Link::new(socket);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self
+            .poll
+            .registry()
+            .register(&mut link.socket, id.token(), interest)
+        {
+            log::warn!("{id}: cannot register the socket: {error}");
+            self.engine.core.kill(id, CloseReason::Reset);
+        }
+        if self.links.len() <= id.index() {
+            self.links.resize_with(id.index() + 1, || None);
+        }
+        if let Some(slot) = self.links.get_mut(id.index()) {
+            *slot = Some(link);
+        }
+        Some(id)
+    }
+
+    /// Gives each connection of the ready queue its turn: one read at most.
+    fn serve_ready(&mut self) {
+        for _ in 0..self.engine.core.ready.len() {
+            let Some(id) = self.engine.core.ready.pop_front() else {
+                return;
+            };
+            let Some(channel) = self.engine.core.channel(id) else {
+                continue;
+            };
+            channel.ready = false;
+            let Some(Some(link)) = self.links.get_mut(id.index()) else {
+                continue;
+            };
+            serve(&mut self.engine, link, id);
+        }
+    }
+
+    fn flush_dirty(&mut self) {
+        std::mem::swap(&mut self.flushing, &mut self.engine.core.dirty);
+        for id in self.flushing.drain(..) {
+            let Some(Some(link)) = self.links.get_mut(id.index()) else {
+                continue;
+            };
+            if link.writable && self.engine.flush(id, link) == Readiness::Cleared {
+                link.writable = false;
+            } else if !link.writable
+                && let Some(channel) = self.engine.core.channel(id)
+            {
+                // The event that says the socket takes bytes again makes it dirty again.
+                channel.dirty = false;
+            }
+        }
+    }
+
+    fn reap(&mut self) {
+        let Self { engine, links, .. } = self;
+        engine.reap(|id| {
+            if let Some(link) = links.get_mut(id.index()) {
+                // Closing the descriptor takes it out of the epoll set.
+                *link = None;
+            }
+        });
+    }
+}
+
+fn serve<H: Handler>(engine: &mut Engine<H>, link: &mut Link, id: ConnId) {
+    if link.writable {
+        engine.writable(id, || {
+            link.socket
+                .take_error()
+                .and_then(|error| error.map_or(Ok(()), Err))
+        });
+    }
+    engine.redeliver(id);
+    if link.readable {
+        if engine.receive(id, link, link.closing) == Readiness::Cleared {
+            link.readable = false;
+        } else if engine.wants_input(id) {
+            engine.core.make_ready(id);
+        }
+    }
+    if link.broken && !(link.readable && engine.wants_input(id)) {
+        engine.core.kill(id, CloseReason::Reset);
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the reactor is where the clock is read"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn unix_secs() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+impl<H: Handler> fmt::Debug for Reactor<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reactor")
+            .field("connections", &self.connections())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,181 @@
+//! One connection without its socket: phase, TLS, deadlines, and what it holds back.
+
+use super::CloseReason;
+use super::output::Queue;
+#[cfg(feature = "tls")]
+use crate::proto::tls::Tls;
+
+/// No deadline.
+pub(super) const NEVER: u64 = u64::MAX;
+
+/// Where a connection is in its life. Each phase is named for what is awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The kernel's answer to an outbound connect.
+    Connect,
+    /// The TLS handshake's end.
+    Handshake,
+    /// Nothing in particular: bytes go both ways.
+    Open,
+    /// The last queued bytes' way into the kernel.
+    Flush,
+    /// The peer's own end; what still arrives is dropped.
+    Linger,
+    /// The end of this turn, when the connection is taken out of the tables.
+    Reap,
+}
+
+#[derive(Debug)]
+pub(super) struct Channel {
+    pub(super) generation: u32,
+    pub(super) phase: Phase,
+    /// In the ready queue.
+    pub(super) ready: bool,
+    /// In the list of connections to flush.
+    pub(super) dirty: bool,
+    /// The handler wants no input.
+    pub(super) paused: bool,
+    /// The handler left input that it wants to see again without new bytes.
+    pub(super) resumed: bool,
+    /// The peer's end was seen.
+    pub(super) eof: bool,
+    /// Output went over the mark and has not come down yet.
+    pub(super) over_mark: bool,
+    /// The end is a proper one, not the alert of a connection that failed.
+    pub(super) orderly: bool,
+    pub(super) handler_due_ms: u64,
+    pub(super) engine_due_ms: u64,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<Tls>,
+    held: Option<Box<Held>>,
+}
+
+/// Buffers a connection owns while there is something in them.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    /// Plaintext the handler has not consumed.
+    pub(super) plain: Vec<u8>,
+    /// The start of a TLS record.
+    pub(super) cipher: Vec<u8>,
+    /// Plaintext frames to send.
+    pub(super) output: Queue,
+    /// Bytes ready for the socket, ahead of `output`: TLS' own messages, and what was
+    /// encrypted but not taken by the kernel.
+    pub(super) spill: Vec<u8>,
+    /// How much of `spill` is gone already.
+    pub(super) spilled: usize,
+}
+
+/// The capacity a pooled buffer may keep.
+const POOLED_BYTES_MAX: usize = 16 * 1024;
+/// How many sets of buffers are kept for the next connection that needs one.
+const POOL_MAX: usize = 256;
+
+/// Buffers not in use.
+#[derive(Debug, Default)]
+pub(super) struct Pool(
+    #[expect(clippy::vec_box, reason = "moved in and out whole")] Vec<Box<Held>>,
+);
+
+impl Held {
+    pub(super) fn is_empty(&self) -> bool {
+        self.plain.is_empty()
+            && self.cipher.is_empty()
+            && self.output.is_empty()
+            && self.unsent().is_empty()
+    }
+
+    /// What goes to the socket before anything else.
+    pub(super) fn unsent(&self) -> &[u8] {
+        self.spill.get(self.spilled..).unwrap_or_default()
+    }
+
+    #[cfg(feature = "tls")]
+    pub(super) fn advance_spill(&mut self, count: usize) {
+        self.spilled += count;
+        if self.spilled >= self.spill.len() {
+            self.spill.clear();
+            self.spilled = 0;
+        }
+    }
+
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.output.len() + self.unsent().len()
+    }
+}
+
+impl Channel {
+    pub(super) fn new(generation: u32, phase: Phase) -> Self {
+        Self {
+            generation,
+            phase,
+            ready: false,
+            dirty: false,
+            paused: false,
+            resumed: false,
+            eof: false,
+            over_mark: false,
+            orderly: true,
+            handler_due_ms: NEVER,
+            engine_due_ms: NEVER,
+            #[cfg(feature = "tls")]
+            tls: None,
+            held: None,
+        }
+    }
+
+    /// Whether bytes may be queued.
+    pub(super) fn takes_output(&self) -> bool {
+        matches!(self.phase, Phase::Connect | Phase::Handshake | Phase::Open)
+    }
+
+    /// Why a connection that was finished ended.
+    pub(super) fn end_reason(&self) -> CloseReason {
+        if self.orderly {
+            CloseReason::Finished
+        } else {
+            CloseReason::Tls
+        }
+    }
+
+    pub(super) fn due_ms(&self) -> u64 {
+        self.handler_due_ms.min(self.engine_due_ms)
+    }
+
+    pub(super) fn held(&self) -> Option<&Held> {
+        self.held.as_deref()
+    }
+
+    pub(super) fn held_mut(&mut self) -> Option<&mut Held> {
+        self.held.as_deref_mut()
+    }
+
+    pub(super) fn hold(&mut self, pool: &mut Pool) -> &mut Held {
+        self.held
+            .get_or_insert_with(|| pool.0.pop().unwrap_or_default())
+    }
+
+    #[cfg(feature = "tls")]
+    pub(super) fn tls_and_held(&mut self) -> (Option<&mut Tls>, Option<&mut Held>) {
+        (self.tls.as_mut(), self.held.as_deref_mut())
+    }
+
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.held().map_or(0, Held::queued_bytes)
+    }
+
+    /// Gives empty buffers back.
+    pub(super) fn release(&mut self, pool: &mut Pool) {
+        if self.held().is_some_and(Held::is_empty)
+            && let Some(mut held) = self.held.take()
+            && pool.0.len() < POOL_MAX
+        {
+            for buffer in [&mut held.plain, &mut held.cipher, &mut held.spill] {
+                if buffer.capacity() > POOLED_BYTES_MAX {
+                    *buffer = Vec::new();
+                }
+            }
+            pool.0.push(held);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The sizes and times a reactor works within.
+
+use std::time::Duration;
+
+/// The sizes and times a reactor works within. Every field has a default.
+///
+/// ```
+/// use edgeloop::reactor::Config;
+///
+/// let config = Config { output_mark_bytes: 64 * 1024, ..Config::default() };
+/// assert!(config.tail_bytes_max > 0);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The most that is read from a socket at once, in bytes. One buffer for all connections.
+    pub read_bytes: usize,
+    /// The most that is written to a socket at once, in bytes. One buffer for all connections.
+    pub write_bytes: usize,
+    /// How much input a handler may leave unconsumed, in bytes.
+    pub tail_bytes_max: usize,
+    /// Queued output above which a connection's reads stop, in bytes. They go on below half.
+    pub output_mark_bytes: usize,
+    /// How long output may stay over the mark before `stalled` is called.
+    pub stall_grace: Duration,
+    /// Queued output at which a connection is closed, in bytes.
+    pub output_bytes_max: usize,
+    /// Queued output of all connections together, in bytes. Above it nothing is read from a
+    /// connection that has output queued, and one over its mark is closed if more is queued on it.
+    pub output_bytes_max_total: usize,
+    /// How long a TLS handshake, or an outbound connection, may take.
+    pub handshake_timeout: Duration,
+    /// How long a finishing connection may take to send its last bytes and to hear the peer's
+    /// own end.
+    pub linger_timeout: Duration,
+    /// How many connections each listener accepts in one turn of the loop.
+    pub accepts_per_turn: usize,
+    /// How long accepting pauses when descriptors or memory run out.
+    pub accept_pause: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            read_bytes: 64 * 1024,
+            write_bytes: 128 * 1024,
+            tail_bytes_max: 80 * 1024,
+            output_mark_bytes: 256 * 1024,
+            stall_grace: Duration::from_secs(10),
+            output_bytes_max: 16 * 1024 * 1024,
+            output_bytes_max_total: 512 * 1024 * 1024,
+            handshake_timeout: Duration::from_secs(10),
+            linger_timeout: Duration::from_secs(5),
+            accepts_per_turn: 64,
+            accept_pause: Duration::from_millis(100),
+        }
+    }
+}

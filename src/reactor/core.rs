@@ -1,0 +1,344 @@
+//! The connection tables of a reactor, and everything a callback can do to them.
+//!
+//! Nothing here knows the handler's types, so that [`Cx`](super::Cx) is one plain type.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+use super::channel::{Channel, NEVER, Phase, Pool};
+use super::id::GENERATION_END;
+use super::{CloseReason, Config, ConnId, ListenerId, Security, Sent, Shared, Wheel};
+
+pub(super) struct Core {
+    pub(super) config: Config,
+    pub(super) channels: Slab<Channel>,
+    pub(super) wheel: Wheel,
+    pub(super) pool: Pool,
+    /// Connections to look at in the next turn.
+    pub(super) ready: VecDeque<ConnId>,
+    /// Connections with something to flush at the end of this turn.
+    pub(super) dirty: Vec<ConnId>,
+    /// Connections to take out of the tables at the end of this turn.
+    pub(super) dead: Vec<(ConnId, CloseReason)>,
+    /// What each listener's new connections start with.
+    pub(super) securities: Vec<Security>,
+    pub(super) drain: Option<Drain>,
+    pub(super) stopped: bool,
+    next_generation: u32,
+    queued_bytes_total: usize,
+    start: Instant,
+    now: Instant,
+    now_ms: u64,
+    unix_secs: u64,
+}
+
+/// A shutdown in progress.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Drain {
+    pub(super) until: Instant,
+    /// The next table index whose connection is to be told.
+    pub(super) cursor: usize,
+}
+
+impl Core {
+    pub(super) fn new(config: Config, now: Instant) -> Self {
+        Self {
+            config,
+            channels: Slab::new(),
+            wheel: Wheel::new(0),
+            pool: Pool::default(),
+            ready: VecDeque::new(),
+            dirty: Vec::new(),
+            dead: Vec::new(),
+            securities: Vec::new(),
+            drain: None,
+            stopped: false,
+            next_generation: 0,
+            queued_bytes_total: 0,
+            start: now,
+            now,
+            now_ms: 0,
+            unix_secs: 0,
+        }
+    }
+
+    pub(super) fn set_now(&mut self, now: Instant, unix_secs: u64) {
+        self.now = self.now.max(now);
+        self.now_ms = self.floor_ms(self.now);
+        self.unix_secs = unix_secs;
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.now
+    }
+
+    pub(super) fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    pub(super) fn unix_secs(&self) -> u64 {
+        self.unix_secs
+    }
+
+    /// How long the loop may sleep: until the next timer, and not at all while work is left.
+    pub(super) fn sleep_max(&self) -> Option<Duration> {
+        let busy = !self.ready.is_empty() || !self.dirty.is_empty() || !self.dead.is_empty();
+        let telling = self
+            .drain
+            .is_some_and(|drain| drain.cursor < self.channels.capacity());
+        if busy || self.stopped || (telling && !self.channels.is_empty()) {
+            return Some(Duration::ZERO);
+        }
+        let until = |at: Instant| at.saturating_duration_since(self.now);
+        let timer = self.wheel.next_ms().map(|at_ms| {
+            until(
+                self.start
+                    .checked_add(Duration::from_millis(at_ms))
+                    .unwrap_or(self.now),
+            )
+        });
+        match (timer, self.drain.map(|drain| until(drain.until))) {
+            (Some(timer), Some(drain)) => Some(timer.min(drain)),
+            (timer, drain) => timer.or(drain),
+        }
+    }
+
+    pub(super) fn insert(&mut self, phase: Phase) -> ConnId {
+        let generation = self.next_generation;
+        self.next_generation = (generation + 1) % GENERATION_END;
+        let index = self.channels.insert(Channel::new(generation, phase));
+        ConnId::new(u32::try_from(index).unwrap_or(u32::MAX), generation)
+    }
+
+    /// Takes a connection out of the tables.
+    pub(super) fn remove(&mut self, id: ConnId) {
+        self.wheel.cancel(id.key());
+        if let Some(mut channel) = self.channels.try_remove(id.index()) {
+            if let Some(held) = channel.held_mut() {
+                self.queued_bytes_total -= held.queued_bytes().min(self.queued_bytes_total);
+                *held = super::channel::Held::default();
+            }
+            channel.release(&mut self.pool);
+        }
+    }
+
+    pub(super) fn channel(&mut self, id: ConnId) -> Option<&mut Channel> {
+        self.channels
+            .get_mut(id.index())
+            .filter(|channel| channel.generation == id.generation())
+    }
+
+    /// The id of the connection at a table index, if there is one.
+    pub(super) fn id_at(&self, index: usize) -> Option<ConnId> {
+        let channel = self.channels.get(index)?;
+        Some(ConnId::new(u32::try_from(index).ok()?, channel.generation))
+    }
+
+    pub(super) fn connections(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// Queues a look at the connection in the next turn.
+    pub(super) fn make_ready(&mut self, id: ConnId) {
+        if let Some(channel) = self.channel(id)
+            && !channel.ready
+        {
+            channel.ready = true;
+            self.ready.push_back(id);
+        }
+    }
+
+    pub(super) fn make_dirty(&mut self, id: ConnId) {
+        if let Some(channel) = self.channel(id)
+            && !channel.dirty
+        {
+            channel.dirty = true;
+            self.dirty.push(id);
+        }
+    }
+
+    pub(super) fn append(&mut self, id: ConnId, write: impl FnOnce(&mut Vec<u8>)) -> Sent {
+        let Self { channels, pool, .. } = self;
+        let channel = channels
+            .get_mut(id.index())
+            .filter(|c| c.generation == id.generation());
+        let Some(channel) = channel.filter(|channel| channel.takes_output()) else {
+            return Sent::Gone;
+        };
+        let added = channel.hold(pool).output.append(write);
+        self.queued(id, added)
+    }
+
+    pub(super) fn push(&mut self, id: ConnId, shared: &Shared) -> Sent {
+        let Self { channels, pool, .. } = self;
+        let channel = channels
+            .get_mut(id.index())
+            .filter(|c| c.generation == id.generation());
+        let Some(channel) = channel.filter(|channel| channel.takes_output()) else {
+            return Sent::Gone;
+        };
+        channel.hold(pool).output.push(shared);
+        self.queued(id, shared.len())
+    }
+
+    /// Accounts for `added` bytes of output and applies the limits on it.
+    fn queued(&mut self, id: ConnId, added: usize) -> Sent {
+        self.queued_bytes_total += added;
+        self.make_dirty(id);
+        let crowded = self.queued_bytes_total > self.config.output_bytes_max_total;
+        let (mark, max) = (self.config.output_mark_bytes, self.config.output_bytes_max);
+        let stalled_ms = self.now_ms + ms(self.config.stall_grace);
+        let Some(channel) = self.channel(id) else {
+            return Sent::Gone;
+        };
+        let queued = channel.queued_bytes();
+        if queued > max || (crowded && queued > mark) {
+            self.kill(id, CloseReason::OutputOverflow);
+            return Sent::Gone;
+        }
+        if queued <= mark {
+            return Sent::Queued;
+        }
+        if !channel.over_mark {
+            channel.over_mark = true;
+            if channel.phase == Phase::Open {
+                channel.engine_due_ms = stalled_ms;
+                self.arm(id);
+            }
+        }
+        Sent::OverMark
+    }
+
+    /// Accounts for output that left, or never was: TLS adds bytes of its own.
+    pub(super) fn account(&mut self, before: usize, after: usize) {
+        self.queued_bytes_total = (self.queued_bytes_total + after).saturating_sub(before);
+    }
+
+    /// Whether all connections together hold more output than they may.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.queued_bytes_total > self.config.output_bytes_max_total
+    }
+
+    pub(super) fn queued_bytes(&self, id: ConnId) -> usize {
+        self.lookup(id).map_or(0, Channel::queued_bytes)
+    }
+
+    pub(super) fn is_over_mark(&self, id: ConnId) -> bool {
+        self.lookup(id).is_some_and(|channel| channel.over_mark)
+    }
+
+    pub(super) fn finish(&mut self, id: ConnId) {
+        let lingers_ms = self.now_ms + ms(self.config.linger_timeout);
+        let Some(channel) = self.channel(id) else {
+            return;
+        };
+        match channel.phase {
+            Phase::Open => {
+                channel.phase = Phase::Flush;
+                channel.handler_due_ms = NEVER;
+                channel.engine_due_ms = lingers_ms;
+                self.arm(id);
+                self.make_dirty(id);
+            }
+            Phase::Connect | Phase::Handshake => self.kill(id, CloseReason::Closed),
+            Phase::Flush | Phase::Linger | Phase::Reap => {}
+        }
+    }
+
+    /// Ends a connection: nothing more is read, written or called for it but `closed`.
+    pub(super) fn kill(&mut self, id: ConnId, reason: CloseReason) {
+        if let Some(channel) = self.channel(id)
+            && channel.phase != Phase::Reap
+        {
+            channel.phase = Phase::Reap;
+            self.dead.push((id, reason));
+        }
+    }
+
+    pub(super) fn set_deadline(&mut self, id: ConnId, at: Instant) {
+        let due_ms = self.floor_ms(at) + 1;
+        if let Some(channel) = self.channel(id)
+            && channel.takes_output()
+        {
+            channel.handler_due_ms = due_ms;
+            self.arm(id);
+        }
+    }
+
+    pub(super) fn clear_deadline(&mut self, id: ConnId) {
+        if let Some(channel) = self.channel(id) {
+            channel.handler_due_ms = NEVER;
+        }
+    }
+
+    /// Makes sure the wheel wakes us no later than the connection's next deadline.
+    ///
+    /// A deadline that moved away leaves the wheel alone: the timer fires early, sees the
+    /// deadline, and is armed again.
+    pub(super) fn arm(&mut self, id: ConnId) {
+        let Some(due_ms) = self.channel(id).map(|channel| channel.due_ms()) else {
+            return;
+        };
+        if due_ms != NEVER
+            && self
+                .wheel
+                .due_ms(id.key())
+                .is_none_or(|armed_ms| due_ms < armed_ms)
+        {
+            self.wheel.arm(id.key(), due_ms);
+        }
+    }
+
+    pub(super) fn pause(&mut self, id: ConnId) {
+        if let Some(channel) = self.channel(id) {
+            channel.paused = true;
+            channel.resumed = false;
+        }
+    }
+
+    pub(super) fn resume(&mut self, id: ConnId) {
+        if let Some(channel) = self.channel(id) {
+            channel.paused = false;
+            channel.resumed = true;
+            self.make_ready(id);
+        }
+    }
+
+    pub(super) fn secure(&mut self, listener: ListenerId, security: Security) {
+        if let Some(slot) = self.securities.get_mut(listener.index()) {
+            *slot = security;
+        }
+    }
+
+    pub(super) fn drain(&mut self, grace: Duration) {
+        if self.drain.is_none() {
+            let until = self.now.checked_add(grace).unwrap_or(self.now);
+            self.drain = Some(Drain { until, cursor: 0 });
+        }
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.drain.is_some()
+    }
+
+    pub(super) fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    fn lookup(&self, id: ConnId) -> Option<&Channel> {
+        self.channels
+            .get(id.index())
+            .filter(|channel| channel.generation == id.generation())
+    }
+
+    fn floor_ms(&self, at: Instant) -> u64 {
+        ms(at.saturating_duration_since(self.start))
+    }
+}
+
+/// Whole milliseconds, for deadlines.
+pub(super) fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(NEVER / 2)
+}

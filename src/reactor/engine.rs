@@ -1,0 +1,830 @@
+//! A reactor without sockets and clock: bytes in, callbacks, bytes out.
+//!
+//! Everything that can be said about a connection without asking the kernel happens here, over
+//! any [`Wire`] and at any time it is told. [`Reactor`](super::Reactor) adds sockets; tests add
+//! wires of memory and a clock of their own.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::time::{Duration, Instant};
+
+use super::channel::{Channel, NEVER, Phase};
+use super::core::Core;
+use super::output::SLICES_MAX;
+use super::{CloseReason, Config, ConnId, Cx, Handler, Origin, Security};
+#[cfg(feature = "tls")]
+use crate::proto::tls::{RECORD_OVERHEAD_BYTES_MAX, RECORD_PLAINTEXT_BYTES_MAX, Tls};
+
+/// A non-blocking byte stream whose write side can be shut down on its own.
+pub(super) trait Wire: Read + Write {
+    fn shutdown_write(&mut self) -> io::Result<()>;
+}
+
+/// Whether the wire may have more to give, or take, without waiting for an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Readiness {
+    Kept,
+    Cleared,
+}
+
+/// How many connections hear of a shutdown in one turn.
+const TOLD_PER_TURN: usize = 256;
+
+pub(super) struct Engine<H: Handler> {
+    pub(super) core: Core,
+    pub(super) handler: H,
+    /// The handler's state of each connection, by table index.
+    conns: Vec<Option<H::Conn>>,
+    buffers: Buffers,
+}
+
+/// The buffers all connections share: each is used within one call and empty between calls.
+struct Buffers {
+    /// Input for the handler: what it left over last time, then what came now.
+    plain: Box<[u8]>,
+    /// TLS records as they were read.
+    #[cfg(feature = "tls")]
+    cipher: Box<[u8]>,
+    /// What one write sends.
+    #[cfg(feature = "tls")]
+    out: Box<[u8]>,
+    /// Small frames on their way into one TLS record.
+    #[cfg(feature = "tls")]
+    record: Vec<u8>,
+}
+
+impl Buffers {
+    fn new(config: &Config) -> Self {
+        let zeroed = |len: usize| vec![0; len].into_boxed_slice();
+        // Room for a handshake message in pieces (RFC 8446 §4), or for most of a record.
+        let read_bytes = config.read_bytes.max(32 * 1024);
+        Self {
+            plain: zeroed(config.tail_bytes_max + read_bytes),
+            #[cfg(feature = "tls")]
+            cipher: zeroed(read_bytes),
+            #[cfg(feature = "tls")]
+            out: zeroed(config.write_bytes.max(2 * RECORD_PLAINTEXT_BYTES_MAX)),
+            #[cfg(feature = "tls")]
+            record: Vec::with_capacity(RECORD_PLAINTEXT_BYTES_MAX),
+        }
+    }
+}
+
+impl<H: Handler> Engine<H> {
+    pub(super) fn new(config: Config, handler: H, now: Instant) -> Self {
+        let buffers = Buffers::new(&config);
+        Self {
+            core: Core::new(config, now),
+            handler,
+            conns: Vec::new(),
+            buffers,
+        }
+    }
+
+    /// Takes a new connection into the tables, if the handler wants it.
+    pub(super) fn open(&mut self, origin: Origin, security: &Security) -> Option<ConnId> {
+        let phase = match (origin, security) {
+            (Origin::Connected { .. }, _) => Phase::Connect,
+            (_, Security::Plain) => Phase::Open,
+            #[cfg(feature = "tls")]
+            (_, Security::Tls(_)) => Phase::Handshake,
+        };
+        let id = self.core.insert(phase);
+        let Some(conn) = self.handler.open(
+            &mut Cx {
+                core: &mut self.core,
+                id,
+            },
+            origin,
+        ) else {
+            self.core.remove(id);
+            return None;
+        };
+        #[cfg(feature = "tls")]
+        if let Security::Tls(config) = security {
+            match Tls::new(std::sync::Arc::clone(config)) {
+                Ok(tls) => {
+                    if let Some(channel) = self.core.channel(id) {
+                        channel.tls = Some(tls);
+                    }
+                }
+                Err(error) => {
+                    log::error!("TLS configuration refused: {error}");
+                    self.core.kill(id, CloseReason::Tls);
+                }
+            }
+        }
+        if phase != Phase::Open {
+            let due_ms = self.core.now_ms() + super::core::ms(self.core.config.handshake_timeout);
+            if let Some(channel) = self.core.channel(id) {
+                channel.engine_due_ms = due_ms;
+            }
+            self.core.arm(id);
+        }
+        if self.conns.len() <= id.index() {
+            self.conns.resize_with(id.index() + 1, || None);
+        }
+        if let Some(slot) = self.conns.get_mut(id.index()) {
+            *slot = Some(conn);
+        }
+        Some(id)
+    }
+
+    /// An outbound connection stands, or could not be made.
+    fn connected(&mut self, id: ConnId, outcome: io::Result<()>) {
+        if let Err(error) = outcome {
+            log::debug!("{id}: connect: {error}");
+            self.core.kill(id, CloseReason::ConnectFailed);
+        } else if let Some(channel) = self.core.channel(id)
+            && channel.phase == Phase::Connect
+        {
+            channel.phase = Phase::Open;
+            channel.engine_due_ms = NEVER;
+            self.core.make_dirty(id);
+        }
+    }
+
+    /// The wire takes bytes: what waits for that goes out at the end of this turn.
+    pub(super) fn writable(&mut self, id: ConnId, outcome: impl FnOnce() -> io::Result<()>) {
+        let Some(channel) = self.core.channel(id) else {
+            return;
+        };
+        if channel.phase == Phase::Connect {
+            self.connected(id, outcome());
+        } else if channel.queued_bytes() > 0 {
+            self.core.make_dirty(id);
+        }
+    }
+
+    /// Whether the connection would take input now.
+    pub(super) fn wants_input(&self, id: ConnId) -> bool {
+        let crowded = self.core.is_crowded();
+        let channel = self.core.channels.get(id.index());
+        channel
+            .filter(|channel| channel.generation == id.generation())
+            .is_some_and(|channel| match channel.phase {
+                Phase::Open => {
+                    let held_back = channel.over_mark || (crowded && channel.queued_bytes() > 0);
+                    !(channel.paused || channel.eof || held_back)
+                }
+                Phase::Handshake => true,
+                Phase::Linger => !channel.eof,
+                Phase::Connect | Phase::Flush | Phase::Reap => false,
+            })
+    }
+
+    /// Reads once from the wire and delivers what came.
+    ///
+    /// `closing`: an event said that the peer closed, so a short read does not mean that there
+    /// is nothing more.
+    pub(super) fn receive(&mut self, id: ConnId, wire: &mut impl Wire, closing: bool) -> Readiness {
+        if !self.wants_input(id) {
+            return Readiness::Kept;
+        }
+        let Some(channel) = self.core.channel(id) else {
+            return Readiness::Cleared;
+        };
+        if channel.phase == Phase::Linger {
+            return self.discard(id, wire, closing);
+        }
+        #[cfg(feature = "tls")]
+        if channel.tls.is_some() {
+            return self.receive_tls(id, wire, closing);
+        }
+        let tail = take_tail(channel, &mut self.buffers.plain);
+        let room = self.buffers.plain.get_mut(tail..).unwrap_or_default();
+        let room_len = room.len().min(self.core.config.read_bytes);
+        let read = read(wire, room.get_mut(..room_len).unwrap_or_default());
+        match read {
+            Read1::Bytes(count) => {
+                self.deliver(id, tail + count);
+                after_read(count, room_len, closing)
+            }
+            Read1::Eof => {
+                self.keep_tail(id, 0..tail);
+                self.eof(id);
+                Readiness::Cleared
+            }
+            Read1::Nothing => {
+                self.keep_tail(id, 0..tail);
+                Readiness::Cleared
+            }
+            Read1::Failed => {
+                self.core.kill(id, CloseReason::Reset);
+                Readiness::Cleared
+            }
+        }
+    }
+
+    /// Delivers input again that the handler left earlier.
+    pub(super) fn redeliver(&mut self, id: ConnId) {
+        let Some(channel) = self.core.channel(id) else {
+            return;
+        };
+        if !std::mem::take(&mut channel.resumed) || channel.phase != Phase::Open {
+            return;
+        }
+        let tail = take_tail(channel, &mut self.buffers.plain);
+        if tail > 0 {
+            self.deliver(id, tail);
+        }
+    }
+
+    /// Hands the first `len` bytes of the input buffer to the handler and keeps its leavings.
+    fn deliver(&mut self, id: ConnId, len: usize) {
+        let Self {
+            core,
+            handler,
+            conns,
+            buffers,
+        } = self;
+        let Some(conn) = conns.get_mut(id.index()).and_then(Option::as_mut) else {
+            return;
+        };
+        let input = buffers.plain.get_mut(..len).unwrap_or_default();
+        let used = handler.data(&mut Cx { core, id }, conn, input).min(len);
+        self.keep_tail(id, used..len);
+    }
+
+    fn keep_tail(&mut self, id: ConnId, range: std::ops::Range<usize>) {
+        if range.len() > self.core.config.tail_bytes_max {
+            self.core.kill(id, CloseReason::InputOverflow);
+            return;
+        }
+        let Core { channels, pool, .. } = &mut self.core;
+        let Some(channel) = channels.get_mut(id.index()) else {
+            return;
+        };
+        if range.is_empty() || !channel.takes_output() {
+            channel.release(pool);
+        } else {
+            let tail = self.buffers.plain.get(range).unwrap_or_default();
+            channel.hold(pool).plain.extend_from_slice(tail);
+        }
+    }
+
+    fn eof(&mut self, id: ConnId) {
+        let Self {
+            core,
+            handler,
+            conns,
+            ..
+        } = self;
+        let Some(channel) = core.channel(id) else {
+            return;
+        };
+        if std::mem::replace(&mut channel.eof, true) {
+            return;
+        }
+        match channel.phase {
+            Phase::Open => {
+                if let Some(conn) = conns.get_mut(id.index()).and_then(Option::as_mut) {
+                    handler.eof(&mut Cx { core, id }, conn);
+                }
+            }
+            Phase::Linger => {
+                let reason = channel.end_reason();
+                core.kill(id, reason);
+            }
+            Phase::Handshake => core.kill(id, CloseReason::Tls),
+            Phase::Connect | Phase::Flush | Phase::Reap => {}
+        }
+    }
+
+    /// Drops what a peer still sends after we have finished.
+    fn discard(&mut self, id: ConnId, wire: &mut impl Wire, closing: bool) -> Readiness {
+        let room_len = self.buffers.plain.len();
+        match read(wire, &mut self.buffers.plain) {
+            Read1::Bytes(count) => after_read(count, room_len, closing),
+            Read1::Nothing => Readiness::Cleared,
+            Read1::Eof => {
+                self.eof(id);
+                Readiness::Cleared
+            }
+            Read1::Failed => {
+                self.kill_ended(id);
+                Readiness::Cleared
+            }
+        }
+    }
+
+    /// Ends a connection that has said its last word.
+    fn kill_ended(&mut self, id: ConnId) {
+        if let Some(reason) = self.core.channel(id).map(|channel| channel.end_reason()) {
+            self.core.kill(id, reason);
+        }
+    }
+
+    /// Sends what is queued, in one write.
+    pub(super) fn flush(&mut self, id: ConnId, wire: &mut impl Wire) -> Readiness {
+        let Some(channel) = self.core.channel(id) else {
+            return Readiness::Cleared;
+        };
+        channel.dirty = false;
+        if matches!(channel.phase, Phase::Connect | Phase::Reap) {
+            return Readiness::Kept;
+        }
+        let before = channel.queued_bytes();
+        let readiness = self.write_once(id, wire);
+        let Core {
+            channels,
+            pool,
+            config,
+            ..
+        } = &mut self.core;
+        let Some(channel) = channels.get_mut(id.index()) else {
+            return Readiness::Cleared;
+        };
+        let after = channel.queued_bytes();
+        let is_clear = channel.over_mark && after <= config.output_mark_bytes / 2;
+        if after == 0 {
+            channel.release(pool);
+        }
+        self.core.account(before, after);
+        if is_clear {
+            self.cleared(id);
+        }
+        self.after_flush(id, wire, readiness)
+    }
+
+    /// The output came down: reads go on, and the handler hears of it.
+    fn cleared(&mut self, id: ConnId) {
+        let Self {
+            core,
+            handler,
+            conns,
+            ..
+        } = self;
+        let Some(channel) = core.channel(id) else {
+            return;
+        };
+        channel.over_mark = false;
+        if channel.phase != Phase::Open {
+            return;
+        }
+        channel.engine_due_ms = NEVER;
+        core.make_ready(id);
+        if let Some(conn) = conns.get_mut(id.index()).and_then(Option::as_mut) {
+            handler.drained(&mut Cx { core, id }, conn);
+        }
+    }
+
+    /// What follows a write: the next turn's write, or the next step of an orderly close.
+    fn after_flush(&mut self, id: ConnId, wire: &mut impl Wire, readiness: Readiness) -> Readiness {
+        let Some(channel) = self.core.channel(id) else {
+            return Readiness::Cleared;
+        };
+        if channel.queued_bytes() > 0 {
+            let may_go_on = readiness == Readiness::Kept && channel.phase != Phase::Reap;
+            let awaits_keys = channel.phase == Phase::Handshake;
+            if may_go_on && !awaits_keys {
+                self.core.make_dirty(id);
+            }
+            return readiness;
+        }
+        if channel.phase == Phase::Flush {
+            if wire.shutdown_write().is_err() || channel.eof {
+                self.kill_ended(id);
+            } else {
+                channel.phase = Phase::Linger;
+                self.core.make_ready(id);
+            }
+        }
+        readiness
+    }
+
+    fn write_once(&mut self, id: ConnId, wire: &mut impl Wire) -> Readiness {
+        #[cfg(feature = "tls")]
+        if self
+            .core
+            .channel(id)
+            .is_some_and(|channel| channel.tls.is_some())
+        {
+            return self.write_tls(id, wire);
+        }
+        let Some(held) = self.core.channel(id).and_then(Channel::held_mut) else {
+            return Readiness::Kept;
+        };
+        if held.output.is_empty() {
+            return Readiness::Kept;
+        }
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let used = held.output.slices(&mut slices);
+        let pieces = slices.get(..used).unwrap_or_default();
+        let offered = pieces.iter().map(|piece| piece.len()).sum();
+        let written = match pieces {
+            [piece] => write(|| wire.write(piece)),
+            pieces => write(|| wire.write_vectored(pieces)),
+        };
+        match written {
+            Some(count) => {
+                held.output.advance(count);
+                after_write(count, offered)
+            }
+            None => {
+                self.core.kill(id, CloseReason::Reset);
+                Readiness::Cleared
+            }
+        }
+    }
+
+    /// Calls back every connection whose deadline has passed.
+    pub(super) fn expire(&mut self) {
+        let now_ms = self.core.now_ms();
+        while let Some(key) = self.core.wheel.poll(now_ms) {
+            let Some(id) = self.core.id_at(key as usize) else {
+                continue;
+            };
+            let Self {
+                core,
+                handler,
+                conns,
+                ..
+            } = self;
+            let Some(channel) = core.channel(id) else {
+                continue;
+            };
+            let Some(conn) = conns.get_mut(id.index()).and_then(Option::as_mut) else {
+                continue;
+            };
+            if channel.engine_due_ms <= now_ms {
+                channel.engine_due_ms = NEVER;
+                match channel.phase {
+                    Phase::Connect => core.kill(id, CloseReason::ConnectFailed),
+                    Phase::Handshake => core.kill(id, CloseReason::HandshakeTimeout),
+                    Phase::Flush => core.kill(id, CloseReason::Reset),
+                    Phase::Linger => {
+                        let reason = channel.end_reason();
+                        core.kill(id, reason);
+                    }
+                    Phase::Open => handler.stalled(&mut Cx { core, id }, conn),
+                    Phase::Reap => {}
+                }
+            } else if channel.handler_due_ms <= now_ms {
+                channel.handler_due_ms = NEVER;
+                handler.expired(&mut Cx { core, id }, conn);
+            }
+            self.core.arm(id);
+        }
+    }
+
+    pub(super) fn mail(&mut self, to: Option<ConnId>, mail: H::Mail) {
+        let Self {
+            core,
+            handler,
+            conns,
+            ..
+        } = self;
+        let id = to.unwrap_or(ConnId::NONE);
+        let is_open = core
+            .channel(id)
+            .is_some_and(|channel| channel.takes_output());
+        let conn = conns
+            .get_mut(id.index())
+            .and_then(Option::as_mut)
+            .filter(|_| is_open);
+        handler.mail(&mut Cx { core, id }, conn, mail);
+    }
+
+    /// Tells some more connections that the reactor is shutting down.
+    pub(super) fn tell_draining(&mut self) {
+        let Some(start) = self.core.drain.as_ref().map(|drain| drain.cursor) else {
+            return;
+        };
+        let end = (start + TOLD_PER_TURN).min(self.core.channels.capacity());
+        for index in start..end {
+            let Some(id) = self.core.id_at(index) else {
+                continue;
+            };
+            let Self {
+                core,
+                handler,
+                conns,
+                ..
+            } = self;
+            let is_open = core
+                .channel(id)
+                .is_some_and(|channel| channel.takes_output());
+            if let Some(conn) = conns
+                .get_mut(index)
+                .and_then(Option::as_mut)
+                .filter(|_| is_open)
+            {
+                handler.draining(&mut Cx { core, id }, conn);
+            }
+        }
+        if let Some(drain) = &mut self.core.drain {
+            drain.cursor = end;
+        }
+    }
+
+    /// Takes the dead out of the tables; `dispose` drops their wires.
+    pub(super) fn reap(&mut self, mut dispose: impl FnMut(ConnId)) {
+        while let Some((id, reason)) = self.core.dead.pop() {
+            let conn = self.conns.get_mut(id.index()).and_then(Option::take);
+            self.core.remove(id);
+            dispose(id);
+            if let Some(conn) = conn {
+                self.handler.closed(
+                    &mut Cx {
+                        core: &mut self.core,
+                        id,
+                    },
+                    conn,
+                    reason,
+                );
+            }
+        }
+    }
+
+    /// Ends every connection at once.
+    pub(super) fn kill_all(&mut self, reason: CloseReason) {
+        for index in 0..self.core.channels.capacity() {
+            if let Some(id) = self.core.id_at(index) {
+                self.core.kill(id, reason);
+            }
+        }
+    }
+
+    pub(super) fn sleep_max(&self) -> Option<Duration> {
+        self.core.sleep_max()
+    }
+}
+
+#[cfg(feature = "tls")]
+impl<H: Handler> Engine<H> {
+    fn receive_tls(&mut self, id: ConnId, wire: &mut impl Wire, closing: bool) -> Readiness {
+        let Self { core, buffers, .. } = self;
+        let Some(channel) = core.channel(id) else {
+            return Readiness::Cleared;
+        };
+        let waiting = channel.held_mut().map_or(0, |held| {
+            let len = held.cipher.len();
+            if let Some(room) = buffers.cipher.get_mut(..len) {
+                room.copy_from_slice(&held.cipher);
+            }
+            held.cipher.clear();
+            len
+        });
+        let room = buffers.cipher.get_mut(waiting..).unwrap_or_default();
+        let room_len = room.len();
+        match read(wire, room) {
+            Read1::Bytes(count) => {
+                self.decrypt(id, waiting + count);
+                after_read(count, room_len, closing)
+            }
+            Read1::Nothing => {
+                self.keep_cipher(id, 0..waiting);
+                Readiness::Cleared
+            }
+            // Without close_notify the peer's last record may be missing; what came before it
+            // is whole, so it is answered as after a proper end.
+            Read1::Eof => {
+                self.eof(id);
+                Readiness::Cleared
+            }
+            Read1::Failed => {
+                core.kill(id, CloseReason::Reset);
+                Readiness::Cleared
+            }
+        }
+    }
+
+    /// Decrypts the first `len` bytes of the record buffer and delivers what they held.
+    fn decrypt(&mut self, id: ConnId, len: usize) {
+        let Self { core, buffers, .. } = self;
+        let Core { channels, pool, .. } = core;
+        let Some(channel) = channels.get_mut(id.index()) else {
+            return;
+        };
+        let tail = take_tail(channel, &mut buffers.plain);
+        let before = channel.queued_bytes();
+        let mut spill = std::mem::take(&mut channel.hold(pool).spill);
+        let spilled = spill.len();
+        let cipher = buffers.cipher.get_mut(..len).unwrap_or_default();
+        let plain = buffers.plain.get_mut(tail..).unwrap_or_default();
+        let outcome = channel.tls.as_mut().map(|tls| {
+            let was_established = tls.is_established();
+            let received = tls.receive(cipher, plain, &mut spill);
+            (received, !was_established && tls.is_established())
+        });
+        let has_answer = spill.len() > spilled;
+        channel.hold(pool).spill = spill;
+        let after = channel.queued_bytes();
+        core.account(before, after);
+        if has_answer {
+            core.make_dirty(id);
+        }
+        match outcome {
+            Some((Ok(received), established)) => {
+                if established {
+                    self.established(id);
+                }
+                self.keep_cipher(id, received.used..len);
+                if received.plain > 0 && self.is_open(id) {
+                    self.deliver(id, tail + received.plain);
+                } else {
+                    self.keep_tail(id, 0..tail);
+                }
+                if received.eof {
+                    self.eof(id);
+                }
+            }
+            Some((Err(error), _)) => {
+                log::debug!("{id}: TLS: {error}");
+                self.fail(id);
+            }
+            None => {}
+        }
+        let Core { channels, pool, .. } = &mut self.core;
+        if let Some(channel) = channels.get_mut(id.index()) {
+            channel.release(pool);
+        }
+    }
+
+    fn is_open(&mut self, id: ConnId) -> bool {
+        self.core
+            .channel(id)
+            .is_some_and(|channel| channel.phase == Phase::Open)
+    }
+
+    fn established(&mut self, id: ConnId) {
+        if let Some(channel) = self.core.channel(id)
+            && channel.phase == Phase::Handshake
+        {
+            channel.phase = Phase::Open;
+            channel.engine_due_ms = NEVER;
+            self.core.make_dirty(id);
+        }
+    }
+
+    /// Sends the alert that was written, and nothing else.
+    fn fail(&mut self, id: ConnId) {
+        let lingers_ms = self.core.now_ms() + super::core::ms(self.core.config.linger_timeout);
+        if let Some(channel) = self.core.channel(id) {
+            let before = channel.queued_bytes();
+            if let Some(held) = channel.held_mut() {
+                held.output.clear();
+            }
+            channel.phase = Phase::Flush;
+            channel.orderly = false;
+            channel.handler_due_ms = NEVER;
+            channel.engine_due_ms = lingers_ms;
+            let after = channel.queued_bytes();
+            self.core.account(before, after);
+            self.core.arm(id);
+            self.core.make_dirty(id);
+        }
+    }
+
+    fn keep_cipher(&mut self, id: ConnId, range: std::ops::Range<usize>) {
+        if range.is_empty() {
+            return;
+        }
+        if range.len() >= self.buffers.cipher.len() {
+            // A handshake message that fills the buffer is no handshake of ours.
+            self.core.kill(id, CloseReason::Tls);
+            return;
+        }
+        let Core { channels, pool, .. } = &mut self.core;
+        if let Some(channel) = channels.get_mut(id.index()) {
+            let rest = self.buffers.cipher.get(range).unwrap_or_default();
+            channel.hold(pool).cipher.extend_from_slice(rest);
+        }
+    }
+
+    fn write_tls(&mut self, id: ConnId, wire: &mut impl Wire) -> Readiness {
+        let Core { channels, pool, .. } = &mut self.core;
+        let Some(channel) = channels.get_mut(id.index()) else {
+            return Readiness::Cleared;
+        };
+        channel.hold(pool);
+        let Some(len) = encrypt(channel, &mut self.buffers) else {
+            self.core.kill(id, CloseReason::Tls);
+            return Readiness::Cleared;
+        };
+        let sealed = self.buffers.out.get(..len).unwrap_or_default();
+        if sealed.is_empty() {
+            return Readiness::Kept;
+        }
+        match write(|| wire.write(sealed)) {
+            Some(count) => {
+                let rest = sealed.get(count..).unwrap_or_default();
+                if !rest.is_empty() {
+                    channel.hold(pool).spill.extend_from_slice(rest);
+                }
+                after_write(count, len)
+            }
+            None => {
+                self.core.kill(id, CloseReason::Reset);
+                Readiness::Cleared
+            }
+        }
+    }
+}
+
+/// Fills the write buffer: first what was encrypted before, then as many records as have room.
+///
+/// Returns how many bytes it filled, or `None` when TLS cannot go on.
+#[cfg(feature = "tls")]
+fn encrypt(channel: &mut Channel, buffers: &mut Buffers) -> Option<usize> {
+    let ends = channel.phase == Phase::Flush && channel.orderly;
+    let (tls, held) = channel.tls_and_held();
+    let (tls, held) = (tls?, held?);
+    let Buffers { out, record, .. } = buffers;
+    let spill = held.unsent();
+    let mut len = spill.len().min(out.len());
+    out.get_mut(..len)?.copy_from_slice(spill.get(..len)?);
+    held.advance_spill(len);
+    if !tls.is_established() || !held.unsent().is_empty() {
+        return Some(len);
+    }
+    while !held.output.is_empty() {
+        let room = out.get_mut(len..)?;
+        if room.len() < RECORD_PLAINTEXT_BYTES_MAX + RECORD_OVERHEAD_BYTES_MAX {
+            return Some(len);
+        }
+        let front = held.output.front();
+        let is_whole = front.len() == held.output.len();
+        let plain = if is_whole || front.len() >= RECORD_PLAINTEXT_BYTES_MAX {
+            front.get(..RECORD_PLAINTEXT_BYTES_MAX).unwrap_or(front)
+        } else {
+            record.clear();
+            held.output.gather(record, RECORD_PLAINTEXT_BYTES_MAX);
+            record.as_slice()
+        };
+        let (taken, sealed) = (plain.len(), tls.encrypt(plain, room).ok()?);
+        held.output.advance(taken);
+        len += sealed;
+    }
+    if ends {
+        record.clear();
+        tls.close(record);
+        let end = len + record.len();
+        out.get_mut(len..end)?.copy_from_slice(record);
+        len = end;
+    }
+    Some(len)
+}
+
+enum Read1 {
+    Bytes(usize),
+    Eof,
+    Nothing,
+    Failed,
+}
+
+/// One read, whatever signals come in between.
+fn read(wire: &mut impl Wire, room: &mut [u8]) -> Read1 {
+    loop {
+        return match wire.read(room) {
+            Ok(0) => Read1::Eof,
+            Ok(count) => Read1::Bytes(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Read1::Nothing,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => Read1::Failed,
+        };
+    }
+}
+
+/// One write: how many bytes were taken, or `None` when the wire is broken.
+fn write(mut write: impl FnMut() -> io::Result<usize>) -> Option<usize> {
+    loop {
+        return match write() {
+            Ok(count) => Some(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(0),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => None,
+        };
+    }
+}
+
+/// epoll(7) allows to take a short read for `EAGAIN`, unless the peer has closed.
+fn after_read(count: usize, room: usize, closing: bool) -> Readiness {
+    if count < room && !closing {
+        Readiness::Cleared
+    } else {
+        Readiness::Kept
+    }
+}
+
+/// The same for a short write.
+fn after_write(count: usize, offered: usize) -> Readiness {
+    if count < offered {
+        Readiness::Cleared
+    } else {
+        Readiness::Kept
+    }
+}
+
+/// Moves what the handler left to the front of the input buffer; returns how much that is.
+fn take_tail(channel: &mut Channel, plain: &mut [u8]) -> usize {
+    let Some(held) = channel.held_mut() else {
+        return 0;
+    };
+    let len = held.plain.len();
+    if let Some(room) = plain.get_mut(..len) {
+        room.copy_from_slice(&held.plain);
+    }
+    held.plain.clear();
+    len
+}

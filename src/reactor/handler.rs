@@ -1,0 +1,313 @@
+//! What an embedder writes: a [`Handler`], and the [`Cx`] its callbacks act through.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::core::Core;
+use super::{ConnId, ListenerId, Security, Shared};
+
+/// Byte-level callbacks of all connections of one reactor, TLS already removed.
+///
+/// There is one handler value for each reactor. Callbacks run to completion on the reactor's
+/// thread and never nest, so a handler needs no locks; it must not block either, as nothing else
+/// happens meanwhile. Slow work belongs on another thread, which answers through a
+/// [`Mailbox`](super::Mailbox).
+///
+/// A callback gets the state of its own connection and may queue bytes on any connection by id.
+/// To make another connection act, it posts mail to it.
+///
+/// ```
+/// use edgeloop::reactor::{Cx, Handler, Origin};
+///
+/// struct Echo;
+///
+/// impl Handler for Echo {
+///     type Conn = ();
+///     type Mail = ();
+///
+///     fn open(&mut self, _: &mut Cx<'_>, _: Origin) -> Option<()> {
+///         Some(())
+///     }
+///
+///     fn data(&mut self, cx: &mut Cx<'_>, _: &mut (), input: &mut [u8]) -> usize {
+///         cx.write(input);
+///         input.len()
+///     }
+/// }
+/// ```
+pub trait Handler {
+    /// The state of one connection.
+    type Conn;
+    /// What other threads may post to this handler.
+    type Mail: Send;
+
+    /// A connection was accepted, or an outbound one begun. `None` refuses it.
+    ///
+    /// On a TLS listener this comes before the handshake: refusing here costs no cryptography.
+    /// Bytes written now go out once the handshake is complete.
+    fn open(&mut self, cx: &mut Cx<'_>, from: Origin) -> Option<Self::Conn>;
+
+    /// Bytes arrived. Returns how many of them, from the front, are done with.
+    ///
+    /// The rest is presented again, in front of what arrives next; it must stay below
+    /// [`Config::tail_bytes_max`](super::Config::tail_bytes_max). `input` may be changed in place.
+    /// A handler that stops early although it could go on, to let other connections have their
+    /// turn, calls [`Cx::resume`].
+    fn data(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn, input: &mut [u8]) -> usize;
+
+    /// The peer will send nothing more; what is queued or still being worked on can be sent.
+    ///
+    /// By default the connection finishes. A handler that owes an answer finishes after it.
+    fn eof(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
+        let _ = conn;
+        cx.finish();
+    }
+
+    /// The output had been over its high-water mark and is now below the low one.
+    fn drained(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
+        let _ = (cx, conn);
+    }
+
+    /// The deadline set by [`Cx::set_deadline`] passed. By default the connection closes.
+    fn expired(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
+        let _ = conn;
+        cx.close();
+    }
+
+    /// The output stayed over its high-water mark for the whole grace time: the peer does not
+    /// read. By default the connection closes.
+    fn stalled(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
+        let _ = conn;
+        cx.close();
+    }
+
+    /// The reactor is shutting down ([`Cx::drain`]). By default the connection finishes.
+    fn draining(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
+        let _ = conn;
+        cx.finish();
+    }
+
+    /// Mail arrived, for the connection `cx.id()` or, when that is [`ConnId::NONE`], for none.
+    ///
+    /// `conn` is `None` for mail to no connection and to one that has closed in the meantime.
+    fn mail(&mut self, cx: &mut Cx<'_>, conn: Option<&mut Self::Conn>, mail: Self::Mail) {
+        let _ = (cx, conn, mail);
+    }
+
+    /// The connection is gone. Called once for each connection that `open` took.
+    fn closed(&mut self, cx: &mut Cx<'_>, conn: Self::Conn, reason: CloseReason) {
+        let _ = (cx, conn, reason);
+    }
+}
+
+/// Where a connection comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Origin {
+    /// A peer connected to one of our listeners.
+    Accepted {
+        /// The peer's address.
+        peer: SocketAddr,
+        /// Which of the reactor's listeners it came through.
+        listener: ListenerId,
+    },
+    /// We connect to a peer; written bytes go out when the connection stands.
+    Connected {
+        /// The address connected to.
+        peer: SocketAddr,
+    },
+}
+
+impl Origin {
+    /// The peer's address.
+    pub fn peer(&self) -> SocketAddr {
+        match *self {
+            Self::Accepted { peer, .. } | Self::Connected { peer } => peer,
+        }
+    }
+}
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// We finished: everything queued was handed to the kernel, and the write side shut down.
+    Finished,
+    /// The handler closed it, dropping what was queued.
+    Closed,
+    /// The peer reset the connection, or the network failed.
+    Reset,
+    /// An outbound connection could not be made.
+    ConnectFailed,
+    /// The TLS handshake failed, or a record did not decrypt.
+    Tls,
+    /// The handshake was not complete in time.
+    HandshakeTimeout,
+    /// The handler left more input unconsumed than the tail may hold.
+    InputOverflow,
+    /// More output was queued than the limit for a connection, or for all together, allows.
+    OutputOverflow,
+    /// The reactor ended.
+    Shutdown,
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Finished => "finished",
+            Self::Closed => "closed",
+            Self::Reset => "reset by the peer",
+            Self::ConnectFailed => "could not connect",
+            Self::Tls => "TLS failed",
+            Self::HandshakeTimeout => "TLS handshake too slow",
+            Self::InputOverflow => "unconsumed input over the limit",
+            Self::OutputOverflow => "queued output over the limit",
+            Self::Shutdown => "shut down",
+        })
+    }
+}
+
+/// What became of bytes that were to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Sent {
+    /// Queued; they go out at the end of this turn if the socket takes them.
+    Queued,
+    /// Queued, but the output is over its high-water mark: better wait for `drained`.
+    OverMark,
+    /// Dropped: the connection has closed or is finishing.
+    Gone,
+}
+
+/// A callback's view of its reactor and of the connection it was called for.
+pub struct Cx<'a> {
+    pub(super) core: &'a mut Core,
+    pub(super) id: ConnId,
+}
+
+impl Cx<'_> {
+    /// The connection this callback is for, or [`ConnId::NONE`].
+    pub fn id(&self) -> ConnId {
+        self.id
+    }
+
+    /// The time at which this turn of the loop began.
+    pub fn now(&self) -> Instant {
+        self.core.now()
+    }
+
+    /// The wall clock at the same moment, in seconds since the Unix epoch.
+    pub fn unix_secs(&self) -> u64 {
+        self.core.unix_secs()
+    }
+
+    /// Queues a copy of `bytes` on this connection.
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.write_with(|out| out.extend_from_slice(bytes));
+    }
+
+    /// Lets `write` append to this connection's output, without a copy in between.
+    ///
+    /// `write` must only append: what is in the buffer already was queued before.
+    pub fn write_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        // A connection hears of its own end through `closed`.
+        let _sent = self.core.append(self.id, write);
+    }
+
+    /// Queues bytes on any connection, by reference.
+    pub fn send(&mut self, to: ConnId, shared: &Shared) -> Sent {
+        self.core.push(to, shared)
+    }
+
+    /// Queues a copy of bytes on any connection.
+    pub fn send_copy(&mut self, to: ConnId, bytes: &[u8]) -> Sent {
+        self.core.append(to, |out| out.extend_from_slice(bytes))
+    }
+
+    /// How many bytes of this connection's output the kernel has not taken yet.
+    pub fn queued_bytes(&self) -> usize {
+        self.core.queued_bytes(self.id)
+    }
+
+    /// Whether this connection's output is over its high-water mark.
+    pub fn is_over_mark(&self) -> bool {
+        self.core.is_over_mark(self.id)
+    }
+
+    /// Sends what is queued, then ends the connection in an orderly way.
+    ///
+    /// The output is sealed and no further input is delivered. After the last byte comes
+    /// close_notify (TLS), then a half-close, then a short wait for the peer's own end, so that
+    /// a reset cannot overtake the last answer.
+    pub fn finish(&mut self) {
+        self.core.finish(self.id);
+    }
+
+    /// Ends the connection at once and drops what is queued.
+    pub fn close(&mut self) {
+        self.core.kill(self.id, CloseReason::Closed);
+    }
+
+    /// Asks for `expired` at that time, in place of an earlier request. Moving a deadline
+    /// further away costs next to nothing.
+    pub fn set_deadline(&mut self, at: Instant) {
+        self.core.set_deadline(self.id, at);
+    }
+
+    /// Asks for `expired` after that time.
+    pub fn set_timeout(&mut self, after: Duration) {
+        self.set_deadline(self.now() + after);
+    }
+
+    /// Takes back the request for `expired`.
+    pub fn clear_deadline(&mut self) {
+        self.core.clear_deadline(self.id);
+    }
+
+    /// Delivers no more input to this connection until [`resume`](Self::resume); once the
+    /// kernel's buffer is full, TCP holds the peer back.
+    pub fn pause(&mut self) {
+        self.core.pause(self.id);
+    }
+
+    /// Delivers input again, beginning next turn with what `data` left unconsumed.
+    pub fn resume(&mut self) {
+        self.core.resume(self.id);
+    }
+
+    /// Replaces the certificates and settings new connections of a listener use. Running
+    /// connections keep theirs.
+    pub fn secure(&mut self, listener: ListenerId, security: Security) {
+        self.core.secure(listener, security);
+    }
+
+    /// Begins to shut down: accepts nothing more, calls `draining` for every connection, and
+    /// lets [`run`](super::Reactor::run) return when all are gone or `grace` is over.
+    pub fn drain(&mut self, grace: Duration) {
+        self.core.drain(grace);
+    }
+
+    /// Whether the reactor is shutting down.
+    pub fn is_draining(&self) -> bool {
+        self.core.is_draining()
+    }
+
+    /// How many connections are open.
+    pub fn connections(&self) -> usize {
+        self.core.connections()
+    }
+
+    /// Lets [`run`](super::Reactor::run) return at the end of this turn, whatever is open.
+    pub fn stop(&mut self) {
+        self.core.stop();
+    }
+}
+
+impl fmt::Debug for Cx<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cx")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}

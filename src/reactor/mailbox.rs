@@ -1,0 +1,146 @@
+//! The only door into a running reactor: a queue, and a waker for when the reactor sleeps.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mio::Waker;
+
+use super::ConnId;
+
+/// Posts mail to a reactor, from any thread.
+///
+/// Cheap to clone. Mail arrives in the order it was posted, one callback for each, after the
+/// sockets of the turn it arrives in. While the reactor is awake, posting costs no system call.
+pub struct Mailbox<M> {
+    shared: Arc<Door<M>>,
+}
+
+struct Door<M> {
+    queue: Mutex<VecDeque<Letter<M>>>,
+    /// Set while the reactor will look at the queue before it sleeps.
+    awake: AtomicBool,
+    closed: AtomicBool,
+    /// `None` only where nothing ever sleeps: an engine without sockets.
+    waker: Option<Waker>,
+}
+
+/// Mail, and the connection it is for, if it is for one.
+pub(crate) type Letter<M> = (Option<ConnId>, M);
+
+/// The reactor has ended: the mail came back.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Returned<M>(pub M);
+
+impl<M> Mailbox<M> {
+    pub(crate) fn new(waker: Option<Waker>) -> Self {
+        Self {
+            shared: Arc::new(Door {
+                queue: Mutex::default(),
+                awake: AtomicBool::new(true),
+                closed: AtomicBool::new(false),
+                waker,
+            }),
+        }
+    }
+
+    /// Posts mail to the handler: for the connection `to`, or for none in particular.
+    ///
+    /// Mail for a connection that closes in the meantime still reaches the handler, without the
+    /// connection's state.
+    ///
+    /// # Errors
+    /// The reactor has ended.
+    pub fn post(&self, to: Option<ConnId>, mail: M) -> Result<(), Returned<M>> {
+        if self.shared.closed.load(Ordering::Acquire) {
+            return Err(Returned(mail));
+        }
+        self.queue().push_back((to, mail));
+        if !self.shared.awake.swap(true, Ordering::AcqRel)
+            && let Some(waker) = &self.shared.waker
+            && let Err(error) = waker.wake()
+        {
+            log::error!("cannot wake the reactor: {error}");
+        }
+        Ok(())
+    }
+
+    /// Swaps the waiting letters for the empty queue `into`.
+    pub(crate) fn collect(&self, into: &mut VecDeque<Letter<M>>) {
+        debug_assert!(into.is_empty(), "letters would be lost");
+        std::mem::swap(&mut *self.queue(), into);
+    }
+
+    /// Announces that the reactor goes to sleep. `false`: mail came, do not.
+    pub(crate) fn sleep(&self) -> bool {
+        self.shared.awake.store(false, Ordering::SeqCst);
+        let empty = self.queue().is_empty();
+        if !empty {
+            self.wake_up();
+        }
+        empty
+    }
+
+    pub(crate) fn wake_up(&self) {
+        self.shared.awake.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn close(&self) {
+        self.shared.closed.store(true, Ordering::Release);
+    }
+
+    fn queue(&self) -> std::sync::MutexGuard<'_, VecDeque<Letter<M>>> {
+        self.shared
+            .queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<M> Clone for Mailbox<M> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<M> fmt::Debug for Mailbox<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mailbox").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_come_in_order_and_once() {
+        let mailbox = Mailbox::new(None);
+        mailbox.post(None, 1).unwrap();
+        mailbox.clone().post(Some(ConnId::new(4, 2)), 2).unwrap();
+        let mut letters = VecDeque::new();
+        mailbox.collect(&mut letters);
+        assert_eq!(letters, [(None, 1), (Some(ConnId::new(4, 2)), 2)]);
+        letters.clear();
+        mailbox.collect(&mut letters);
+        assert_eq!(letters, []);
+    }
+
+    #[test]
+    fn the_reactor_does_not_sleep_over_waiting_mail() {
+        let mailbox = Mailbox::new(None);
+        assert!(mailbox.sleep());
+        mailbox.post(None, ()).unwrap();
+        assert!(!mailbox.sleep());
+    }
+
+    #[test]
+    fn mail_to_an_ended_reactor_comes_back() {
+        let mailbox = Mailbox::new(None);
+        mailbox.close();
+        assert_eq!(mailbox.post(None, 5), Err(Returned(5)));
+    }
+}
