@@ -39,6 +39,8 @@ pub(super) struct Channel {
     pub(super) resumed: bool,
     /// The peer's end was seen.
     pub(super) eof: bool,
+    /// The handler takes no more output for it.
+    pub(super) sealed: bool,
     /// Output went over the mark and has not come down yet.
     pub(super) over_mark: bool,
     /// The end is a proper one, not the alert of a connection that failed.
@@ -114,6 +116,7 @@ impl Channel {
             paused: false,
             resumed: false,
             eof: false,
+            sealed: false,
             over_mark: false,
             orderly: true,
             handler_due_ms: NEVER,
@@ -124,9 +127,14 @@ impl Channel {
         }
     }
 
+    /// Whether the handler still has a say.
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self.phase, Phase::Connect | Phase::Handshake | Phase::Open)
+    }
+
     /// Whether bytes may be queued.
     pub(super) fn takes_output(&self) -> bool {
-        matches!(self.phase, Phase::Connect | Phase::Handshake | Phase::Open)
+        self.is_live() && !self.sealed
     }
 
     /// Why a connection that was finished ended.

@@ -26,6 +26,8 @@ pub(super) struct Core {
     pub(super) securities: Vec<Security>,
     pub(super) drain: Option<Drain>,
     pub(super) stopped: bool,
+    /// Reads the clock; without one, time passes between turns only.
+    clock: Option<fn() -> Instant>,
     next_generation: u32,
     queued_bytes_total: usize,
     start: Instant,
@@ -43,7 +45,7 @@ pub(super) struct Drain {
 }
 
 impl Core {
-    pub(super) fn new(config: Config, now: Instant) -> Self {
+    pub(super) fn new(config: Config, now: Instant, clock: Option<fn() -> Instant>) -> Self {
         Self {
             config,
             channels: Slab::new(),
@@ -55,6 +57,7 @@ impl Core {
             securities: Vec::new(),
             drain: None,
             stopped: false,
+            clock,
             next_generation: 0,
             queued_bytes_total: 0,
             start: now,
@@ -72,6 +75,11 @@ impl Core {
 
     pub(super) fn now(&self) -> Instant {
         self.now
+    }
+
+    /// The time now, not at the beginning of the turn.
+    pub(super) fn clock(&self) -> Instant {
+        self.clock.map_or(self.now, |clock| clock())
     }
 
     pub(super) fn now_ms(&self) -> u64 {
@@ -260,7 +268,7 @@ impl Core {
     pub(super) fn set_deadline(&mut self, id: ConnId, at: Instant) {
         let due_ms = self.floor_ms(at) + 1;
         if let Some(channel) = self.channel(id)
-            && channel.takes_output()
+            && channel.is_live()
         {
             channel.handler_due_ms = due_ms;
             self.arm(id);
@@ -295,6 +303,12 @@ impl Core {
         if let Some(channel) = self.channel(id) {
             channel.paused = true;
             channel.resumed = false;
+        }
+    }
+
+    pub(super) fn seal(&mut self, id: ConnId) {
+        if let Some(channel) = self.channel(id) {
+            channel.sealed = true;
         }
     }
 

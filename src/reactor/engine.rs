@@ -254,7 +254,7 @@ impl<H: Handler> Engine<H> {
         let Some(channel) = channels.get_mut(id.index()) else {
             return;
         };
-        if range.is_empty() || !channel.takes_output() {
+        if range.is_empty() || !channel.is_live() {
             channel.release(pool);
         } else {
             let tail = self.buffers.plain.get(range).unwrap_or_default();
@@ -475,9 +475,7 @@ impl<H: Handler> Engine<H> {
             ..
         } = self;
         let id = to.unwrap_or(ConnId::NONE);
-        let is_open = core
-            .channel(id)
-            .is_some_and(|channel| channel.takes_output());
+        let is_open = core.channel(id).is_some_and(|channel| channel.is_live());
         let conn = conns
             .get_mut(id.index())
             .and_then(Option::as_mut)
@@ -501,9 +499,7 @@ impl<H: Handler> Engine<H> {
                 conns,
                 ..
             } = self;
-            let is_open = core
-                .channel(id)
-                .is_some_and(|channel| channel.takes_output());
+            let is_open = core.channel(id).is_some_and(|channel| channel.is_live());
             if let Some(conn) = conns
                 .get_mut(index)
                 .and_then(Option::as_mut)

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::core::Core;
-use super::{ConnId, ListenerId, Security, Shared};
+use super::{Config, ConnId, ListenerId, Security, Shared};
 
 /// Byte-level callbacks of all connections of one reactor, TLS already removed.
 ///
@@ -197,7 +197,12 @@ impl Cx<'_> {
         self.core.now()
     }
 
-    /// The wall clock at the same moment, in seconds since the Unix epoch.
+    /// The time now, which the turn may have spent a part of already.
+    pub fn clock(&self) -> Instant {
+        self.core.clock()
+    }
+
+    /// The wall clock when this turn began, in seconds since the Unix epoch.
     pub fn unix_secs(&self) -> u64 {
         self.core.unix_secs()
     }
@@ -233,6 +238,12 @@ impl Cx<'_> {
     /// Whether this connection's output is over its high-water mark.
     pub fn is_over_mark(&self) -> bool {
         self.core.is_over_mark(self.id)
+    }
+
+    /// Refuses all further output for this connection, whoever it comes from; what is queued
+    /// still goes out, and input still comes in.
+    pub fn seal(&mut self) {
+        self.core.seal(self.id);
     }
 
     /// Sends what is queued, then ends the connection in an orderly way.
@@ -280,6 +291,12 @@ impl Cx<'_> {
     /// connections keep theirs.
     pub fn secure(&mut self, listener: ListenerId, security: Security) {
         self.core.secure(listener, security);
+    }
+
+    /// The reactor's configuration, to change times and limits while it runs. The sizes of the
+    /// shared buffers are taken once, at the start.
+    pub fn config_mut(&mut self) -> &mut Config {
+        &mut self.core.config
     }
 
     /// Begins to shut down: accepts nothing more, calls `draining` for every connection, and

@@ -110,17 +110,30 @@ impl<H: Handler> Reactor<H> {
     /// # Errors
     /// The kernel gives no epoll instance or eventfd.
     pub fn new(config: Config, handler: H) -> io::Result<Self> {
+        Self::with_mailbox(config, |_| handler)
+    }
+
+    /// A reactor whose handler is made knowing the mailbox that reaches it, to be given to the
+    /// threads that will answer it.
+    ///
+    /// # Errors
+    /// The kernel gives no epoll instance or eventfd.
+    pub fn with_mailbox(
+        config: Config,
+        handler: impl FnOnce(Mailbox<H::Mail>) -> H,
+    ) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), Source::Mailbox.token())?;
+        let mailbox = Mailbox::new(Some(waker));
         Ok(Self {
             poll,
             events: Events::with_capacity(EVENTS_MAX),
-            engine: Engine::new(config, handler, now()),
+            engine: Engine::new(config, handler(mailbox.clone()), now(), Some(now)),
             links: Vec::new(),
             listeners: Vec::new(),
             reserve: Reserve::new(),
             exhausted: Throttle::default(),
-            mailbox: Mailbox::new(Some(waker)),
+            mailbox,
             letters: VecDeque::new(),
             flushing: Vec::new(),
         })
