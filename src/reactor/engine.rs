@@ -70,10 +70,15 @@ impl Buffers {
 }
 
 impl<H: Handler> Engine<H> {
-    pub(super) fn new(config: Config, handler: H, now: Instant) -> Self {
+    pub(super) fn new(
+        config: Config,
+        handler: H,
+        now: Instant,
+        clock: Option<fn() -> Instant>,
+    ) -> Self {
         let buffers = Buffers::new(&config);
         Self {
-            core: Core::new(config, now),
+            core: Core::new(config, now, clock),
             handler,
             conns: Vec::new(),
             buffers,
