@@ -1,0 +1,132 @@
+//! Finds the end of a head, and whatever must not be in it, in one pass over the bytes.
+
+use super::error::Error;
+
+/// What a scan came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scan {
+    /// The head is whole; it is this many bytes long.
+    Whole(usize),
+    /// All in order up to here; the next scan starts here.
+    Partial(usize),
+    /// The byte at this place must not be there.
+    Bad(usize, Error),
+}
+
+impl Scan {
+    /// How many bytes from the start are known to be in order.
+    pub(super) const fn reach(self) -> usize {
+        match self {
+            Self::Whole(reach) | Self::Partial(reach) | Self::Bad(reach, _) => reach,
+        }
+    }
+}
+
+/// Scans for the empty line that ends a head, from `from` on, where the scan before left off.
+///
+/// Lines end in CRLF and hold no control byte but HTAB. The first line must not be empty.
+pub(super) fn scan(bytes: &[u8], from: usize) -> Scan {
+    let mut at = from;
+    while let Some((place, byte)) = next_control(bytes, at) {
+        match (byte, bytes.get(place + 1)) {
+            (b'\t', _) => at = place + 1,
+            (b'\r', None) => return Scan::Partial(place),
+            (b'\r', Some(b'\n')) => {
+                if bytes
+                    .get(..place)
+                    .is_some_and(|line| line.ends_with(b"\r\n"))
+                {
+                    return Scan::Whole(place + 2);
+                }
+                at = place + 2;
+            }
+            (b'\r', Some(_)) => return Scan::Bad(place, Error::BareCr),
+            (b'\n', _) => return Scan::Bad(place, Error::BareLf),
+            _ => return Scan::Bad(place, Error::ControlByte),
+        }
+    }
+    Scan::Partial(bytes.len())
+}
+
+/// The first control byte at or after `from`, and its place.
+fn next_control(bytes: &[u8], from: usize) -> Option<(usize, u8)> {
+    let mut at = from;
+    let mut rest = bytes.get(from..)?;
+    while let Some((word, after)) = rest.split_first_chunk::<8>() {
+        let marks = control_marks(u64::from_le_bytes(*word));
+        if marks != 0 {
+            let place = (marks.trailing_zeros() / 8) as usize;
+            return word.get(place).map(|byte| (at + place, *byte));
+        }
+        (at, rest) = (at + 8, after);
+    }
+    let place = rest.iter().position(u8::is_ascii_control)?;
+    rest.get(place).map(|byte| (at + place, *byte))
+}
+
+/// Eight bytes at once: the top bit of each byte that is below 0x20, or 0x7f, and no other bit.
+///
+/// With the top bits set no subtraction borrows from the neighbour, so each byte is judged alone.
+const fn control_marks(word: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([0x01; 8]);
+    const TOPS: u64 = ONES << 7;
+    let from_space = (word | TOPS) - ONES * 0x20;
+    let del = word ^ (ONES * 0x7f);
+    let not_del = ((del | TOPS) - ONES) | del;
+    !(from_space & not_del) & !word & TOPS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_is_judged_alone() {
+        for byte in 0..=255u8 {
+            for place in 0..8 {
+                for around in [b' ', b'a', 0x7e, 0x80, 0xff] {
+                    let mut word = [around; 8];
+                    word[place] = byte;
+                    let want = if byte.is_ascii_control() {
+                        0x80u64 << (8 * place)
+                    } else {
+                        0
+                    };
+                    assert_eq!(control_marks(u64::from_le_bytes(word)), want, "{word:x?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_scan_goes_on_where_it_left_off() {
+        let head = b"GET / HTTP/1.1\r\nHost: example.org\r\nA:\tb\r\n\r\nrest";
+        let whole = head.len() - 4;
+        assert_eq!(scan(head, 0), Scan::Whole(whole));
+        let mut at = 0;
+        for end in 0..whole {
+            let Scan::Partial(reach) = scan(&head[..end], at) else {
+                panic!("not partial at {end}")
+            };
+            assert!(reach >= at && reach + 1 >= end);
+            at = reach;
+        }
+        assert_eq!(scan(&head[..whole], at), Scan::Whole(whole));
+    }
+
+    #[test]
+    fn what_must_not_be_there_is_found_at_its_place() {
+        assert_eq!(
+            scan(b"GET / HTTP/1.1\nHost", 0),
+            Scan::Bad(14, Error::BareLf)
+        );
+        assert_eq!(scan(b"GET /\rHTTP/1.1", 0), Scan::Bad(5, Error::BareCr));
+        assert_eq!(scan(b"GET /\r", 0), Scan::Partial(5));
+        assert_eq!(
+            scan(b"GET / HTTP/1.1\r\nA: \0", 0),
+            Scan::Bad(19, Error::ControlByte)
+        );
+        assert_eq!(scan(b"G\x7f", 0), Scan::Bad(1, Error::ControlByte));
+        assert_eq!(scan("é\u{80}".as_bytes(), 0), Scan::Partial(4));
+    }
+}
