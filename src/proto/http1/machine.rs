@@ -471,7 +471,8 @@ mod tests {
     #[test]
     fn pipelined_answers_keep_the_connection_until_the_last() {
         let mut machine = Machine::new();
-        let (asked, ends, rest) = read(&mut machine, &[GET, GET, GET_AND_CLOSE, GET].concat());
+        let input = [GET, GET, GET_AND_CLOSE, GET].concat();
+        let (asked, ends, rest) = read(&mut machine, &input);
         assert_eq!((asked.len(), ends, rest), (3, 3, &b""[..]));
         assert_eq!((machine.owed(), machine.awaits()), (3, Awaits::Nothing));
         assert_eq!(
