@@ -1,5 +1,13 @@
 //! What holds for every HTTP/1.1 request, valid or not.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 use std::fmt::Write as _;
 
 use edgeloop::proto::http1::{

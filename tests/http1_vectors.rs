@@ -1,6 +1,14 @@
 //! Runs `tests/vectors/http1/*.txt`: whole, byte by byte, and split at every place. The format is in
 //! the README beside them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 use std::path::{Path, PathBuf};
 
 use edgeloop::proto::http1::{Awaits, Error, Framing, Head, Limits, Machine, Step};

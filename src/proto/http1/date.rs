@@ -33,7 +33,11 @@ pub fn format(unix_secs: u64) -> [u8; 29] {
         .ok()
         .and_then(|day| DAYS.get(day))
         .map_or("", |day| day.0);
-    let month_name = MONTHS.get(month).copied().unwrap_or_default();
+    let month_name = MONTHS
+        .iter()
+        .zip(0..)
+        .find(|named| named.1 == month)
+        .map_or("", |named| named.0);
     let mut date = *b"---, -- --- ---- --:--:-- GMT";
     write(&mut date, 0, day_name.as_bytes());
     write(&mut date, 5, &two_digits(day));
@@ -134,12 +138,16 @@ fn weekday(days: u64) -> Option<&'static (&'static str, &'static str)> {
 
 /// Days since 1970 of a day that exists.
 fn days(year: u64, month_name: &str, day: u64) -> Option<u64> {
-    let month = MONTHS.iter().position(|name| *name == month_name)?;
+    let month: u64 = MONTHS
+        .iter()
+        .zip(0..)
+        .find(|named| *named.0 == month_name)?
+        .1;
     if year < 1970 {
         return None;
     }
     // Years start in March here, so that the leap day is the last one (see `civil`).
-    let shifted_month = (month as u64 + 10) % 12;
+    let shifted_month = (month + 10) % 12;
     let shifted_year = if month < 2 { year - 1 } else { year };
     let leaps = shifted_year / 4 - shifted_year / 100 + shifted_year / 400;
     let day_of_year = (153 * shifted_month + 2) / 5 + day.checked_sub(1)?;
@@ -152,7 +160,7 @@ const EPOCH: u64 = 719_468;
 
 /// Year, month from 0, and day from 1. A cycle of 400 years has 146,097 days; within it the leap days
 /// so far are taken out to find the year; months from March on have 153 days in every five.
-const fn civil(days: u64) -> (u64, usize, u64) {
+const fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + EPOCH;
     let (cycle, day_of_cycle) = (days / 146_097, days % 146_097);
     let leaps = day_of_cycle / 1460 - day_of_cycle / 36_524 + day_of_cycle / 146_096;
@@ -167,11 +175,7 @@ const fn civil(days: u64) -> (u64, usize, u64) {
     } else {
         shifted_month + 2
     };
-    (
-        cycle * 400 + year_of_cycle + january_on as u64,
-        month as usize,
-        day,
-    )
+    (cycle * 400 + year_of_cycle + january_on as u64, month, day)
 }
 
 fn two_digits(number: u64) -> [u8; 2] {
@@ -266,7 +270,7 @@ mod tests {
             let (day, month, year, clock) = (&date[5..7], &date[8..11], &date[12..16], &date[17..25]);
             let (short, long) = DAYS.iter().find(|name| date.starts_with(name.0)).unwrap();
             let rfc850 = format!("{long}, {day}-{month}-{} {clock} GMT", &year[2..]);
-            let padded = day.strip_prefix('0').map_or(day.to_owned(), |day| format!(" {day}"));
+            let padded = day.strip_prefix('0').map_or_else(|| day.to_owned(), |day| format!(" {day}"));
             let asctime = format!("{short} {month} {padded} {clock} {year}");
             for obsolete in [rfc850, asctime] {
                 prop_assert_eq!(parse(&obsolete), Some(secs), "{}", obsolete);

@@ -294,126 +294,53 @@ mod tests {
         (text.replace(date, "").replace("A: b\r\n\r\n", ""), form)
     }
 
+    /// Checks what follows `HTTP/1.1 <status> ` for an answer that keeps the connection if it can.
+    fn check(asked: Asked, status: u16, body: BodyLength, want: &str, want_form: BodyForm) {
+        let after = if body.ends_with_connection(asked) {
+            After::Close
+        } else {
+            After::KeepAlive
+        };
+        let (text, form) = written(status, body, asked, after);
+        assert_eq!(text, format!("HTTP/1.1 {status} {want}"));
+        assert_eq!(form, want_form, "{text}");
+    }
+
     #[test]
     fn heads_are_framed_by_status_method_and_version() {
+        use BodyForm::{Absent, Chunks, Plain, UntilClose};
         use BodyLength::{Chunked, Known, None};
-        for (status, body, asked, after, text, form) in [
-            (
-                200,
-                Known(13),
-                GET,
-                After::KeepAlive,
-                "OK\r\nContent-Length: 13\r\n",
-                BodyForm::Plain,
-            ),
-            (
-                200,
-                Known(13),
-                HEAD,
-                After::KeepAlive,
-                "OK\r\nContent-Length: 13\r\n",
-                BodyForm::Absent,
-            ),
-            (
-                201,
-                None,
-                GET,
-                After::KeepAlive,
-                "Created\r\nContent-Length: 0\r\n",
-                BodyForm::Absent,
-            ),
-            (
-                200,
-                None,
-                HEAD,
-                After::KeepAlive,
-                "OK\r\n",
-                BodyForm::Absent,
-            ),
-            (
-                200,
-                Chunked,
-                GET,
-                After::KeepAlive,
-                "OK\r\nTransfer-Encoding: chunked\r\n",
-                BodyForm::Chunks,
-            ),
-            (
-                200,
-                Chunked,
-                HEAD,
-                After::KeepAlive,
-                "OK\r\nTransfer-Encoding: chunked\r\n",
-                BodyForm::Absent,
-            ),
-            (
-                200,
-                Chunked,
-                OLD,
-                After::Close,
-                "OK\r\nConnection: close\r\n",
-                BodyForm::UntilClose,
-            ),
-            (
-                200,
-                Chunked,
-                OLD,
-                After::KeepAlive,
-                "OK\r\nConnection: close\r\n",
-                BodyForm::UntilClose,
-            ),
-            (
-                204,
-                Known(0),
-                GET,
-                After::KeepAlive,
-                "No Content\r\n",
-                BodyForm::Absent,
-            ),
-            (
-                304,
-                Known(9),
-                GET,
-                After::KeepAlive,
-                "Not Modified\r\n",
-                BodyForm::Absent,
-            ),
-            (
-                101,
-                None,
-                GET,
-                After::Upgrade,
-                "Switching Protocols\r\n",
-                BodyForm::Absent,
-            ),
-            (
-                413,
-                Known(u64::MAX),
-                GET,
-                After::Close,
-                "Content Too Large\r\nContent-Length: 18446744073709551615\r\nConnection: close\r\n",
-                BodyForm::Plain,
-            ),
-            (
-                200,
-                Known(0),
-                OLD,
-                After::KeepAlive,
-                "OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n",
-                BodyForm::Plain,
-            ),
-            (
-                299,
-                Known(1),
-                GET,
-                After::KeepAlive,
-                "\r\nContent-Length: 1\r\n",
-                BodyForm::Plain,
-            ),
-        ] {
-            let want = format!("HTTP/1.1 {status} {text}");
-            assert_eq!(written(status, body, asked, after), (want, form));
+        let length = |length: u64| format!("OK\r\nContent-Length: {length}\r\n");
+        let chunked = "OK\r\nTransfer-Encoding: chunked\r\n";
+        check(GET, 200, Known(13), &length(13), Plain);
+        check(GET, 200, Known(u64::MAX), &length(u64::MAX), Plain);
+        check(HEAD, 200, Known(13), &length(13), Absent);
+        check(GET, 200, None, &length(0), Absent);
+        check(HEAD, 200, None, "OK\r\n", Absent);
+        check(GET, 200, Chunked, chunked, Chunks);
+        check(HEAD, 200, Chunked, chunked, Absent);
+        check(GET, 103, Known(1), "Early Hints\r\n", Absent);
+        check(GET, 204, Known(0), "No Content\r\n", Absent);
+        check(GET, 304, Known(9), "Not Modified\r\n", Absent);
+        check(GET, 299, None, "\r\nContent-Length: 0\r\n", Absent);
+        let kept = format!("{}Connection: keep-alive\r\n", length(0));
+        check(OLD, 200, Known(0), &kept, Plain);
+        check(OLD, 200, Chunked, "OK\r\nConnection: close\r\n", UntilClose);
+    }
+
+    #[test]
+    fn the_end_of_the_connection_is_announced() {
+        let closed = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n";
+        for asked in [GET, OLD] {
+            let (text, _) = written(200, BodyLength::None, asked, After::Close);
+            assert_eq!(text, closed);
         }
+        // Even if the caller forgot that HTTP/1.0 leaves no other way.
+        let (text, form) = written(200, BodyLength::Chunked, OLD, After::KeepAlive);
+        assert_eq!(text, "HTTP/1.1 200 OK\r\nConnection: close\r\n");
+        assert_eq!(form, BodyForm::UntilClose);
+        let (text, _) = written(101, BodyLength::None, GET, After::Upgrade);
+        assert_eq!(text, "HTTP/1.1 101 Switching Protocols\r\n");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use super::scan::find_cr;
+
 /// The field lines of a head, in the order received: a view that is cheap to copy.
 ///
 /// The lines were checked when the head was parsed, so reading them cannot fail. Names are tokens and
@@ -96,7 +98,7 @@ impl<'b> Iterator for Lines<'b> {
     type Item = &'b [u8];
 
     fn next(&mut self) -> Option<&'b [u8]> {
-        let end = self.rest.iter().position(|byte| *byte == b'\r')?;
+        let end = find_cr(self.rest)?;
         let (line, rest) = self.rest.split_at_checked(end)?;
         self.rest = rest.get(2..).unwrap_or_default();
         Some(line)

@@ -238,11 +238,7 @@ impl<'b> Facts<'b> {
     fn take(&mut self, field: &httparse::Header<'b>) -> Result<(), Error> {
         let is = |name: &str| field.name.eq_ignore_ascii_case(name);
         match field.name.len() {
-            4 if is("host") => {
-                if self.host.replace(field.value).is_some() {
-                    return Err(Error::HostRepeated);
-                }
-            }
+            4 if is("host") => return self.host_line(field.value),
             6 if is("expect") => self.expect(field.value)?,
             7 if is("upgrade") => {
                 self.websocket |=
@@ -254,6 +250,13 @@ impl<'b> Facts<'b> {
             _ => {}
         }
         Ok(())
+    }
+
+    fn host_line(&mut self, value: &'b [u8]) -> Result<(), Error> {
+        match self.host.replace(value) {
+            None => Ok(()),
+            Some(_) => Err(Error::HostRepeated),
+        }
     }
 
     fn connection(&mut self, value: &[u8]) {

@@ -48,6 +48,17 @@ pub(super) fn scan(bytes: &[u8], from: usize) -> Scan {
     Scan::Partial(bytes.len())
 }
 
+/// The place of the first CR.
+pub(super) fn find_cr(bytes: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        match next_control(bytes, from)? {
+            (place, b'\r') => return Some(place),
+            (place, _) => from = place + 1,
+        }
+    }
+}
+
 /// The first control byte at or after `from`, and its place.
 fn next_control(bytes: &[u8], from: usize) -> Option<(usize, u8)> {
     let mut at = from;
@@ -96,6 +107,12 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_cr_is_found_past_tabs() {
+        assert_eq!(find_cr(b"A: \tbcdefghij\tk\r\nB\r"), Some(16));
+        assert_eq!(find_cr(b"A\n\t"), None);
     }
 
     #[test]

@@ -73,7 +73,12 @@ pub(super) fn is_authority(authority: &str) -> bool {
             None => return false,
         },
         None => {
-            let (name, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+            let (name, port) = authority.split_at(
+                authority
+                    .bytes()
+                    .position(|byte| byte == b':')
+                    .unwrap_or(authority.len()),
+            );
             (is_registered_name(name), port)
         }
     };
@@ -109,8 +114,9 @@ const fn is_target_byte(byte: u8) -> bool {
 }
 
 fn split_query(target: &str) -> (&str, Option<&str>) {
-    match target.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
+    let end = target.bytes().position(|byte| byte == b'?');
+    match end.and_then(|end| target.split_at_checked(end)) {
+        Some((path, query)) => (path, query.get(1..)),
         None => (target, None),
     }
 }
