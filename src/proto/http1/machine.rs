@@ -4,14 +4,7 @@ use super::error::Error;
 use super::framing::Framing;
 use super::head::{Asked, Head};
 use super::limits::{FIELDS_MAX, Limits};
-use super::scan::{Scan, scan};
-
-/// Empty lines before a request line that are skipped: some old clients send one after a body
-/// (RFC 9112 §2.2).
-const EMPTY_LINES_MAX: u8 = 4;
-
-/// Longer than any registered method, so that the search for its end has an end.
-const METHOD_BYTES_MAX: usize = 32;
+use super::scan::{Scan, check_request_line, scan, skip_empty_lines};
 
 /// The server side of one HTTP/1.1 connection, without its bytes.
 ///
@@ -373,43 +366,6 @@ impl Machine {
         if let Writing::Open { owed } = &mut self.writing {
             *owed = owed.saturating_add(1);
         }
-    }
-}
-
-/// How many bytes of empty lines there are at the front, and how many lines in all.
-fn skip_empty_lines(input: &[u8], before: u8) -> Result<(usize, u8), Error> {
-    let (mut skipped, mut lines) = (0, before);
-    let mut rest = input;
-    while let Some(after) = rest.strip_prefix(b"\r\n") {
-        if lines == EMPTY_LINES_MAX {
-            return Err(Error::EmptyLines);
-        }
-        (skipped, lines, rest) = (skipped + 2, lines + 1, after);
-    }
-    Ok((skipped, lines))
-}
-
-/// Checks the lengths of method and target in the part of a head seen so far, which must not wait for
-/// the end of a head that is all target. Returns whether there is nothing left to check.
-fn check_request_line(seen: &[u8], target_bytes_max: usize) -> Result<bool, Error> {
-    let ends_word = |byte: &u8| matches!(byte, b' ' | b'\r');
-    let start = seen.get(..=METHOD_BYTES_MAX).unwrap_or(seen);
-    let Some(method_end) = start.iter().position(ends_word) else {
-        return if seen.len() > METHOD_BYTES_MAX {
-            Err(Error::MethodTooLong)
-        } else {
-            Ok(false)
-        };
-    };
-    let rest = seen.get(method_end + 1..).unwrap_or_default();
-    if rest.len() <= target_bytes_max {
-        return Ok(false);
-    }
-    let target = rest.iter().take(target_bytes_max.saturating_add(1));
-    if target.copied().any(|byte| ends_word(&byte)) {
-        Ok(true)
-    } else {
-        Err(Error::TargetTooLong)
     }
 }
 

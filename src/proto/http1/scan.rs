@@ -1,6 +1,14 @@
-//! Finds the end of a head, and whatever must not be in it, in one pass over the bytes.
+//! Looks over the bytes of a head as they come: what may stand before it, where it ends, and what must
+//! not be in it.
 
 use super::error::Error;
+
+/// Empty lines before a request line that are skipped: some old clients send one after a body
+/// (RFC 9112 §2.2).
+const EMPTY_LINES_MAX: u8 = 4;
+
+/// Longer than any registered method, so that the search for its end has an end.
+const METHOD_BYTES_MAX: usize = 32;
 
 /// What a scan came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +27,43 @@ impl Scan {
         match self {
             Self::Whole(reach) | Self::Partial(reach) | Self::Bad(reach, _) => reach,
         }
+    }
+}
+
+/// How many bytes of empty lines there are at the front, and how many lines in all.
+pub(super) fn skip_empty_lines(input: &[u8], before: u8) -> Result<(usize, u8), Error> {
+    let (mut skipped, mut lines) = (0, before);
+    let mut rest = input;
+    while let Some(after) = rest.strip_prefix(b"\r\n") {
+        if lines == EMPTY_LINES_MAX {
+            return Err(Error::EmptyLines);
+        }
+        (skipped, lines, rest) = (skipped + 2, lines + 1, after);
+    }
+    Ok((skipped, lines))
+}
+
+/// Checks the lengths of method and target in the part of a head seen so far, which must not wait for
+/// the end of a head that is all target. Returns whether there is nothing left to check.
+pub(super) fn check_request_line(seen: &[u8], target_bytes_max: usize) -> Result<bool, Error> {
+    let ends_word = |byte: &u8| matches!(byte, b' ' | b'\r');
+    let start = seen.get(..=METHOD_BYTES_MAX).unwrap_or(seen);
+    let Some(method_end) = start.iter().position(ends_word) else {
+        return if seen.len() > METHOD_BYTES_MAX {
+            Err(Error::MethodTooLong)
+        } else {
+            Ok(false)
+        };
+    };
+    let rest = seen.get(method_end + 1..).unwrap_or_default();
+    if rest.len() <= target_bytes_max {
+        return Ok(false);
+    }
+    let target = rest.iter().take(target_bytes_max.saturating_add(1));
+    if target.copied().any(|byte| ends_word(&byte)) {
+        Ok(true)
+    } else {
+        Err(Error::TargetTooLong)
     }
 }
 
@@ -111,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_cr_is_found_past_tabs() {
-        assert_eq!(find_cr(b"A: \tbcdefghij\tk\r\nB\r"), Some(16));
+        assert_eq!(find_cr(b"A: \tbcdefghij\tk\r\nB\r"), Some(15));
         assert_eq!(find_cr(b"A\n\t"), None);
     }
 
