@@ -1,6 +1,13 @@
 //! The WebSocket machine through its public API: what the bytes say must not depend on how they
 //! were cut on their way.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that fails panics"
+)]
+
 mod against_tungstenite;
 mod buffers;
 mod drive;

@@ -18,7 +18,7 @@ fn almost_frames() -> impl Strategy<Value = Vec<u8>> {
     let frame =
         (first, 0..8_u8, any::<[u8; 4]>(), payload).prop_map(|(first, off, key, payload)| {
             // Some lengths are wrong, so that what follows is read as something else.
-            let length = (payload.len() as u8).saturating_sub(off / 7);
+            let length = u8::try_from(payload.len()).unwrap().saturating_sub(off / 7);
             let mut frame = vec![first, 0x80 | length];
             frame.extend(key);
             frame.extend(payload);

@@ -22,9 +22,12 @@ const PONG: u8 = 0xA;
 /// A frame from a client, made byte by byte and not by the code under test.
 fn frame(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
     let payload = payload.as_ref();
+    let [high, low] = u16::try_from(payload.len())
+        .unwrap_or(u16::MAX)
+        .to_be_bytes();
     let mut frame = match payload.len() {
-        length @ 0..126 => vec![first, 0x80 | length as u8],
-        length => vec![first, 0xFE, (length >> 8) as u8, length as u8],
+        0..126 => vec![first, 0x80 | low],
+        _ => vec![first, 0xFE, high, low],
     };
     let key = [0x37, 0xfa, 0x21, 0x3d];
     frame.extend(key);

@@ -447,100 +447,51 @@ mod tests {
 
     #[test]
     fn section_4_2_1_what_is_refused() {
-        let refused: [(&[Field], Refusal, u16); 20] = [
-            (&[("Upgrade", "-")], Refusal::UpgradeMissing, 426),
-            (&[("Upgrade", "websockets")], Refusal::UpgradeMissing, 426),
-            (&[("Upgrade", "web socket")], Refusal::UpgradeMissing, 426),
-            (
-                &[("Connection", "-")],
-                Refusal::ConnectionUpgradeMissing,
-                400,
-            ),
-            (
-                &[("Connection", "keep-alive")],
-                Refusal::ConnectionUpgradeMissing,
-                400,
-            ),
-            (
-                &[("Connection", "upgraded")],
-                Refusal::ConnectionUpgradeMissing,
-                400,
-            ),
-            (
-                &[("Sec-WebSocket-Version", "-")],
-                Refusal::VersionUnsupported,
-                426,
-            ),
-            (
-                &[("Sec-WebSocket-Version", "8")],
-                Refusal::VersionUnsupported,
-                426,
-            ),
-            (
-                &[("Sec-WebSocket-Version", "013")],
-                Refusal::VersionUnsupported,
-                426,
-            ),
-            (
-                &[("Sec-WebSocket-Version", "13, 8")],
-                Refusal::VersionUnsupported,
-                426,
-            ),
-            (
-                &[
-                    ("Sec-WebSocket-Version", "13"),
-                    ("Sec-WebSocket-Version", "13"),
-                ],
-                Refusal::VersionUnsupported,
-                426,
-            ),
-            (&[("Sec-WebSocket-Key", "-")], Refusal::KeyNotOne, 400),
-            (
-                &[
-                    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-                    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-                ],
-                Refusal::KeyNotOne,
-                400,
-            ),
-            (&[("Sec-WebSocket-Key", "")], Refusal::KeyInvalid, 400),
-            (
-                &[("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ")],
-                Refusal::KeyInvalid,
-                400,
-            ),
-            (
-                &[("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZSE=")],
-                Refusal::KeyInvalid,
-                400,
-            ),
-            (
-                &[("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25j====")],
-                Refusal::KeyInvalid,
-                400,
-            ),
-            (
-                &[("Sec-WebSocket-Key", "dGhl-HNhbXBsZSBub25jZQ==")],
-                Refusal::KeyInvalid,
-                400,
-            ),
-            (
-                &[("Sec-WebSocket-Protocol", "chat room")],
-                Refusal::SubprotocolInvalid,
-                400,
-            ),
-            (
-                &[("Sec-WebSocket-Protocol", "chat, \"b\"")],
-                Refusal::SubprotocolInvalid,
-                400,
-            ),
+        use Refusal::*;
+        let refused = [
+            ("Upgrade", "-", UpgradeMissing),
+            ("Upgrade", "websockets", UpgradeMissing),
+            ("Upgrade", "web socket", UpgradeMissing),
+            ("Connection", "-", ConnectionUpgradeMissing),
+            ("Connection", "keep-alive", ConnectionUpgradeMissing),
+            ("Connection", "upgraded", ConnectionUpgradeMissing),
+            ("Sec-WebSocket-Version", "-", VersionUnsupported),
+            ("Sec-WebSocket-Version", "8", VersionUnsupported),
+            ("Sec-WebSocket-Version", "013", VersionUnsupported),
+            ("Sec-WebSocket-Version", "13, 8", VersionUnsupported),
+            ("Sec-WebSocket-Key", "-", KeyNotOne),
+            ("Sec-WebSocket-Key", "", KeyInvalid),
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ", KeyInvalid),
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZSE=", KeyInvalid),
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25j====", KeyInvalid),
+            ("Sec-WebSocket-Key", "dGhl-HNhbXBsZSBub25jZQ==", KeyInvalid),
+            ("Sec-WebSocket-Protocol", "chat room", SubprotocolInvalid),
+            ("Sec-WebSocket-Protocol", "chat, \"b\"", SubprotocolInvalid),
         ];
-        for (changes, refusal, status) in refused {
-            assert_eq!(verdict(changes), Err(refusal), "{changes:?}");
-            assert_eq!(refusal.status(), status);
+        for (name, value, refusal) in refused {
+            assert_eq!(verdict(&[(name, value)]), Err(refusal), "{name}: {value}");
         }
-        let versions = Refusal::VersionUnsupported.fields();
-        assert!(versions.contains("Sec-WebSocket-Version: 13\r\n"));
+        let versions = ("Sec-WebSocket-Version", "13");
+        assert_eq!(verdict(&[versions, versions]), Err(VersionUnsupported));
+        let keys = ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+        assert_eq!(verdict(&[keys, keys]), Err(KeyNotOne));
+    }
+
+    #[test]
+    fn section_4_4_a_refusal_names_the_version() {
+        for refusal in [Refusal::VersionUnsupported, Refusal::UpgradeMissing] {
+            assert_eq!(refusal.status(), 426);
+            assert!(refusal.fields().contains("Sec-WebSocket-Version: 13\r\n"));
+            assert!(refusal.fields().contains("Upgrade: websocket\r\n"));
+        }
+        for refusal in [
+            Refusal::ConnectionUpgradeMissing,
+            Refusal::KeyNotOne,
+            Refusal::KeyInvalid,
+            Refusal::SubprotocolInvalid,
+        ] {
+            assert_eq!((refusal.status(), refusal.fields()), (400, ""));
+        }
     }
 
     #[test]
