@@ -1,0 +1,16 @@
+//! The WebSocket machine through its public API: what the bytes say must not depend on how they
+//! were cut on their way.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that fails panics"
+)]
+
+mod against_tungstenite;
+mod buffers;
+mod drive;
+mod properties;
+mod streams;
+mod vectors;
