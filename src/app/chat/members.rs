@@ -10,7 +10,8 @@ use super::fault::Fault;
 /// Names in one `mentions` list.
 pub(super) const MENTIONS_MAX: usize = 50;
 
-/// The members of a message that mean something, as they were sent. Others are skipped, however deep.
+/// The members of a message that mean something, as they were sent. Others are skipped, however
+/// deep.
 #[derive(Debug, Default)]
 pub(super) struct Members<'a> {
     pub(super) kind: Option<Member<'a>>,
@@ -30,7 +31,8 @@ pub(super) enum Member<'a> {
     Null,
     Text(Cow<'a, str>),
     Number(Number),
-    /// A list; `None` stands for what is not a string in it. One more than [`MENTIONS_MAX`] at most.
+    /// A list; `None` stands for what is not a string in it. One more than [`MENTIONS_MAX`] at
+    /// most.
     List(Vec<Option<Cow<'a, str>>>),
     Other,
 }

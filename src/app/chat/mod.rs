@@ -6,23 +6,25 @@
 //!                                        room  rate
 //! ```
 //!
-//! A connection belongs to a user, who may have several. It is known from [`Chat::connected`] on, and
-//! gets nothing but `system` and `error` until it sends `join`.
+//! A connection belongs to a user, who may have several. It is known from [`Chat::connected`] on,
+//! and gets nothing but `system` and `error` until it sends `join`.
 //!
-//! - A user is online from the first `join` of one of his connections to the last `leave` or close. Only
-//!   these two are announced, each followed by the list of `users` for everybody.
-//! - *Others* are the connections of other users: nobody is told of his own typing in another tab. What
-//!   goes to all goes to every tab of the sender too, so that they show the same.
-//! - A further `join`, on the same connection or in another tab, tells nobody; that connection gets the
-//!   `users`.
-//! - A private message reaches every joined connection of its recipient, and none else: other tabs of the
-//!   sender do not get it. It may be sent to oneself.
-//! - A reaction in `private:<peer>` reaches both users with the `location` as it was sent: to the peer the
-//!   other one is the `username` in it.
-//! - `message`, `private_message` and `reaction` count for the limit of messages, all connections of a
-//!   user together, also if the one they are for turns out not to be online. Typing and `join` have a
-//!   looser limit of their own: ten times that, at least 600 a minute, a join counting for ten, since it
-//!   may make everybody get the list of users. `leave` is free. A refusal costs nothing.
+//! - A user is online from the first `join` of one of its connections to the last `leave` or
+//!   close. Only these two are announced, each followed by the list of `users` for everybody.
+//! - *Others* are the connections of other users: no tab is told of typing in another tab
+//!   of the same user. What goes to all goes to every tab of the sender too, so that they show the
+//!   same.
+//! - A further `join`, on the same connection or in another tab, tells nobody; that connection gets
+//!   the `users`.
+//! - A private message reaches every joined connection of its recipient, and none else: other tabs
+//!   of the sender do not get it. It may be sent to oneself.
+//! - A reaction in `private:<peer>` reaches both users with the `location` as it was sent: to the
+//!   peer the other one is the `username` in it.
+//! - `message`, `private_message` and `reaction` count for the limit of messages, all connections
+//!   of a user together, also if the one they are for turns out not to be online. Typing and `join`
+//!   have a looser limit of their own: ten times that, at least 600 a minute, a join counting for
+//!   ten, since it may make everybody get the list of users. `leave` is free. A refusal costs
+//!   nothing.
 //! - A message that is refused is answered with an `error`, in this order: no JSON object, no known
 //!   `type`, not joined, a member that breaks a rule, too many, nobody of that name online.
 
@@ -51,8 +53,8 @@ use room::{Joined, Left, Room, Seat, UserId};
 
 /// Where the chat puts what it sends. `json` is one whole text message.
 ///
-/// Each distinct message is handed over once, so whoever frames it can share the frame among all its
-/// receivers.
+/// Each distinct message is handed over once, so whoever frames it can share the frame among all
+/// its receivers.
 pub trait Outbox<K> {
     /// Sends `json` to one connection.
     fn to(&mut self, k: K, json: &str);
@@ -411,8 +413,8 @@ impl<K: Copy + Eq + Hash> Chat<K> {
         Ok(())
     }
 
-    /// A name for a message whose sender gave none. The time keeps it apart from those made before a
-    /// restart.
+    /// A name for a message whose sender gave none. The time keeps it apart from those made before
+    /// a restart.
     fn new_id(&mut self, unix_secs: u64) -> Id<'static> {
         self.ids_made += 1;
         Id::Text(Cow::Owned(format!("{unix_secs:x}-{:x}", self.ids_made)))

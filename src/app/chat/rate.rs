@@ -1,4 +1,4 @@
-use crate::app::limits::{WINDOW_MS, Window};
+use crate::app::limits::{WINDOW_MS, Window, seconds_up};
 
 /// A join makes everybody get the list of users: it weighs as much as so many typing notices.
 pub(super) const JOIN_COST: u32 = 10;
@@ -8,7 +8,7 @@ const NOTICES_PER_MESSAGE: u32 = 10;
 /// However few messages are allowed, pages may be opened and typing shown.
 const NOTICES_MIN: u32 = 600;
 
-/// How often one user may do something, all of his connections together.
+/// How often one user may do something, over all connections of theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Allowance {
     pub(super) messages_per_minute: u32,
@@ -25,7 +25,8 @@ impl Allowance {
     }
 }
 
-/// What one user has used of his [`Allowance`]. Without messages in the last minute it owns no heap.
+/// What one user has used of the [`Allowance`]. Without messages in the last minute it owns no
+/// heap.
 #[derive(Debug, Default)]
 pub(super) struct Spent {
     messages: Log,
@@ -51,13 +52,10 @@ impl Spent {
     }
 }
 
-const WINDOW_S: u32 = 60;
-const _: () = assert!(WINDOW_S as u64 * 1000 == WINDOW_MS);
-
 /// A sliding window: never more than the limit in any 60 seconds.
 ///
-/// Events are kept as runs, one for each second with events in it, so there are at most 61 whatever the
-/// limit. An event is dated to the end of its second: it counts up to a second longer, never shorter.
+/// Events are kept as runs, one for each second with events in it, so there are at most 61 whatever
+/// the limit. All events of a run expire with its last: up to a second later, never earlier.
 #[derive(Debug, Default)]
 struct Log {
     runs: Vec<Run>,
@@ -66,7 +64,7 @@ struct Log {
 
 #[derive(Clone, Copy, Debug)]
 struct Run {
-    at_s: u32,
+    last_ms: u64,
     count: u32,
 }
 
@@ -80,17 +78,23 @@ impl Log {
             return Err(self.seconds_until_room(now_ms));
         }
         self.total = self.total.saturating_add(1);
-        let at_s = whole_seconds(now_ms.div_ceil(1000));
         match self.runs.last_mut() {
-            Some(run) if run.at_s >= at_s => run.count = run.count.saturating_add(1),
-            _ => self.runs.push(Run { at_s, count: 1 }),
+            Some(run) if run.last_ms / 1000 == now_ms / 1000 => {
+                *run = Run {
+                    last_ms: now_ms,
+                    count: run.count.saturating_add(1),
+                };
+            }
+            _ => self.runs.push(Run {
+                last_ms: now_ms,
+                count: 1,
+            }),
         }
         Ok(())
     }
 
     fn expire(&mut self, now_ms: u64) {
-        let now_s = whole_seconds(now_ms / 1000);
-        let is_over = |run: &Run| run.at_s.saturating_add(WINDOW_S) <= now_s;
+        let is_over = |run: &Run| run.last_ms.saturating_add(WINDOW_MS) <= now_ms;
         let over = self.runs.iter().take_while(|run| is_over(run)).count();
         if over == self.runs.len() {
             *self = Self::default();
@@ -100,18 +104,11 @@ impl Log {
         self.total = self.total.saturating_sub(expired);
     }
 
-    /// The oldest run expires at a whole second; one event fits then.
+    /// When the oldest run expires, there is room, unless the limit was lowered meanwhile.
     fn seconds_until_room(&self, now_ms: u64) -> u32 {
-        let oldest_s = self.runs.first().map_or(0, |run| run.at_s);
-        oldest_s
-            .saturating_add(WINDOW_S)
-            .saturating_sub(whole_seconds(now_ms / 1000))
-            .max(1)
+        let oldest_ms = self.runs.first().map_or(0, |run| run.last_ms);
+        seconds_up(oldest_ms.saturating_add(WINDOW_MS).saturating_sub(now_ms))
     }
-}
-
-fn whole_seconds(s: u64) -> u32 {
-    u32::try_from(s).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -120,14 +117,14 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_limit_holds_for_60_seconds_sharp_from_a_whole_second_on() {
+    fn the_limit_holds_for_60_seconds_sharp() {
         let mut log = Log::default();
         for _ in 0..100 {
-            assert_eq!(log.take(100, 5000), Ok(()));
+            assert_eq!(log.take(100, 5300), Ok(()));
         }
-        assert_eq!(log.take(100, 5000), Err(60));
-        assert_eq!(log.take(100, 64_999), Err(1));
-        assert_eq!(log.take(100, 65_000), Ok(()));
+        assert_eq!(log.take(100, 5300), Err(60));
+        assert_eq!(log.take(100, 65_299), Err(1));
+        assert_eq!(log.take(100, 65_300), Ok(()));
         assert_eq!(log.total, 1);
     }
 
@@ -195,7 +192,7 @@ mod tests {
                 match log.take(max, now_ms) {
                     Ok(()) => taken.push(now_ms),
                     Err(wait_s) => {
-                        prop_assert!((1..=61).contains(&wait_s));
+                        prop_assert!((1..=60).contains(&wait_s));
                         // What is told in whole seconds is never too short.
                         now_ms += u64::from(wait_s) * 1000;
                         prop_assert_eq!(log.take(max, now_ms), Ok(()));

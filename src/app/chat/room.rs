@@ -9,8 +9,6 @@ use crate::app::limits::WINDOW_MS;
 
 /// Users who have left and are still remembered for what they spent.
 const DEPARTED_MAX: usize = 65_536;
-/// After that long nothing a user spent counts any more: a window, and the second it is rounded up by.
-const DEPARTED_MS: u64 = WINDOW_MS + 1000;
 
 /// Who is here: the connections, the users they belong to, and which of them have joined.
 #[derive(Debug)]
@@ -20,8 +18,8 @@ pub(super) struct Room<K> {
     members: Vec<Member<K>>,
     users: Slab<User<K>>,
     names: HashMap<Arc<str>, UserId>,
-    /// Users to look at again, at the time given, because they were gone once with something spent.
-    /// A user stands in it once at most, and is not removed while he does.
+    /// Users to look at again at the time given, because they left with something spent.
+    /// Each stands in it once at most, and is not removed while it does.
     departed: VecDeque<(u64, UserId)>,
 }
 
@@ -42,7 +40,7 @@ pub(super) struct Seat<K> {
 pub(super) enum Joined {
     /// The user is online now.
     First,
-    /// He was online already, on this connection or another.
+    /// The user was online already, on this connection or another.
     Again,
 }
 
@@ -51,7 +49,7 @@ pub(super) enum Joined {
 pub(super) enum Left {
     /// The user is offline now.
     Last,
-    /// He is still online on another connection, or never was.
+    /// The user is still online on another connection, or was not online.
     Unchanged,
 }
 
@@ -133,12 +131,13 @@ impl<K: Copy + Eq + Hash> Room<K> {
             self.remove_user(id);
         } else {
             user.is_departed = true;
-            self.departed.push_back((now_ms + DEPARTED_MS, id));
+            self.departed
+                .push_back((now_ms.saturating_add(WINDOW_MS), id));
         }
     }
 
-    /// Forgets the users who are gone and have nothing spent any more: within two minutes of going, and
-    /// before that if there are too many of them.
+    /// Forgets the users who are gone and have nothing spent any more: within two minutes of going,
+    /// and before that if there are too many of them.
     pub(super) fn forget_departed(&mut self, now_ms: u64) {
         while let Some((due_ms, id)) = self.departed.front().copied() {
             let too_many = self.departed.len() > DEPARTED_MAX;
@@ -154,8 +153,9 @@ impl<K: Copy + Eq + Hash> Room<K> {
             } else if too_many || user.spent.is_empty(now_ms) {
                 self.remove_user(id);
             } else {
-                // He came back and went again since.
-                self.departed.push_back((now_ms + DEPARTED_MS, id));
+                // Back and gone again since.
+                self.departed
+                    .push_back((now_ms.saturating_add(WINDOW_MS), id));
             }
         }
     }
@@ -246,7 +246,7 @@ impl<K: Copy + Eq + Hash> Room<K> {
             .flat_map(|user| user.joined.iter().copied())
     }
 
-    /// The user of that name, if he is online.
+    /// The user of that name, if online.
     pub(super) fn find_online(&self, name: &str) -> Option<UserId> {
         let id = *self.names.get(name)?;
         self.users
@@ -364,9 +364,9 @@ mod tests {
             room.disconnect(k, 30_000);
             room.assert_sound();
         }
-        room.forget_departed(61_999);
+        room.forget_departed(60_999);
         assert_eq!(room.users_kept(), 1);
-        room.forget_departed(62_000);
+        room.forget_departed(61_000);
         assert_eq!(room.users_kept(), 0);
         room.assert_sound();
     }

@@ -1,5 +1,5 @@
-//! Many users with many connections do random things, and what each connection gets is compared with a
-//! plain model of who is there.
+//! Many users with many connections do random things, and what each connection gets is compared
+//! with a plain model of who is there.
 
 use std::collections::{BTreeMap, BTreeSet};
 

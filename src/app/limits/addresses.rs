@@ -28,19 +28,20 @@ pub struct Rates {
 pub enum LoginOutcome {
     /// Wrong name or password: it counts.
     Failed,
-    /// The password was right, or it was never looked at (overload, a broken store): it does not count.
+    /// The password was right, or it was never looked at (overload, a broken store): it does not
+    /// count.
     NotFailed,
 }
 
 /// What every address has open and has spent.
 ///
-/// An IPv6 address stands for its /64 network, which is what one subscriber has; an IPv4 address mapped
-/// into IPv6 is that IPv4 address.
+/// An IPv6 address stands for its /64 network, which is what one subscriber has; an IPv4 address
+/// mapped into IPv6 is that IPv4 address.
 ///
-/// Memory is bounded under a flood of addresses: those with a connection are kept as long as it is open
-/// (`max_connections` bounds them), of the others at most [`ADDRESSES_MAX`]. Over that, the one seen
-/// longest ago is forgotten, so its rates start afresh; nobody is refused because the table is full. The
-/// same goes for accounts. Each call does constant work, amortised.
+/// Memory is bounded under a flood of addresses: those with a connection are kept as long as it is
+/// open (`max_connections` bounds them), of the others at most [`ADDRESSES_MAX`]. Over that, the
+/// one seen longest ago is forgotten, so its rates start afresh; nobody is refused because the
+/// table is full. The same goes for accounts. Each call does constant work, amortised.
 ///
 /// ```
 /// use edgeloop::app::limits::{Addresses, Limit, Rates};
@@ -84,8 +85,8 @@ impl Addresses {
         self.rates = rates;
     }
 
-    /// A connection of `ip` was accepted and its handshake is about to begin. After `Ok` the caller owes
-    /// one [`Addresses::release_connection`].
+    /// A connection of `ip` was accepted and its handshake is about to begin. After `Ok` the caller
+    /// owes one [`Addresses::release_connection`].
     ///
     /// # Errors
     /// [`Limit::Connections`] or [`Limit::Handshakes`]; nothing was counted.
@@ -146,12 +147,12 @@ impl Addresses {
         })
     }
 
-    /// Somebody at `ip` wants to log in as `account`, whether or not that exists. To be asked before the
-    /// password is hashed. After `Ok` the caller owes one [`Addresses::settle_login`].
+    /// Somebody at `ip` wants to log in as `account`, whether or not that exists. To be asked
+    /// before the password is hashed. After `Ok` the caller owes one [`Addresses::settle_login`].
     ///
-    /// The attempt counts against the account until it is settled, so guesses sent all at once do not
-    /// slip through. The address is charged when the attempt has failed: many people may log in behind
-    /// one address in the same moment.
+    /// The attempt counts against the account until it is settled, so guesses sent all at once do
+    /// not slip through. The address is charged when the attempt has failed: many people may log in
+    /// behind one address in the same moment.
     ///
     /// # Errors
     /// [`Limit::Logins`]; nothing was counted.

@@ -5,8 +5,8 @@ const NS_PER_S: u64 = 1_000_000_000;
 
 /// A token bucket: `rate` a second on average, twice that in a burst. 8 bytes; a new one is full.
 ///
-/// It stores no tokens but the moment by which all that was taken is paid back (the generic cell rate
-/// algorithm), so it needs no refilling and the rate may differ from call to call.
+/// It stores no tokens but the moment by which all that was taken is paid back (the generic cell
+/// rate algorithm), so it needs no refilling and the rate may differ from call to call.
 ///
 /// ```
 /// use edgeloop::app::limits::Bucket;

@@ -1,11 +1,11 @@
 //! What one address, one account or one log line may cost: pure counting, no socket and no clock.
 //!
-//! [`Addresses`] counts the connections of every address and holds its rates: handshakes, requests and
-//! failed logins. [`LogThrottle`] keeps the lines about all this from flooding the log. Time is an
-//! argument everywhere: milliseconds of any clock that never goes back.
+//! [`Addresses`] counts the connections of every address and holds its rates: handshakes, requests
+//! and failed logins. [`LogThrottle`] keeps the lines about all this from flooding the log. Time is
+//! an argument everywhere: milliseconds of any clock that never goes back.
 //!
-//! Every limit has a key in `server.conf` ([`Limit::key`]); 0 turns it off. All of them can be changed
-//! while connections are open ([`Addresses::set_rates`]).
+//! Every limit has a key in `server.conf` ([`Limit::key`]); 0 turns it off. All of them can be
+//! changed while connections are open ([`Addresses::set_rates`]).
 
 mod addresses;
 mod bucket;
@@ -51,8 +51,8 @@ impl Limit {
 pub struct Refused {
     /// The limit that was reached.
     pub limit: Limit,
-    /// Whole seconds, at least 1, after which trying again makes sense: the value for `Retry-After`.
-    /// For [`Limit::Connections`] nobody knows when one closes, so it is 1.
+    /// Whole seconds, at least 1, after which trying again makes sense: the value for
+    /// `Retry-After`. For [`Limit::Connections`] nobody knows when one closes, so it is 1.
     pub retry_after_s: u32,
 }
 
@@ -70,6 +70,6 @@ impl fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 /// Whole seconds, rounded up, at least 1.
-fn seconds_up(ms: u64) -> u32 {
+pub(super) fn seconds_up(ms: u64) -> u32 {
     u32::try_from(ms.div_ceil(1000)).unwrap_or(u32::MAX).max(1)
 }

@@ -9,11 +9,11 @@ pub(super) trait Entry: Default {
     fn is_idle(&self, now_ms: u64) -> bool;
 }
 
-/// A map that stays small by itself: idle entries go, and of those that are neither idle nor held at
-/// most `remembered_max` are kept, the oldest being forgotten first.
+/// A map that stays small by itself: idle entries go, and of those that are neither idle nor held
+/// at most `remembered_max` are kept, the oldest being forgotten first.
 ///
-/// Every entry that is not held stands once in a queue. Each new key looks at two places of the queue,
-/// so the work is constant and the table shrinks faster than it grows.
+/// Every entry that is not held stands once in a queue. Each new key looks at two places of the
+/// queue, so the work is constant and the table shrinks faster than it grows.
 #[derive(Debug)]
 pub(super) struct Table<K, E> {
     slots: HashMap<K, Slot<E>>,
@@ -75,8 +75,8 @@ impl<K: Copy + Eq + Hash, E: Entry> Table<K, E> {
         self.forget_over(self.remembered_max.saturating_sub(1));
     }
 
-    /// A held entry leaves the queue when it is met, so each turn of this loop was paid for by the push
-    /// that put it there.
+    /// A held entry leaves the queue when it is met, so each turn of this loop was paid for by the
+    /// push that put it there.
     fn forget_over(&mut self, queued_max: usize) {
         while self.queue.len() > queued_max {
             self.look_at_the_oldest(|_| true);

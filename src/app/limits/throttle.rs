@@ -21,8 +21,8 @@ impl Throttle {
     /// Shortest time between two lines.
     pub const INTERVAL_MS: u64 = 1000;
 
-    /// Something worth a line happened. `Some` if it may be written now, with the number of lines that
-    /// were suppressed since the last one; `None` if this one is suppressed too.
+    /// Something worth a line happened. `Some` if it may be written now, with the number of lines
+    /// that were suppressed since the last one; `None` if this one is suppressed too.
     pub fn hit(&mut self, now_ms: u64) -> Option<u64> {
         if now_ms < self.next_ms {
             self.suppressed = self.suppressed.saturating_add(1);

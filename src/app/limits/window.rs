@@ -3,11 +3,11 @@ use super::seconds_up;
 /// The length of a [`Window`]: one minute.
 pub const WINDOW_MS: u64 = 60_000;
 
-/// So many a minute, counted in windows: the first thing counted opens one, it ends 60 s later, and the
-/// next thing opens another. 16 bytes.
+/// So many a minute, counted in windows: the first thing counted opens one, it ends 60 s later, and
+/// the next thing opens another. 16 bytes.
 ///
-/// Stricter than a token bucket inside a window (nothing comes back before its end), cheaper than a log
-/// of every event; around the border of two windows up to twice the limit may pass.
+/// Stricter than a token bucket inside a window (nothing comes back before its end), cheaper than a
+/// log of every event; around the border of two windows up to twice the limit may pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Window {
     opened_ms: u64,
@@ -37,7 +37,9 @@ impl Window {
             return Ok(());
         }
         Err(seconds_up(
-            (self.opened_ms + WINDOW_MS).saturating_sub(now_ms),
+            self.opened_ms
+                .saturating_add(WINDOW_MS)
+                .saturating_sub(now_ms),
         ))
     }
 
