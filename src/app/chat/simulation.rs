@@ -334,7 +334,7 @@ fn check(chat: &Chat<u32>, world: &mut World) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
 
     #[test]
     fn everybody_gets_what_is_his(acts in prop::collection::vec(act(), 1..250), limit in 3_u32..8) {
