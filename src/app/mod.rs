@@ -1,1 +1,4 @@
 //! The edgeloop server: configuration, users, chat.
+
+pub mod chat;
+pub mod limits;

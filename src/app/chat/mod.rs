@@ -1,0 +1,422 @@
+//! The chat: who is online, and who gets what. Pure logic: no socket, no clock, no thread.
+//!
+//! ```text
+//! text of a client ─► members ─► inbound ─► Chat ─► outbound ─► Outbox ─► connections
+//!                      JSON      rules      │  │      JSON
+//!                                        room  rate
+//! ```
+//!
+//! A connection belongs to a user, who may have several. It is known from [`Chat::connected`] on,
+//! and gets nothing but `system` and `error` until it sends `join`.
+//!
+//! - A user is online from the first `join` of one of its connections to the last `leave` or
+//!   close. Only these two are announced, each followed by the list of `users` for everybody.
+//! - *Others* are the connections of other users: no tab is told of typing in another tab
+//!   of the same user. What goes to all goes to every tab of the sender too, so that they show the
+//!   same.
+//! - A further `join`, on the same connection or in another tab, tells nobody; that connection gets
+//!   the `users`.
+//! - A private message reaches every joined connection of its recipient, and none else: other tabs
+//!   of the sender do not get it. It may be sent to oneself.
+//! - A reaction in `private:<peer>` reaches both users with the `location` as it was sent: to the
+//!   peer the other one is the `username` in it.
+//! - `message`, `private_message` and `reaction` count for the limit of messages, all connections
+//!   of a user together, also if the one they are for turns out not to be online. Typing and `join`
+//!   have a looser limit of their own: ten times that, at least 600 a minute, a join counting for
+//!   ten, since it may make everybody get the list of users. `leave` is free. A refusal costs
+//!   nothing.
+//! - A message that is refused is answered with an `error`, in this order: no JSON object, no known
+//!   `type`, not joined, a member that breaks a rule, too many, nobody of that name online.
+
+mod fault;
+mod inbound;
+mod members;
+mod outbound;
+mod rate;
+mod room;
+
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::hash::Hash;
+
+pub use fault::Fault;
+
+use inbound::{Draft, Inbound, Reaction};
+use members::{Id, Members};
+use outbound::{Outbound, Users};
+use rate::{Allowance, JOIN_COST};
+use room::{Joined, Left, Room, Seat, UserId};
+
+/// Where the chat puts what it sends. `json` is one whole text message.
+///
+/// Each distinct message is handed over once, so whoever frames it can share the frame among all
+/// its receivers.
+pub trait Outbox<K> {
+    /// Sends `json` to one connection.
+    fn to(&mut self, k: K, json: &str);
+
+    /// Sends `json` to each of `ks`, which are distinct. There may be none.
+    fn to_many(&mut self, ks: impl Iterator<Item = K>, json: &str);
+}
+
+/// A chat whose connections are known by `K`.
+///
+/// ```
+/// use edgeloop::app::chat::{Chat, Outbox};
+///
+/// struct Print;
+///
+/// impl Outbox<u32> for Print {
+///     fn to(&mut self, k: u32, json: &str) {
+///         println!("{k}: {json}");
+///     }
+///     fn to_many(&mut self, ks: impl Iterator<Item = u32>, json: &str) {
+///         ks.for_each(|k| println!("{k}: {json}"));
+///     }
+/// }
+///
+/// let mut chat = Chat::new(100);
+/// chat.connected(7, "ann", 0, &mut Print);
+/// chat.received(7, r#"{"type":"join"}"#, 10, 1_700_000_000, &mut Print);
+/// chat.received(7, r#"{"type":"message","message":"hello"}"#, 20, 1_700_000_000, &mut Print);
+/// assert_eq!(chat.online_users(), 1);
+/// chat.disconnected(7, 30, 1_700_000_000, &mut Print);
+/// assert_eq!(chat.online_users(), 0);
+/// ```
+#[derive(Debug)]
+pub struct Chat<K> {
+    room: Room<K>,
+    allowed: Allowance,
+    connections_seen: u64,
+    ids_made: u64,
+    /// The message being sent.
+    json: Vec<u8>,
+    /// The users it mentions.
+    mentioned: Vec<UserId>,
+}
+
+/// The moment a message is handled at.
+#[derive(Clone, Copy)]
+struct Moment {
+    now_ms: u64,
+    unix_secs: u64,
+}
+
+impl<K: Copy + Eq + Hash> Chat<K> {
+    /// An empty chat where a user may send so many messages in 60 seconds; 0 is no limit.
+    pub fn new(messages_per_minute: u32) -> Self {
+        Self {
+            room: Room::new(),
+            allowed: Allowance {
+                messages_per_minute,
+            },
+            connections_seen: 0,
+            ids_made: 0,
+            json: Vec::new(),
+            mentioned: Vec::new(),
+        }
+    }
+
+    /// The limit from now on; what was sent in the last minute counts for it.
+    pub fn set_messages_per_minute(&mut self, messages_per_minute: u32) {
+        self.allowed = Allowance {
+            messages_per_minute,
+        };
+    }
+
+    /// A connection of the user registered as `username` was opened: it is welcomed. After this the
+    /// caller owes one [`Chat::disconnected`]. `now_ms` is of any clock that never goes back.
+    pub fn connected(&mut self, k: K, username: &str, now_ms: u64, out: &mut impl Outbox<K>) {
+        debug_assert!(self.room.seat(k).is_none(), "connected twice");
+        self.room.forget_departed(now_ms);
+        self.room.connect(k, username);
+        self.connections_seen += 1;
+        let message = format!("Welcome! You are client #{}", self.connections_seen);
+        out.to(
+            k,
+            outbound::json(&Outbound::System { message: &message }, &mut self.json),
+        );
+    }
+
+    /// A text message came from `k`. `unix_secs` is the time of day for its `timestamp`.
+    pub fn received(
+        &mut self,
+        k: K,
+        text: &str,
+        now_ms: u64,
+        unix_secs: u64,
+        out: &mut impl Outbox<K>,
+    ) {
+        self.room.forget_departed(now_ms);
+        let Some(seat) = self.room.seat(k) else {
+            return;
+        };
+        let (handled, id) = match Members::read(text) {
+            Ok(members) => {
+                let id = inbound::id_of(&members);
+                (
+                    self.handle(seat, members, Moment { now_ms, unix_secs }, out),
+                    id,
+                )
+            }
+            Err(fault) => (Err(fault), None),
+        };
+        if let Err(fault) = handled {
+            let error = Outbound::error(fault, id.as_ref());
+            out.to(k, outbound::json(&error, &mut self.json));
+        }
+    }
+
+    /// The connection was closed, by whomever. One that is not known is ignored.
+    pub fn disconnected(&mut self, k: K, now_ms: u64, unix_secs: u64, out: &mut impl Outbox<K>) {
+        self.room.forget_departed(now_ms);
+        let Some(seat) = self.room.seat(k) else {
+            return;
+        };
+        self.leave(seat, unix_secs, out);
+        self.room.disconnect(k, now_ms);
+    }
+
+    /// Users online.
+    pub fn online_users(&self) -> usize {
+        self.room.online().count()
+    }
+
+    /// Connections that have joined: the receivers of what goes to all.
+    pub fn joined_connections(&self) -> usize {
+        self.room.joined_connections()
+    }
+
+    fn handle(
+        &mut self,
+        seat: Seat<K>,
+        members: Members<'_>,
+        at: Moment,
+        out: &mut impl Outbox<K>,
+    ) -> Result<(), Fault> {
+        let draft = Draft::new(members)?;
+        if !seat.joined && !draft.is_join() {
+            return Err(Fault::NotJoined);
+        }
+        let inbound = draft.check()?;
+        self.charge(seat.user, &inbound, at.now_ms)?;
+        match inbound {
+            Inbound::Join => self.join(seat, at.unix_secs, out),
+            Inbound::Leave => self.leave(seat, at.unix_secs, out),
+            Inbound::Typing { stopped } => self.typing(seat.user, stopped, out),
+            Inbound::Message { id, text, mentions } => {
+                let id = id.unwrap_or_else(|| self.new_id(at.unix_secs));
+                self.message(seat.user, id, &text, &mentions, at.unix_secs, out);
+            }
+            Inbound::PrivateMessage { to, text } => {
+                self.private_message(seat.user, &to, &text, at.unix_secs, out)?;
+            }
+            Inbound::PrivateTyping { to, stopped } => {
+                self.private_typing(seat.user, &to, stopped, out)?;
+            }
+            Inbound::Reaction(reaction) => {
+                self.reaction(seat.user, &reaction, at.unix_secs, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn charge(&mut self, user: UserId, inbound: &Inbound<'_>, now_ms: u64) -> Result<(), Fault> {
+        let allowed = self.allowed;
+        let Some(spent) = self.room.spent(user) else {
+            return Ok(());
+        };
+        match inbound {
+            Inbound::Message { .. } | Inbound::PrivateMessage { .. } | Inbound::Reaction(_) => {
+                spent.message(allowed, now_ms)
+            }
+            Inbound::Typing { .. } | Inbound::PrivateTyping { .. } => {
+                spent.notice(1, allowed, now_ms)
+            }
+            Inbound::Join => spent.notice(JOIN_COST, allowed, now_ms),
+            Inbound::Leave => Ok(()),
+        }
+        .map_err(|retry_after_s| Fault::RateLimited { retry_after_s })
+    }
+
+    fn join(&mut self, seat: Seat<K>, unix_secs: u64, out: &mut impl Outbox<K>) {
+        match self.room.join(seat.k) {
+            Joined::First => {
+                let username = self.room.name(seat.user);
+                let join = Outbound::Join {
+                    username,
+                    timestamp: unix_secs,
+                };
+                out.to_many(
+                    self.room.others(seat.user),
+                    outbound::json(&join, &mut self.json),
+                );
+                self.send_users(out);
+            }
+            Joined::Again => out.to(seat.k, outbound::json(&Users(&self.room), &mut self.json)),
+        }
+    }
+
+    fn leave(&mut self, seat: Seat<K>, unix_secs: u64, out: &mut impl Outbox<K>) {
+        if self.room.leave(seat.k) == Left::Last {
+            let username = self.room.name(seat.user);
+            let leave = Outbound::Leave {
+                username,
+                timestamp: unix_secs,
+            };
+            out.to_many(
+                self.room.everybody(),
+                outbound::json(&leave, &mut self.json),
+            );
+            self.send_users(out);
+        }
+    }
+
+    fn send_users(&mut self, out: &mut impl Outbox<K>) {
+        out.to_many(
+            self.room.everybody(),
+            outbound::json(&Users(&self.room), &mut self.json),
+        );
+    }
+
+    fn typing(&mut self, user: UserId, stopped: bool, out: &mut impl Outbox<K>) {
+        let username = self.room.name(user);
+        let typing = match stopped {
+            false => Outbound::Typing { username },
+            true => Outbound::StopTyping { username },
+        };
+        out.to_many(
+            self.room.others(user),
+            outbound::json(&typing, &mut self.json),
+        );
+    }
+
+    fn message(
+        &mut self,
+        user: UserId,
+        id: Id<'_>,
+        message: &str,
+        mentions: &[Cow<'_, str>],
+        timestamp: u64,
+        out: &mut impl Outbox<K>,
+    ) {
+        let from = self.room.name(user);
+        let to_all = Outbound::Message {
+            id,
+            username: from,
+            message,
+            timestamp,
+            mentions,
+        };
+        out.to_many(
+            self.room.everybody(),
+            outbound::json(&to_all, &mut self.json),
+        );
+
+        self.mentioned.clear();
+        self.mentioned.extend(
+            mentions
+                .iter()
+                .filter_map(|name| self.room.find_online(name)),
+        );
+        self.mentioned.retain(|mentioned| *mentioned != user);
+        self.mentioned.sort_unstable();
+        self.mentioned.dedup();
+        if !self.mentioned.is_empty() {
+            let notification = Outbound::MentionNotification {
+                from,
+                message,
+                timestamp,
+            };
+            let json = outbound::json(&notification, &mut self.json);
+            out.to_many(self.room.only(&self.mentioned), json);
+        }
+    }
+
+    fn private_message(
+        &mut self,
+        user: UserId,
+        to: &str,
+        message: &str,
+        timestamp: u64,
+        out: &mut impl Outbox<K>,
+    ) -> Result<(), Fault> {
+        let recipient = self.room.find_online(to).ok_or(Fault::NoSuchUser)?;
+        let from = self.room.name(user);
+        let private = Outbound::PrivateMessage {
+            from,
+            message,
+            timestamp,
+        };
+        out.to_many(
+            self.room.only(&[recipient]),
+            outbound::json(&private, &mut self.json),
+        );
+        Ok(())
+    }
+
+    fn private_typing(
+        &mut self,
+        user: UserId,
+        to: &str,
+        stopped: bool,
+        out: &mut impl Outbox<K>,
+    ) -> Result<(), Fault> {
+        let recipient = self.room.find_online(to).ok_or(Fault::NoSuchUser)?;
+        let from = self.room.name(user);
+        let typing = match stopped {
+            false => Outbound::PrivateTyping { from },
+            true => Outbound::PrivateStopTyping { from },
+        };
+        out.to_many(
+            self.room.only(&[recipient]),
+            outbound::json(&typing, &mut self.json),
+        );
+        Ok(())
+    }
+
+    fn reaction(
+        &mut self,
+        user: UserId,
+        reaction: &Reaction<'_>,
+        timestamp: u64,
+        out: &mut impl Outbox<K>,
+    ) -> Result<(), Fault> {
+        let Reaction {
+            message_id,
+            emoji,
+            action,
+            location,
+        } = reaction;
+        let peer = match location.peer() {
+            Some(name) => Some(self.room.find_online(name).ok_or(Fault::NoSuchUser)?),
+            None => None,
+        };
+        let reaction = Outbound::Reaction {
+            username: self.room.name(user),
+            message_id,
+            emoji,
+            action: *action,
+            timestamp,
+            location: location.as_str(),
+        };
+        let json = outbound::json(&reaction, &mut self.json);
+        match peer {
+            None => out.to_many(self.room.everybody(), json),
+            Some(peer) if peer == user => out.to_many(self.room.only(&[user]), json),
+            Some(peer) => out.to_many(self.room.only(&[user, peer]), json),
+        }
+        Ok(())
+    }
+
+    /// A name for a message whose sender gave none. The time keeps it apart from those made before
+    /// a restart.
+    fn new_id(&mut self, unix_secs: u64) -> Id<'static> {
+        self.ids_made += 1;
+        Id::Text(Cow::Owned(format!("{unix_secs:x}-{:x}", self.ids_made)))
+    }
+}

@@ -1,0 +1,137 @@
+use std::borrow::Cow;
+use std::hash::Hash;
+
+use serde::{Serialize, Serializer};
+
+use super::fault::Fault;
+use super::inbound::Action;
+use super::members::Id;
+use super::room::Room;
+
+/// What the server sends, but for the list of users; times are Unix seconds.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Outbound<'a> {
+    System {
+        message: &'a str,
+    },
+    Join {
+        username: &'a str,
+        timestamp: u64,
+    },
+    Leave {
+        username: &'a str,
+        timestamp: u64,
+    },
+    Message {
+        id: Id<'a>,
+        username: &'a str,
+        message: &'a str,
+        timestamp: u64,
+        mentions: &'a [Cow<'a, str>],
+    },
+    MentionNotification {
+        from: &'a str,
+        message: &'a str,
+        timestamp: u64,
+    },
+    Typing {
+        username: &'a str,
+    },
+    StopTyping {
+        username: &'a str,
+    },
+    PrivateMessage {
+        from: &'a str,
+        message: &'a str,
+        timestamp: u64,
+    },
+    PrivateTyping {
+        from: &'a str,
+    },
+    PrivateStopTyping {
+        from: &'a str,
+    },
+    Reaction {
+        username: &'a str,
+        #[serde(rename = "messageId")]
+        message_id: &'a Id<'a>,
+        emoji: &'a str,
+        action: Action,
+        timestamp: u64,
+        location: &'a str,
+    },
+    Error {
+        code: &'static str,
+        #[serde(serialize_with = "as_sentence")]
+        message: Fault,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a Id<'a>>,
+        #[serde(rename = "retryAfter", skip_serializing_if = "Option::is_none")]
+        retry_after_s: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        remaining: Option<u32>,
+    },
+}
+
+impl<'a> Outbound<'a> {
+    pub(super) fn error(fault: Fault, id: Option<&'a Id<'a>>) -> Self {
+        let retry_after_s = fault.retry_after_s();
+        Self::Error {
+            code: fault.code(),
+            message: fault,
+            id,
+            retry_after_s,
+            // Refused is only who has nothing left.
+            remaining: retry_after_s.map(|_| 0),
+        }
+    }
+}
+
+fn as_sentence<S: Serializer>(fault: &Fault, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(fault)
+}
+
+/// The `users` message: everybody online, in no particular order.
+#[derive(Debug)]
+pub(super) struct Users<'a, K>(pub(super) &'a Room<K>);
+
+impl<K: Copy + Eq + Hash> Serialize for Users<'_, K> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Message<L: Serialize> {
+            r#type: &'static str,
+            users: L,
+        }
+        Message {
+            r#type: "users",
+            users: Online(self.0),
+        }
+        .serialize(serializer)
+    }
+}
+
+struct Online<'a, K>(&'a Room<K>);
+
+impl<K: Copy + Eq + Hash> Serialize for Online<'_, K> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct User<'a> {
+            username: &'a str,
+            #[serde(rename = "isOnline")]
+            is_online: bool,
+        }
+        serializer.collect_seq(self.0.online().map(|username| User {
+            username,
+            is_online: true,
+        }))
+    }
+}
+
+/// Writes `message` as JSON into `buffer`, whose old content goes.
+pub(super) fn json<'b>(message: &impl Serialize, buffer: &'b mut Vec<u8>) -> &'b str {
+    buffer.clear();
+    let written = serde_json::to_writer(&mut *buffer, message);
+    debug_assert!(written.is_ok(), "text and numbers always go into a Vec");
+    std::str::from_utf8(buffer).unwrap_or_default()
+}

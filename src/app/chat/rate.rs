@@ -1,0 +1,208 @@
+use crate::app::limits::{WINDOW_MS, Window, seconds_up};
+
+/// A join makes everybody get the list of users: it weighs as much as so many typing notices.
+pub(super) const JOIN_COST: u32 = 10;
+
+/// Notices a minute for each message a minute: no typing user comes near it, a flood does.
+const NOTICES_PER_MESSAGE: u32 = 10;
+/// However few messages are allowed, pages may be opened and typing shown.
+const NOTICES_MIN: u32 = 600;
+
+/// How often one user may do something, over all connections of theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Allowance {
+    pub(super) messages_per_minute: u32,
+}
+
+impl Allowance {
+    fn notices_per_minute(self) -> u32 {
+        match self.messages_per_minute {
+            0 => 0,
+            messages => messages
+                .saturating_mul(NOTICES_PER_MESSAGE)
+                .max(NOTICES_MIN),
+        }
+    }
+}
+
+/// What one user has used of the [`Allowance`]. Without messages in the last minute it owns no
+/// heap.
+#[derive(Debug, Default)]
+pub(super) struct Spent {
+    messages: Log,
+    notices: Window,
+}
+
+impl Spent {
+    /// Counts a message, or tells in how many seconds there is room for one.
+    pub(super) fn message(&mut self, allowed: Allowance, now_ms: u64) -> Result<(), u32> {
+        self.messages.take(allowed.messages_per_minute, now_ms)
+    }
+
+    /// Counts a notice of weight `cost`, or tells in how many seconds there is room for it.
+    pub(super) fn notice(&mut self, cost: u32, allowed: Allowance, now_ms: u64) -> Result<(), u32> {
+        self.notices
+            .take(cost, allowed.notices_per_minute(), now_ms)
+    }
+
+    /// Whether nothing is left that counts, so that it may be forgotten.
+    pub(super) fn is_empty(&mut self, now_ms: u64) -> bool {
+        self.messages.expire(now_ms);
+        self.messages.runs.is_empty() && self.notices.is_empty(now_ms)
+    }
+}
+
+/// A sliding window: never more than the limit in any 60 seconds.
+///
+/// Events are kept as runs, one for each second with events in it, so there are at most 61 whatever
+/// the limit. All events of a run expire with its last: up to a second later, never earlier.
+#[derive(Debug, Default)]
+struct Log {
+    runs: Vec<Run>,
+    total: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    last_ms: u64,
+    count: u32,
+}
+
+impl Log {
+    fn take(&mut self, max: u32, now_ms: u64) -> Result<(), u32> {
+        if max == 0 {
+            return Ok(());
+        }
+        self.expire(now_ms);
+        if self.total >= max {
+            return Err(self.seconds_until_room(now_ms));
+        }
+        self.total = self.total.saturating_add(1);
+        match self.runs.last_mut() {
+            Some(run) if run.last_ms / 1000 == now_ms / 1000 => {
+                *run = Run {
+                    last_ms: now_ms,
+                    count: run.count.saturating_add(1),
+                };
+            }
+            _ => self.runs.push(Run {
+                last_ms: now_ms,
+                count: 1,
+            }),
+        }
+        Ok(())
+    }
+
+    fn expire(&mut self, now_ms: u64) {
+        let is_over = |run: &Run| run.last_ms.saturating_add(WINDOW_MS) <= now_ms;
+        let over = self.runs.iter().take_while(|run| is_over(run)).count();
+        if over == self.runs.len() {
+            *self = Self::default();
+            return;
+        }
+        let expired: u32 = self.runs.drain(..over).map(|run| run.count).sum();
+        self.total = self.total.saturating_sub(expired);
+    }
+
+    /// When the oldest run expires, there is room, unless the limit was lowered meanwhile.
+    fn seconds_until_room(&self, now_ms: u64) -> u32 {
+        let oldest_ms = self.runs.first().map_or(0, |run| run.last_ms);
+        seconds_up(oldest_ms.saturating_add(WINDOW_MS).saturating_sub(now_ms))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_limit_holds_for_60_seconds_sharp() {
+        let mut log = Log::default();
+        for _ in 0..100 {
+            assert_eq!(log.take(100, 5300), Ok(()));
+        }
+        assert_eq!(log.take(100, 5300), Err(60));
+        assert_eq!(log.take(100, 65_299), Err(1));
+        assert_eq!(log.take(100, 65_300), Ok(()));
+        assert_eq!(log.total, 1);
+    }
+
+    #[test]
+    fn old_messages_make_room_one_by_one() {
+        let mut log = Log::default();
+        assert_eq!(log.take(2, 0), Ok(()));
+        assert_eq!(log.take(2, 30_000), Ok(()));
+        assert_eq!(log.take(2, 40_000), Err(20));
+        assert_eq!(log.take(2, 60_000), Ok(()));
+        assert_eq!(log.take(2, 60_000), Err(30));
+    }
+
+    #[test]
+    fn a_log_is_small_whatever_the_limit_and_gone_after_a_quiet_minute() {
+        let mut spent = Spent::default();
+        let allowed = Allowance {
+            messages_per_minute: u32::MAX,
+        };
+        for now_ms in (0..200_000).step_by(10) {
+            assert_eq!(spent.message(allowed, now_ms), Ok(()));
+            assert!(spent.messages.runs.len() <= 61);
+        }
+        assert!(!spent.is_empty(259_000));
+        assert!(spent.is_empty(260_000));
+        assert_eq!(spent.messages.runs.capacity(), 0);
+    }
+
+    #[test]
+    fn zero_is_no_limit() {
+        let mut spent = Spent::default();
+        let off = Allowance {
+            messages_per_minute: 0,
+        };
+        for _ in 0..10_000 {
+            assert_eq!(spent.message(off, 0), Ok(()));
+            assert_eq!(spent.notice(JOIN_COST, off, 0), Ok(()));
+        }
+        assert!(spent.is_empty(0));
+    }
+
+    #[test]
+    fn notices_are_looser_than_messages() {
+        for (messages, notices) in [(1, 600), (60, 600), (100, 1000), (u32::MAX, u32::MAX)] {
+            assert_eq!(
+                Allowance {
+                    messages_per_minute: messages
+                }
+                .notices_per_minute(),
+                notices
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_more_than_the_limit_in_any_minute_and_the_wait_is_right(
+            max in 1_u32..20,
+            steps in prop::collection::vec(0_u64..9000, 1..300),
+        ) {
+            let mut log = Log::default();
+            let (mut now_ms, mut taken) = (0, Vec::new());
+            for step in steps {
+                now_ms += step;
+                match log.take(max, now_ms) {
+                    Ok(()) => taken.push(now_ms),
+                    Err(wait_s) => {
+                        prop_assert!((1..=60).contains(&wait_s));
+                        // What is told in whole seconds is never too short.
+                        now_ms += u64::from(wait_s) * 1000;
+                        prop_assert_eq!(log.take(max, now_ms), Ok(()));
+                        taken.push(now_ms);
+                    }
+                }
+            }
+            for group in taken.windows(max as usize + 1) {
+                prop_assert!(group[group.len() - 1] - group[0] >= WINDOW_MS);
+            }
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! Many users with many connections do random things, and what each connection gets is compared
+//! with a plain model of who is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+
+const USERS: u32 = 12;
+
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Connect(u32),
+    Close(usize),
+    Join(usize),
+    Leave(usize),
+    Message(usize, u32),
+    Private(usize, u32),
+    React(usize, u32),
+    Typing(usize),
+    Garbage(usize),
+    Wait(u16),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let any_k = || any::<prop::sample::Index>().prop_map(|index| index.index(1000));
+    prop_oneof![
+        3 => (0..USERS).prop_map(Act::Connect),
+        1 => any_k().prop_map(Act::Close),
+        3 => any_k().prop_map(Act::Join),
+        1 => any_k().prop_map(Act::Leave),
+        2 => (any_k(), 0..USERS).prop_map(|(k, user)| Act::Message(k, user)),
+        2 => (any_k(), 0..USERS).prop_map(|(k, user)| Act::Private(k, user)),
+        1 => (any_k(), 0..USERS).prop_map(|(k, user)| Act::React(k, user)),
+        1 => any_k().prop_map(Act::Typing),
+        1 => any_k().prop_map(Act::Garbage),
+        1 => (0_u16..20_000).prop_map(Act::Wait),
+    ]
+}
+
+/// One connection as its client sees it, beside what is true.
+#[derive(Debug, Default)]
+struct Client {
+    user: String,
+    joined: bool,
+    /// The last list of users it got.
+    users: BTreeSet<String>,
+    /// That which the announcements alone add up to since its join.
+    announced: BTreeSet<String>,
+    /// Types got in the step that runs, with their JSON.
+    inbox: Vec<(String, Value)>,
+}
+
+#[derive(Debug, Default)]
+struct World {
+    clients: BTreeMap<u32, Client>,
+    next_k: u32,
+    now_ms: u64,
+}
+
+impl Outbox<u32> for World {
+    fn to(&mut self, k: u32, json: &str) {
+        let json: Value = serde_json::from_str(json).expect("what is sent is JSON");
+        let kind = json["type"].as_str().expect("and has a type").to_owned();
+        let client = self
+            .clients
+            .get_mut(&k)
+            .expect("sent to a connection that is open");
+        match kind.as_str() {
+            "users" => {
+                let names = json["users"].as_array().expect("a list").iter();
+                client.users = names
+                    .map(|user| user["username"].as_str().unwrap().into())
+                    .collect();
+                if client.announced.is_empty() {
+                    client.announced = client.users.clone();
+                }
+            }
+            "join" => assert!(
+                client
+                    .announced
+                    .insert(json["username"].as_str().unwrap().into())
+            ),
+            "leave" => assert!(client.announced.remove(json["username"].as_str().unwrap())),
+            _ => {}
+        }
+        client.inbox.push((kind, json));
+    }
+
+    fn to_many(&mut self, ks: impl Iterator<Item = u32>, json: &str) {
+        let ks: Vec<u32> = ks.collect();
+        assert_eq!(
+            ks.iter().collect::<BTreeSet<_>>().len(),
+            ks.len(),
+            "receivers are distinct"
+        );
+        ks.into_iter().for_each(|k| self.to(k, json));
+    }
+}
+
+impl World {
+    fn online(&self) -> BTreeSet<String> {
+        self.clients
+            .values()
+            .filter(|c| c.joined)
+            .map(|c| c.user.clone())
+            .collect()
+    }
+
+    /// The connections of `users` that have joined.
+    fn joined_of(&self, users: &[&str]) -> BTreeSet<u32> {
+        let joined = self.clients.iter().filter(|(_, client)| client.joined);
+        joined
+            .filter(|(_, client)| users.contains(&client.user.as_str()))
+            .map(|(k, _)| *k)
+            .collect()
+    }
+
+    fn joined(&self) -> BTreeSet<u32> {
+        self.clients
+            .iter()
+            .filter(|(_, client)| client.joined)
+            .map(|(k, _)| *k)
+            .collect()
+    }
+
+    /// Who got `kind` in this step, each at most once.
+    fn receivers(&self, kind: &str) -> BTreeSet<u32> {
+        let count = |client: &Client| client.inbox.iter().filter(|(got, _)| got == kind).count();
+        assert!(
+            self.clients.values().all(|client| count(client) <= 1),
+            "{kind} came twice"
+        );
+        self.clients
+            .iter()
+            .filter(|(_, client)| count(client) == 1)
+            .map(|(k, _)| *k)
+            .collect()
+    }
+
+    fn pick(&self, index: usize) -> Option<(u32, String, bool)> {
+        let index = index.checked_rem(self.clients.len())?;
+        let (k, client) = self.clients.iter().nth(index)?;
+        Some((*k, client.user.clone(), client.joined))
+    }
+}
+
+/// Does one act and checks who got what.
+fn run(chat: &mut Chat<u32>, world: &mut World, act: Act) {
+    let index = match act {
+        Act::Wait(ms) => {
+            world.now_ms += u64::from(ms);
+            return;
+        }
+        Act::Connect(user) => return connect(chat, world, format!("user{user}")),
+        Act::Close(index) | Act::Join(index) | Act::Leave(index) => index,
+        Act::Typing(index) | Act::Garbage(index) => index,
+        Act::Message(index, _) | Act::Private(index, _) | Act::React(index, _) => index,
+    };
+    let Some((k, user, joined)) = world.pick(index) else {
+        return;
+    };
+    let now_ms = world.now_ms;
+    match act {
+        Act::Close(_) => {
+            let before = world.online();
+            world.clients.remove(&k);
+            chat.disconnected(k, now_ms, 7, world);
+            check_gone(world, &before, &user);
+        }
+        Act::Leave(_) => {
+            let before = world.online();
+            world.clients.insert(
+                k,
+                Client {
+                    user: user.clone(),
+                    ..Client::default()
+                },
+            );
+            chat.received(k, r#"{"type":"leave"}"#, now_ms, 7, world);
+            assert_eq!(world.receivers("error").contains(&k), !joined);
+            check_gone(world, &before, &user);
+        }
+        Act::Typing(_) => {
+            chat.received(k, r#"{"type":"typing"}"#, now_ms, 7, world);
+            let others = &world.joined() - &world.joined_of(&[&user]);
+            assert_eq!(
+                world.receivers("typing"),
+                if joined { others } else { BTreeSet::new() }
+            );
+        }
+        Act::Garbage(_) => {
+            chat.received(k, r#"{"type":7}"#, now_ms, 7, world);
+            assert_eq!(world.receivers("error"), BTreeSet::from([k]));
+        }
+        Act::Message(_, to) | Act::Private(_, to) | Act::React(_, to) => {
+            say(chat, world, act, (k, &user, joined), &format!("user{to}"));
+        }
+        Act::Join(_) | Act::Connect(_) | Act::Wait(_) => join(chat, world, k, &user),
+    }
+}
+
+fn connect(chat: &mut Chat<u32>, world: &mut World, user: String) {
+    let k = world.next_k;
+    world.next_k += 1;
+    world.clients.insert(
+        k,
+        Client {
+            user: user.clone(),
+            ..Client::default()
+        },
+    );
+    chat.connected(k, &user, world.now_ms, world);
+    assert_eq!(world.receivers("system"), BTreeSet::from([k]));
+}
+
+fn join(chat: &mut Chat<u32>, world: &mut World, k: u32, user: &str) {
+    let first = !world.online().contains(user);
+    if let Some(client) = world.clients.get_mut(&k) {
+        client.joined = true;
+    }
+    chat.received(k, r#"{"type":"join"}"#, world.now_ms, 7, world);
+    let others = &world.joined() - &world.joined_of(&[user]);
+    assert_eq!(
+        world.receivers("join"),
+        if first { others } else { BTreeSet::new() }
+    );
+    let all = if first {
+        world.joined()
+    } else {
+        BTreeSet::from([k])
+    };
+    assert_eq!(world.receivers("users"), all);
+}
+
+/// After a connection of `user` went.
+fn check_gone(world: &World, before: &BTreeSet<String>, user: &str) {
+    let gone = before.contains(user) && !world.online().contains(user);
+    let told = if gone {
+        world.joined()
+    } else {
+        BTreeSet::new()
+    };
+    assert_eq!(world.receivers("leave"), told);
+    assert_eq!(world.receivers("users"), told);
+}
+
+/// What counts as a message, from a connection to all or to one user.
+fn say(chat: &mut Chat<u32>, world: &mut World, act: Act, from: (u32, &str, bool), to: &str) {
+    let (k, from, joined) = from;
+    let (text, kind, receivers) = match act {
+        Act::Message(..) => (
+            format!(r#"{{"type":"message","message":"x","mentions":["{to}","{to}"]}}"#),
+            "message",
+            world.joined(),
+        ),
+        Act::Private(..) => (
+            format!(r#"{{"type":"private_message","to":"{to}","message":"x"}}"#),
+            "private_message",
+            world.joined_of(&[to]),
+        ),
+        _ => (
+            format!(
+                r#"{{"type":"reaction","messageId":1,"emoji":"x","action":"add","location":"private:{to}"}}"#
+            ),
+            "reaction",
+            world.joined_of(&[from, to]),
+        ),
+    };
+    chat.received(k, &text, world.now_ms, 7, world);
+    let error = world.clients[&k]
+        .inbox
+        .first()
+        .filter(|(kind, _)| kind == "error");
+    let error = error.map(|(_, json)| json["code"].as_str().unwrap().to_owned());
+    let sent = match error.as_deref() {
+        None => {
+            assert!(joined && (kind == "message" || world.online().contains(to)));
+            true
+        }
+        Some("not_joined") => {
+            assert!(!joined);
+            false
+        }
+        Some("no_such_user") => {
+            assert!(!world.online().contains(to));
+            false
+        }
+        Some(code) => {
+            assert_eq!(code, "rate_limited");
+            false
+        }
+    };
+    assert_eq!(
+        world.receivers(kind),
+        if sent { receivers } else { BTreeSet::new() }
+    );
+    let notified = match sent && kind == "message" && from != to {
+        true => world.joined_of(&[to]),
+        false => BTreeSet::new(),
+    };
+    assert_eq!(world.receivers("mention_notification"), notified);
+}
+
+/// What holds after each step.
+fn check(chat: &Chat<u32>, world: &mut World) {
+    let online = world.online();
+    assert_eq!(chat.online_users(), online.len());
+    assert_eq!(chat.joined_connections(), world.joined().len());
+    assert_eq!(
+        chat.room
+            .online()
+            .map(str::to_owned)
+            .collect::<BTreeSet<_>>(),
+        online
+    );
+    for client in world.clients.values_mut() {
+        if client.joined {
+            assert_eq!(client.users, online, "each has the list as it is");
+            assert_eq!(client.announced, online, "and announcements balance");
+        } else {
+            assert!(
+                client
+                    .inbox
+                    .iter()
+                    .all(|(kind, _)| kind == "system" || kind == "error")
+            );
+        }
+        client.inbox.clear();
+    }
+    chat.room.assert_sound();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
+
+    #[test]
+    fn everybody_gets_what_is_his(acts in prop::collection::vec(act(), 1..250), limit in 3_u32..8) {
+        let (mut chat, mut world) = (Chat::new(limit), World::default());
+        for act in acts {
+            run(&mut chat, &mut world, act);
+            check(&chat, &mut world);
+        }
+        for k in world.joined().into_iter().chain(world.clients.keys().copied().collect::<Vec<_>>()) {
+            world.clients.remove(&k);
+            chat.disconnected(k, world.now_ms, 7, &mut world);
+        }
+        chat.room.forget_departed(world.now_ms + 61_000);
+        chat.room.forget_departed(world.now_ms + 122_000);
+        prop_assert_eq!(chat.room.users_kept(), 0, "nothing is left of anybody");
+    }
+}

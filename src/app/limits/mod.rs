@@ -1,0 +1,75 @@
+//! What one address, one account or one log line may cost: pure counting, no socket and no clock.
+//!
+//! [`Addresses`] counts the connections of every address and holds its rates: handshakes, requests
+//! and failed logins. [`LogThrottle`] keeps the lines about all this from flooding the log. Time is
+//! an argument everywhere: milliseconds of any clock that never goes back.
+//!
+//! Every limit has a key in `server.conf` ([`Limit::key`]); 0 turns it off. All of them can be
+//! changed while connections are open ([`Addresses::set_rates`]).
+
+mod addresses;
+mod bucket;
+mod table;
+mod throttle;
+mod window;
+
+use std::fmt;
+
+pub use addresses::{ACCOUNTS_MAX, ADDRESSES_MAX, Addresses, LoginOutcome, Rates};
+pub use bucket::Bucket;
+pub use throttle::{LogThrottle, Throttle};
+pub use window::{WINDOW_MS, Window};
+
+/// A limit of this module, named for its key in `server.conf`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Limit {
+    /// `max_connections_per_ip`: connections open at the same time.
+    Connections,
+    /// `handshakes_per_second_per_ip`: new connections.
+    Handshakes,
+    /// `requests_per_second_per_ip`: HTTP requests.
+    Requests,
+    /// `login_attempts_per_minute`: failed logins, of an address and of an account.
+    Logins,
+}
+
+impl Limit {
+    /// The key in `server.conf` that sets this limit.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Connections => "max_connections_per_ip",
+            Self::Handshakes => "handshakes_per_second_per_ip",
+            Self::Requests => "requests_per_second_per_ip",
+            Self::Logins => "login_attempts_per_minute",
+        }
+    }
+}
+
+/// Something was not admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The limit that was reached.
+    pub limit: Limit,
+    /// Whole seconds, at least 1, after which trying again makes sense: the value for
+    /// `Retry-After`. For [`Limit::Connections`] nobody knows when one closes, so it is 1.
+    pub retry_after_s: u32,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} is reached, try again in {} s",
+            self.limit.key(),
+            self.retry_after_s
+        )
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// Whole seconds, rounded up, at least 1.
+pub(super) fn seconds_up(ms: u64) -> u32 {
+    u32::try_from(ms.div_ceil(1000)).unwrap_or(u32::MAX).max(1)
+}
