@@ -309,7 +309,7 @@ mod tests {
         let allowed = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-0123456789";
         (3..=32).contains(&bytes.len())
             && bytes.iter().all(|byte| allowed.contains(byte))
-            && !(b'0'..=b'9').contains(&bytes[0])
+            && !bytes[0].is_ascii_digit()
     }
 
     /// The e-mail rule by positions of `@` and dots, written a second way.
@@ -335,10 +335,10 @@ mod tests {
             count += 1;
             upper += u32::from(c.is_uppercase());
             lower += u32::from(c.is_lowercase());
-            digit += u32::from(('0'..='9').contains(&c));
+            digit += u32::from("0123456789".contains(c));
             special += u32::from(PASSWORD_SPECIALS.chars().any(|s| s == c));
         }
-        count >= 8 && count <= 128 && upper > 0 && lower > 0 && digit > 0 && special > 0
+        (8..=128).contains(&count) && upper > 0 && lower > 0 && digit > 0 && special > 0
     }
 
     fn text_reference(text: &str, chars_max: usize, allowed: &[char]) -> bool {

@@ -202,6 +202,8 @@ impl Engine {
         salt: &[u8],
         output: &mut [u8],
     ) -> Result<(), HashError> {
+        #[cfg(test)]
+        tests::count(|computed| computed.argon2 += 1);
         let missing = params.block_count().saturating_sub(self.blocks.len());
         self.blocks
             .try_reserve_exact(missing)
@@ -252,6 +254,8 @@ impl Stored {
 }
 
 fn derive_legacy(password: &Password, salt: &[u8]) -> Zeroizing<[u8; HASH_BYTES]> {
+    #[cfg(test)]
+    tests::count(|computed| computed.pbkdf2 += 1);
     let mut derived = Zeroizing::new([0; HASH_BYTES]);
     pbkdf2::derive(
         pbkdf2::PBKDF2_HMAC_SHA256,
@@ -277,6 +281,7 @@ fn unavailable(cause: impl fmt::Display) -> HashError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
 
     const SMALL: Cost = Cost {
         memory_kib: 64,
@@ -284,6 +289,23 @@ mod tests {
         lanes: 1,
     };
     const RIGHT: Verdict = Verdict::Right { replacement: None };
+
+    /// How often each function ran: what a check costs, without a clock.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub(super) struct Computed {
+        pub(super) argon2: u32,
+        pub(super) pbkdf2: u32,
+    }
+
+    thread_local! {
+        static COMPUTED: Cell<Computed> = const { Cell::new(Computed { argon2: 0, pbkdf2: 0 }) };
+    }
+
+    pub(super) fn count(change: fn(&mut Computed)) {
+        let mut computed = COMPUTED.get();
+        change(&mut computed);
+        COMPUTED.set(computed);
+    }
 
     fn engine() -> Engine {
         Engine::new(SMALL).unwrap()
@@ -428,6 +450,30 @@ mod tests {
         };
         assert_eq!(check(&mut engine, "x", &cut), Verdict::Wrong);
         assert_eq!(check(&mut engine, "x", &Credential::Absent), Verdict::Wrong);
+    }
+
+    #[test]
+    fn failing_costs_the_same_whoever_the_user_is() {
+        let mut engine = engine();
+        let current = Credential::Argon2(engine.hash(&password("right")).unwrap());
+        let unreadable = Credential::Argon2("unreadable".to_owned());
+        let legacy = legacy("right");
+        let mut cost = |credential: &Credential, legacy_left| {
+            COMPUTED.set(Computed::default());
+            let verdict = engine.check(&password("wrong"), credential, legacy_left);
+            assert_eq!(verdict, Ok(Verdict::Wrong));
+            COMPUTED.get()
+        };
+        for credential in [&current, &unreadable, &Credential::Absent, &legacy] {
+            let (argon2, pbkdf2) = (1, 1);
+            let both = Computed { argon2, pbkdf2 };
+            assert_eq!(cost(credential, true), both, "{credential:?}");
+        }
+        for credential in [&current, &unreadable, &Credential::Absent] {
+            let (argon2, pbkdf2) = (1, 0);
+            let one = Computed { argon2, pbkdf2 };
+            assert_eq!(cost(credential, false), one, "{credential:?}");
+        }
     }
 
     #[test]

@@ -505,6 +505,12 @@ fn addresses_that_differ_in_case_alone_stay_but_no_more_come() {
     };
     assert_eq!(fixture.update(7, name("Robert")), Ok(()));
     assert_eq!(fixture.update(7, email("A@x.example")), Ok(()));
+    let own_email_taken_name = Changes {
+        username: Some("ada".to_owned()),
+        ..email("A@x.example")
+    };
+    let outcome = fixture.update(7, own_email_taken_name);
+    assert_eq!(outcome, Err(StoreError::UsernameTaken));
     let taken = Err(StoreError::EmailTaken);
     assert_eq!(fixture.update(7, email("A@X.example")), taken);
     // Also after one of the two has moved away.

@@ -70,7 +70,7 @@ pub struct Login {
 /// thread, whatever happens.
 #[derive(Clone)]
 pub struct Users {
-    pub(super) queue: Queue<Job>,
+    queue: Queue<Job>,
 }
 
 impl fmt::Debug for Users {
@@ -212,7 +212,8 @@ fn conflict<T>(
     Err(error.into())
 }
 
-/// Whether a user other than `id` has the e-mail address or the username.
+/// Whether a user other than `id` has the e-mail address or the username. An address that `id`
+/// has already is free for it, though one of the C design may share it but for case.
 fn check_free(
     db: &Connection,
     email: Option<&str>,
@@ -220,7 +221,10 @@ fn check_free(
     id: Option<i64>,
 ) -> Result<(), Fault> {
     let email_taken = db
-        .prepare_cached("SELECT 1 FROM users WHERE email = ?1 COLLATE NOCASE AND id IS NOT ?2")?
+        .prepare_cached(
+            "SELECT 1 FROM users WHERE email = ?1 COLLATE NOCASE AND id IS NOT ?2
+             AND NOT EXISTS (SELECT 1 FROM users WHERE id = ?2 AND email = ?1)",
+        )?
         .exists(params![email, id])?;
     if email_taken {
         return Err(StoreError::EmailTaken.into());
