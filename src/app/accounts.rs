@@ -1,0 +1,370 @@
+//! Registering, logging in, and the own profile: the flows over store and hasher.
+//!
+//! A flow is a chain (loop, store, hasher, store) whose every link is a bounded queue. No method
+//! blocks. `Err(Overloaded)` means the first queue is full and the reply was dropped uncalled;
+//! after `Ok(())` the reply is called exactly once, on another thread or, for a value that breaks
+//! a rule, before the method returns. A queue found full further on is answered `Overloaded` too.
+
+use super::passwords::{HashError, Hasher, HasherPool, Password, Verdict};
+use super::reply::{Overloaded, Promise, Reply};
+use super::rules::{self, RuleError};
+use super::store::{Changes, Login, NewUser, Store, StoreError, User, Users};
+use std::fmt;
+
+/// What `POST /register` brings.
+#[derive(Debug)]
+pub struct New {
+    /// The name shown.
+    pub name: String,
+    /// Unique, compared exactly.
+    pub username: String,
+    /// Unique without regard to the case of ASCII letters.
+    pub email: String,
+    /// In plain text.
+    pub password: Password,
+}
+
+/// What `PUT /me` brings; `None` for a member that was not sent.
+///
+/// `username` is honoured when it differs from the user's own. A `password` in the body is no
+/// part of this: changing it takes the current one, and another endpoint.
+#[derive(Clone, Debug, Default)]
+pub struct Profile {
+    /// The name shown.
+    pub name: Option<String>,
+    /// Unique, compared exactly.
+    pub username: Option<String>,
+    /// Unique without regard to the case of ASCII letters.
+    pub email: Option<String>,
+}
+
+/// Why an account was not made, found or changed. `Display` is the text for the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AccountError {
+    /// A value breaks a rule: 400.
+    Rule(RuleError),
+    /// No member that could be changed was sent: 400.
+    NothingToUpdate,
+    /// 409; also when the username is taken too.
+    EmailTaken,
+    /// 409.
+    UsernameTaken,
+    /// The user is gone: 404.
+    NoSuchUser,
+    /// A queue is full: 503.
+    Overloaded,
+    /// The database or the hasher failed: 503. The cause is in the log.
+    Unavailable,
+}
+
+impl fmt::Display for AccountError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rule(rule) => rule.fmt(f),
+            Self::NothingToUpdate => f.write_str("No fields to update"),
+            Self::EmailTaken => f.write_str("Email already exists"),
+            Self::UsernameTaken => f.write_str("Username already exists"),
+            Self::NoSuchUser => f.write_str("User not found"),
+            Self::Overloaded => f.write_str("Server is overloaded, try again later"),
+            Self::Unavailable => f.write_str("Service is unavailable, try again later"),
+        }
+    }
+}
+
+impl std::error::Error for AccountError {}
+
+impl From<RuleError> for AccountError {
+    fn from(rule: RuleError) -> Self {
+        Self::Rule(rule)
+    }
+}
+
+impl From<StoreError> for AccountError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::EmailTaken => Self::EmailTaken,
+            StoreError::UsernameTaken => Self::UsernameTaken,
+            StoreError::NoSuchUser => Self::NoSuchUser,
+            StoreError::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+impl From<HashError> for AccountError {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+/// Why nobody was logged in. `Display` is the text for the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LoginError {
+    /// No such user, or not the password: 401, and nothing tells which.
+    Wrong,
+    /// A queue is full: 503.
+    Overloaded,
+    /// The database or the hasher failed: 503. The cause is in the log.
+    Unavailable,
+}
+
+impl fmt::Display for LoginError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Wrong => "Invalid username or password",
+            Self::Overloaded => "Server is overloaded, try again later",
+            Self::Unavailable => "Service is unavailable, try again later",
+        })
+    }
+}
+
+impl std::error::Error for LoginError {}
+
+/// The user accounts: a store and a pool of hashers, and the flows over both.
+#[derive(Debug)]
+pub struct Accounts {
+    users: Users,
+    hasher: Hasher,
+    // Dropped in this order: a hasher's last answers may still become writes.
+    pool: HasherPool,
+    store: Store,
+}
+
+type Owed<T> = Promise<Result<T, AccountError>>;
+type OwedLogin = Promise<Result<User, LoginError>>;
+
+impl Accounts {
+    /// The accounts in `store`, with passwords hashed by `pool`.
+    #[must_use]
+    pub fn new(store: Store, pool: HasherPool) -> Self {
+        Self {
+            users: store.users(),
+            hasher: pool.hasher(),
+            pool,
+            store,
+        }
+    }
+
+    /// Makes a user and answers the id. Whether e-mail address and username are free is asked
+    /// before the costly hash, and judged by the database after it.
+    ///
+    /// # Errors
+    /// [`Overloaded`] when the store's queue is full.
+    pub fn register(
+        &self,
+        new: New,
+        reply: Reply<Result<i64, AccountError>>,
+    ) -> Result<(), Overloaded> {
+        if let Err(rule) = check_rules(&new) {
+            reply(Err(rule.into()));
+            return Ok(());
+        }
+        let (users, hasher) = (self.users.clone(), self.hasher.clone());
+        let (email, username) = (new.email.clone(), new.username.clone());
+        let hash_if_free = move |free| {
+            let owed = Promise::new(reply, || Err(AccountError::Overloaded));
+            match free {
+                Ok(()) => hash_then_insert(&hasher, users, new, owed),
+                Err(error) => owed.keep(Err(AccountError::from(error))),
+            }
+        };
+        self.users
+            .check_free(email, username, Box::new(hash_if_free))
+    }
+
+    /// Checks a name and a password and answers whose they are. A wrong one costs the same time
+    /// whether or not the user exists. A hash of the C design, or of an old cost, is replaced
+    /// before the answer.
+    ///
+    /// # Errors
+    /// [`Overloaded`] when the store's queue is full.
+    pub fn login(
+        &self,
+        username: String,
+        password: Password,
+        reply: Reply<Result<User, LoginError>>,
+    ) -> Result<(), Overloaded> {
+        let (users, hasher) = (self.users.clone(), self.hasher.clone());
+        let check_found = move |found| {
+            let owed = Promise::new(reply, || Err(LoginError::Overloaded));
+            match found {
+                Ok(login) => check_password(&hasher, users, login, password, owed),
+                Err(_) => owed.keep(Err(LoginError::Unavailable)),
+            }
+        };
+        self.users.find_for_login(username, Box::new(check_found))
+    }
+
+    /// Answers the user with this id.
+    ///
+    /// # Errors
+    /// [`Overloaded`] when the store's queue is full.
+    pub fn me(&self, id: i64, reply: Reply<Result<User, AccountError>>) -> Result<(), Overloaded> {
+        let answer = move |found: Result<User, StoreError>| reply(found.map_err(Into::into));
+        self.users.find(id, Box::new(answer))
+    }
+
+    /// Changes what `profile` has of the user's profile, all or nothing. A value that is the
+    /// user's own already is not held to the rules, since users of the C design may have
+    /// names and addresses that break them.
+    ///
+    /// # Errors
+    /// [`Overloaded`] when the store's queue is full.
+    pub fn update(
+        &self,
+        id: i64,
+        profile: Profile,
+        reply: Reply<Result<(), AccountError>>,
+    ) -> Result<(), Overloaded> {
+        if profile.is_empty() {
+            reply(Err(AccountError::NothingToUpdate));
+            return Ok(());
+        }
+        if profile.broken_rule().is_none() {
+            let answer = move |done: Result<(), StoreError>| reply(done.map_err(Into::into));
+            return self.users.update(id, profile.into(), Box::new(answer));
+        }
+        let users = self.users.clone();
+        let update_changed = move |found| {
+            let owed = Promise::new(reply, || Err(AccountError::Overloaded));
+            match found {
+                Ok(user) => update_changed(&users, &user, profile, owed),
+                Err(error) => owed.keep(Err(AccountError::from(error))),
+            }
+        };
+        self.users.find(id, Box::new(update_changed))
+    }
+
+    /// Refuses new work, finishes what was taken and closes the database. Blocks. A login or
+    /// registration that is between two steps is answered `Overloaded`.
+    pub fn close(self) {
+        self.pool.close();
+        self.store.close();
+    }
+}
+
+impl Profile {
+    fn is_empty(&self) -> bool {
+        self.name.is_none() && self.username.is_none() && self.email.is_none()
+    }
+
+    fn broken_rule(&self) -> Option<RuleError> {
+        let judge = |value: &Option<String>, rule: fn(&str) -> Result<(), RuleError>| {
+            value.as_deref().and_then(|value| rule(value).err())
+        };
+        judge(&self.username, rules::username)
+            .or_else(|| judge(&self.email, rules::email))
+            .or_else(|| judge(&self.name, rules::name))
+    }
+
+    fn without_values_of(mut self, user: &User) -> Self {
+        self.name = self.name.filter(|name| *name != user.name);
+        self.username = self.username.filter(|username| *username != user.username);
+        self.email = self.email.filter(|email| *email != user.email);
+        self
+    }
+}
+
+impl From<Profile> for Changes {
+    fn from(profile: Profile) -> Self {
+        let Profile {
+            name,
+            username,
+            email,
+        } = profile;
+        Self {
+            name,
+            username,
+            email,
+        }
+    }
+}
+
+fn check_rules(new: &New) -> Result<(), RuleError> {
+    rules::username(&new.username)?;
+    rules::email(&new.email)?;
+    rules::password(new.password.as_str())?;
+    rules::name(&new.name)
+}
+
+fn hash_then_insert(hasher: &Hasher, users: Users, new: New, owed: Owed<i64>) {
+    let New {
+        name,
+        username,
+        email,
+        password,
+    } = new;
+    let insert_hashed = move |hashed| match hashed {
+        Ok(password_hash) => {
+            let new = NewUser {
+                name,
+                username,
+                email,
+                password_hash,
+            };
+            insert(&users, new, owed);
+        }
+        Err(error) => owed.keep(Err(AccountError::from(error))),
+    };
+    note_refusal(hasher.hash(password, Box::new(insert_hashed)));
+}
+
+fn insert(users: &Users, new: NewUser, owed: Owed<i64>) {
+    let answer = move |inserted: Result<i64, StoreError>| owed.keep(inserted.map_err(Into::into));
+    note_refusal(users.insert(new, Box::new(answer)));
+}
+
+fn check_password(
+    hasher: &Hasher,
+    users: Users,
+    login: Login,
+    password: Password,
+    owed: OwedLogin,
+) {
+    let Login {
+        user,
+        credential,
+        legacy_left,
+    } = login;
+    let old = credential.clone();
+    let judge = move |verdict| match (verdict, user) {
+        (Err(_), _) => owed.keep(Err(LoginError::Unavailable)),
+        (Ok(Verdict::Wrong), _) | (Ok(_), None) => owed.keep(Err(LoginError::Wrong)),
+        (Ok(Verdict::Right { replacement: None }), Some(user)) => owed.keep(Ok(user)),
+        (
+            Ok(Verdict::Right {
+                replacement: Some(hash),
+            }),
+            Some(user),
+        ) => {
+            let id = user.id;
+            // The password was right, so a failure here (logged by the store) only means that
+            // the next login tries again.
+            let answer = move |_replaced| owed.keep(Ok(user));
+            note_refusal(users.replace_credential(id, old, hash, Box::new(answer)));
+        }
+    };
+    note_refusal(hasher.check(password, credential, legacy_left, Box::new(judge)));
+}
+
+fn update_changed(users: &Users, user: &User, profile: Profile, owed: Owed<()>) {
+    let changed = profile.without_values_of(user);
+    if let Some(rule) = changed.broken_rule() {
+        return owed.keep(Err(rule.into()));
+    }
+    let answer = move |done: Result<(), StoreError>| owed.keep(done.map_err(Into::into));
+    note_refusal(users.update(user.id, changed.into(), Box::new(answer)));
+}
+
+/// A refused step has dropped its reply, and with it the promise, which has answered `Overloaded`.
+fn note_refusal(step: Result<(), Overloaded>) {
+    if let Err(overloaded) = step {
+        log::debug!("a step of an account's flow was refused: {overloaded}");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,245 @@
+//! A bounded queue of jobs from any thread to a fixed set of workers.
+//!
+//! Unlike a channel it can be closed from the pushing side while other handles live, and it closes
+//! itself when its last worker is gone: a job is refused, done, or dropped at once, never left lying.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// The pushing side. `push` never waits for room.
+pub(super) struct Queue<T> {
+    shared: Arc<Shared<T>>,
+}
+
+/// The taking side, one per worker thread. Dropping the last one closes the queue and drops what
+/// is in it.
+pub(super) struct Worker<T> {
+    shared: Arc<Shared<T>>,
+}
+
+struct Shared<T> {
+    state: Mutex<State<T>>,
+    changed: Condvar,
+    jobs_max: usize,
+}
+
+struct State<T> {
+    jobs: VecDeque<T>,
+    workers: usize,
+    closed: bool,
+}
+
+impl<T> Queue<T> {
+    pub(super) fn new(jobs_max: usize) -> Self {
+        let state = State {
+            jobs: VecDeque::new(),
+            workers: 0,
+            closed: false,
+        };
+        Self {
+            shared: Arc::new(Shared {
+                state: Mutex::new(state),
+                changed: Condvar::new(),
+                jobs_max,
+            }),
+        }
+    }
+
+    /// Queues `job`, or gives it back when the queue is full or closed.
+    pub(super) fn push(&self, job: T) -> Result<(), T> {
+        let mut state = self.shared.lock();
+        if state.closed || state.jobs.len() >= self.shared.jobs_max {
+            return Err(job);
+        }
+        state.jobs.push_back(job);
+        drop(state);
+        self.shared.changed.notify_one();
+        Ok(())
+    }
+
+    /// Refuses new jobs from now on; the workers end once they have done those already queued.
+    pub(super) fn close(&self) {
+        self.shared.lock().closed = true;
+        self.shared.changed.notify_all();
+    }
+
+    /// A new worker's side. Jobs may be pushed before the first worker comes.
+    pub(super) fn worker(&self) -> Worker<T> {
+        self.shared.lock().workers += 1;
+        Worker {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<T> Clone for Queue<T> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<T> Worker<T> {
+    /// Waits for a job. `None`: the queue is closed and empty.
+    pub(super) fn take(&self) -> Option<T> {
+        self.wait().jobs.pop_front()
+    }
+
+    /// Waits for a job, then moves up to `jobs_max` of those queued to `into`, in order. Nothing
+    /// moved: the queue is closed and empty.
+    pub(super) fn take_many(&self, jobs_max: usize, into: &mut Vec<T>) {
+        let mut state = self.wait();
+        let count = state.jobs.len().min(jobs_max);
+        into.extend(state.jobs.drain(..count));
+    }
+
+    fn wait(&self) -> MutexGuard<'_, State<T>> {
+        let idle = |state: &mut State<T>| state.jobs.is_empty() && !state.closed;
+        self.shared
+            .changed
+            .wait_while(self.shared.lock(), idle)
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Drop for Worker<T> {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.workers = state.workers.saturating_sub(1);
+        if state.workers > 0 {
+            return;
+        }
+        state.closed = true;
+        let undone = std::mem::take(&mut state.jobs);
+        // Dropping a job answers it, and the answer may push here: not under the lock.
+        drop(state);
+        drop(undone);
+    }
+}
+
+impl<T> Shared<T> {
+    /// No code that can panic runs under the lock, so a poisoned state is still whole.
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs one piece of work so that a panic in it ends that work alone, not the worker's thread.
+/// `work` must leave nothing half-done in what it borrows, or the caller must throw that away.
+pub(super) fn shielded<T>(what: &str, work: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(done) => Some(done),
+        Err(panic) => {
+            log::error!("{what} panicked: {}", reason(panic.as_ref()));
+            None
+        }
+    }
+}
+
+fn reason(panic: &(dyn Any + Send)) -> &str {
+    if let Some(text) = panic.downcast_ref::<&str>() {
+        text
+    } else if let Some(text) = panic.downcast_ref::<String>() {
+        text
+    } else {
+        "no reason given"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    #[test]
+    fn a_full_queue_gives_the_job_back() {
+        let queue = Queue::new(2);
+        let worker = queue.worker();
+        assert_eq!(queue.push(1), Ok(()));
+        assert_eq!(queue.push(2), Ok(()));
+        assert_eq!(queue.push(3), Err(3));
+        assert_eq!(worker.take(), Some(1));
+        assert_eq!(queue.push(4), Ok(()));
+    }
+
+    #[test]
+    fn jobs_are_taken_in_order_up_to_the_cap() {
+        let queue = Queue::new(10);
+        let worker = queue.worker();
+        for n in 0..5 {
+            queue.push(n).unwrap();
+        }
+        let mut taken = Vec::new();
+        worker.take_many(3, &mut taken);
+        assert_eq!(taken, [0, 1, 2]);
+        worker.take_many(3, &mut taken);
+        assert_eq!(taken, [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_closed_queue_is_emptied_then_ends() {
+        let queue = Queue::new(10);
+        let worker = queue.worker();
+        queue.push(1).unwrap();
+        queue.close();
+        assert_eq!(queue.push(2), Err(2));
+        assert_eq!(worker.take(), Some(1));
+        assert_eq!(worker.take(), None);
+    }
+
+    #[test]
+    fn closing_wakes_every_waiting_worker() {
+        let queue = Queue::<u8>::new(1);
+        let threads: Vec<_> = (0..3)
+            .map(|_| queue.worker())
+            .map(|worker| thread::spawn(move || worker.take()))
+            .collect();
+        queue.close();
+        for thread in threads {
+            assert_eq!(thread.join().unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn the_last_worker_to_leave_drops_what_is_queued() {
+        let queue = Queue::new(10);
+        let (first, last) = (queue.worker(), queue.worker());
+        let job = Arc::new(());
+        queue.push(Arc::clone(&job)).unwrap();
+        drop(first);
+        assert_eq!(Arc::strong_count(&job), 2);
+        drop(last);
+        assert_eq!(Arc::strong_count(&job), 1);
+        assert!(queue.push(Arc::clone(&job)).is_err());
+    }
+
+    #[test]
+    fn every_job_is_done_once_by_some_worker() {
+        let queue = Queue::new(10_000);
+        let threads: Vec<_> = (0..4)
+            .map(|_| queue.worker())
+            .map(|worker| {
+                thread::spawn(move || std::iter::from_fn(|| worker.take()).collect::<Vec<u32>>())
+            })
+            .collect();
+        for n in 0..10_000 {
+            queue.push(n).unwrap();
+        }
+        queue.close();
+        let mut done: Vec<u32> = threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap())
+            .collect();
+        done.sort_unstable();
+        assert_eq!(done, (0..10_000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_panic_ends_its_own_work_alone() {
+        assert_eq!(shielded("a test", || -> u8 { panic!("on purpose") }), None);
+        assert_eq!(shielded("a test", || 1), Some(1));
+    }
+}

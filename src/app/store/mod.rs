@@ -1,0 +1,125 @@
+//! The database: SQLite in one file, on one thread of its own.
+//!
+//! Jobs reach the thread through a bounded queue and never block who sends them. The thread takes
+//! all that is queued, runs the reads and answers them, then runs the writes in one transaction
+//! (group commit), each in a savepoint, so that a failing one undoes only itself. A write is
+//! answered after the commit has been synced: an answer means durable.
+//!
+//! Order: writes take effect in the order they were sent. A read sees every write answered before
+//! it was sent; one sent while a write is still unanswered may run before that write.
+
+mod schema;
+mod users;
+mod worker;
+
+pub use schema::OpenError;
+pub use users::{Changes, Login, NewUser, User, Users};
+
+use super::queue::Queue;
+use std::fmt;
+use std::path::Path;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use worker::Job;
+
+/// How a [`Store`] runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Jobs that may wait; one more is refused.
+    pub queue_jobs_max: usize,
+    /// How long the thread waits for another process that has locked the file.
+    pub busy_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            queue_jobs_max: 1024,
+            busy_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Why a job did not do what it was to do. Nothing of it is in the database, with the one
+/// exception every database has: after [`StoreError::Unavailable`] a write may prove to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Another user has this e-mail address, case of ASCII letters aside.
+    EmailTaken,
+    /// Another user has this username.
+    UsernameTaken,
+    /// There is no user with this id.
+    NoSuchUser,
+    /// The database failed (disk full, read-only, locked, ...); the cause is in the log.
+    Unavailable,
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::EmailTaken => "the e-mail address is taken",
+            Self::UsernameTaken => "the username is taken",
+            Self::NoSuchUser => "there is no such user",
+            Self::Unavailable => "the database is unavailable",
+        })
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+/// The open database and its thread. Dropping it does the jobs already queued, writes the WAL
+/// back into the file and ends the thread.
+pub struct Store {
+    queue: Queue<Job>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Store {
+    /// Opens the database at `path`, making it (readable by its owner alone) if it is not there and
+    /// bringing its schema up to date. Blocks: for the start of the server.
+    ///
+    /// # Errors
+    /// [`OpenError`]; the file is as it was.
+    pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
+        let db = schema::open(path, options.busy_timeout)?;
+        let queue = Queue::new(options.queue_jobs_max);
+        let worker = queue.worker();
+        let thread = thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || worker::run(&db, &worker))
+            .map_err(OpenError::Io)?;
+        Ok(Self {
+            queue,
+            thread: Some(thread),
+        })
+    }
+
+    /// The jobs about users.
+    #[must_use]
+    pub fn users(&self) -> Users {
+        Users::new(self.queue.clone())
+    }
+
+    /// Refuses new jobs, waits for those queued, writes the WAL back and ends the thread.
+    pub fn close(self) {}
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.queue.close();
+        let ended = self.thread.take().map_or(Ok(()), JoinHandle::join);
+        if ended.is_err() {
+            log::error!("the store's thread ended by a panic");
+        }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,333 @@
+//! Opening the file, and its schema with numbered migrations (`PRAGMA user_version`).
+//!
+//! A database of the C design has `user_version` 0 and a table `User`. Its users are copied into
+//! `users`, ids kept, with their PBKDF2 hash and salt, and `User` itself stays in the file as it
+//! was: the C server can go back to it. When a user's hash has become argon2id, hash and salt
+//! of that row of `User` are blanked (see `users::replace_credential`), since a weak hash beside
+//! a strong one would undo the gain. To keep a way back for these users too, copy the file before
+//! the first start. The table may be dropped at any time; rows added to it later are not seen.
+//!
+//! E-mail addresses are unique without regard to the case of ASCII letters. A C-design database
+//! may hold addresses that differ in case alone: these stay, and work, so the rule stands in
+//! triggers, which judge what is written from now on, and not in a unique index.
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+/// Statements kept prepared; more than there are.
+const STATEMENTS_CACHED: usize = 64;
+
+type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
+
+/// The migration at index n leads from `user_version` n to n + 1.
+const MIGRATIONS: [Migration; 1] = [users];
+
+/// Why the database was not opened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Written by a newer server, or by another program.
+    UnknownVersion {
+        /// The file's `user_version`.
+        found: i64,
+        /// The newest version this server knows.
+        known: usize,
+    },
+    /// The file system does not allow SQLite's write-ahead log.
+    NoWal,
+    /// The file could not be made, or the thread not started.
+    Io(std::io::Error),
+    /// SQLite says why.
+    Sqlite(rusqlite::Error),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownVersion { found, known } => write!(
+                f,
+                "the database has schema version {found}, this server knows those up to {known}"
+            ),
+            Self::NoWal => f.write_str("the database cannot use a write-ahead log where it is"),
+            Self::Io(error) => write!(f, "the database could not be opened: {error}"),
+            Self::Sqlite(error) => write!(f, "the database could not be opened: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            Self::Sqlite(error) => Some(error),
+            Self::UnknownVersion { .. } | Self::NoWal => None,
+        }
+    }
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+/// Opens the file, sets the connection up and migrates the schema.
+pub(super) fn open(path: &Path, busy_timeout: Duration) -> Result<Connection, OpenError> {
+    create_private(path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut db = Connection::open_with_flags(path, flags)?;
+    db.busy_timeout(busy_timeout)?;
+    db.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    refuse_unknown(&db)?;
+    let mode: String = db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(OpenError::NoWal);
+    }
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "foreign_keys", true)?;
+    // Old password hashes are overwritten, not just unlinked.
+    db.pragma_update(None, "secure_delete", true)?;
+    migrate(&mut db)?;
+    Ok(db)
+}
+
+/// Makes an empty file only its owner can read; SQLite gives its WAL the same mode.
+fn create_private(path: &Path) -> Result<(), OpenError> {
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    match made {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(OpenError::Io(error)),
+    }
+}
+
+fn migrate(db: &mut Connection) -> Result<(), OpenError> {
+    while usize::from(refuse_unknown(db)?) < MIGRATIONS.len() {
+        let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Read again under the lock: another process may have migrated in between.
+        let version = refuse_unknown(&transaction)?;
+        if let Some(migration) = MIGRATIONS.get(usize::from(version)) {
+            migration(&transaction)?;
+            transaction.pragma_update(None, "user_version", version + 1)?;
+        }
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// The schema's version, if it is one we know.
+fn refuse_unknown(db: &Connection) -> Result<u8, OpenError> {
+    let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let known = MIGRATIONS.len();
+    u8::try_from(found)
+        .ok()
+        .filter(|version| usize::from(*version) <= known)
+        .ok_or(OpenError::UnknownVersion { found, known })
+}
+
+/// Version 1. `AUTOINCREMENT` because an id is what a token names: one that was deleted must
+/// never come back as someone else.
+fn users(db: &Transaction<'_>) -> rusqlite::Result<()> {
+    db.execute_batch(
+        "CREATE TABLE users (
+            id            INTEGER PRIMARY KEY AUTOINCREMENT,
+            name          TEXT    NOT NULL,
+            username      TEXT    NOT NULL UNIQUE,
+            email         TEXT    NOT NULL UNIQUE,
+            password_hash TEXT,
+            legacy_hash   BLOB,
+            legacy_salt   BLOB,
+            created_at    INTEGER NOT NULL DEFAULT (unixepoch()),
+            CHECK (password_hash IS NULL OR legacy_hash IS NULL),
+            CHECK ((legacy_hash IS NULL) = (legacy_salt IS NULL))
+        ) STRICT;
+        CREATE INDEX users_by_email ON users (email COLLATE NOCASE);
+        CREATE INDEX users_with_legacy_hash ON users (id) WHERE legacy_hash IS NOT NULL;",
+    )?;
+    if has_c_design_table(db)? {
+        copy_c_design_users(db)?;
+    }
+    db.execute_batch(
+        "CREATE TRIGGER users_email_inserted BEFORE INSERT ON users
+        WHEN EXISTS (SELECT 1 FROM users WHERE email = NEW.email COLLATE NOCASE)
+        BEGIN SELECT RAISE(ABORT, 'the e-mail address is taken'); END;
+        CREATE TRIGGER users_email_updated BEFORE UPDATE OF email ON users
+        WHEN NEW.email IS NOT OLD.email AND EXISTS (
+            SELECT 1 FROM users WHERE email = NEW.email COLLATE NOCASE AND id <> NEW.id)
+        BEGIN SELECT RAISE(ABORT, 'the e-mail address is taken'); END;",
+    )
+}
+
+/// Whether the file has the table `User` of the C design.
+pub(super) fn has_c_design_table(db: &Connection) -> rusqlite::Result<bool> {
+    db.prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'User'")?
+        .exists([])
+}
+
+fn copy_c_design_users(db: &Transaction<'_>) -> rusqlite::Result<()> {
+    let copied = db.execute(
+        "INSERT OR IGNORE INTO users (id, name, username, email, legacy_hash, legacy_salt)
+         SELECT id, CAST(coalesce(name, '') AS TEXT), CAST(username AS TEXT), CAST(email AS TEXT),
+                iif(salt IS NULL, NULL, CAST(password AS BLOB)),
+                iif(password IS NULL, NULL, CAST(salt AS BLOB))
+         FROM User",
+        [],
+    )?;
+    let found: i64 = db.query_row("SELECT count(*) FROM User", [], |row| row.get(0))?;
+    log::info!("{copied} users of the C design were carried over");
+    let left = found.saturating_sub_unsigned(copied as u64);
+    if left > 0 {
+        log::warn!(
+            "{left} rows of the table User, without a username or e-mail address, stay there alone"
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    fn open_in(folder: &TempDir) -> Result<Connection, OpenError> {
+        open(&folder.path().join("users.db"), Duration::from_secs(5))
+    }
+
+    fn raw_in(folder: &TempDir) -> Connection {
+        Connection::open(folder.path().join("users.db")).unwrap()
+    }
+
+    const C_DESIGN: &str = "CREATE TABLE User (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, username TEXT NOT NULL UNIQUE,
+        email TEXT NOT NULL UNIQUE, password BLOB NOT NULL, salt BLOB NOT NULL);";
+
+    #[test]
+    fn a_new_file_has_the_newest_schema_and_its_settings() {
+        let folder = TempDir::new().unwrap();
+        let db = open_in(&folder).unwrap();
+        let pragma = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        assert_eq!(pragma("user_version"), Ok(1));
+        assert_eq!(pragma("synchronous"), Ok(2));
+        assert_eq!(pragma("foreign_keys"), Ok(1));
+        let mode = db.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0));
+        assert_eq!(mode.unwrap(), "wal");
+    }
+
+    #[test]
+    fn a_new_file_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = TempDir::new().unwrap();
+        let _db = open_in(&folder).unwrap();
+        for file in ["users.db", "users.db-wal"] {
+            let metadata = std::fs::metadata(folder.path().join(file)).unwrap();
+            assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{file}");
+        }
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused_and_left_alone() {
+        let folder = TempDir::new().unwrap();
+        raw_in(&folder)
+            .pragma_update(None, "user_version", 2)
+            .unwrap();
+        let before = std::fs::read(folder.path().join("users.db")).unwrap();
+        let error = open_in(&folder).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the database has schema version 2, this server knows those up to 1"
+        );
+        assert_eq!(
+            std::fs::read(folder.path().join("users.db")).unwrap(),
+            before
+        );
+    }
+
+    #[test]
+    fn what_is_no_database_is_refused() {
+        let folder = TempDir::new().unwrap();
+        std::fs::write(folder.path().join("users.db"), "no database ".repeat(100)).unwrap();
+        let error = open_in(&folder).unwrap_err();
+        assert!(error.to_string().contains("not a database"), "{error}");
+        assert!(open(folder.path(), Duration::ZERO).is_err());
+        assert!(open(&folder.path().join("none/users.db"), Duration::ZERO).is_err());
+    }
+
+    #[test]
+    fn a_failing_migration_leaves_the_file_as_it_was() {
+        let folder = TempDir::new().unwrap();
+        let raw = raw_in(&folder);
+        raw.execute_batch("CREATE TABLE User (id INTEGER PRIMARY KEY, name TEXT);")
+            .unwrap();
+        assert!(open_in(&folder).is_err());
+        let tables: Vec<String> = raw
+            .prepare("SELECT name FROM sqlite_schema")
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert_eq!(tables, ["User"]);
+    }
+
+    #[test]
+    fn users_of_the_c_design_are_copied_and_their_table_kept() {
+        let folder = TempDir::new().unwrap();
+        let raw = raw_in(&folder);
+        raw.execute_batch(C_DESIGN).unwrap();
+        raw.execute_batch(
+            "INSERT INTO User VALUES (3, 'Ada', 'ada', 'ada@x.example', x'01', x'02');
+             INSERT INTO User VALUES (9, 'Bob', 'bob', 'ADA@x.example', x'03', x'04');",
+        )
+        .unwrap();
+        drop(raw);
+        for _ in 0..2 {
+            let db = open_in(&folder).unwrap();
+            for table in [
+                "SELECT id, name, username, email, legacy_hash, legacy_salt FROM users",
+                "SELECT id, name, username, email, password, salt FROM User",
+            ] {
+                let rows: Vec<(i64, String, Vec<u8>)> = db
+                    .prepare(table)
+                    .unwrap()
+                    .query_map([], |row| Ok((row.get(0)?, row.get(3)?, row.get(5)?)))
+                    .unwrap()
+                    .collect::<Result<_, _>>()
+                    .unwrap();
+                let first = (3, "ada@x.example".to_owned(), vec![2]);
+                let second = (9, "ADA@x.example".to_owned(), vec![4]);
+                assert_eq!(rows, [first, second]);
+            }
+        }
+    }
+
+    #[test]
+    fn odd_rows_of_the_c_design_do_not_stop_the_start() {
+        let folder = TempDir::new().unwrap();
+        raw_in(&folder)
+            .execute_batch(
+                "CREATE TABLE User (id, name, username UNIQUE, email UNIQUE, password, salt);
+                 INSERT INTO User VALUES (1, NULL, 'ada', 'a@x.example', 'text', NULL);
+                 INSERT INTO User VALUES (2, 'Bob', NULL, 'b@x.example', x'01', x'02');
+                 INSERT INTO User VALUES (3, 'Cy', x'616461', 'c@x.example', x'01', x'02');",
+            )
+            .unwrap();
+        let db = open_in(&folder).unwrap();
+        let rows: Vec<(i64, String, Option<Vec<u8>>)> = db
+            .prepare("SELECT id, username, legacy_hash FROM users")
+            .unwrap()
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert_eq!(rows, [(1, "ada".to_owned(), None)]);
+    }
+}

@@ -1,0 +1,319 @@
+//! Jobs about users.
+
+use super::StoreError;
+use super::schema::has_c_design_table;
+use super::worker::{Answer, Fault, Job, read, write};
+use crate::app::passwords::Credential;
+use crate::app::queue::Queue;
+use crate::app::reply::{Overloaded, Reply};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
+use std::fmt;
+
+/// A user as others may know one: no credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Never given to another user, also after this one is gone.
+    pub id: i64,
+    /// The name shown.
+    pub name: String,
+    /// Unique, as registered.
+    pub username: String,
+    /// As registered; unique without regard to the case of ASCII letters.
+    pub email: String,
+}
+
+/// A user to be.
+#[derive(Clone)]
+pub struct NewUser {
+    /// The name shown.
+    pub name: String,
+    /// Compared exactly.
+    pub username: String,
+    /// Compared without regard to the case of ASCII letters.
+    pub email: String,
+    /// A PHC string.
+    pub password_hash: String,
+}
+
+impl fmt::Debug for NewUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewUser")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
+/// New values for a user; `None` leaves one as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The name shown.
+    pub name: Option<String>,
+    /// Compared exactly.
+    pub username: Option<String>,
+    /// Compared without regard to the case of ASCII letters.
+    pub email: Option<String>,
+}
+
+/// What a login needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// The user of that name, if there is one.
+    pub user: Option<User>,
+    /// What to check the password against; `Absent` if there is no user.
+    pub credential: Credential,
+    /// Whether any user still has a hash of the C design.
+    pub legacy_left: bool,
+}
+
+/// A handle to the store for jobs about users. No method blocks; `Err(Overloaded)` means the job
+/// was refused and its reply dropped uncalled. A job that was taken is answered, on the store's
+/// thread, whatever happens.
+#[derive(Clone)]
+pub struct Users {
+    queue: Queue<Job>,
+}
+
+impl fmt::Debug for Users {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Users").finish_non_exhaustive()
+    }
+}
+
+impl Users {
+    pub(super) fn new(queue: Queue<Job>) -> Self {
+        Self { queue }
+    }
+
+    /// Adds a user and answers the new id, or `EmailTaken` before `UsernameTaken`.
+    ///
+    /// # Errors
+    /// [`Overloaded`] when the queue is full or the store closed.
+    pub fn insert(&self, new: NewUser, reply: Reply<Answer<i64>>) -> Result<(), Overloaded> {
+        write(&self.queue, move |db| insert(db, &new), reply)
+    }
+
+    /// Answers `EmailTaken` or `UsernameTaken` if [`Users::insert`] would now.
+    ///
+    /// # Errors
+    /// [`Overloaded`] when the queue is full or the store closed.
+    pub fn check_free(
+        &self,
+        email: String,
+        username: String,
+        reply: Reply<Answer<()>>,
+    ) -> Result<(), Overloaded> {
+        let work = move |db: &Connection| check_free(db, Some(&email), Some(&username), None);
+        read(&self.queue, work, reply)
+    }
+
+    /// Looks a user up by name for a login. An unknown name is an answer, not an error.
+    ///
+    /// # Errors
+    /// [`Overloaded`] when the queue is full or the store closed.
+    pub fn find_for_login(
+        &self,
+        username: String,
+        reply: Reply<Answer<Login>>,
+    ) -> Result<(), Overloaded> {
+        read(&self.queue, move |db| find_for_login(db, &username), reply)
+    }
+
+    /// Answers the user with this id, or `NoSuchUser`.
+    ///
+    /// # Errors
+    /// [`Overloaded`] when the queue is full or the store closed.
+    pub fn find(&self, id: i64, reply: Reply<Answer<User>>) -> Result<(), Overloaded> {
+        read(&self.queue, move |db| find(db, id), reply)
+    }
+
+    /// Changes a user, all or nothing; answers `NoSuchUser`, or `EmailTaken` before
+    /// `UsernameTaken`. A user's own value is never a conflict.
+    ///
+    /// # Errors
+    /// [`Overloaded`] when the queue is full or the store closed.
+    pub fn update(
+        &self,
+        id: i64,
+        changes: Changes,
+        reply: Reply<Answer<()>>,
+    ) -> Result<(), Overloaded> {
+        write(&self.queue, move |db| update(db, id, &changes), reply)
+    }
+
+    /// Puts a new PHC string in place of `old`; answers false, and changes nothing, if the user's
+    /// credential is no longer `old`.
+    ///
+    /// # Errors
+    /// [`Overloaded`] when the queue is full or the store closed.
+    pub fn replace_credential(
+        &self,
+        id: i64,
+        old: Credential,
+        new_hash: String,
+        reply: Reply<Answer<bool>>,
+    ) -> Result<(), Overloaded> {
+        let work = move |db: &Connection| replace_credential(db, id, &old, &new_hash);
+        write(&self.queue, work, reply)
+    }
+
+    /// Answers how many users still have a hash of the C design.
+    ///
+    /// # Errors
+    /// [`Overloaded`] when the queue is full or the store closed.
+    pub fn count_legacy(&self, reply: Reply<Answer<u32>>) -> Result<(), Overloaded> {
+        read(&self.queue, count_legacy, reply)
+    }
+}
+
+fn insert(db: &Connection, new: &NewUser) -> Result<i64, Fault> {
+    let inserted = db
+        .prepare_cached(
+            "INSERT INTO users (name, username, email, password_hash) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .insert(params![
+            new.name,
+            new.username,
+            new.email,
+            new.password_hash
+        ]);
+    inserted.or_else(|error| conflict(db, error, Some(&new.email), Some(&new.username), None))
+}
+
+fn update(db: &Connection, id: i64, changes: &Changes) -> Result<(), Fault> {
+    let Changes {
+        name,
+        username,
+        email,
+    } = changes;
+    let updated = db
+        .prepare_cached(
+            "UPDATE users SET name = coalesce(?2, name), username = coalesce(?3, username),
+             email = coalesce(?4, email) WHERE id = ?1",
+        )?
+        .execute(params![id, name, username, email]);
+    match updated {
+        Ok(0) => Err(StoreError::NoSuchUser.into()),
+        Ok(_) => Ok(()),
+        Err(error) => conflict(db, error, email.as_deref(), username.as_deref(), Some(id)),
+    }
+}
+
+/// The schema has refused a statement: says in the contract's order what is taken.
+fn conflict<T>(
+    db: &Connection,
+    error: rusqlite::Error,
+    email: Option<&str>,
+    username: Option<&str>,
+    id: Option<i64>,
+) -> Result<T, Fault> {
+    if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) {
+        check_free(db, email, username, id)?;
+    }
+    Err(error.into())
+}
+
+/// Whether a user other than `id` has the e-mail address or the username. An address that `id`
+/// has already is free for it, though one of the C design may share it but for case.
+fn check_free(
+    db: &Connection,
+    email: Option<&str>,
+    username: Option<&str>,
+    id: Option<i64>,
+) -> Result<(), Fault> {
+    let email_taken = db
+        .prepare_cached(
+            "SELECT 1 FROM users WHERE email = ?1 COLLATE NOCASE AND id IS NOT ?2
+             AND NOT EXISTS (SELECT 1 FROM users WHERE id = ?2 AND email = ?1)",
+        )?
+        .exists(params![email, id])?;
+    if email_taken {
+        return Err(StoreError::EmailTaken.into());
+    }
+    let username_taken = db
+        .prepare_cached("SELECT 1 FROM users WHERE username = ?1 AND id IS NOT ?2")?
+        .exists(params![username, id])?;
+    if username_taken {
+        return Err(StoreError::UsernameTaken.into());
+    }
+    Ok(())
+}
+
+fn find(db: &Connection, id: i64) -> Result<User, Fault> {
+    db.prepare_cached("SELECT id, name, username, email FROM users WHERE id = ?1")?
+        .query_row([id], user)
+        .optional()?
+        .ok_or_else(|| StoreError::NoSuchUser.into())
+}
+
+fn find_for_login(db: &Connection, username: &str) -> Result<Login, Fault> {
+    let found = db
+        .prepare_cached(
+            "SELECT id, name, username, email, password_hash, legacy_hash, legacy_salt
+             FROM users WHERE username = ?1",
+        )?
+        .query_row([username], |row| Ok((user(row)?, credential(row)?)))
+        .optional()?;
+    let legacy_left = db
+        .prepare_cached("SELECT 1 FROM users WHERE legacy_hash IS NOT NULL")?
+        .exists([])?;
+    let (user, credential) = found.map_or((None, Credential::Absent), |(user, credential)| {
+        (Some(user), credential)
+    });
+    Ok(Login {
+        user,
+        credential,
+        legacy_left,
+    })
+}
+
+fn replace_credential(
+    db: &Connection,
+    id: i64,
+    old: &Credential,
+    new_hash: &str,
+) -> Result<bool, Fault> {
+    let (phc, legacy) = match old {
+        Credential::Absent => return Ok(false),
+        Credential::Argon2(phc) => (Some(phc), None),
+        Credential::Pbkdf2 { hash, .. } => (None, Some(hash)),
+    };
+    let replaced = db
+        .prepare_cached(
+            "UPDATE users SET password_hash = ?2, legacy_hash = NULL, legacy_salt = NULL
+             WHERE id = ?1 AND password_hash IS ?3 AND legacy_hash IS ?4",
+        )?
+        .execute(params![id, new_hash, phc, legacy])?;
+    if legacy.is_some() && has_c_design_table(db)? {
+        // Only where it is the hash just replaced: the C server may have been back meanwhile.
+        db.prepare_cached(
+            "UPDATE User SET password = x'', salt = x'' WHERE id = ?1 AND password = ?2",
+        )?
+        .execute(params![id, legacy])?;
+    }
+    Ok(replaced > 0)
+}
+
+fn count_legacy(db: &Connection) -> Result<u32, Fault> {
+    let count = db
+        .prepare_cached("SELECT count(*) FROM users WHERE legacy_hash IS NOT NULL")?
+        .query_row([], |row| row.get(0))?;
+    Ok(count)
+}
+
+fn user(row: &Row<'_>) -> rusqlite::Result<User> {
+    Ok(User {
+        id: row.get("id")?,
+        name: row.get("name")?,
+        username: row.get("username")?,
+        email: row.get("email")?,
+    })
+}
+
+fn credential(row: &Row<'_>) -> rusqlite::Result<Credential> {
+    let legacy = (row.get("legacy_hash")?, row.get("legacy_salt")?);
+    Ok(match (row.get("password_hash")?, legacy) {
+        (Some(phc), _) => Credential::Argon2(phc),
+        (None, (Some(hash), Some(salt))) => Credential::Pbkdf2 { hash, salt },
+        (None, _) => Credential::Absent,
+    })
+}
