@@ -39,6 +39,8 @@ pub(super) struct Channel {
     pub(super) resumed: bool,
     /// The peer's end was seen.
     pub(super) eof: bool,
+    /// It was seen, but the handler is not done with what came before it.
+    pub(super) eof_waits: bool,
     /// The handler takes no more output for it.
     pub(super) sealed: bool,
     /// Output went over the mark and has not come down yet.
@@ -116,6 +118,7 @@ impl Channel {
             paused: false,
             resumed: false,
             eof: false,
+            eof_waits: false,
             sealed: false,
             over_mark: false,
             orderly: true,
@@ -135,6 +138,12 @@ impl Channel {
     /// Whether bytes may be queued.
     pub(super) fn takes_output(&self) -> bool {
         self.is_live() && !self.sealed
+    }
+
+    /// Whether the handler has left input it will come back to.
+    pub(super) fn has_unfinished_input(&self) -> bool {
+        let comes_back = self.resumed || self.paused || self.over_mark;
+        comes_back && self.held().is_some_and(|held| !held.plain.is_empty())
     }
 
     /// Why a connection that was finished ended.

@@ -169,7 +169,8 @@ impl<H: Handler> Engine<H> {
             .is_some_and(|channel| match channel.phase {
                 Phase::Open => {
                     let held_back = channel.over_mark || (crowded && channel.queued_bytes() > 0);
-                    !(channel.paused || channel.eof || held_back)
+                    let ended = channel.eof || channel.eof_waits;
+                    !(channel.paused || channel.resumed || ended || held_back)
                 }
                 Phase::Handshake => true,
                 Phase::Linger => !channel.eof,
@@ -232,6 +233,11 @@ impl<H: Handler> Engine<H> {
         if tail > 0 {
             self.deliver(id, tail);
         }
+        if let Some(channel) = self.core.channel(id)
+            && std::mem::take(&mut channel.eof_waits)
+        {
+            self.eof(id);
+        }
     }
 
     /// Hands the first `len` bytes of the input buffer to the handler and keeps its leavings.
@@ -277,6 +283,10 @@ impl<H: Handler> Engine<H> {
         let Some(channel) = core.channel(id) else {
             return;
         };
+        if channel.phase == Phase::Open && channel.has_unfinished_input() {
+            channel.eof_waits = true;
+            return;
+        }
         if std::mem::replace(&mut channel.eof, true) {
             return;
         }

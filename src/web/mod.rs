@@ -1,1 +1,73 @@
 //! HTTP and WebSocket services over the reactor.
+//!
+//! A [`Service`] answers requests and handles WebSocket messages; [`Web`] makes a
+//! [`Handler`](crate::reactor::Handler) of it. One value serves all connections of a reactor.
+//!
+//! ```no_run
+//! use edgeloop::web::{self, Cx, Message, Reply, Request, Response, Service, WsCx};
+//!
+//! struct Site;
+//!
+//! impl Service for Site {
+//!     type Socket = u64;
+//!     type Mail = ();
+//!
+//!     fn request(&mut self, _: &mut Cx<'_>, request: &Request<'_>) -> Reply<u64> {
+//!         match request.path() {
+//!             # #[cfg(feature = "ws")]
+//!             "/ws" => Reply::Upgrade(0),
+//!             "/" => Reply::Send(Response::text(200, "hello\n")),
+//!             _ => Reply::Send(Response::empty(404)),
+//!         }
+//!     }
+//!
+//!     fn message(&mut self, ws: &mut WsCx<'_, '_>, seen: &mut u64, message: Message<'_>) {
+//!         *seen += 1;
+//!         ws.reply(message);
+//!     }
+//! }
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let mut reactor = web::reactor(web::ReactorConfig::default(), |_| Site)?;
+//! reactor.listen("127.0.0.1:8080".parse().unwrap(), web::Security::Plain)?;
+//! reactor.run()
+//! # }
+//! ```
+//!
+//! Requests of a connection may be pipelined; their answers go out in order, also when some come
+//! [`Later`](Reply::Later) from a worker thread, by mail through a [`Post`].
+
+mod adapter;
+mod config;
+mod conn;
+mod exchange;
+#[cfg(feature = "files")]
+pub mod files;
+mod http;
+mod post;
+mod reader;
+mod request;
+mod response;
+mod service;
+mod socket;
+
+pub use self::adapter::{Web, reactor};
+pub use self::config::Config;
+pub use self::conn::Conn;
+pub use self::exchange::{Answer, ExchangeId};
+pub use self::post::{Envelope, Post, ReactorEnded};
+pub use self::request::Request;
+pub use self::response::{Body, FileBody, Response};
+pub use self::service::{Ended, Reply, Served, Service, To};
+pub use self::socket::{Message, WsCx, frame};
+
+pub use crate::proto::http1::{
+    Fields, Limits as HttpLimits, Method, TargetError, Version, date, decode_path,
+};
+#[cfg(feature = "ws")]
+pub use crate::proto::ws::handshake::subprotocols;
+pub use crate::proto::ws::{CloseCode, Limits as WsLimits};
+pub use crate::reactor::{
+    CloseReason, Config as ReactorConfig, ConnId, Cx, ListenerId, Origin, Reactor, Security, Sent,
+    Shared,
+};

@@ -22,15 +22,21 @@ pub struct Limits {
     pub trailer_bytes_max: usize,
 }
 
+impl Limits {
+    /// The defaults: those of `server.conf` where it has a key.
+    pub const DEFAULT: Self = Self {
+    Self {
+        target_bytes_max: 8192,
+        head_bytes_max: 65536,
+        fields_max: 100,
+        body_bytes_max: 1 << 20,
+        chunk_extension_bytes_max: 4096,
+        trailer_bytes_max: 8192,
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            target_bytes_max: 8192,
-            head_bytes_max: 65536,
-            fields_max: 100,
-            body_bytes_max: 1 << 20,
-            chunk_extension_bytes_max: 4096,
-            trailer_bytes_max: 8192,
-        }
+        Self::DEFAULT
     }
 }

@@ -1,0 +1,58 @@
+//! Echoes WebSocket messages at `/`, over TLS when given a certificate:
+//! `cargo run --release --example ws_echo -- 127.0.0.1:9001 [CERT.pem KEY.pem]`
+
+use std::error::Error;
+use std::sync::Arc;
+
+use edgeloop::web::{self, Cx, Message, Reply, Request, Response, Security, Service, WsCx};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+const MESSAGE_BYTES_MAX: usize = 64 << 20;
+
+struct Echo(web::Config);
+
+impl Service for Echo {
+    type Socket = ();
+    type Mail = ();
+
+    fn config(&self) -> &web::Config {
+        &self.0
+    }
+
+    fn request(&mut self, _: &mut Cx<'_>, request: &Request<'_>) -> Reply<()> {
+        match request.path() {
+            "/" if request.wants_websocket() => Reply::Upgrade(()),
+            "/" => Reply::Send(Response::text(426, "this is a WebSocket\n")),
+            _ => Reply::Send(Response::empty(404)),
+        }
+    }
+
+    fn message(&mut self, ws: &mut WsCx<'_, '_>, _: &mut (), message: Message<'_>) {
+        ws.reply(message);
+    }
+}
+
+fn security(mut pem: impl Iterator<Item = String>) -> Result<Security, Box<dyn Error>> {
+    let (Some(cert), Some(key)) = (pem.next(), pem.next()) else {
+        return Ok(Security::Plain);
+    };
+    let chain = CertificateDer::pem_file_iter(cert)?.collect::<Result<_, _>>()?;
+    let key = PrivateKeyDer::from_pem_file(key)?;
+    let config = rustls::ServerConfig::builder().with_no_client_auth();
+    Ok(Security::Tls(Arc::new(
+        config.with_single_cert(chain, key)?,
+    )))
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args().skip(1);
+    let address = args.next().unwrap_or_else(|| "127.0.0.1:9001".into());
+    let mut config = web::Config::default();
+    config.ws.frame_bytes_max = MESSAGE_BYTES_MAX as u64;
+    config.ws.message_bytes_max = MESSAGE_BYTES_MAX;
+    let mut reactor = web::reactor(web::ReactorConfig::default(), |_| Echo(config))?;
+    let (_, address) = reactor.listen(address.parse()?, security(args)?)?;
+    eprintln!("echoing WebSocket messages on {address}");
+    Ok(reactor.run()?)
+}

@@ -1,0 +1,324 @@
+//! Makes a [`Handler`] of a [`Service`].
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use super::conn::{Conn, Side};
+use super::exchange::{Answer, ExchangeId, Line};
+use super::http::{Http, Switch};
+use super::post::{Contents, Envelope, Post};
+use super::reader::Reader;
+use super::socket::Socket;
+use super::{Service, To};
+use crate::proto::http1::date;
+use crate::proto::ws::CloseCode;
+use crate::reactor::{CloseReason, Config, Cx, Handler, Origin, Reactor};
+
+/// Serves HTTP/1.1 and WebSockets with a [`Service`]. Made by [`reactor`].
+#[derive(Debug)]
+pub struct Web<S: Service> {
+    service: S,
+    post: Post<S::Mail>,
+    reader: Option<Reader>,
+    buffers: Buffers,
+    date: [u8; 29],
+    date_secs: u64,
+}
+
+/// A reactor that serves HTTP and WebSockets.
+///
+/// `service` is made knowing the [`Post`] that reaches it, to be given to the threads that will
+/// answer it.
+///
+/// # Errors
+/// The kernel gives no epoll instance or eventfd.
+pub fn reactor<S: Service>(
+    config: Config,
+    service: impl FnOnce(Post<S::Mail>) -> S,
+) -> io::Result<Reactor<Web<S>>> {
+    Reactor::with_mailbox(config, |mailbox| {
+        let post = Post::new(mailbox);
+        Web::new(service(post.clone()), post)
+    })
+}
+
+/// What a connection needs of the rest while it is served.
+pub(super) struct Tools<'a, S: Service> {
+    pub(super) service: &'a mut S,
+    pub(super) buffers: &'a mut Buffers,
+    pub(super) date: &'a [u8; 29],
+    post: &'a Post<S::Mail>,
+    reader: &'a mut Option<Reader>,
+}
+
+impl<S: Service> Tools<'_, S> {
+    /// Asks for a piece of a file; `false` when that cannot be done.
+    pub(super) fn read(&mut self, file: &Arc<File>, offset: u64, len: u64, to: ExchangeId) -> bool {
+        if self.reader.is_none() {
+            match Reader::start(self.post.clone()) {
+                Ok(reader) => *self.reader = Some(reader),
+                Err(error) => log::error!("cannot start the thread that reads files: {error}"),
+            }
+        }
+        self.reader
+            .as_ref()
+            .is_some_and(|reader| reader.read(file, offset, len, to))
+    }
+}
+
+/// Buffers of WebSocket messages under way, for the next one that needs one.
+#[derive(Debug, Default)]
+pub(super) struct Buffers(Vec<Vec<u8>>);
+
+impl Buffers {
+    const MAX: usize = 64;
+    const BYTES_MAX: usize = 64 * 1024;
+
+    pub(super) fn put(&mut self, mut buffer: Vec<u8>) {
+        if self.0.len() < Self::MAX && buffer.capacity() <= Self::BYTES_MAX {
+            buffer.clear();
+            self.0.push(buffer);
+        }
+    }
+
+    pub(super) fn take(&mut self) -> Option<Vec<u8>> {
+        self.0.pop()
+    }
+}
+
+impl<S: Service> Web<S> {
+    fn new(service: S, post: Post<S::Mail>) -> Self {
+        let date = date::format(0);
+        Self {
+            service,
+            post,
+            reader: None,
+            buffers: Buffers::default(),
+            date,
+            date_secs: 0,
+        }
+    }
+
+    /// The service.
+    pub fn service(&mut self) -> &mut S {
+        &mut self.service
+    }
+
+    fn tools(&mut self, cx: &Cx<'_>) -> Tools<'_, S> {
+        if self.date_secs != cx.unix_secs() {
+            self.date_secs = cx.unix_secs();
+            self.date = date::format(self.date_secs);
+        }
+        let Self {
+            service,
+            post,
+            reader,
+            buffers,
+            date,
+            ..
+        } = self;
+        Tools {
+            service,
+            buffers,
+            date,
+            post,
+            reader,
+        }
+    }
+
+    /// Sends what is ready, and goes on as a WebSocket where that was the answer.
+    fn pump(&mut self, cx: &mut Cx<'_>, conn: &mut Conn<S::Socket>) {
+        if let Side::Http(http) = &mut conn.0
+            && let Some(switch) = http.pump(&mut self.tools(cx), cx)
+        {
+            self.switch(cx, conn, switch);
+        }
+    }
+
+    fn switch(&mut self, cx: &mut Cx<'_>, conn: &mut Conn<S::Socket>, switch: Switch<S::Socket>) {
+        let (upgrade, line) = switch;
+        let Line { path, .. } = line;
+        let date = *self.tools(cx).date;
+        cx.write_with(|out| {
+            out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\nDate: ");
+            out.extend_from_slice(&date);
+            out.extend_from_slice(b"\r\n");
+            out.extend_from_slice(&upgrade.fields);
+            out.extend_from_slice(b"\r\n");
+        });
+        let mut socket = Box::new(Socket::new(conn.origin(), upgrade.socket, path, cx.now()));
+        let config = *self.service.config();
+        cx.set_timeout(config.ping_interval);
+        socket.with(&config, cx, |ws, state| self.service.opened(ws, state));
+        if cx.is_draining() {
+            socket.end(cx, CloseCode::GOING_AWAY, "");
+        }
+        conn.0 = Side::Socket(socket);
+        // Frames may have come with the handshake.
+        cx.resume();
+    }
+}
+
+impl<S: Service> Handler for Web<S> {
+    type Conn = Conn<S::Socket>;
+    type Mail = Envelope<S::Mail>;
+
+    fn open(&mut self, cx: &mut Cx<'_>, from: Origin) -> Option<Self::Conn> {
+        if !self.service.accept(cx, from) {
+            return None;
+        }
+        cx.set_timeout(self.service.config().connection_timeout);
+        Some(Conn(Side::Http(Box::new(Http::new(from, cx.now())))))
+    }
+
+    fn data(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn, input: &mut [u8]) -> usize {
+        match &mut conn.0 {
+            Side::Http(http) => {
+                let used = http.data(&mut self.tools(cx), cx, input);
+                self.pump(cx, conn);
+                used
+            }
+            Side::Socket(socket) => socket.data(&mut self.tools(cx), cx, input),
+        }
+    }
+
+    fn eof(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
+        match &mut conn.0 {
+            Side::Http(http) => {
+                http.eof();
+                self.pump(cx, conn);
+            }
+            Side::Socket(_) => cx.finish(),
+        }
+    }
+
+    fn drained(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
+        if let Side::Http(http) = &mut conn.0 {
+            http.read_file(&mut self.tools(cx), cx);
+        }
+        cx.resume();
+    }
+
+    fn expired(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
+        match &mut conn.0 {
+            Side::Http(http) => {
+                http.expired(&mut self.tools(cx), cx);
+                self.pump(cx, conn);
+            }
+            Side::Socket(socket) => socket.expired(self.service.config(), cx),
+        }
+    }
+
+    fn stalled(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
+        match &mut conn.0 {
+            // Whether the peer takes nothing at all is for `expired` to find out.
+            Side::Http(_) => {}
+            Side::Socket(socket) => socket.end(cx, CloseCode::TRY_AGAIN_LATER, "too slow"),
+        }
+    }
+
+    fn draining(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
+        match &mut conn.0 {
+            Side::Http(http) => {
+                http.drain(cx);
+                self.pump(cx, conn);
+            }
+            Side::Socket(socket) if socket.is_closing() => cx.finish(),
+            Side::Socket(socket) => {
+                let config = *self.service.config();
+                socket.with(&config, cx, |ws, _| {
+                    ws.close(CloseCode::GOING_AWAY, "shutting down")
+                });
+            }
+        }
+    }
+
+    fn mail(&mut self, cx: &mut Cx<'_>, conn: Option<&mut Self::Conn>, mail: Self::Mail) {
+        match (mail.0, conn) {
+            (Contents::Mail(mail), Some(Conn(Side::Socket(socket)))) => {
+                let config = *self.service.config();
+                socket.with(&config, cx, |ws, state| {
+                    // The service needs the reactor's view and the socket's at once.
+                    self.service.mail(To::Socket(ws, state), mail);
+                });
+            }
+            (Contents::Answer(number, mail), Some(conn @ Conn(Side::Http(_)))) => {
+                self.late_answer(cx, conn, number, mail);
+            }
+            (Contents::Mail(mail) | Contents::Answer(_, mail), _) => {
+                self.service.mail(To::Nobody(cx), mail);
+            }
+            (Contents::File(number, piece), Some(conn)) => {
+                self.file_piece(cx, conn, number, piece);
+            }
+            (Contents::File(..), None) => {}
+        }
+    }
+
+    fn closed(&mut self, cx: &mut Cx<'_>, conn: Self::Conn, reason: CloseReason) {
+        log::debug!("{}: {} {reason}", cx.id(), conn.origin().peer());
+        let origin = conn.origin();
+        if let Side::Socket(socket) = conn.0 {
+            let mut path = Box::default();
+            let (state, ended) = socket.ended(cx.clock(), &mut path);
+            self.service.closed(cx, state, &ended);
+        }
+        self.service.released(cx, origin);
+    }
+}
+
+impl<S: Service> Web<S> {
+    fn late_answer(
+        &mut self,
+        cx: &mut Cx<'_>,
+        conn: &mut Conn<S::Socket>,
+        number: u32,
+        mail: S::Mail,
+    ) {
+        let Side::Http(http) = &mut conn.0 else {
+            return;
+        };
+        if !http.awaits_answer(number) {
+            self.service.mail(To::Nobody(cx), mail);
+            return;
+        }
+        let exchange = ExchangeId {
+            conn: cx.id(),
+            number,
+        };
+        let mut answer = Answer {
+            exchange,
+            response: None,
+        };
+        self.service.mail(To::Exchange(cx, &mut answer), mail);
+        if let Some(response) = answer.response {
+            http.answer(number, response);
+            self.pump(cx, conn);
+        }
+    }
+
+    fn file_piece(
+        &mut self,
+        cx: &mut Cx<'_>,
+        conn: &mut Conn<S::Socket>,
+        number: u32,
+        piece: io::Result<Vec<u8>>,
+    ) {
+        let Side::Http(http) = &mut conn.0 else {
+            return;
+        };
+        match piece {
+            Ok(piece) if http.file_piece(cx, number, &piece) => {
+                http.read_file(&mut self.tools(cx), cx);
+                self.pump(cx, conn);
+            }
+            // The length was promised and cannot be kept: only the end of the connection says so.
+            Ok(_) => cx.close(),
+            Err(error) => {
+                log::warn!("{}: file cut short while it was sent: {error}", cx.id());
+                cx.close();
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Limits and times of HTTP and WebSocket connections.
+
+use std::time::Duration;
+
+use crate::proto::{http1, ws};
+
+/// Limits and times of HTTP and WebSocket connections.
+///
+/// [`Web`](super::Web) asks its service for them whenever it needs one, so a service may change
+/// its own while connections run.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Sizes of requests.
+    pub http: http1::Limits,
+    /// Sizes of WebSocket frames and messages.
+    pub ws: ws::Limits,
+    /// How long a fresh connection may take to begin its first request. Also how long a peer may
+    /// go without taking a byte of an answer.
+    pub connection_timeout: Duration,
+    /// How long a request may take from its first byte to its last, and again from there to its
+    /// answer.
+    pub request_timeout: Duration,
+    /// How long a connection may idle between requests.
+    pub keepalive_timeout: Duration,
+    /// How long a WebSocket may be silent before it is pinged.
+    pub ping_interval: Duration,
+    /// How long the answer to a ping may take.
+    pub pong_timeout: Duration,
+    /// How many pings in a row may go without an answer.
+    pub pings_missed_max: u8,
+    /// How long a peer may take to answer our Close (RFC 6455 §7.1.1).
+    pub close_timeout: Duration,
+    /// How many requests of a connection may await their answers before its reads stop.
+    pub pipeline_max: usize,
+    /// How many requests or messages of one connection are handled in one turn of the loop.
+    pub messages_per_turn: usize,
+}
+
+impl Config {
+    /// The defaults: those of `server.conf` where it has a key.
+    pub const DEFAULT: Self = Self {
+        http: http1::Limits::DEFAULT,
+        ws: ws::Limits {
+            frame_bytes_max: 1 << 20,
+            message_bytes_max: 1 << 20,
+        },
+        connection_timeout: Duration::from_secs(60),
+        request_timeout: Duration::from_secs(30),
+        keepalive_timeout: Duration::from_secs(60),
+        ping_interval: Duration::from_secs(30),
+        pong_timeout: Duration::from_secs(10),
+        pings_missed_max: 3,
+        close_timeout: Duration::from_secs(5),
+        pipeline_max: 64,
+        messages_per_turn: 64,
+    };
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}

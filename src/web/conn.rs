@@ -1,0 +1,34 @@
+//! The state of one connection: HTTP, or after an upgrade a WebSocket.
+
+use super::http::Http;
+use super::socket::Socket;
+use crate::reactor::Origin;
+
+/// The state of one connection of a [`Web`](super::Web).
+#[derive(Debug)]
+pub struct Conn<S>(pub(super) Side<S>);
+
+/// Boxed, so that a table of connections has small entries, and that the state of HTTP is given
+/// back when a WebSocket begins.
+#[derive(Debug)]
+pub(super) enum Side<S> {
+    Http(Box<Http<S>>),
+    Socket(Box<Socket<S>>),
+}
+
+impl<S> Conn<S> {
+    pub(super) fn origin(&self) -> Origin {
+        match &self.0 {
+            Side::Http(http) => http.origin,
+            Side::Socket(socket) => socket.origin,
+        }
+    }
+}
+
+/// An opening handshake that was accepted.
+#[derive(Debug)]
+pub(super) struct Upgrade<S> {
+    pub(super) socket: S,
+    /// The field lines of the 101 answer.
+    pub(super) fields: Vec<u8>,
+}

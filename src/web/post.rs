@@ -1,0 +1,96 @@
+//! Mail to a service, addressed to a request or a WebSocket.
+
+use std::fmt;
+
+use super::exchange::ExchangeId;
+use super::reader::Chunk;
+use crate::reactor::{ConnId, Mailbox};
+
+/// Posts mail to a service, from any thread. Cheap to clone.
+pub struct Post<M> {
+    mailbox: Mailbox<Envelope<M>>,
+}
+
+/// The reactor has ended; the mail was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReactorEnded;
+
+impl fmt::Display for ReactorEnded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the reactor has ended")
+    }
+}
+
+impl std::error::Error for ReactorEnded {}
+
+/// Mail on its way to a service: made by [`Post`].
+#[derive(Debug)]
+pub struct Envelope<M>(pub(super) Contents<M>);
+
+#[derive(Debug)]
+pub(super) enum Contents<M> {
+    /// For the service, or a WebSocket when it is addressed to a connection.
+    Mail(M),
+    /// For the request with this number.
+    Answer(u32, M),
+    /// A piece of a file, for the answer with this number.
+    File(u32, Chunk),
+}
+
+impl<M> Post<M> {
+    pub(super) fn new(mailbox: Mailbox<Envelope<M>>) -> Self {
+        Self { mailbox }
+    }
+
+    /// Posts mail to the service itself.
+    ///
+    /// # Errors
+    /// The reactor has ended.
+    pub fn to_service(&self, mail: M) -> Result<(), ReactorEnded> {
+        self.post(None, Contents::Mail(mail))
+    }
+
+    /// Posts mail to a WebSocket.
+    ///
+    /// # Errors
+    /// The reactor has ended.
+    pub fn to_socket(&self, to: ConnId, mail: M) -> Result<(), ReactorEnded> {
+        self.post(Some(to), Contents::Mail(mail))
+    }
+
+    /// Posts mail to a request that awaits its answer.
+    ///
+    /// # Errors
+    /// The reactor has ended.
+    pub fn to_exchange(&self, to: ExchangeId, mail: M) -> Result<(), ReactorEnded> {
+        self.post(Some(to.conn), Contents::Answer(to.number, mail))
+    }
+
+    pub(super) fn chunk(&self, to: ExchangeId, chunk: Chunk) {
+        // Without a reactor there is nobody to send the file to.
+        drop(
+            self.mailbox
+                .post(Some(to.conn), Envelope(Contents::File(to.number, chunk))),
+        );
+    }
+
+    fn post(&self, to: Option<ConnId>, contents: Contents<M>) -> Result<(), ReactorEnded> {
+        self.mailbox
+            .post(to, Envelope(contents))
+            .map_err(|_| ReactorEnded)
+    }
+}
+
+impl<M> Clone for Post<M> {
+    fn clone(&self) -> Self {
+        Self {
+            mailbox: self.mailbox.clone(),
+        }
+    }
+}
+
+impl<M> fmt::Debug for Post<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Post").finish_non_exhaustive()
+    }
+}

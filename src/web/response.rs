@@ -1,0 +1,207 @@
+//! An answer as a service makes it.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use crate::proto::http1::encode::{self, BodyForm};
+use crate::proto::http1::{After, Asked, BodyLength};
+use crate::reactor::{Cx, Shared};
+
+/// Bodies up to this size are copied behind their head, so that both leave in one piece.
+const COPIED_BYTES_MAX: usize = 4096;
+
+/// An answer: status, fields, body.
+///
+/// ```
+/// use edgeloop::web::Response;
+///
+/// let response = Response::text(200, "hello\n").field("Cache-Control", "no-store");
+/// assert_eq!(response.status(), 200);
+/// ```
+#[derive(Debug)]
+pub struct Response {
+    pub(super) status: u16,
+    pub(super) fields: Head,
+    pub(super) body: Body,
+    pub(super) close: bool,
+}
+
+/// Field lines, as they go out.
+#[derive(Debug)]
+pub(super) enum Head {
+    Own(Vec<u8>),
+    /// Made once for many answers, with what this one adds to it.
+    Shared(Shared, Vec<u8>),
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Body {
+    /// None.
+    Empty,
+    /// Bytes of this answer alone.
+    Bytes(Vec<u8>),
+    /// Bytes that go by reference.
+    Shared(Shared),
+    /// A part of a file, read off the loop while it is sent.
+    File(FileBody),
+}
+
+/// A part of a file.
+#[derive(Clone, Debug)]
+pub struct FileBody {
+    /// The open file.
+    pub file: Arc<File>,
+    /// Where the part starts, in bytes.
+    pub offset: u64,
+    /// How long it is, in bytes. If the file turns out to be shorter, the connection ends.
+    pub len: u64,
+}
+
+impl Body {
+    /// How long it is, in bytes.
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Empty => 0,
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Shared(shared) => shared.len() as u64,
+            Self::File(part) => part.len,
+        }
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Response {
+    /// An answer with this body.
+    pub fn new(status: u16, body: Body) -> Self {
+        Self {
+            status,
+            fields: Head::Own(Vec::new()),
+            body,
+            close: false,
+        }
+    }
+
+    /// An answer without a body.
+    pub fn empty(status: u16) -> Self {
+        Self::new(status, Body::Empty)
+    }
+
+    /// Plain text.
+    pub fn text(status: u16, text: &str) -> Self {
+        Self::new(status, Body::Bytes(text.as_bytes().to_vec()))
+            .field("Content-Type", "text/plain; charset=utf-8")
+    }
+
+    /// JSON, serialised already.
+    pub fn json(status: u16, json: impl Into<Vec<u8>>) -> Self {
+        Self::new(status, Body::Bytes(json.into())).field("Content-Type", "application/json")
+    }
+
+    /// An answer whose field lines were made before, by [`field_lines`](Self::field_lines).
+    pub fn prepared(status: u16, fields: &Shared, body: Body) -> Self {
+        Self {
+            status,
+            fields: Head::Shared(fields.clone(), Vec::new()),
+            body,
+            close: false,
+        }
+    }
+
+    /// Adds a field.
+    ///
+    /// A name or value that would not be one field of one line (RFC 9110 §5) cannot be sent: the
+    /// whole answer becomes a 500, and the log says why.
+    #[must_use]
+    pub fn field(mut self, name: &str, value: &str) -> Self {
+        let (Head::Own(lines) | Head::Shared(_, lines)) = &mut self.fields;
+        match encode::field(lines, name, value) {
+            Ok(()) => self,
+            Err(error) => {
+                log::error!("answer withheld: field {name:?}: {error}");
+                Self::empty(500)
+            }
+        }
+    }
+
+    /// Adds field lines that are known to be good.
+    #[cfg(feature = "ws")]
+    pub(super) fn lines(mut self, lines: &'static str) -> Self {
+        let (Head::Own(own) | Head::Shared(_, own)) = &mut self.fields;
+        own.extend_from_slice(lines.as_bytes());
+        self
+    }
+
+    /// Ends the connection after this answer.
+    #[must_use]
+    pub fn close(mut self) -> Self {
+        self.close = true;
+        self
+    }
+
+    /// The status.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The field lines added so far.
+    pub fn field_lines(&self) -> Shared {
+        match &self.fields {
+            Head::Own(lines) => Shared::from(lines.as_slice()),
+            Head::Shared(lines, more) if more.is_empty() => lines.clone(),
+            Head::Shared(lines, more) => Shared::from([lines.as_ref(), more].concat()),
+        }
+    }
+
+    /// The body, where it is a file.
+    pub(super) fn file(&self) -> Option<&FileBody> {
+        match &self.body {
+            Body::File(file) => Some(file),
+            Body::Empty | Body::Bytes(_) | Body::Shared(_) => None,
+        }
+    }
+
+    /// Queues the head, and the body unless it is a file.
+    pub(super) fn write(self, cx: &mut Cx<'_>, asked: Asked, after: After, date: &[u8; 29]) {
+        let length = match &self.body {
+            Body::Empty => BodyLength::None,
+            body => BodyLength::Known(body.len()),
+        };
+        let joined;
+        let lines = match &self.fields {
+            Head::Own(lines) => lines.as_slice(),
+            Head::Shared(lines, more) if more.is_empty() => lines.as_ref(),
+            Head::Shared(lines, more) => {
+                joined = [lines.as_ref(), more].concat();
+                &joined
+            }
+        };
+        let copied = match &self.body {
+            Body::Bytes(bytes) => bytes.as_slice(),
+            Body::Shared(shared) => shared.as_ref(),
+            Body::Empty | Body::File(_) => &[],
+        };
+        let mut has_body = false;
+        cx.write_with(|out| {
+            let form = encode::head(out, self.status, lines, length, asked, after, date);
+            has_body = form == BodyForm::Plain;
+            if has_body && copied.len() <= COPIED_BYTES_MAX {
+                out.extend_from_slice(copied);
+            }
+        });
+        if has_body && copied.len() > COPIED_BYTES_MAX {
+            let shared = match self.body {
+                Body::Bytes(bytes) => Shared::from(bytes),
+                Body::Shared(shared) => shared,
+                Body::Empty | Body::File(_) => return,
+            };
+            // A connection hears of its own end through `closed`.
+            let _sent = cx.send(cx.id(), &shared);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What an embedder writes to serve HTTP and WebSockets.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{Answer, Config, Cx, Message, Origin, Request, Response, WsCx};
+use crate::proto::ws::CloseCode;
+
+/// Answers requests and handles the messages of WebSockets.
+///
+/// One value serves all connections of a reactor, on its thread: callbacks need no locks and must
+/// not block. What takes long is handed to another thread with a [`Post`](super::Post), and
+/// answered later.
+pub trait Service {
+    /// The state of one WebSocket.
+    type Socket;
+    /// What other threads may post to this service.
+    type Mail: Send + 'static;
+
+    /// The limits and times to apply. Asked for at each use.
+    fn config(&self) -> &Config {
+        &Config::DEFAULT
+    }
+
+    /// A connection was accepted; `false` refuses it, before any TLS.
+    fn accept(&mut self, cx: &mut Cx<'_>, from: Origin) -> bool {
+        let _ = (cx, from);
+        true
+    }
+
+    /// A connection that was accepted is gone.
+    fn released(&mut self, cx: &mut Cx<'_>, from: Origin) {
+        let _ = (cx, from);
+    }
+
+    /// A request is complete.
+    fn request(&mut self, cx: &mut Cx<'_>, request: &Request<'_>) -> Reply<Self::Socket>;
+
+    /// The answer to a request that was refused before it came to [`request`](Self::request):
+    /// broken, over a limit, too slow, or no handshake where one was needed.
+    fn refusal(&mut self, status: u16, reason: &str) -> Response {
+        Response::text(status, &format!("{reason}\n"))
+    }
+
+    /// An answer was queued: what an access log wants to know.
+    fn served(&mut self, cx: &mut Cx<'_>, served: &Served<'_>) {
+        let _ = (cx, served);
+    }
+
+    /// A WebSocket is open.
+    fn opened(&mut self, ws: &mut WsCx<'_, '_>, socket: &mut Self::Socket) {
+        let _ = (ws, socket);
+    }
+
+    /// A message arrived.
+    fn message(&mut self, ws: &mut WsCx<'_, '_>, socket: &mut Self::Socket, message: Message<'_>) {
+        let _ = (ws, socket, message);
+    }
+
+    /// A WebSocket has ended, however it did.
+    fn closed(&mut self, cx: &mut Cx<'_>, socket: Self::Socket, ended: &Ended<'_>) {
+        let _ = (cx, socket, ended);
+    }
+
+    /// Mail arrived.
+    fn mail(&mut self, to: To<'_, '_, '_, Self::Socket>, mail: Self::Mail) {
+        let _ = (to, mail);
+    }
+}
+
+/// What to do about a request.
+#[derive(Debug)]
+pub enum Reply<S> {
+    /// Answer it.
+    Send(Response),
+    /// Go on as a WebSocket with this state, if the request is a proper opening handshake.
+    #[cfg(feature = "ws")]
+    Upgrade(S),
+    /// The same, and tell the client which of its subprotocols was chosen.
+    #[cfg(feature = "ws")]
+    UpgradeTo(S, String),
+    /// The answer comes later, by mail to [`Request::exchange`].
+    Later,
+    #[doc(hidden)]
+    #[cfg(not(feature = "ws"))]
+    Never(std::convert::Infallible, std::marker::PhantomData<S>),
+}
+
+/// Whom mail is for.
+#[derive(Debug)]
+pub enum To<'a, 'b, 'c, S> {
+    /// The service itself, or someone who has gone in the meantime.
+    Nobody(&'a mut Cx<'c>),
+    /// A request that awaits its answer.
+    Exchange(&'a mut Cx<'c>, &'a mut Answer),
+    /// A WebSocket.
+    Socket(&'a mut WsCx<'b, 'c>, &'a mut S),
+}
+
+/// A request that was answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Served<'a> {
+    /// The peer's address.
+    pub peer: SocketAddr,
+    /// The method, empty when the request could not be read.
+    pub method: &'a str,
+    /// The path, still percent-encoded and without the query, which may hold secrets.
+    pub path: &'a str,
+    /// The status.
+    pub status: u16,
+    /// Bytes of the answer's body.
+    pub body_bytes: u64,
+    /// From the turn in which the request was complete to the answer being queued.
+    pub duration: Duration,
+}
+
+/// How a WebSocket ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended<'a> {
+    /// The peer's address.
+    pub peer: SocketAddr,
+    /// The path of its handshake.
+    pub path: &'a str,
+    /// The close code: the peer's if it closed first, else ours. `NO_STATUS` when a Close had none,
+    /// `ABNORMAL` when there was no Close at all (RFC 6455 §7.1.5).
+    pub code: CloseCode,
+    /// Whether a Close went both ways (RFC 6455 §7.1.4).
+    pub clean: bool,
+    /// Messages received.
+    pub messages: u64,
+    /// Bytes of messages received.
+    pub bytes_in: u64,
+    /// Since the handshake.
+    pub duration: Duration,
+}

@@ -1,0 +1,319 @@
+//! The WebSocket side of a connection.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::adapter::Tools;
+use super::{Config, Ended, Service};
+use crate::proto::ws::frame::{self as framing, Opcode};
+use crate::proto::ws::{CloseCode, Event, Machine, Role, Sender, Step};
+use crate::reactor::{ConnId, Cx, Origin, Shared};
+
+/// A message of a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// Text.
+    Text(&'a str),
+    /// Bytes.
+    Binary(&'a [u8]),
+}
+
+impl Message<'_> {
+    /// How long it is, in bytes.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(data) => data.len(),
+        }
+    }
+
+    /// Whether it is empty.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Frames a message once, to be sent to any number of WebSockets.
+///
+/// ```
+/// use edgeloop::web::{Message, frame};
+///
+/// assert_eq!(frame(Message::Text("hi")).as_ref(), b"\x81\x02hi");
+/// ```
+pub fn frame(message: Message<'_>) -> Shared {
+    let mut bytes = Vec::new();
+    match message {
+        Message::Text(text) => framing::encode(&mut bytes, Opcode::Text, text.as_bytes()),
+        Message::Binary(data) => framing::encode(&mut bytes, Opcode::Binary, data),
+    }
+    Shared::from(bytes)
+}
+
+/// WebSocket state of one connection.
+#[derive(Debug)]
+pub(super) struct Socket<S> {
+    pub(super) origin: Origin,
+    pub(super) state: S,
+    machine: Machine,
+    path: Box<str>,
+    since: Instant,
+    /// Pings since the peer was last heard of.
+    pings: u8,
+    /// The first Close that went either way.
+    close: Option<CloseCode>,
+    messages: u64,
+    bytes_in: u64,
+}
+
+/// A WebSocket, to its service: what [`Cx`] is, and frames.
+pub struct WsCx<'a, 'b> {
+    cx: &'a mut Cx<'b>,
+    sender: &'a mut Sender,
+    close: &'a mut Option<CloseCode>,
+    close_timeout: Duration,
+}
+
+impl<'b> WsCx<'_, 'b> {
+    /// The connection.
+    pub fn id(&self) -> ConnId {
+        self.cx.id()
+    }
+
+    /// The callback's view of the reactor.
+    ///
+    /// Plain bytes written to this connection would not be frames: send with
+    /// [`reply`](Self::reply), or send to others what [`frame`] made.
+    pub fn cx(&mut self) -> &mut Cx<'b> {
+        self.cx
+    }
+
+    /// Sends a message to this WebSocket. After a Close nothing is sent any more.
+    pub fn reply(&mut self, message: Message<'_>) {
+        let event = match message {
+            Message::Text(text) => Event::Text(text),
+            Message::Binary(data) => Event::Binary(data),
+        };
+        send(self.cx, self.sender, event);
+    }
+
+    /// Closes this WebSocket: sends a Close, then waits for the peer's (RFC 6455 §7.1.2).
+    pub fn close(&mut self, code: CloseCode, reason: &str) {
+        if !self.sender.is_sealed() {
+            self.close.get_or_insert(code);
+            send(self.cx, self.sender, Event::Close(Some((code, reason))));
+            self.cx.seal();
+            self.cx.set_timeout(self.close_timeout);
+        }
+    }
+}
+
+impl fmt::Debug for WsCx<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WsCx")
+            .field("id", &self.id())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a step came to, and how many bytes it is done with.
+enum Stepped {
+    On(usize),
+    More(usize),
+    /// The last frame was read, and a Close was sent.
+    Ended,
+}
+
+/// Frames and queues; after a Close it does nothing.
+fn send(cx: &mut Cx<'_>, sender: &mut Sender, event: Event<'_>) {
+    if sender.is_sealed() {
+        return;
+    }
+    cx.write_with(|out| {
+        if let Err(error) = sender.send(out, event) {
+            log::debug!("frame not sent: {error}");
+        }
+    });
+}
+
+impl<S> Socket<S> {
+    pub(super) fn new(origin: Origin, state: S, path: Box<str>, now: Instant) -> Self {
+        Self {
+            origin,
+            state,
+            machine: Machine::new(Role::Server),
+            path,
+            since: now,
+            pings: 0,
+            close: None,
+            messages: 0,
+            bytes_in: 0,
+        }
+    }
+
+    /// Calls back with this WebSocket's view and state.
+    pub(super) fn with<R>(
+        &mut self,
+        config: &Config,
+        cx: &mut Cx<'_>,
+        callback: impl FnOnce(&mut WsCx<'_, '_>, &mut S) -> R,
+    ) -> R {
+        let (_, sender) = self.machine.split();
+        let close_timeout = config.close_timeout;
+        callback(
+            &mut WsCx {
+                cx,
+                sender,
+                close: &mut self.close,
+                close_timeout,
+            },
+            &mut self.state,
+        )
+    }
+
+    /// Reads frames until there is no whole one, or it is another connection's turn.
+    pub(super) fn data<V: Service<Socket = S>>(
+        &mut self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+        input: &mut [u8],
+    ) -> usize {
+        let config = *tools.service.config();
+        self.pings = 0;
+        if !self.machine.is_closing() {
+            cx.set_timeout(config.ping_interval);
+        }
+        let (receiver, _) = self.machine.split();
+        if let Some(spare) = tools
+            .buffers
+            .take()
+            .and_then(|buffer| receiver.lend(buffer))
+        {
+            tools.buffers.put(spare);
+        }
+        let mut used = 0;
+        for _ in 0..config.messages_per_turn {
+            if cx.is_over_mark() && !self.machine.is_close_sent() {
+                return used; // `drained` resumes
+            }
+            let rest = input.get_mut(used..).unwrap_or_default();
+            match self.step(tools, cx, rest, &config) {
+                Stepped::On(count) => used += count,
+                Stepped::More(count) => {
+                    let (receiver, _) = self.machine.split();
+                    if let Some(buffer) = receiver.recycle() {
+                        tools.buffers.put(buffer);
+                    }
+                    return used + count;
+                }
+                Stepped::Ended => {
+                    cx.finish();
+                    return input.len();
+                }
+            }
+        }
+        cx.resume();
+        used
+    }
+
+    /// Takes one frame or message.
+    fn step<V: Service<Socket = S>>(
+        &mut self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+        input: &mut [u8],
+        config: &Config,
+    ) -> Stepped {
+        let Self {
+            state,
+            machine,
+            close,
+            messages,
+            bytes_in,
+            ..
+        } = self;
+        let (receiver, sender) = machine.split();
+        let (used, event) = match receiver.step(input, &config.ws) {
+            Ok(Step::Event { used, event }) => (used, event),
+            Ok(Step::More { used }) => return Stepped::More(used),
+            Err(error) => {
+                log::debug!("{}: WebSocket: {error}", cx.id());
+                let code = error.close_code();
+                close.get_or_insert(code);
+                send(cx, sender, Event::Close(Some((code, ""))));
+                return Stepped::Ended;
+            }
+        };
+        let message = match event {
+            Event::Text(text) => Message::Text(text),
+            Event::Binary(data) => Message::Binary(data),
+            Event::Ping(data) => {
+                send(cx, sender, Event::Pong(data));
+                return Stepped::On(used);
+            }
+            Event::Pong(_) => return Stepped::On(used),
+            Event::Close(reason) => {
+                let code = reason.map(|(code, _)| code);
+                close.get_or_insert(code.unwrap_or(CloseCode::NO_STATUS));
+                send(cx, sender, Event::Close(code.map(|code| (code, ""))));
+                return Stepped::Ended;
+            }
+        };
+        *messages += 1;
+        *bytes_in += message.len() as u64;
+        if !sender.is_sealed() {
+            let mut ws = WsCx {
+                cx,
+                sender,
+                close,
+                close_timeout: config.close_timeout,
+            };
+            tools.service.message(&mut ws, state, message);
+        }
+        Stepped::On(used)
+    }
+
+    /// The deadline passed: the peer is silent, or has not answered our Close.
+    pub(super) fn expired(&mut self, config: &Config, cx: &mut Cx<'_>) {
+        if self.machine.is_closing() {
+            cx.finish();
+        } else if self.pings >= config.pings_missed_max {
+            self.close.get_or_insert(CloseCode::ABNORMAL);
+            cx.finish();
+        } else {
+            self.pings += 1;
+            let (_, sender) = self.machine.split();
+            send(cx, sender, Event::Ping(b""));
+            cx.set_timeout(config.pong_timeout);
+        }
+    }
+
+    /// Says Close and waits for no answer: the peer does not read, or we are going.
+    pub(super) fn end(&mut self, cx: &mut Cx<'_>, code: CloseCode, reason: &str) {
+        let (_, sender) = self.machine.split();
+        if !sender.is_sealed() {
+            self.close.get_or_insert(code);
+            send(cx, sender, Event::Close(Some((code, reason))));
+        }
+        cx.finish();
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.machine.is_closing()
+    }
+
+    /// The service's state, and how it ended.
+    pub(super) fn ended<'a>(self, now: Instant, path: &'a mut Box<str>) -> (S, Ended<'a>) {
+        let clean = self.machine.is_closed();
+        *path = self.path;
+        let ended = Ended {
+            peer: self.origin.peer(),
+            path,
+            code: self.close.unwrap_or(CloseCode::ABNORMAL),
+            clean,
+            messages: self.messages,
+            bytes_in: self.bytes_in,
+            duration: now.saturating_duration_since(self.since),
+        };
+        (self.state, ended)
+    }
+}
