@@ -1,1 +1,3 @@
 //! The edgeloop server: configuration, users, chat.
+
+pub mod config;
