@@ -85,7 +85,7 @@ impl Loading {
     }
 
     fn read_file(&mut self, path: Option<&Path>) -> Option<PathBuf> {
-        let file = Arc::new(path.unwrap_or(Path::new(DEFAULT_FILE)).to_path_buf());
+        let file = Arc::new(path.map_or_else(|| PathBuf::from(DEFAULT_FILE), Path::to_path_buf));
         let bytes = match raw::read(&file) {
             Ok(bytes) => bytes,
             Err(error) if path.is_none() && error.kind() == ErrorKind::NotFound => return None,
