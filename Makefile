@@ -77,7 +77,8 @@ doc: ## Build the docs
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --no-default-features
 
 deny: ## Check licences, bans and sources of all dependencies, and advisories
-	$(CARGO) deny --locked --all-features check advisories licenses bans sources
+	$(CARGO) deny --locked --all-features check --hide-inclusion-graph \
+		advisories licenses bans sources
 
 bench: ## Run the benchmarks
 	$(CARGO) bench --locked
