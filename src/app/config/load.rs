@@ -36,6 +36,18 @@ impl Config {
     /// With no `path` this is `server.conf` in the working directory if that exists. `env` looks
     /// up an environment variable: [`environment`] in a server, anything in a test.
     ///
+    /// ```
+    /// use edgeloop::app::config::Config;
+    ///
+    /// let loaded = Config::load(None, |name| match name {
+    ///     "SECRET_KEY" => Some("a secret of at least thirty-two bytes".to_owned()),
+    ///     "SERVER_PORT" => Some("0".to_owned()),
+    ///     _ => None,
+    /// })?;
+    /// assert_eq!(loaded.config.port, 0);
+    /// # Ok::<(), edgeloop::app::config::ConfigErrors>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// Everything that is wrong, not only the first: a `path` that cannot be read, a line, key or

@@ -1,5 +1,6 @@
 //! Second stage: what a value may be. Every function takes the trimmed text of a value.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -83,6 +84,10 @@ pub(super) fn addresses(text: &str) -> Result<Vec<IpAddr>, Bad> {
     })?;
     if addresses.is_empty() {
         return Err(Bad::new(text, EXPECTED));
+    }
+    let distinct: HashSet<_> = addresses.iter().collect();
+    if distinct.len() < addresses.len() {
+        return Err(Bad::new(text, "a list of different addresses"));
     }
     Ok(addresses)
 }
@@ -227,6 +232,10 @@ mod tests {
         );
         assert!(message(addresses("127.0.0.1,here")).starts_with(r#""here" is not an IPv4"#));
         assert!(message(addresses("127.0.0.1,")).starts_with(r#""" is not an IPv4"#));
+        assert_eq!(
+            message(addresses("::1,0:0::1")),
+            r#""::1,0:0::1" is not a list of different addresses"#
+        );
         assert!(message(addresses("")).starts_with(r#""" is not an IPv4"#));
         assert_eq!(networks(""), Ok(vec![]));
         assert_eq!(origins(""), Ok(vec![]));

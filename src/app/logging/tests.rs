@@ -277,3 +277,25 @@ fn the_end_does_not_wait_for_ever_for_an_output_that_does_not_move() {
     // Lets the writer thread end.
     drop(reader);
 }
+
+/// The one test that sets the logger of the process: lines of other tests may end up here too.
+#[test]
+fn installed_it_takes_what_the_macros_give_and_only_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("server.log");
+    let logging = Logging::install(&config(&path), None).unwrap();
+    log::info!(target: "edgeloop", peer = "127.0.0.1:5000", path:% = "/a b"; "access 7531");
+    logging.set_level(LogLevel::Warn);
+    assert_eq!(log::max_level(), LevelFilter::Warn);
+    log::info!("not this 7531");
+    assert!(logging.flush());
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(
+        text.contains("Z INFO  access 7531 peer=127.0.0.1:5000 path=\"/a b\"\n"),
+        "{text}"
+    );
+    assert!(!text.contains("not this 7531"), "{text}");
+
+    let error = Logging::install(&config(&path), None).unwrap_err();
+    assert_eq!(error.to_string(), "the process has a logger already");
+}
