@@ -1,3 +1,92 @@
-//! The `edgeloop` command.
+//! The `edgeloop` command: arguments, configuration, logger, then the server.
 
-fn main() {}
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use edgeloop::app::cert;
+use edgeloop::app::check;
+use edgeloop::app::cli::{CertArgs, Cli, Command};
+use edgeloop::app::config::{Config, Loaded, environment};
+use edgeloop::app::logging::Logging;
+use edgeloop::app::server::{self, Setup};
+
+/// Wrong usage, configuration or certificate files; clap uses the same.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let mut cli = Cli::parse();
+    match cli.command.take() {
+        Some(Command::Cert(args)) => make_cert(args),
+        None => start(cli),
+    }
+}
+
+fn start(cli: Cli) -> ExitCode {
+    let loaded = match Config::load(cli.config.as_deref(), environment) {
+        Ok(loaded) => loaded,
+        Err(errors) => return refuse(errors.findings()),
+    };
+    let (tls_files, tls) = match check::files(&loaded.config) {
+        Ok(tls) => tls,
+        Err(errors) => return refuse(&errors),
+    };
+    if cli.check {
+        return report_valid(&loaded);
+    }
+    let rust_log = environment("RUST_LOG");
+    let logging = match Logging::install(&loaded.config, rust_log.as_deref()) {
+        Ok(logging) => logging,
+        Err(error) => return refuse(&[error]),
+    };
+    for warning in &loaded.warnings {
+        log::warn!("{warning}");
+    }
+    server::run(Setup {
+        config: loaded.config,
+        config_path: cli.config,
+        tls_files,
+        tls,
+        port_file: cli.port_file,
+        logging,
+    })
+}
+
+fn report_valid(loaded: &Loaded) -> ExitCode {
+    for warning in &loaded.warnings {
+        complain(format_args!("warning: {warning}"));
+    }
+    say(format_args!("configuration is valid"))
+}
+
+fn make_cert(args: CertArgs) -> ExitCode {
+    match cert::make(&args.into()) {
+        Ok(files) => say(format_args!(
+            "wrote {} and {}",
+            files.cert.display(),
+            files.key.display()
+        )),
+        Err(error) => refuse(&[error]),
+    }
+}
+
+/// Tells every error; the exit code says that nothing was started.
+fn refuse(errors: &[impl Display]) -> ExitCode {
+    for error in errors {
+        complain(error);
+    }
+    ExitCode::from(USAGE)
+}
+
+fn say(line: impl Display) -> ExitCode {
+    match writeln!(io::stdout(), "{line}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn complain(line: impl Display) {
+    // With standard error gone there is nobody left to tell.
+    writeln!(io::stderr(), "{line}").ok();
+}

@@ -25,7 +25,6 @@ pub struct Limits {
 impl Limits {
     /// The defaults: those of `server.conf` where it has a key.
     pub const DEFAULT: Self = Self {
-    Self {
         target_bytes_max: 8192,
         head_bytes_max: 65536,
         fields_max: 100,

@@ -1,0 +1,95 @@
+# What can be done here: make help
+
+CARGO ?= cargo
+BIN := target/release/edgeloop
+# Every way to build: `make test` and `make check` go through all of them.
+FEATURES := tls ws files
+BUILDS := default none $(FEATURES)
+# Seconds for each fuzz target.
+FUZZ_SECONDS ?= 60
+
+# The flags of one way to build.
+flags = $(if $(filter default,$(1)),,--no-default-features $(if $(filter none,$(1)),,--features $(1)))
+nextest := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run build certs test browser check fmt clippy doc deny bench fuzz clean \
+	$(BUILDS:%=test-%) $(BUILDS:%=clippy-%)
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z.]+:.*## / { printf "  %-8s  %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: build certs .env ## Build, make what is missing, start the server
+	@saved=$$(export -p); set -a; . ./.env; set +a; eval "$$saved"; \
+	port=$$(sed -n 's/^[[:space:]]*port[[:space:]]*=[[:space:]]*\([0-9][0-9]*\).*/\1/p' server.conf); \
+	port=$${SERVER_PORT:-$${port:-8443}}; \
+	echo "Open https://localhost:$$port/ (the certificate is self-signed: the browser asks once)"; \
+	exec $(BIN)
+
+build: ## Build the server for use
+	$(CARGO) build --release --locked
+
+certs: build ## Make a self-signed certificate in certs/ unless there is one
+	@if [ -e certs/cert.pem ] && [ -e certs/key.pem ]; then \
+		echo "certs/cert.pem and certs/key.pem are there already"; \
+	else \
+		$(BIN) cert; \
+	fi
+
+.env: ## Make .env with a random SECRET_KEY
+	@umask 077; secret=$$(od -An -v -tx1 -N32 /dev/urandom | tr -d ' \n'); \
+	[ $${#secret} -eq 64 ] && printf 'SECRET_KEY=%s\n' "$$secret" > $@.new && mv $@.new $@
+	@echo "made .env with a random SECRET_KEY"
+
+test: browser $(BUILDS:%=test-%) ## Run all tests, with and without features
+
+$(BUILDS:%=test-%): test-%:
+ifeq ($(nextest),yes)
+	$(CARGO) nextest run --locked --no-tests=pass $(call flags,$*)
+	$(CARGO) test --doc --locked $(call flags,$*)
+else
+	$(CARGO) test --locked $(call flags,$*)
+endif
+
+browser: ## Install Chromium for the browser tests, if root and missing
+	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \
+		if command -v $$name >/dev/null; then exit 0; fi; \
+	done; \
+	if [ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null \
+		&& apt-get update -qq \
+		&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; \
+	then exit 0; fi; \
+	echo "NOTE: no Chromium here and it could not be installed: THE BROWSER TESTS ARE SKIPPED"
+
+check: fmt clippy doc ## Formatting, lints and docs, warnings as errors
+
+fmt: ## Check the formatting
+	$(CARGO) fmt --all --check
+
+clippy: $(BUILDS:%=clippy-%) ## Lint every way to build
+
+$(BUILDS:%=clippy-%): clippy-%:
+	$(CARGO) clippy --locked --all-targets $(call flags,$*) -- -D warnings
+
+doc: ## Build the docs
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --no-default-features
+
+deny: ## Check licences, bans and sources of all dependencies, and advisories
+	$(CARGO) deny --locked --all-features check --hide-inclusion-graph \
+		advisories licenses bans sources
+
+bench: ## Run the benchmarks
+	$(CARGO) bench --locked
+
+fuzz: ## Fuzz each target for FUZZ_SECONDS (needs nightly and cargo-fuzz)
+	@$(CARGO) +nightly fuzz --version >/dev/null 2>&1 \
+		|| { echo "needs: rustup toolchain install nightly && cargo install cargo-fuzz"; exit 1; }
+	@set -e; for target in $$($(CARGO) +nightly fuzz list --fuzz-dir tests/fuzz); do \
+		$(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz $$target -- \
+			-max_total_time=$(FUZZ_SECONDS); \
+	done
+
+clean: ## Remove what was built (certificates, .env and databases stay)
+	$(CARGO) clean

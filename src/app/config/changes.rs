@@ -1,0 +1,39 @@
+//! What a re-read configuration changes, for SIGHUP.
+
+use super::Config;
+use super::keys::{KEYS, Reload};
+
+/// The keys whose values differ between two configurations, in the order of `server.conf`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Keys that a running server takes over at once.
+    pub live: Vec<&'static str>,
+    /// Keys that only count after a restart; a running server keeps their old values.
+    pub restart: Vec<&'static str>,
+}
+
+impl Changes {
+    /// Whether nothing differs. The certificate files may still have new contents.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.live.is_empty() && self.restart.is_empty()
+    }
+}
+
+impl Config {
+    /// What differs in `new`, divided by what it takes to make it count.
+    #[must_use]
+    pub fn changes(&self, new: &Self) -> Changes {
+        let mut changes = Changes::default();
+        for key in KEYS.iter().filter(|key| (key.differs)(self, new)) {
+            match key.reload {
+                Reload::Live => changes.live.push(key.name),
+                Reload::Restart => changes.restart.push(key.name),
+            }
+        }
+        if self.secret_key != new.secret_key {
+            changes.restart.push("SECRET_KEY");
+        }
+        changes
+    }
+}

@@ -1,0 +1,239 @@
+//! From file and environment to a checked [`Config`].
+
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::finding::{ConfigErrors, Finding, Place};
+use super::keys::{self, Key, VARIABLES};
+use super::later::{LATER, Verdict};
+use super::secret::Secret;
+use super::value::Bad;
+use super::{Config, raw};
+
+/// Read when no file is named, if it exists.
+const DEFAULT_FILE: &str = "server.conf";
+/// Shorter signing keys can be guessed.
+const SECRET_BYTES_MIN: usize = 16;
+/// The size of an HMAC-SHA256 key (RFC 7518 section 3.2).
+const SECRET_BYTES_WANTED: usize = 32;
+
+/// A checked configuration, and what is worth saying about it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What an operator should know but need not change. To be logged.
+    pub warnings: Vec<Finding>,
+    /// The file that was read; `None` when there was none and all keys are at their defaults.
+    pub file: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads the file, then the environment, which beats it.
+    ///
+    /// With no `path` this is `server.conf` in the working directory if that exists. `env` looks
+    /// up an environment variable: [`environment`] in a server, anything in a test.
+    ///
+    /// ```
+    /// use edgeloop::app::config::Config;
+    ///
+    /// let loaded = Config::load(None, |name| match name {
+    ///     "SECRET_KEY" => Some("a secret of at least thirty-two bytes".to_owned()),
+    ///     "SERVER_PORT" => Some("0".to_owned()),
+    ///     _ => None,
+    /// })?;
+    /// assert_eq!(loaded.config.port, 0);
+    /// # Ok::<(), edgeloop::app::config::ConfigErrors>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, not only the first: a `path` that cannot be read, a line, key or
+    /// value that is not understood, values that contradict each other, no good `SECRET_KEY`.
+    pub fn load(
+        path: Option<&Path>,
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Result<Loaded, ConfigErrors> {
+        Loading::default().run(path, &env)
+    }
+}
+
+/// An environment variable of this process. Bytes that are not UTF-8 come as U+FFFD, which
+/// [`Config::load`] refuses: so a mangled value is never taken for a missing one.
+#[must_use]
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+#[derive(Default)]
+struct Loading {
+    config: Config,
+    /// Where each key that is not at its default was set.
+    places: HashMap<&'static str, Place>,
+    errors: Vec<Finding>,
+    warnings: Vec<Finding>,
+}
+
+impl Loading {
+    fn run(
+        mut self,
+        path: Option<&Path>,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Loaded, ConfigErrors> {
+        let file = self.read_file(path);
+        self.read_environment(env);
+        self.read_secret(env);
+        self.check_limits();
+        self.check_ports();
+        self.check_later();
+        ConfigErrors::check(self.errors)?;
+        Ok(Loaded {
+            config: self.config,
+            warnings: self.warnings,
+            file,
+        })
+    }
+
+    fn read_file(&mut self, path: Option<&Path>) -> Option<PathBuf> {
+        let file = Arc::new(path.map_or_else(|| PathBuf::from(DEFAULT_FILE), Path::to_path_buf));
+        let bytes = match raw::read(&file) {
+            Ok(bytes) => bytes,
+            Err(error) if path.is_none() && error.kind() == ErrorKind::NotFound => return None,
+            Err(error) => {
+                let place = Place::File(file);
+                self.error(place, format!("cannot be read: {error}"));
+                return None;
+            }
+        };
+        for entry in raw::entries(&file, &bytes, &mut self.errors) {
+            let place = Place::Line {
+                file: Arc::clone(&file),
+                number: entry.line,
+                key: Some(entry.key.clone()),
+            };
+            match keys::find(&entry.key) {
+                None => self.error(place, unknown_key(&entry.key)),
+                Some(key) => match self.places.get(key.name) {
+                    Some(Place::Line { number, .. }) => {
+                        let text = format!("is set a second time; the first is on line {number}");
+                        self.error(place, text);
+                    }
+                    _ => self.set(key, &entry.value, place),
+                },
+            }
+        }
+        // What was bad was found in the order of stages, not of lines.
+        self.errors.sort_by_key(|error| match &error.place {
+            Place::Line { number, .. } => *number,
+            Place::File(_) | Place::Variable(_) => 0,
+        });
+        Some(file.to_path_buf())
+    }
+
+    fn read_environment(&mut self, env: &dyn Fn(&str) -> Option<String>) {
+        for (variable, name) in VARIABLES {
+            let (Some(value), Some(key)) = (env(variable), keys::find(name)) else {
+                continue;
+            };
+            let place = Place::Variable(variable);
+            let value = value.trim();
+            if value.contains(|c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER) {
+                let text = "has a byte in it that is no UTF-8 text, or a control character";
+                self.error(place, text.to_owned());
+            } else {
+                self.set(key, value, place);
+            }
+        }
+    }
+
+    fn read_secret(&mut self, env: &dyn Fn(&str) -> Option<String>) {
+        const HOW: &str = "make one with: openssl rand -hex 32";
+        let place = Place::Variable("SECRET_KEY");
+        let value = env("SECRET_KEY").unwrap_or_default();
+        let garbled = value.contains(char::REPLACEMENT_CHARACTER);
+        let secret = Secret::from(value);
+        match secret.bytes().len() {
+            0 => self.error(place, format!("is not set; {HOW}")),
+            _ if garbled => self.error(place, format!("is not UTF-8 text; {HOW}")),
+            length if length < SECRET_BYTES_MIN => {
+                let text = format!(
+                    "has {length} bytes and needs at least {SECRET_BYTES_MIN}, \
+                     better {SECRET_BYTES_WANTED}; {HOW}"
+                );
+                self.error(place, text);
+            }
+            length if length < SECRET_BYTES_WANTED => {
+                let text = format!("has {length} bytes, {SECRET_BYTES_WANTED} are wanted; {HOW}");
+                self.warnings.push(Finding { place, text });
+            }
+            _ => {}
+        }
+        self.config.secret_key = secret;
+    }
+
+    fn check_limits(&mut self) {
+        let (head, uri) = (self.config.max_header_size, self.config.max_uri_length);
+        if head < uri
+            && let Some(place) = self.place_of(["max_header_size", "max_uri_length"])
+        {
+            let text = format!(
+                "max_header_size ({head}) is less than max_uri_length ({uri}), \
+                 which is a part of it"
+            );
+            self.error(place, text);
+        }
+    }
+
+    fn check_ports(&mut self) {
+        let port = self.config.port;
+        if port != 0
+            && port == self.config.http_port
+            && let Some(place) = self.place_of(["http_port", "port"])
+        {
+            self.error(place, format!("port and http_port are both {port}"));
+        }
+    }
+
+    fn check_later(&mut self) {
+        for later in LATER {
+            let Some(place) = self.place_of([later.key]) else {
+                continue;
+            };
+            if (later.asked)(&self.config) {
+                let text = later.text.to_owned();
+                match later.verdict {
+                    Verdict::Refuse => self.error(place, text),
+                    Verdict::Warn => self.warnings.push(Finding { place, text }),
+                }
+            }
+        }
+    }
+
+    fn set(&mut self, key: &'static Key, value: &str, place: Place) {
+        if let Err(Bad(text)) = (key.set)(&mut self.config, value) {
+            self.error(place.clone(), text);
+        }
+        self.places.insert(key.name, place);
+    }
+
+    /// Where the first of the keys that was set at all was set.
+    fn place_of<const N: usize>(&self, keys: [&str; N]) -> Option<Place> {
+        keys.iter().find_map(|key| self.places.get(key)).cloned()
+    }
+
+    fn error(&mut self, place: Place, text: String) {
+        self.errors.push(Finding { place, text });
+    }
+}
+
+fn unknown_key(key: &str) -> String {
+    match keys::nearest(key) {
+        Some(nearest) => format!("is not a known key; did you mean {nearest}?"),
+        None => "is not a known key".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

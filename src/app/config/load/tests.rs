@@ -1,0 +1,436 @@
+use std::fs;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::*;
+use crate::app::config::keys::{KEYS, Reload};
+use crate::app::config::{LogFormat, LogLevel};
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const FILE: &str = "server.conf";
+
+fn load_with(text: &str, env: &[(&str, &str)]) -> Result<Loaded, ConfigErrors> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    fs::write(&path, text).unwrap();
+    Config::load(Some(&path), |name| {
+        let set = env.iter().find(|(known, _)| *known == name);
+        set.map(|(_, value)| (*value).to_owned())
+            .or_else(|| (name == "SECRET_KEY").then(|| SECRET.to_owned()))
+    })
+}
+
+fn load(text: &str) -> Config {
+    load_with(text, &[]).unwrap().config
+}
+
+/// The messages, with the file's folder left out.
+fn lines(findings: &[Finding]) -> Vec<String> {
+    findings
+        .iter()
+        .map(|finding| {
+            let line = finding.to_string();
+            match line.find(FILE) {
+                Some(at) => line[at..].to_owned(),
+                None => line,
+            }
+        })
+        .collect()
+}
+
+fn errors(text: &str) -> Vec<String> {
+    lines(load_with(text, &[]).unwrap_err().findings())
+}
+
+fn env_errors(env: &[(&str, &str)]) -> Vec<String> {
+    lines(load_with("", env).unwrap_err().findings())
+}
+
+fn defaults() -> Config {
+    Config {
+        secret_key: Secret::from(SECRET.to_owned()),
+        ..Config::default()
+    }
+}
+
+#[test]
+fn an_empty_file_is_all_defaults() {
+    let loaded = load_with("", &[]).unwrap();
+    assert_eq!(loaded.config, defaults());
+    assert!(loaded.warnings.is_empty());
+    assert!(loaded.file.unwrap().ends_with(FILE));
+}
+
+#[test]
+fn every_key_is_read_into_its_own_field() {
+    let text = "port=1\nbind_address=127.0.0.1,::1\nhttp_port=2\nbacklog=3\npublic_dir=p\n\
+        db_path=d\nshutdown_grace=4\nssl_cert_path=c\nssl_key_path=k\nssl_handshake_timeout=5\n\
+        max_connections=6\nmax_connections_per_ip=7\nhandshakes_per_second_per_ip=8\n\
+        requests_per_second_per_ip=9\nconnection_timeout=10\nrequest_timeout=11\n\
+        keepalive_timeout=12\nmax_request_size=13\nmax_header_size=1400\nmax_header_count=15\n\
+        max_uri_length=160\ncors_allow_origin=https://a.example\n\
+        content_security_policy=default-src 'self'\nws_max_frame_size=170\n\
+        ws_max_message_size=180\nws_ping_interval=19\nws_compression=0\n\
+        allowed_origins=https://b.example\nmessages_per_minute=20\njwt_expiry_seconds=21\n\
+        login_attempts_per_minute=22\nlog_level=2\nlog_format=json\nlog_to_console=0\n\
+        log_to_file=0\nlog_file_path=l\nmetrics_address=off\n\
+        ssl_verify_client=0\nworker_processes=1\ntrusted_proxies=\n";
+    let address = |text: &str| text.parse::<IpAddr>().unwrap();
+    let expected = Config {
+        port: 1,
+        bind_address: vec![address("127.0.0.1"), address("::1")],
+        http_port: 2,
+        backlog: 3,
+        worker_processes: 1,
+        public_dir: "p".into(),
+        db_path: "d".into(),
+        shutdown_grace: Duration::from_secs(4),
+        ssl_cert_path: "c".into(),
+        ssl_key_path: "k".into(),
+        ssl_verify_client: false,
+        ssl_handshake_timeout: Duration::from_secs(5),
+        max_connections: 6,
+        max_connections_per_ip: 7,
+        handshakes_per_second_per_ip: 8,
+        requests_per_second_per_ip: 9,
+        trusted_proxies: vec![],
+        connection_timeout: Duration::from_secs(10),
+        request_timeout: Duration::from_secs(11),
+        keepalive_timeout: Duration::from_secs(12),
+        max_request_size: 13,
+        max_header_size: 1400,
+        max_header_count: 15,
+        max_uri_length: 160,
+        cors_allow_origin: Some("https://a.example".to_owned()),
+        content_security_policy: Some("default-src 'self'".to_owned()),
+        ws_max_frame_size: 170,
+        ws_max_message_size: 180,
+        ws_ping_interval: Duration::from_secs(19),
+        ws_compression: false,
+        allowed_origins: vec!["https://b.example".parse().unwrap()],
+        messages_per_minute: 20,
+        jwt_expiry_seconds: 21,
+        login_attempts_per_minute: 22,
+        log_level: LogLevel::Warn,
+        log_format: LogFormat::Json,
+        log_to_console: false,
+        log_to_file: false,
+        log_file_path: "l".into(),
+        metrics_address: None,
+        secret_key: Secret::from(SECRET.to_owned()),
+    };
+    assert_eq!(load(text), expected);
+    for key in KEYS {
+        assert!(text.contains(&format!("{}=", key.name)), "{}", key.name);
+    }
+}
+
+#[test]
+fn all_errors_of_a_file_are_told_in_its_order() {
+    let text = "port=web\nnonsense\n# fine\nmax_conections=5\nport=2\ncolour=red\n\
+        max_connections = ten";
+    assert_eq!(
+        errors(text),
+        [
+            r#"server.conf:1: port: "web" is not a whole number from 0 to 65535"#,
+            r#"server.conf:2: "nonsense" has no "="; write key=value"#,
+            "server.conf:4: max_conections: is not a known key; did you mean max_connections?",
+            "server.conf:5: port: is set a second time; the first is on line 1",
+            "server.conf:6: colour: is not a known key",
+            r#"server.conf:7: max_connections: "ten" is not a whole number from 1 to 1000000"#,
+        ]
+    );
+}
+
+#[test]
+fn errors_display_one_per_line() {
+    let error = load_with("port=a\nbacklog=b", &[]).unwrap_err();
+    assert_eq!(error.to_string().lines().count(), 2);
+}
+
+#[test]
+fn only_lists_may_be_empty() {
+    for key in KEYS {
+        let text = format!("{}=", key.name);
+        let may_be_empty = ["trusted_proxies", "allowed_origins"].contains(&key.name);
+        assert_eq!(load_with(&text, &[]).is_ok(), may_be_empty, "{}", key.name);
+    }
+}
+
+#[test]
+fn a_named_file_must_exist() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join(FILE);
+    let error = Config::load(Some(&missing), |_| Some(SECRET.to_owned())).unwrap_err();
+    assert_eq!(
+        lines(error.findings())[0],
+        "server.conf: cannot be read: No such file or directory (os error 2)"
+    );
+    let error = Config::load(Some(folder.path()), |_| Some(SECRET.to_owned())).unwrap_err();
+    assert!(error.findings()[0].text.starts_with("cannot be read: "));
+}
+
+#[test]
+fn environment_beats_file() {
+    let env = [
+        ("SERVER_PORT", "0"),
+        ("SERVER_MAX_CONNECTIONS", "7"),
+        ("SERVER_LOG_LEVEL", "4"),
+        ("DB_PATH", "/var/lib/users.db"),
+    ];
+    let text = "port=1\nmax_connections=2\nlog_level=3\ndb_path=x";
+    let config = load_with(text, &env).unwrap().config;
+    let expected = Config {
+        port: 0,
+        max_connections: 7,
+        log_level: LogLevel::Fatal,
+        db_path: "/var/lib/users.db".into(),
+        ..defaults()
+    };
+    assert_eq!(config, expected);
+}
+
+#[test]
+fn errors_of_the_environment_name_the_variable() {
+    let env = [
+        ("SERVER_PORT", "high"),
+        ("SERVER_MAX_CONNECTIONS", "0"),
+        ("SERVER_LOG_LEVEL", ""),
+        ("DB_PATH", "a\u{fffd}"),
+    ];
+    assert_eq!(
+        env_errors(&env),
+        [
+            r#"SERVER_PORT: "high" is not a whole number from 0 to 65535"#,
+            r#"SERVER_MAX_CONNECTIONS: "0" is not a whole number from 1 to 1000000"#,
+            r#"SERVER_LOG_LEVEL: "" is not 0 (debug), 1 (info), 2 (warn), 3 (error) or 4 (fatal)"#,
+            "DB_PATH: has a byte in it that is no UTF-8 text, or a control character",
+        ]
+    );
+}
+
+#[test]
+fn a_secret_is_required_and_must_be_long_enough() {
+    assert_eq!(
+        env_errors(&[("SECRET_KEY", "")]),
+        ["SECRET_KEY: is not set; make one with: openssl rand -hex 32"]
+    );
+    assert_eq!(
+        env_errors(&[("SECRET_KEY", "fifteen bytes!!")]),
+        [
+            "SECRET_KEY: has 15 bytes and needs at least 16, better 32; \
+             make one with: openssl rand -hex 32"
+        ]
+    );
+    assert_eq!(
+        env_errors(&[("SECRET_KEY", "a long one but \u{fffd} garbled")]),
+        ["SECRET_KEY: is not UTF-8 text; make one with: openssl rand -hex 32"]
+    );
+    let loaded = load_with("", &[("SECRET_KEY", "sixteen bytes!!!")]).unwrap();
+    assert_eq!(
+        lines(&loaded.warnings),
+        ["SECRET_KEY: has 16 bytes, 32 are wanted; make one with: openssl rand -hex 32"]
+    );
+    assert_eq!(loaded.config.secret_key.bytes(), b"sixteen bytes!!!");
+    assert!(
+        load_with("", &[("SECRET_KEY", SECRET)])
+            .unwrap()
+            .warnings
+            .is_empty()
+    );
+    let missing = Config::load(None, |_| None).unwrap_err();
+    assert!(missing.to_string().contains("SECRET_KEY: is not set"));
+}
+
+#[test]
+fn the_secret_is_in_no_message() {
+    let loaded = load_with("", &[("SECRET_KEY", "hunter2hunter2hunter2")]).unwrap();
+    assert!(!format!("{loaded:?}").contains("hunter2"));
+    assert!(format!("{:?}", loaded.config).contains("secret_key: [secret]"));
+    let error = load_with("", &[("SECRET_KEY", "hunter2")]).unwrap_err();
+    assert!(!format!("{error:?} {error}").contains("hunter2"));
+}
+
+#[test]
+fn values_that_contradict_each_other_are_refused() {
+    assert_eq!(
+        errors("port=1\nmax_header_size=4096"),
+        [
+            "server.conf:2: max_header_size: max_header_size (4096) is less than \
+             max_uri_length (8192), which is a part of it"
+        ]
+    );
+    assert!(errors("max_uri_length=70000")[0].starts_with("server.conf:1: max_uri_length: "));
+    assert_eq!(load("max_header_size=8192").max_header_size, 8192);
+    assert_eq!(
+        errors("port=8080\nhttp_port=8080"),
+        ["server.conf:2: http_port: port and http_port are both 8080"]
+    );
+    assert_eq!(load("port=0\nhttp_port=0").port, 0);
+}
+
+#[test]
+fn no_timeout_may_be_zero() {
+    for key in [
+        "ssl_handshake_timeout",
+        "connection_timeout",
+        "request_timeout",
+        "keepalive_timeout",
+        "ws_ping_interval",
+    ] {
+        let error = &errors(&format!("{key}=0"))[0];
+        assert!(
+            error.contains("is not a whole number of seconds from 1 to"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn what_comes_later_is_never_ignored() {
+    for (text, sentence) in [
+        (
+            "ssl_verify_client=1",
+            "this release does not check client certificates yet",
+        ),
+        (
+            "worker_processes=2",
+            "this release runs one reactor and does not have more yet",
+        ),
+        (
+            "trusted_proxies=10.0.0.0/8",
+            "this release does not read PROXY headers",
+        ),
+    ] {
+        let error = &errors(text)[0];
+        assert!(error.starts_with("server.conf:1: "), "{error}");
+        assert!(error.contains(sentence), "{error}");
+    }
+    for (text, sentence) in [
+        (
+            "metrics_address=127.0.0.1:9464",
+            "this release does not serve metrics yet",
+        ),
+        (
+            "ws_compression=1",
+            "this release does not offer permessage-deflate yet",
+        ),
+    ] {
+        let warnings = lines(&load_with(text, &[]).unwrap().warnings);
+        assert!(warnings[0].contains(sentence), "{warnings:?}");
+    }
+    let quiet = "ssl_verify_client=0\nworker_processes=1\ntrusted_proxies=\n\
+        metrics_address=off\nws_compression=0";
+    assert!(load_with(quiet, &[]).unwrap().warnings.is_empty());
+}
+
+#[test]
+fn changes_are_divided_by_what_they_take() {
+    let old = load("");
+    assert!(old.changes(&old).is_empty());
+    let new = load(
+        "port=1\nmax_connections=2\nlog_level=3\nlog_format=json\nallowed_origins=https://a.b\n\
+         ssl_cert_path=other.pem\nhttp_port=80\nrequest_timeout=1",
+    );
+    let changes = old.changes(&new);
+    let live = [
+        "ssl_cert_path",
+        "max_connections",
+        "request_timeout",
+        "allowed_origins",
+        "log_level",
+    ];
+    assert_eq!(changes.live, live);
+    assert_eq!(changes.restart, ["port", "http_port", "log_format"]);
+    let other = load_with("", &[("SECRET_KEY", "another secret of some length...")]).unwrap();
+    assert_eq!(old.changes(&other.config).restart, ["SECRET_KEY"]);
+}
+
+#[test]
+fn what_needs_a_restart_is_known() {
+    let restart: Vec<_> = KEYS
+        .iter()
+        .filter(|key| key.reload == Reload::Restart)
+        .map(|key| key.name)
+        .collect();
+    let expected = [
+        "port",
+        "bind_address",
+        "http_port",
+        "backlog",
+        "worker_processes",
+        "public_dir",
+        "db_path",
+        "ssl_verify_client",
+        "log_format",
+        "log_to_console",
+        "log_to_file",
+        "log_file_path",
+        "metrics_address",
+    ];
+    assert_eq!(restart, expected);
+}
+
+/// The settings that the shipped file shows, commented out, as `key=value` lines.
+fn shipped_settings() -> Vec<&'static str> {
+    include_str!("../../../../server.conf")
+        .lines()
+        .filter_map(|line| line.strip_prefix('#'))
+        .filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()))
+        .collect()
+}
+
+#[test]
+fn the_shipped_file_as_it_is_is_all_defaults() {
+    let loaded = load_with(include_str!("../../../../server.conf"), &[]).unwrap();
+    assert_eq!(loaded.config, defaults());
+    assert!(loaded.warnings.is_empty());
+}
+
+#[test]
+fn the_shipped_file_shows_every_key_in_order_with_its_default() {
+    let settings = shipped_settings();
+    assert_eq!(load(&settings.join("\n")), defaults());
+    let shown = settings.iter().map(|line| line.split('=').next().unwrap());
+    assert!(shown.eq(KEYS.iter().map(|key| key.name)));
+}
+
+#[test]
+fn the_shipped_file_marks_what_needs_a_restart() {
+    let text = include_str!("../../../../server.conf");
+    for key in KEYS {
+        let (before, _) = text.split_once(&format!("\n#{}=", key.name)).unwrap();
+        let comment = before.lines().last().unwrap();
+        assert!(comment.starts_with("# "), "{}: {comment}", key.name);
+        assert_eq!(
+            comment.ends_with("[restart]"),
+            key.reload == Reload::Restart,
+            "{}",
+            key.name
+        );
+    }
+}
+
+/// The defaults of the wire contract, written out a second time on purpose.
+#[test]
+fn defaults_are_those_of_the_protocol() {
+    let text = "port=8443\nbind_address=0.0.0.0\nbacklog=128\nmax_connections=10000\n\
+        max_connections_per_ip=100\nconnection_timeout=60\nssl_handshake_timeout=10\n\
+        request_timeout=30\nkeepalive_timeout=60\nmax_request_size=1048576\n\
+        max_header_size=65536\nmax_header_count=100\nssl_cert_path=certs/cert.pem\n\
+        ssl_key_path=certs/key.pem\nssl_verify_client=0\ndb_path=users.db\n\
+        log_file_path=server.log\nlog_level=1\nlog_to_console=1\nlog_to_file=1\n\
+        jwt_expiry_seconds=3600\nws_max_frame_size=1048576\nws_ping_interval=30\n\
+        worker_processes=1\nmax_uri_length=8192\nhttp_port=0\nws_max_message_size=1048576\n\
+        ws_compression=1\nmessages_per_minute=100\nrequests_per_second_per_ip=0\n\
+        handshakes_per_second_per_ip=100\nlogin_attempts_per_minute=10\ntrusted_proxies=\n\
+        allowed_origins=\ncors_allow_origin=*\nshutdown_grace=10\n\
+        metrics_address=127.0.0.1:9464\npublic_dir=public\nlog_format=text";
+    assert_eq!(load(text), defaults());
+    let settings = shipped_settings();
+    for line in text.lines() {
+        assert!(settings.contains(&line), "{line}");
+    }
+    // The policy is the one key whose value the contract leaves open.
+    assert_eq!(settings.len(), text.lines().count() + 1);
+}

@@ -1,0 +1,186 @@
+//! The configuration: `server.conf`, then the environment.
+//!
+//! Two stages, so that every message can name its line: `raw` makes `key=value` lines of the
+//! file, `value` makes typed values of those. `keys` is the one table of keys.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use changes::Changes;
+pub use finding::{ConfigErrors, Finding, Place};
+pub use level::{LogFormat, LogLevel};
+pub use load::{Loaded, environment};
+pub use network::{Network, NetworkError};
+pub use origin::{Origin, OriginError};
+pub use secret::Secret;
+
+mod changes;
+mod finding;
+mod keys;
+mod later;
+mod level;
+mod load;
+mod network;
+mod origin;
+mod raw;
+mod secret;
+mod value;
+
+/// Scripts, styles and connections of our own origin only, no frames, no plug-ins.
+const STRICT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; \
+    frame-ancestors 'none'; manifest-src 'self'";
+
+/// Every setting of the server. Field names are the keys of `server.conf`.
+///
+/// [`Config::load`] gives a checked one. [`Config::default`] has every default and an **empty**
+/// [`secret_key`](Self::secret_key), with which nothing may be signed. Relative paths are relative
+/// to the working directory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// TCP port for HTTPS and secure WebSockets; 0 takes any free port.
+    pub port: u16,
+    /// Addresses to listen on, at least one.
+    pub bind_address: Vec<IpAddr>,
+    /// TCP port of a plain listener that only redirects to HTTPS; 0 for none.
+    pub http_port: u16,
+    /// Connections the kernel holds before they are accepted, for each listener.
+    pub backlog: u32,
+    /// Reactors that share the port.
+    pub worker_processes: u32,
+    /// Folder of the web pages.
+    pub public_dir: PathBuf,
+    /// SQLite database file, made when missing.
+    pub db_path: PathBuf,
+    /// Seconds that open requests get to finish after SIGTERM; 0 stops at once.
+    pub shutdown_grace: Duration,
+
+    /// PEM file with the certificate chain, the server's own certificate first.
+    pub ssl_cert_path: PathBuf,
+    /// PEM file with the private key.
+    pub ssl_key_path: PathBuf,
+    /// Whether clients must show a certificate.
+    pub ssl_verify_client: bool,
+    /// Seconds a TLS handshake may take.
+    pub ssl_handshake_timeout: Duration,
+
+    /// Connections open at the same time.
+    pub max_connections: usize,
+    /// Connections open at the same time from one address; 0 for no limit.
+    pub max_connections_per_ip: u32,
+    /// TLS handshakes per second from one address, with bursts of twice that; 0 for no limit.
+    pub handshakes_per_second_per_ip: u32,
+    /// Requests per second from one address, with bursts of twice that; 0 for no limit.
+    pub requests_per_second_per_ip: u32,
+    /// Networks whose PROXY header or `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+
+    /// Seconds a connection may be silent in the middle of something.
+    pub connection_timeout: Duration,
+    /// Seconds from the first byte of a request to its last.
+    pub request_timeout: Duration,
+    /// Seconds a connection may wait for its next request.
+    pub keepalive_timeout: Duration,
+    /// Bytes of a request body.
+    pub max_request_size: usize,
+    /// Bytes of a request line and its header fields together.
+    pub max_header_size: usize,
+    /// Header fields of a request.
+    pub max_header_count: usize,
+    /// Bytes of a request target; at most [`max_header_size`](Self::max_header_size).
+    pub max_uri_length: usize,
+    /// Value of `Access-Control-Allow-Origin`: `*` or one origin; `None` (`off`) sends none.
+    pub cors_allow_origin: Option<String>,
+    /// Value of `Content-Security-Policy` with pages; `None` (`off`) sends none.
+    pub content_security_policy: Option<String>,
+
+    /// Bytes of one WebSocket frame.
+    pub ws_max_frame_size: usize,
+    /// Bytes of a whole WebSocket message, after decompression.
+    pub ws_max_message_size: usize,
+    /// Seconds of silence on a WebSocket before a ping.
+    pub ws_ping_interval: Duration,
+    /// Whether permessage-deflate is offered.
+    pub ws_compression: bool,
+    /// Origins that may open a WebSocket, besides the server's own.
+    pub allowed_origins: Vec<Origin>,
+    /// Chat messages per minute of one user; 0 for no limit.
+    pub messages_per_minute: u32,
+
+    /// Seconds a login token is good for.
+    pub jwt_expiry_seconds: u64,
+    /// Failed logins per minute, for each address and each account; 0 for no limit.
+    pub login_attempts_per_minute: u32,
+
+    /// The least serious lines that are logged.
+    pub log_level: LogLevel,
+    /// The form of a log line.
+    pub log_format: LogFormat,
+    /// Whether log lines go to standard error.
+    pub log_to_console: bool,
+    /// Whether log lines are appended to [`log_file_path`](Self::log_file_path).
+    pub log_to_file: bool,
+    /// The log file.
+    pub log_file_path: PathBuf,
+    /// Where metrics are served; `None` (`off`) for nowhere.
+    pub metrics_address: Option<SocketAddr>,
+
+    /// `SECRET_KEY`: signs the login tokens. Only ever in the environment.
+    pub secret_key: Secret,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            port: 8443,
+            bind_address: vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)],
+            http_port: 0,
+            backlog: 128,
+            worker_processes: 1,
+            public_dir: "public".into(),
+            db_path: "users.db".into(),
+            shutdown_grace: Duration::from_secs(10),
+
+            ssl_cert_path: "certs/cert.pem".into(),
+            ssl_key_path: "certs/key.pem".into(),
+            ssl_verify_client: false,
+            ssl_handshake_timeout: Duration::from_secs(10),
+
+            max_connections: 10_000,
+            max_connections_per_ip: 100,
+            handshakes_per_second_per_ip: 100,
+            requests_per_second_per_ip: 0,
+            trusted_proxies: Vec::new(),
+
+            connection_timeout: Duration::from_secs(60),
+            request_timeout: Duration::from_secs(30),
+            keepalive_timeout: Duration::from_secs(60),
+            max_request_size: 1_048_576,
+            max_header_size: 65_536,
+            max_header_count: 100,
+            max_uri_length: 8192,
+            cors_allow_origin: Some("*".to_owned()),
+            content_security_policy: Some(STRICT_POLICY.to_owned()),
+
+            ws_max_frame_size: 1_048_576,
+            ws_max_message_size: 1_048_576,
+            ws_ping_interval: Duration::from_secs(30),
+            ws_compression: true,
+            allowed_origins: Vec::new(),
+            messages_per_minute: 100,
+
+            jwt_expiry_seconds: 3600,
+            login_attempts_per_minute: 10,
+
+            log_level: LogLevel::Info,
+            log_format: LogFormat::Text,
+            log_to_console: true,
+            log_to_file: true,
+            log_file_path: "server.log".into(),
+            metrics_address: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464)),
+
+            secret_key: Secret::default(),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Lines on their way to the writer thread: a bounded buffer, filled by many, emptied by one.
+
+use std::mem;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long the writer lets lines gather after the first. Bounds wake-ups and writes per second
+/// under load, and callers make no system call while it lasts.
+const GATHER: Duration = Duration::from_millis(10);
+
+/// A bounded buffer of whole lines. Nobody but the writer and `flush` ever waits at it.
+#[derive(Debug)]
+pub(super) struct Queue {
+    bytes_max: usize,
+    state: Mutex<State>,
+    /// Wakes the writer.
+    filled: Condvar,
+    /// Wakes those who wait for the writer.
+    written: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lines: Vec<u8>,
+    /// Lines that found no room since the last batch.
+    dropped: u64,
+    /// Batches handed to the writer, and how many of them it has written.
+    taken: u64,
+    done: u64,
+    writer: Writer,
+    /// Somebody waits: do not gather.
+    hurry: bool,
+    closed: bool,
+}
+
+/// What the writer thread is at, so that callers wake it only when that is needed.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Writer {
+    #[default]
+    Busy,
+    AwaitLine,
+    Gather,
+    Ended,
+}
+
+impl Queue {
+    pub(super) fn new(bytes_max: usize) -> Self {
+        Self {
+            bytes_max,
+            state: Mutex::default(),
+            filled: Condvar::new(),
+            written: Condvar::new(),
+        }
+    }
+
+    /// Puts a line in, or counts it as dropped when there is no room.
+    pub(super) fn push(&self, line: &[u8]) {
+        let mut state = self.lock();
+        if state.closed {
+            return;
+        }
+        if line.len() > self.bytes_max.saturating_sub(state.lines.len()) {
+            state.dropped = state.dropped.saturating_add(1);
+        } else {
+            state.lines.extend_from_slice(line);
+        }
+        let wake = match state.writer {
+            Writer::AwaitLine => true,
+            Writer::Gather => self.is_half_full(&state),
+            Writer::Busy | Writer::Ended => false,
+        };
+        if wake {
+            // Once is enough, and the lock is better free when the writer comes.
+            state.writer = Writer::Busy;
+            drop(state);
+            self.filled.notify_one();
+        }
+    }
+
+    /// Waits for lines and swaps them for the empty `batch`. Returns how many were dropped after
+    /// them; `None` when the queue is closed and empty. For one writer only.
+    pub(super) fn take(&self, batch: &mut Vec<u8>) -> Option<u64> {
+        let mut state = self.lock();
+        state.done = state.taken;
+        self.written.notify_all();
+        if state.lines.is_empty() {
+            state.writer = Writer::AwaitLine;
+            state = self
+                .filled
+                .wait_while(state, |s| s.lines.is_empty() && s.dropped == 0 && !s.closed)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        state.writer = Writer::Gather;
+        (state, _) = self
+            .filled
+            .wait_timeout_while(state, GATHER, |s| {
+                !s.hurry && !s.closed && !self.is_half_full(s)
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        state.writer = Writer::Busy;
+        if state.lines.is_empty() && state.dropped == 0 {
+            state.writer = Writer::Ended;
+            self.written.notify_all();
+            return None;
+        }
+        state.hurry = false;
+        state.taken += 1;
+        mem::swap(&mut state.lines, batch);
+        Some(mem::take(&mut state.dropped))
+    }
+
+    /// Waits until all that was pushed before is written, but no longer than `patience`.
+    /// Returns whether it is.
+    pub(super) fn flush(&self, patience: Duration) -> bool {
+        let mut state = self.lock();
+        let pending = !state.lines.is_empty() || state.dropped > 0;
+        let goal = state.taken + u64::from(pending);
+        state.hurry |= pending;
+        self.filled.notify_one();
+        let (_state, waited) = self
+            .written
+            .wait_timeout_while(state, patience, |s| s.done < goal)
+            .unwrap_or_else(PoisonError::into_inner);
+        !waited.timed_out()
+    }
+
+    /// Takes no more lines, and waits for the writer to end, but no longer than `patience`.
+    pub(super) fn close(&self, patience: Duration) -> bool {
+        let mut state = self.lock();
+        state.closed = true;
+        self.filled.notify_one();
+        let (_state, waited) = self
+            .written
+            .wait_timeout_while(state, patience, |s| s.writer != Writer::Ended)
+            .unwrap_or_else(PoisonError::into_inner);
+        !waited.timed_out()
+    }
+
+    fn is_half_full(&self, state: &State) -> bool {
+        state.lines.len() > self.bytes_max / 2
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it holds the lock; if it did, the state would still be sound.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,394 @@
+//! From certificate and key files to what rustls serves with.
+
+use std::error::Error;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::{NoServerSessionStorage, ProducesTickets};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{InconsistentKeys, ServerConfig};
+use rustls_pki_types::pem::{self, PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use zeroize::Zeroizing;
+
+/// Loads certificate files, any number of times. What must outlive a reload is kept here: the
+/// keys of the session tickets, so that clients resume across SIGHUP.
+pub struct TlsFiles {
+    provider: Arc<CryptoProvider>,
+    ticketer: Arc<dyn ProducesTickets>,
+}
+
+impl TlsFiles {
+    /// Makes fresh ticket keys. They never leave the process and rotate by themselves.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsFilesError::Random`] when the system gives no random bytes.
+    pub fn new() -> Result<Self, TlsFilesError> {
+        Ok(Self {
+            provider: Arc::new(aws_lc_rs::default_provider()),
+            ticketer: aws_lc_rs::Ticketer::new().map_err(|_| TlsFilesError::Random)?,
+        })
+    }
+
+    /// Reads both PEM files and checks that they belong together.
+    ///
+    /// The result speaks TLS 1.3 and 1.2 and ALPN `http/1.1`, and keeps no sessions: resumption
+    /// is by stateless tickets (RFC 8446 section 4.6.1, RFC 5077).
+    ///
+    /// # Errors
+    ///
+    /// See [`TlsFilesError`]; each names its file.
+    pub fn load(&self, cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsFilesError> {
+        let certified = self.certified_key(cert, key)?;
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_safe_default_protocol_versions()
+            .map_err(TlsFilesError::Provider)?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.ticketer = Arc::clone(&self.ticketer);
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        Ok(Arc::new(config))
+    }
+
+    fn certified_key(&self, cert: &Path, key: &Path) -> Result<CertifiedKey, TlsFilesError> {
+        let chain = read_chain(cert)?;
+        let signing_key = self
+            .provider
+            .key_provider
+            .load_private_key(read_key(key)?)
+            .map_err(|error| TlsFilesError::BadKey(key.to_path_buf(), error))?;
+        let certified = CertifiedKey::new(chain, signing_key);
+        match certified.keys_match() {
+            // Unknown: a kind of key that cannot tell its public half. Handshakes will tell.
+            Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {
+                Ok(certified)
+            }
+            Err(rustls::Error::InconsistentKeys(_)) => Err(TlsFilesError::Mismatch {
+                cert: cert.to_path_buf(),
+                key: key.to_path_buf(),
+            }),
+            Err(error) => Err(TlsFilesError::BadCertificate(cert.to_path_buf(), error)),
+        }
+    }
+}
+
+impl fmt::Debug for TlsFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsFiles").finish_non_exhaustive()
+    }
+}
+
+/// Why certificate and key cannot be served with.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TlsFilesError {
+    /// The file is missing or cannot be read.
+    Read(PathBuf, io::Error),
+    /// The file is damaged between its `BEGIN` and `END` lines.
+    NotPem(PathBuf),
+    /// The file has no `CERTIFICATE` section.
+    NoCertificate(PathBuf),
+    /// The first certificate of the file is no X.509 certificate that can be used.
+    BadCertificate(PathBuf, rustls::Error),
+    /// The file has no private key section.
+    NoKey(PathBuf),
+    /// The key is damaged or of an unsupported kind.
+    BadKey(PathBuf, rustls::Error),
+    /// The key is not the one the certificate was made for.
+    Mismatch {
+        /// The certificate's file.
+        cert: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+    },
+    /// The cryptographic library supports no common version of TLS.
+    Provider(rustls::Error),
+    /// The system gives no random bytes.
+    Random,
+}
+
+impl fmt::Display for TlsFilesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(file, error) if error.kind() == io::ErrorKind::NotFound => write!(
+                f,
+                "{}: there is no such file; a first certificate is made by: edgeloop cert",
+                file.display()
+            ),
+            Self::Read(file, error) => write!(f, "{}: cannot be read: {error}", file.display()),
+            Self::NotPem(file) => write!(f, "{}: is damaged: not well-formed PEM", file.display()),
+            Self::NoCertificate(file) => write!(f, "{}: has no certificate in it", file.display()),
+            Self::BadCertificate(file, error) => {
+                write!(
+                    f,
+                    "{}: the certificate cannot be used: {error}",
+                    file.display()
+                )
+            }
+            Self::NoKey(file) => write!(f, "{}: has no private key in it", file.display()),
+            Self::BadKey(file, error) => {
+                write!(
+                    f,
+                    "{}: the private key cannot be used: {error}",
+                    file.display()
+                )
+            }
+            Self::Mismatch { cert, key } => write!(
+                f,
+                "{}: the private key does not match the certificate in {}",
+                key.display(),
+                cert.display()
+            ),
+            Self::Provider(error) => write!(f, "TLS cannot be set up: {error}"),
+            Self::Random => f.write_str("TLS cannot be set up: the system gives no random bytes"),
+        }
+    }
+}
+
+impl Error for TlsFilesError {}
+
+fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFilesError> {
+    let text = read(file)?;
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<_, _>>()
+        .map_err(|_| TlsFilesError::NotPem(file.to_path_buf()))?;
+    if chain.is_empty() {
+        return Err(TlsFilesError::NoCertificate(file.to_path_buf()));
+    }
+    Ok(chain)
+}
+
+fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsFilesError> {
+    // PEM errors quote the text: they are dropped so that no part of a key is ever printed.
+    PrivateKeyDer::from_pem_slice(&read(file)?).map_err(|error| match error {
+        pem::Error::NoItemsFound => TlsFilesError::NoKey(file.to_path_buf()),
+        _ => TlsFilesError::NotPem(file.to_path_buf()),
+    })
+}
+
+fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, TlsFilesError> {
+    fs::read(file)
+        .map(Zeroizing::new)
+        .map_err(|error| TlsFilesError::Read(file.to_path_buf(), error))
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, ServerConnection};
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::app::cert::{self, CertFiles, CertRequest, LOCAL_HOSTS};
+
+    fn certificate(folder: &TempDir, name: &str, hosts: &[&str]) -> CertFiles {
+        cert::make(&CertRequest {
+            out_dir: folder.path().join(name),
+            hosts: hosts.iter().map(|&host| host.to_owned()).collect(),
+            days: 30,
+            force: false,
+        })
+        .unwrap()
+    }
+
+    /// A client that trusts these certificates.
+    fn client(trusted: &[&CertFiles]) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        for files in trusted {
+            let root = CertificateDer::from_pem_file(&files.cert).unwrap();
+            roots.add(root).unwrap();
+        }
+        let mut client =
+            ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+        client.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Arc::new(client)
+    }
+
+    /// A handshake in memory, and the tickets after it.
+    fn connect(
+        client: &Arc<ClientConfig>,
+        server: &Arc<ServerConfig>,
+        host: &str,
+    ) -> Result<ClientConnection, rustls::Error> {
+        let name = host.to_owned().try_into().unwrap();
+        let mut client = ClientConnection::new(Arc::clone(client), name)?;
+        let mut server = ServerConnection::new(Arc::clone(server))?;
+        while client.is_handshaking() || server.is_handshaking() || server.wants_write() {
+            let mut wire = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut wire).unwrap();
+            }
+            let mut wire_in = wire.as_slice();
+            while !wire_in.is_empty() {
+                server.read_tls(&mut wire_in).unwrap();
+                server.process_new_packets()?;
+            }
+            wire.clear();
+            while server.wants_write() {
+                server.write_tls(&mut wire).unwrap();
+            }
+            let mut wire_in = wire.as_slice();
+            while !wire_in.is_empty() {
+                client.read_tls(&mut wire_in).unwrap();
+                client.process_new_packets()?;
+            }
+        }
+        Ok(client)
+    }
+
+    fn message(cert: &Path, key: &Path) -> String {
+        let files = TlsFiles::new().unwrap();
+        files.load(cert, key).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_made_certificate_is_good_for_the_local_names_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = certificate(&folder, "certs", &[]);
+        let server = TlsFiles::new()
+            .unwrap()
+            .load(&made.cert, &made.key)
+            .unwrap();
+        let client = client(&[&made]);
+        for host in LOCAL_HOSTS {
+            let connection = connect(&client, &server, host).unwrap();
+            assert_eq!(connection.alpn_protocol(), Some(&b"http/1.1"[..]), "{host}");
+        }
+        for host in ["example.org", "127.0.0.2"] {
+            assert!(connect(&client, &server, host).is_err(), "{host}");
+        }
+    }
+
+    #[test]
+    fn asked_for_names_replace_the_local_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = certificate(&folder, "certs", &["*.example.org", "192.0.2.7"]);
+        let server = TlsFiles::new()
+            .unwrap()
+            .load(&made.cert, &made.key)
+            .unwrap();
+        let client = client(&[&made]);
+        assert!(connect(&client, &server, "chat.example.org").is_ok());
+        assert!(connect(&client, &server, "192.0.2.7").is_ok());
+        assert!(connect(&client, &server, "localhost").is_err());
+    }
+
+    #[test]
+    fn sessions_resume_across_a_reload_with_another_certificate() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (
+            certificate(&folder, "1", &[]),
+            certificate(&folder, "2", &[]),
+        );
+        let files = TlsFiles::new().unwrap();
+        let client = client(&[&one, &two]);
+        let before = files.load(&one.cert, &one.key).unwrap();
+        let full = connect(&client, &before, "localhost").unwrap();
+        assert_eq!(full.handshake_kind(), Some(HandshakeKind::Full));
+        let after = files.load(&two.cert, &two.key).unwrap();
+        let resumed = connect(&client, &after, "localhost").unwrap();
+        assert_eq!(resumed.handshake_kind(), Some(HandshakeKind::Resumed));
+    }
+
+    #[test]
+    fn sessions_do_not_resume_with_other_ticket_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = certificate(&folder, "certs", &[]);
+        let client = client(&[&made]);
+        for _ in 0..2 {
+            let server = TlsFiles::new()
+                .unwrap()
+                .load(&made.cert, &made.key)
+                .unwrap();
+            let connection = connect(&client, &server, "localhost").unwrap();
+            assert_eq!(connection.handshake_kind(), Some(HandshakeKind::Full));
+        }
+    }
+
+    #[test]
+    fn missing_files_are_named_with_the_way_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = certificate(&folder, "certs", &[]);
+        let none = folder.path().join("none.pem");
+        for text in [message(&none, &made.key), message(&made.cert, &none)] {
+            assert!(text.ends_with(
+                "none.pem: there is no such file; a first certificate is made by: edgeloop cert"
+            ));
+        }
+        let text = message(folder.path(), &made.key);
+        assert!(text.contains(": cannot be read: "), "{text}");
+    }
+
+    #[test]
+    fn swapped_files_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = certificate(&folder, "certs", &[]);
+        let text = message(&made.key, &made.key);
+        assert!(
+            text.ends_with("key.pem: has no certificate in it"),
+            "{text}"
+        );
+        let text = message(&made.cert, &made.cert);
+        assert!(
+            text.ends_with("cert.pem: has no private key in it"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_key_of_another_certificate_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (
+            certificate(&folder, "1", &[]),
+            certificate(&folder, "2", &[]),
+        );
+        let text = message(&one.cert, &two.key);
+        let expected = format!(
+            "{}: the private key does not match the certificate in {}",
+            two.key.display(),
+            one.cert.display()
+        );
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn damaged_files_are_refused_without_quoting_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = certificate(&folder, "certs", &[]);
+        let bad = folder.path().join("bad.pem");
+
+        fs::write(&bad, "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n").unwrap();
+        assert!(message(&made.cert, &bad).ends_with("bad.pem: is damaged: not well-formed PEM"));
+        fs::write(
+            &bad,
+            "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n",
+        )
+        .unwrap();
+        let text = message(&made.cert, &bad);
+        assert!(
+            text.contains("bad.pem: the private key cannot be used: "),
+            "{text}"
+        );
+        fs::write(
+            &bad,
+            "-----BEGIN CERTIFICATE-----\nc2VjcmV0\n-----END CERTIFICATE-----\n",
+        )
+        .unwrap();
+        let text = message(&bad, &made.key);
+        assert!(
+            text.contains("bad.pem: the certificate cannot be used: "),
+            "{text}"
+        );
+        fs::write(&bad, "").unwrap();
+        assert!(message(&bad, &made.key).ends_with("bad.pem: has no certificate in it"));
+    }
+}
