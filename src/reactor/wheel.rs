@@ -257,9 +257,9 @@ mod tests {
     fn a_timer_fires_once_at_its_time() {
         let mut wheel = Wheel::new(0);
         wheel.arm(3, 100);
-        assert_eq!(due(&mut wheel, 99), []);
+        assert_eq!(due(&mut wheel, 99), [0u32; 0]);
         assert_eq!(due(&mut wheel, 100), [3]);
-        assert_eq!(due(&mut wheel, 10_000), []);
+        assert_eq!(due(&mut wheel, 10_000), [0u32; 0]);
         assert!(wheel.is_empty());
     }
 
@@ -268,7 +268,7 @@ mod tests {
         let mut wheel = Wheel::new(7);
         wheel.arm(0, 50);
         wheel.arm(0, 5_000_000);
-        assert_eq!(due(&mut wheel, 4_999_999), []);
+        assert_eq!(due(&mut wheel, 4_999_999), [0u32; 0]);
         assert_eq!(due(&mut wheel, 5_000_000), [0]);
     }
 
@@ -284,7 +284,7 @@ mod tests {
     fn a_time_out_of_reach_comes_due_at_the_end_of_reach() {
         let mut wheel = Wheel::new(5);
         wheel.arm(1, u64::MAX);
-        assert_eq!(due(&mut wheel, SPAN_MS), []);
+        assert_eq!(due(&mut wheel, SPAN_MS), [0u32; 0]);
         assert_eq!(due(&mut wheel, SPAN_MS + 5), [1]);
     }
 
