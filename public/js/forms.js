@@ -93,8 +93,8 @@ export function bindReveal(input, button) {
 export function showHandover() {
   const handover = takeHandover();
   if (handover.message) {
-    if (handover.kind === 'error') setText(byId('form-error'), handover.message);
-    else setText(byId('status'), handover.message);
+    byId('status').classList.toggle('is-error', handover.kind === 'error');
+    setText(byId('status'), handover.message);
   }
   return handover;
 }
@@ -119,18 +119,22 @@ function showError(form, error) {
   if (!(error instanceof ApiError)) throw error;
   const wait = error.status === 429 || error.status === 503 ? error.retryAfter : undefined;
   const sentence = /[.!?]$/.test(error.message) ? error.message : `${error.message}.`;
-  setText(byId('form-error'), wait ? `${sentence} Try again in ${wait} s.` : error.message);
-
   const names = [...form.elements].map((element) => /** @type {HTMLInputElement} */ (element).name);
   const field = error.status === 400 || error.status === 409
     ? fieldOf(error.message, names.filter(Boolean))
     : null;
+  // The words stand where the eye is: below the field they are about, or else above the button.
+  const box = byId('form-error');
   if (field) {
     const input = /** @type {HTMLInputElement} */ (form.elements.namedItem(field));
     input.setAttribute('aria-invalid', 'true');
     input.setAttribute('aria-errormessage', 'form-error');
+    input.closest('.field')?.append(box);
     input.focus();
+  } else {
+    form.querySelector('button[type=submit]')?.before(box);
   }
+  setText(box, wait ? `${sentence} Try again in ${wait} s.` : error.message);
   return wait;
 }
 
@@ -138,6 +142,7 @@ function showError(form, error) {
 function clearErrors(form) {
   setText(byId('form-error'), '');
   setText(byId('status'), '');
+  byId('status').classList.remove('is-error');
   for (const element of form.elements) clearFieldError(/** @type {HTMLElement} */ (element));
 }
 

@@ -244,5 +244,6 @@ function refused(state, id, reason) {
  * @returns {number}
  */
 function milliseconds(timestamp, now) {
-  return Number.isFinite(timestamp) ? /** @type {number} */ (timestamp) * 1000 : now;
+  const at = Number.isFinite(timestamp) ? Number(timestamp) * 1000 : now;
+  return Number.isNaN(new Date(at).getTime()) ? now : at;
 }

@@ -7,36 +7,35 @@ const IDLE_MS = 3_000;
 
 /** The notices one conversation needs; each method says what to send, if anything. */
 export class TypingNotices {
+  /** Whether the others believe that the user types. */
   #active = false;
-  #sentAt = 0;
-  #typedAt = 0;
+  /** Whether the user typed since the last notice. */
+  #wanted = false;
+  #sentAt = -Infinity;
+  #typedAt = -Infinity;
 
   /**
    * The user changed the text.
    *
    * @param {boolean} isEmpty
-   * @param {number} now
+   * @param {number} now milliseconds
    * @returns {'typing' | 'stop_typing' | null}
    */
   typed(isEmpty, now) {
     if (isEmpty) return this.stop();
     this.#typedAt = now;
-    if (this.#active && now - this.#sentAt < REPEAT_MS) return null;
-    // A stop lifts no limit: one that is followed by more typing waits its turn too.
-    if (!this.#active && this.#sentAt !== 0 && now - this.#sentAt < REPEAT_MS) return null;
-    this.#active = true;
-    this.#sentAt = now;
-    return 'typing';
+    this.#wanted = true;
+    return this.#due(now);
   }
 
   /**
-   * Time has passed.
+   * Time has passed. To be called now and then.
    *
-   * @param {number} now
-   * @returns {'stop_typing' | null}
+   * @param {number} now milliseconds
+   * @returns {'typing' | 'stop_typing' | null}
    */
   idle(now) {
-    return this.#active && now - this.#typedAt >= IDLE_MS ? this.stop() : null;
+    return now - this.#typedAt >= IDLE_MS ? this.stop() : this.#due(now);
   }
 
   /**
@@ -45,8 +44,23 @@ export class TypingNotices {
    * @returns {'stop_typing' | null}
    */
   stop() {
+    this.#wanted = false;
     if (!this.#active) return null;
     this.#active = false;
     return 'stop_typing';
+  }
+
+  /**
+   * A stop lifts no limit: typing that goes on right after it waits its turn.
+   *
+   * @param {number} now
+   * @returns {'typing' | null}
+   */
+  #due(now) {
+    if (!this.#wanted || now - this.#sentAt < REPEAT_MS) return null;
+    this.#wanted = false;
+    this.#active = true;
+    this.#sentAt = now;
+    return 'typing';
   }
 }
