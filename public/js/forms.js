@@ -2,8 +2,9 @@
 
 import { ApiError } from './api.js';
 import { byId, el, setText } from './dom.js';
-import { RULES, fieldOf } from './rules.js';
+import { RULES } from './rules.js';
 import { takeHandover } from './session.js';
+import { asSentence, fieldOf } from './words.js';
 
 /**
  * Brings a form to life. Its button is disabled in the HTML until this runs, so that no form is
@@ -118,7 +119,6 @@ function valuesOf(form) {
 function showError(form, error) {
   if (!(error instanceof ApiError)) throw error;
   const wait = error.status === 429 || error.status === 503 ? error.retryAfter : undefined;
-  const sentence = /[.!?]$/.test(error.message) ? error.message : `${error.message}.`;
   const names = [...form.elements].map((element) => /** @type {HTMLInputElement} */ (element).name);
   const field = error.status === 400 || error.status === 409
     ? fieldOf(error.message, names.filter(Boolean))
@@ -134,7 +134,7 @@ function showError(form, error) {
   } else {
     form.querySelector('button[type=submit]')?.before(box);
   }
-  setText(box, wait ? `${sentence} Try again in ${wait} s.` : error.message);
+  setText(box, wait ? `${asSentence(error.message)} Try again in ${wait} s.` : error.message);
   return wait;
 }
 

@@ -31,17 +31,3 @@ export const RULES = {
     { text: 'one of !@#$%^&*()-_=+', holds: (v) => /[!@#$%^&*()\-_=+]/.test(v) },
   ],
 };
-
-/**
- * The field a sentence from the server speaks of, when that is clear. Sentences that name several
- * fields ("Invalid username or password") belong to the whole form.
- *
- * @param {string} message
- * @param {string[]} fields names of the form's fields
- * @returns {string | null}
- */
-export function fieldOf(message, fields) {
-  const words = message.toLowerCase().match(/[a-z]+/g) ?? [];
-  const named = fields.filter((field) => words.includes(field));
-  return named.length === 1 ? named[0] : null;
-}

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { retryAfterSeconds } from '../../public/js/api.js';
-import { RULES, fieldOf } from '../../public/js/rules.js';
+import { RULES } from '../../public/js/rules.js';
 import { claims } from '../../public/js/session.js';
+import { asSentence, fieldOf } from '../../public/js/words.js';
 
 const obeys = (field, value) => RULES[field].every((rule) => rule.holds(value));
 
@@ -49,4 +50,9 @@ test('claims are read, and nonsense is not', () => {
   for (const bad of [null, '', 'a.b', 'a.b.c', jwt({ sub: 1 }), jwt(null), jwt({ username: 7 })]) {
     assert.equal(claims(bad), null);
   }
+});
+
+test('a text ends like a sentence, once', () => {
+  assert.equal(asSentence('Too many messages'), 'Too many messages.');
+  assert.equal(asSentence('Slow down!'), 'Slow down!');
 });

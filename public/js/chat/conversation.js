@@ -5,6 +5,8 @@ export const GENERAL = 'group:General';
 
 /** What is kept, and shown, of one conversation. */
 export const ENTRIES_MAX = 500;
+/** What is left when it is full: dropping many now and then spares the browser a shift per message. */
+const ENTRIES_AFTER_TRIM = 400;
 /** Different emoji shown on one message; more would be vandalism. */
 const EMOJI_MAX = 20;
 /** A typing notice not renewed for this long is stale: its sender repeats it every 2 s. */
@@ -78,7 +80,7 @@ export function update(state, key, change) {
 }
 
 /**
- * Adds an entry at the end; the oldest falls off. A coming or going replaces the one of the same
+ * Adds an entry at the end; the oldest fall off. A coming or going replaces the one of the same
  * user right before it, so that an unsteady connection does not fill the screen.
  *
  * @param {Conversation} conversation
@@ -89,7 +91,8 @@ export function append(conversation, entry) {
   const last = conversation.entries.at(-1);
   const replaces = entry.kind === 'note' && entry.about && last?.kind === 'note' && last.about === entry.about;
   const kept = replaces ? conversation.entries.slice(0, -1) : conversation.entries;
-  return { ...conversation, entries: [...kept, entry].slice(-ENTRIES_MAX) };
+  const entries = kept.length < ENTRIES_MAX ? kept : kept.slice(1 - ENTRIES_AFTER_TRIM);
+  return { ...conversation, entries: [...entries, entry] };
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Short notices in the corner: mentions, and what the server refuses. */
 
 import { el, setText } from '../dom.js';
+import { asSentence } from '../words.js';
 
 const SHOWN_MS = 8_000;
 const NOTICES_MAX = 3;
@@ -32,7 +33,7 @@ export class Notices {
    */
   countDown(text, seconds) {
     for (const other of this.#region.querySelectorAll('.counts-down')) other.remove();
-    const { toast, words } = this.#add(text);
+    const { toast, words } = this.#add(asSentence(text));
     const clock = el('span', { 'aria-hidden': 'true' });
     const until = Date.now() + seconds * 1000;
     toast.classList.add('counts-down');

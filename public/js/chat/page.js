@@ -45,7 +45,6 @@ export class ChatPage {
       onSessionEnd: () => askToSignIn('Your session has ended. Please sign in again.'),
     });
     this.#sidebar = new Sidebar({
-      panel: byId('sidebar'),
       main: byId('main'),
       toggle: byId('people-toggle'),
       close: byId('people-close'),

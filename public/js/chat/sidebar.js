@@ -6,15 +6,15 @@ export class Sidebar {
   #toggle;
   #narrow = window.matchMedia('(max-width: 47.99em)');
 
-  /** @param {{panel: HTMLElement, main: HTMLElement, toggle: HTMLElement, close: HTMLElement, scrim: HTMLElement}} parts */
-  constructor({ panel, main, toggle, close, scrim }) {
+  /** @param {{main: HTMLElement, toggle: HTMLElement, close: HTMLElement, scrim: HTMLElement}} parts */
+  constructor({ main, toggle, close, scrim }) {
     this.#main = main;
     this.#toggle = toggle;
     this.#close = close;
     toggle.addEventListener('click', () => this.#set(true));
     close.addEventListener('click', () => this.close());
     scrim.addEventListener('click', () => this.close());
-    panel.addEventListener('keydown', ({ key }) => {
+    document.addEventListener('keydown', ({ key }) => {
       if (key === 'Escape') this.close();
     });
     // A wider window shows both: nothing may stay covered or out of reach.

@@ -5,6 +5,7 @@ import { complete, mentionAt, suggestions } from './mentions.js';
 
 export class SuggestionsView {
   /** @type {string[]} */ #names = [];
+  #prefix = '';
   #chosen = 0;
   #input;
   #list;
@@ -31,6 +32,8 @@ export class SuggestionsView {
   key(event) {
     if (this.#list.hidden) return false;
     const count = this.#names.length;
+    // A name typed in full needs no completing: Enter sends the message.
+    if (event.key === 'Enter' && this.#names[this.#chosen] === this.#prefix) return false;
     if (event.key === 'ArrowDown') this.#choose((this.#chosen + 1) % count);
     else if (event.key === 'ArrowUp') this.#choose((this.#chosen + count - 1) % count);
     else if (event.key === 'Escape') this.close();
@@ -48,6 +51,7 @@ export class SuggestionsView {
   #refresh() {
     const { value, selectionStart, selectionEnd } = this.#input;
     const mention = selectionStart === selectionEnd ? mentionAt(value, selectionStart) : null;
+    this.#prefix = mention?.prefix ?? '';
     this.#names = mention ? suggestions(mention.prefix, this.#candidates()) : [];
     if (this.#names.length === 0) return this.close();
     this.#list.replaceChildren(...this.#names.map((name, index) =>
