@@ -9,7 +9,7 @@
  * @returns {string | null}
  */
 export function fieldOf(message, fields) {
-  const words = message.toLowerCase().match(/[a-z]+/g) ?? [];
+  const words = message.toLowerCase().split(/[^a-z]+/);
   const named = fields.filter((field) => words.includes(field));
   return named.length === 1 ? named[0] : null;
 }

@@ -84,7 +84,7 @@ export class ChatLink {
    * @param {number} now
    */
   checkEchoes(now) {
-    const isLate = ({ id, delivery }) =>
+    const isLate = (/** @type {import('./conversation.js').Message} */ { id, delivery }) =>
       delivery === 'sending' && now - (this.#dispatchedAt.get(id) ?? now) >= ECHO_TIMEOUT_MS;
     if (this.#callbacks.state().pending.some(isLate)) this.#socket.restart();
   }

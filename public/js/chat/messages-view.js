@@ -33,6 +33,7 @@ export class MessagesView {
     this.#toNewest = toNewest;
     this.#actions = actions;
     log.addEventListener('scroll', () => this.#scrolled(), { passive: true });
+    log.addEventListener('keydown', (event) => this.#keyDown(event));
     toNewest.addEventListener('click', () => {
       this.scrollToEnd();
       log.focus();
@@ -69,8 +70,37 @@ export class MessagesView {
     this.#countFresh(rows, views.size === 0 ? '' : rows[rows.length - 1].key);
     this.#views = views;
     arrange(this.#log, [...views.values()].map(({ node }) => node));
+    if (!this.#log.contains(document.activeElement)) this.#makeReachable(this.#picks().at(-1));
     if (this.#atEnd) this.scrollToEnd();
     else this.#drawToNewest();
+  }
+
+  /** @returns {HTMLElement[]} the buttons to react with, one to a message */
+  #picks() {
+    return [.../** @type {NodeListOf<HTMLElement>} */ (this.#log.querySelectorAll('.pick:not([hidden])'))];
+  }
+
+  /**
+   * Hundreds of messages are one stop of the Tab key: the button of one of them, the newest at
+   * first. Up and down lead to the others.
+   *
+   * @param {HTMLElement | undefined} pick
+   */
+  #makeReachable(pick) {
+    if (!pick || pick.tabIndex === 0) return;
+    for (const other of this.#log.querySelectorAll('.pick[tabindex="0"]')) other.setAttribute('tabindex', '-1');
+    pick.tabIndex = 0;
+  }
+
+  /** @param {KeyboardEvent} event */
+  #keyDown(event) {
+    const picks = this.#picks();
+    const index = picks.indexOf(/** @type {HTMLElement} */ (event.target));
+    if (index < 0 || (event.key !== 'ArrowUp' && event.key !== 'ArrowDown')) return;
+    event.preventDefault();
+    const next = picks[index + (event.key === 'ArrowUp' ? -1 : 1)];
+    this.#makeReachable(next);
+    next?.focus();
   }
 
   /** @param {string} key */

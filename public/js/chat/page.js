@@ -81,6 +81,7 @@ export class ChatPage {
       retry: ({ id }) => {
         this.#dispatch({ type: 'retried', id });
         this.#link.flush();
+        this.#composer.focus();
       },
       discard: ({ id }) => {
         this.#dispatch({ type: 'discarded', id });
