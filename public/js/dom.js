@@ -19,7 +19,9 @@ export function el(tag, attributes = {}, ...children) {
     if (name.startsWith('on')) element.addEventListener(name.slice(2), /** @type {any} */ (value));
     else element.setAttribute(name, value === true ? '' : String(value));
   }
-  element.append(.../** @type {(Node | string)[]} */ (children.filter((child) => child || child === '')));
+  element.append(
+    .../** @type {(Node | string)[]} */ (children.filter((child) => child || child === '')),
+  );
   return element;
 }
 

@@ -19,7 +19,9 @@ export function bindForm(form, submit) {
   const label = button.textContent ?? '';
   let sending = false;
 
-  form.addEventListener('input', ({ target }) => clearFieldError(/** @type {HTMLElement} */ (target)));
+  form.addEventListener('input', ({ target }) =>
+    clearFieldError(/** @type {HTMLElement} */ (target)),
+  );
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     if (sending || button.disabled) return;
@@ -55,7 +57,9 @@ export function bindForm(form, submit) {
  */
 export function bindHints(input) {
   const rules = RULES[input.name] ?? [];
-  const items = rules.map((rule) => el('li', {}, el('span', {}, rule.text), el('span', { class: 'visually-hidden' })));
+  const items = rules.map((rule) =>
+    el('li', {}, el('span', {}, rule.text), el('span', { class: 'visually-hidden' })),
+  );
   byId(`${input.name}-hint`).replaceChildren(...items);
   const check = () => {
     rules.forEach((rule, index) => {
@@ -120,9 +124,10 @@ function showError(form, error) {
   if (!(error instanceof ApiError)) throw error;
   const wait = error.status === 429 || error.status === 503 ? error.retryAfter : undefined;
   const names = [...form.elements].map((element) => /** @type {HTMLInputElement} */ (element).name);
-  const field = error.status === 400 || error.status === 409
-    ? fieldOf(error.message, names.filter(Boolean))
-    : null;
+  const field =
+    error.status === 400 || error.status === 409
+      ? fieldOf(error.message, names.filter(Boolean))
+      : null;
   // The words stand where the eye is: below the field they are about, or else above the button.
   const box = byId('form-error');
   if (field) {

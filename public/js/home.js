@@ -11,7 +11,10 @@ function show(username) {
     /** @type {HTMLElement} */ (element).hidden = wanted !== (username !== null);
   }
   byId('status').dataset.state = username === null ? 'out' : 'in';
-  setText(byId('status'), username === null ? 'You are not signed in.' : `Signed in as ${username}.`);
+  setText(
+    byId('status'),
+    username === null ? 'You are not signed in.' : `Signed in as ${username}.`,
+  );
 }
 
 byId('logout').addEventListener('click', () => {

@@ -43,7 +43,9 @@ async function signedIn(request) {
  */
 async function save(values) {
   const changes = Object.fromEntries(
-    Object.keys(saved).filter((key) => values[key] !== saved[key]).map((key) => [key, values[key]]),
+    Object.keys(saved)
+      .filter((key) => values[key] !== saved[key])
+      .map((key) => [key, values[key]]),
   );
   if (Object.keys(changes).length === 0) {
     setText(byId('status'), 'Nothing has changed.');

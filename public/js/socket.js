@@ -8,7 +8,8 @@ const STABLE_MS = 5_000;
 const OPEN_TIMEOUT_MS = 15_000;
 
 /**
- * @typedef {{phase: 'connecting'} | {phase: 'online'} | {phase: 'offline', retryAt: number | null}} Connection
+ * @typedef {{phase: 'connecting'} | {phase: 'online'}
+ *   | {phase: 'offline', retryAt: number | null}} Connection
  *   `retryAt` is in milliseconds since the epoch; `null` waits for the network to come back
  */
 
@@ -16,7 +17,7 @@ const OPEN_TIMEOUT_MS = 15_000;
  * @typedef {object} Callbacks
  * @property {(connection: Connection) => void} onConnection
  * @property {(message: any) => void} onMessage a JSON text message, parsed
- * @property {() => void} onRefused a handshake failed; a page cannot see why (401 among the reasons)
+ * @property {() => void} onRefused a handshake failed; pages cannot see why (401 or another)
  * @property {(code: number, reason: string) => void} onClosed an open connection ended
  */
 

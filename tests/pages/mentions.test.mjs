@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { complete, mentionAt, mentionedNames, segments, suggestions } from '../../public/js/chat/mentions.js';
+import {
+  complete,
+  mentionAt,
+  mentionedNames,
+  segments,
+  suggestions,
+} from '../../public/js/chat/mentions.js';
 
 const KNOWN = new Set(['bob', 'alice', 'bob-2', '_x', '__proto__']);
 
@@ -20,13 +26,22 @@ test('an email address is no mention', () => {
 });
 
 test('hyphens of the sentence do not belong to the name', () => {
-  assert.deepEqual(mentionedNames('@bob- or @bob-2- or @alice__', KNOWN), ['bob', 'bob-2', 'alice']);
+  assert.deepEqual(mentionedNames('@bob- or @bob-2- or @alice__', KNOWN), [
+    'bob',
+    'bob-2',
+    'alice',
+  ]);
   assert.deepEqual(mentionedNames('@bobby @bob-3', KNOWN), []);
 });
 
 test('segments together are the text', () => {
   for (const text of ['', 'plain', '@bob', 'hi @bob-, @alice\n@nobody x@bob 👍@alice']) {
-    assert.equal(segments(text, KNOWN).map((part) => part.text).join(''), text);
+    assert.equal(
+      segments(text, KNOWN)
+        .map((part) => part.text)
+        .join(''),
+      text,
+    );
   }
   assert.deepEqual(segments('hi @bob!', KNOWN), [
     { text: 'hi ', name: null },
@@ -53,5 +68,11 @@ test('a mention is completed at the caret', () => {
 
 test('suggestions ignore case and are few', () => {
   assert.deepEqual(suggestions('AL', ['alice', 'Alan', 'bob']), ['alice', 'Alan']);
-  assert.equal(suggestions('', Array.from({ length: 20 }, (_, i) => `u${i}`)).length, 8);
+  assert.equal(
+    suggestions(
+      '',
+      Array.from({ length: 20 }, (_, i) => `u${i}`),
+    ).length,
+    8,
+  );
 });

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ENTRIES_MAX, GENERAL } from '../../public/js/chat/conversation.js';
-import { initialState, knownNames, queued, reduce, unreadTotal } from '../../public/js/chat/state.js';
+import {
+  initialState,
+  knownNames,
+  queued,
+  reduce,
+  unreadTotal,
+} from '../../public/js/chat/state.js';
 
 const NOW = 1_714_564_800_000;
 const BOB = 'private:bob';
@@ -10,13 +16,21 @@ const run = (events, state = initialState('me')) => events.reduce(reduce, state)
 const got = (message, at = NOW) => ({ type: 'received', message, at });
 const said = (id, username, message = 'hello', more = {}) =>
   got({ type: 'message', id, username, message, timestamp: NOW / 1000, mentions: [], ...more });
-const composed = (id, key = GENERAL) => ({ type: 'composed', id, key, text: `text ${id}`, mentions: [], at: NOW });
+const composed = (id, key = GENERAL) => ({
+  type: 'composed',
+  id,
+  key,
+  text: `text ${id}`,
+  mentions: [],
+  at: NOW,
+});
 const dispatched = (id) => ({ type: 'dispatched', id, at: NOW });
 const online = { type: 'connection', connection: { phase: 'online' } };
 const offline = { type: 'connection', connection: { phase: 'offline', retryAt: null } };
 const entries = (state, key = GENERAL) => state.conversations.get(key)?.entries ?? [];
 const texts = (state, key) => entries(state, key).map((entry) => entry.text);
-const users = (...names) => got({ type: 'users', users: names.map((username) => ({ username, isOnline: true })) });
+const users = (...names) =>
+  got({ type: 'users', users: names.map((username) => ({ username, isOnline: true })) });
 
 test('a state is never changed in place', () => {
   const freeze = (value) => {
@@ -27,13 +41,32 @@ test('a state is never changed in place', () => {
     }
     return value;
   };
-  const reaction = { type: 'reaction', username: 'bob', messageId: 'a', emoji: '👍', action: 'add' };
+  const reaction = {
+    type: 'reaction',
+    username: 'bob',
+    messageId: 'a',
+    emoji: '👍',
+    action: 'add',
+  };
   const events = [
-    online, users('me', 'bob'), said('a', 'bob'), composed('b'), dispatched('b'), said('b', 'me'),
-    got(reaction), got({ ...reaction, action: 'remove' }), got({ type: 'typing', username: 'bob' }),
-    { type: 'ticked', at: NOW + 60_000 }, { type: 'opened', key: BOB }, composed('c', BOB), dispatched('c'),
-    got({ type: 'error', code: 'no_such_user', message: 'gone', id: 'c' }), { type: 'retried', id: 'c' },
-    { type: 'discarded', id: 'c' }, got({ type: 'leave', username: 'bob' }), offline,
+    online,
+    users('me', 'bob'),
+    said('a', 'bob'),
+    composed('b'),
+    dispatched('b'),
+    said('b', 'me'),
+    got(reaction),
+    got({ ...reaction, action: 'remove' }),
+    got({ type: 'typing', username: 'bob' }),
+    { type: 'ticked', at: NOW + 60_000 },
+    { type: 'opened', key: BOB },
+    composed('c', BOB),
+    dispatched('c'),
+    got({ type: 'error', code: 'no_such_user', message: 'gone', id: 'c' }),
+    { type: 'retried', id: 'c' },
+    { type: 'discarded', id: 'c' },
+    got({ type: 'leave', username: 'bob' }),
+    offline,
   ];
   let state = freeze(initialState('me'));
   for (const event of events) state = freeze(reduce(state, event));
@@ -55,7 +88,10 @@ test('a user who comes and goes takes one line', () => {
 
 test('an own group message is confirmed by its echo and takes the place the server gave it', () => {
   let state = run([online, composed('x')]);
-  assert.deepEqual(queued(state).map(({ id }) => id), ['x']);
+  assert.deepEqual(
+    queued(state).map(({ id }) => id),
+    ['x'],
+  );
   state = run([dispatched('x'), said('y', 'bob', 'first'), said('x', 'me', 'text x')], state);
   assert.deepEqual(texts(state), ['first', 'text x']);
   assert.deepEqual(state.pending, []);
@@ -72,18 +108,30 @@ test('a message that comes twice is shown once', () => {
   assert.equal(entries(run([said('a', 'bob'), said('a', 'bob')])).length, 1);
 });
 
-test('what was not confirmed is sent again after a reconnect, in order, three times at most', () => {
+test('what was not confirmed is sent again after a reconnect, three times at most', () => {
   let state = run([online, composed('1'), dispatched('1'), composed('2')]);
   for (let attempt = 1; attempt <= 2; attempt += 1) {
     state = run([offline], state);
-    assert.deepEqual(queued(state).map(({ id }) => id), ['1', '2']);
+    assert.deepEqual(
+      queued(state).map(({ id }) => id),
+      ['1', '2'],
+    );
     state = run([online, dispatched('1')], state);
   }
   state = run([offline], state);
-  assert.deepEqual(state.pending.map(({ delivery }) => delivery), ['failed', 'queued']);
+  assert.deepEqual(
+    state.pending.map(({ delivery }) => delivery),
+    ['failed', 'queued'],
+  );
   state = run([{ type: 'retried', id: '1' }], state);
-  assert.deepEqual(queued(state).map(({ id }) => id), ['1', '2']);
-  assert.deepEqual(run([{ type: 'discarded', id: '1' }], state).pending.map(({ id }) => id), ['2']);
+  assert.deepEqual(
+    queued(state).map(({ id }) => id),
+    ['1', '2'],
+  );
+  assert.deepEqual(
+    run([{ type: 'discarded', id: '1' }], state).pending.map(({ id }) => id),
+    ['2'],
+  );
 });
 
 test('a private message is shown locally once it is handed over', () => {
@@ -95,12 +143,19 @@ test('a private message is shown locally once it is handed over', () => {
 });
 
 test('a refused message goes back to its author with the reason', () => {
-  const refusal = (id) => got({ type: 'error', code: 'rate_limited', message: 'Slow down', id, retryAfter: 3 });
+  const refusal = (id) =>
+    got({ type: 'error', code: 'rate_limited', message: 'Slow down', id, retryAfter: 3 });
   let state = run([online, composed('g'), dispatched('g'), refusal('g')]);
-  assert.deepEqual(state.pending.map(({ delivery, reason }) => [delivery, reason]), [['failed', 'Slow down']]);
+  assert.deepEqual(
+    state.pending.map(({ delivery, reason }) => [delivery, reason]),
+    [['failed', 'Slow down']],
+  );
   state = run([online, composed('p', BOB), dispatched('p'), refusal('p')]);
   assert.deepEqual(texts(state, BOB), []);
-  assert.deepEqual(state.pending.map(({ id, delivery }) => [id, delivery]), [['p', 'failed']]);
+  assert.deepEqual(
+    state.pending.map(({ id, delivery }) => [id, delivery]),
+    [['p', 'failed']],
+  );
   assert.deepEqual(run([refusal('unknown')]).pending, []);
 });
 
@@ -110,9 +165,18 @@ test('unread counts only what the user cannot see', () => {
   assert.equal(state.conversations.get(BOB).unread, 2);
   assert.equal(unreadTotal(state), 2);
   state = run([{ type: 'opened', key: BOB }, said('2', 'bob')], state);
-  assert.deepEqual([...state.conversations.values()].map(({ unread }) => unread), [1, 0]);
-  state = run([{ type: 'visible', visible: false }, secret, { type: 'visible', visible: true }], state);
-  assert.deepEqual([...state.conversations.values()].map(({ unread }) => unread), [1, 0]);
+  assert.deepEqual(
+    [...state.conversations.values()].map(({ unread }) => unread),
+    [1, 0],
+  );
+  state = run(
+    [{ type: 'visible', visible: false }, secret, { type: 'visible', visible: true }],
+    state,
+  );
+  assert.deepEqual(
+    [...state.conversations.values()].map(({ unread }) => unread),
+    [1, 0],
+  );
 });
 
 test('typing ends with a stop, a message, a departure, time, or the connection', () => {
@@ -140,14 +204,28 @@ test('somebody who merely types opens no conversation', () => {
 test('reactions are sets of users, and go when the last one does', () => {
   const reaction = (username, action) =>
     got({ type: 'reaction', username, messageId: 'a', emoji: '👍', action, location: GENERAL });
-  let state = run([said('a', 'bob'), reaction('bob', 'add'), reaction('me', 'add'), reaction('me', 'add')]);
+  let state = run([
+    said('a', 'bob'),
+    reaction('bob', 'add'),
+    reaction('me', 'add'),
+    reaction('me', 'add'),
+  ]);
   assert.deepEqual(entries(state)[0].reactions, [['👍', ['bob', 'me']]]);
-  state = run([reaction('bob', 'remove'), reaction('me', 'remove'), reaction('me', 'remove')], state);
+  state = run(
+    [reaction('bob', 'remove'), reaction('me', 'remove'), reaction('me', 'remove')],
+    state,
+  );
   assert.deepEqual(entries(state)[0].reactions, []);
 });
 
 test('a private reaction lands in the conversation with the other user, on both sides', () => {
-  const secret = got({ type: 'private_message', from: 'bob', message: 'psst', timestamp: 1, id: 'p' });
+  const secret = got({
+    type: 'private_message',
+    from: 'bob',
+    message: 'psst',
+    timestamp: 1,
+    id: 'p',
+  });
   const reaction = (username, location) =>
     got({ type: 'reaction', username, messageId: 'p', emoji: '👀', action: 'add', location });
   const state = run([secret, reaction('me', 'private:bob'), reaction('bob', 'private:me')]);
@@ -157,7 +235,10 @@ test('a private reaction lands in the conversation with the other user, on both 
 test('private messages without an id cannot be reacted to', () => {
   const secret = { type: 'private_message', from: 'bob', message: 'psst', timestamp: 1 };
   const state = run([got(secret), got(secret), got({ ...secret, id: 'p' })]);
-  assert.deepEqual(entries(state, BOB).map(({ reactable }) => reactable), [false, false, true]);
+  assert.deepEqual(
+    entries(state, BOB).map(({ reactable }) => reactable),
+    [false, false, true],
+  );
 });
 
 test('what is kept is bounded', () => {
@@ -165,11 +246,15 @@ test('what is kept is bounded', () => {
   for (let i = 0; i < 3 * ENTRIES_MAX; i += 1) {
     state = run([said(`${i}`, 'bob', `m${i}`)], state);
     const kept = texts(state);
-    assert.ok(kept.length <= ENTRIES_MAX && kept.length >= Math.min(i + 1, 400), `${kept.length} after ${i}`);
+    assert.ok(
+      kept.length <= ENTRIES_MAX && kept.length >= Math.min(i + 1, 400),
+      `${kept.length} after ${i}`,
+    );
     assert.equal(kept.at(-1), `m${i}`);
   }
   const emoji = Array.from({ length: 100 }, (_, i) =>
-    got({ type: 'reaction', username: 'bob', messageId: 'a', emoji: `e${i}`, action: 'add' }));
+    got({ type: 'reaction', username: 'bob', messageId: 'a', emoji: `e${i}`, action: 'add' }),
+  );
   assert.equal(entries(run([said('a', 'bob'), ...emoji]))[0].reactions.length, 20);
 });
 
@@ -187,7 +272,13 @@ test('the first replay is no news; a gap is told', () => {
 });
 
 test('an acknowledgement confirms too', () => {
-  const state = run([online, composed('x'), dispatched('x'), got({ type: 'ack', id: 'x', seq: 4 }), said('x', 'me')]);
+  const state = run([
+    online,
+    composed('x'),
+    dispatched('x'),
+    got({ type: 'ack', id: 'x', seq: 4 }),
+    said('x', 'me'),
+  ]);
   assert.deepEqual(state.pending, []);
   assert.equal(entries(state).length, 1);
 });
@@ -195,7 +286,9 @@ test('an acknowledgement confirms too', () => {
 test('names that are also words of the language are only names', () => {
   for (const name of ['__proto__', 'constructor', 'toString']) {
     const state = run([
-      users('me', name), got({ type: 'typing', username: name }), said('1', name),
+      users('me', name),
+      got({ type: 'typing', username: name }),
+      said('1', name),
       got({ type: 'reaction', username: name, messageId: '1', emoji: name, action: 'add' }),
     ]);
     assert.deepEqual(entries(state)[0].reactions, [[name, [name]]]);
@@ -204,15 +297,50 @@ test('names that are also words of the language are only names', () => {
 });
 
 test('a timestamp no calendar knows is replaced', () => {
-  const times = [1e300, -1e300, null, 'x', 12].map((timestamp, i) => said(`${i}`, 'bob', 'x', { timestamp }));
-  assert.deepEqual(entries(run(times)).map(({ at }) => at), [NOW, NOW, NOW, NOW, 12_000]);
+  const times = [1e300, -1e300, null, 'x', 12].map((timestamp, i) =>
+    said(`${i}`, 'bob', 'x', { timestamp }),
+  );
+  assert.deepEqual(
+    entries(run(times)).map(({ at }) => at),
+    [NOW, NOW, NOW, NOW, 12_000],
+  );
 });
 
 test('messages of other kinds and shapes change nothing or little, and never throw', () => {
-  const types = ['users', 'join', 'leave', 'message', 'private_message', 'typing', 'stop_typing', 'private_typing',
-    'private_stop_typing', 'reaction', 'ack', 'history_end', 'error', 'system', 'toString', '__proto__', ''];
+  const types = [
+    'users',
+    'join',
+    'leave',
+    'message',
+    'private_message',
+    'typing',
+    'stop_typing',
+    'private_typing',
+    'private_stop_typing',
+    'reaction',
+    'ack',
+    'history_end',
+    'error',
+    'system',
+    'toString',
+    '__proto__',
+    '',
+  ];
   const values = [null, 7, '', 'x', [], {}, [null], { a: 1 }];
-  const members = ['users', 'username', 'from', 'to', 'id', 'message', 'timestamp', 'mentions', 'seq', 'location', 'messageId', 'emoji'];
+  const members = [
+    'users',
+    'username',
+    'from',
+    'to',
+    'id',
+    'message',
+    'timestamp',
+    'mentions',
+    'seq',
+    'location',
+    'messageId',
+    'emoji',
+  ];
   for (const type of types) {
     run([got({ type })]);
     for (const member of members) for (const value of values) run([got({ type, [member]: value })]);

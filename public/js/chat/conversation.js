@@ -1,11 +1,11 @@
-/** One conversation: the room everybody shares, or a private one. Pure; values are never changed. */
+/** One conversation: the shared room, or a private one. Pure; values are never changed. */
 
 /** Where the group talks. The keys of conversations are the `location`s of the wire contract. */
 export const GENERAL = 'group:General';
 
 /** What is kept, and shown, of one conversation. */
 export const ENTRIES_MAX = 500;
-/** What is left when it is full: dropping many now and then spares the browser a shift per message. */
+/** What is left of a full one: dropping many at once spares the browser a shift per message. */
 const ENTRIES_AFTER_TRIM = 400;
 /** Different emoji shown on one message; more would be vandalism. */
 const EMOJI_MAX = 20;
@@ -89,7 +89,8 @@ export function update(state, key, change) {
  */
 export function append(conversation, entry) {
   const last = conversation.entries.at(-1);
-  const replaces = entry.kind === 'note' && entry.about && last?.kind === 'note' && last.about === entry.about;
+  const replaces =
+    entry.kind === 'note' && entry.about && last?.kind === 'note' && last.about === entry.about;
   const kept = replaces ? conversation.entries.slice(0, -1) : conversation.entries;
   const entries = kept.length < ENTRIES_MAX ? kept : kept.slice(1 - ENTRIES_AFTER_TRIM);
   return { ...conversation, entries: [...entries, entry] };
@@ -135,7 +136,9 @@ function withReaction(reactions, emoji, username, adds) {
   const others = users.filter((user) => user !== username);
   const next = adds ? [...others, username] : others;
   return reactions
-    .map(([known, list]) => /** @type {[string, string[]]} */ ([known, known === emoji ? next : list]))
+    .map(
+      ([known, list]) => /** @type {[string, string[]]} */ ([known, known === emoji ? next : list]),
+    )
     .filter(([, list]) => list.length > 0);
 }
 

@@ -21,12 +21,25 @@ export class EmojiPicker {
 
   constructor() {
     const items = CHOICES.map(([emoji, name]) =>
-      el('button', { type: 'button', role: 'menuitem', tabindex: '-1', 'aria-label': name, title: name, onclick: () => this.#choose(emoji) }, emoji));
+      el(
+        'button',
+        {
+          type: 'button',
+          role: 'menuitem',
+          tabindex: '-1',
+          'aria-label': name,
+          title: name,
+          onclick: () => this.#choose(emoji),
+        },
+        emoji,
+      ),
+    );
     this.#menu = el('div', { class: 'picker', role: 'menu', 'aria-label': 'Reactions' }, ...items);
     this.#menu.addEventListener('keydown', (event) => this.#key(event));
     document.addEventListener('pointerdown', ({ target }) => {
       const node = /** @type {Node} */ (target);
-      if (this.#opener && !this.#menu.contains(node) && !this.#opener.contains(node)) this.close(false);
+      if (this.#opener && !this.#menu.contains(node) && !this.#opener.contains(node))
+        this.close(false);
     });
   }
 

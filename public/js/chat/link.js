@@ -98,7 +98,7 @@ export class ChatLink {
     this.flush();
   }
 
-  /** A handshake failed. The page cannot see why, but `/me` says whether the token is still good. */
+  /** A handshake failed. Pages cannot see why, but `/me` says whether the token is still good. */
   async #checkSession() {
     try {
       await me();

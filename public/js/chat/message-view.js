@@ -15,7 +15,12 @@ import { momentText, timeText } from './text.js';
  */
 
 /** @type {Record<Message['delivery'], string>} */
-const DELIVERY_TEXT = { queued: 'Waiting to be sent', sending: 'Sending…', sent: '', failed: 'Not sent' };
+const DELIVERY_TEXT = {
+  queued: 'Waiting to be sent',
+  sending: 'Sending…',
+  sent: '',
+  failed: 'Not sent',
+};
 
 export class MessageView {
   /** @type {Message | null} */ #message = null;
@@ -25,7 +30,12 @@ export class MessageView {
   #author;
   #time = el('time', { class: 'message-time' });
   #text = el('p', { class: 'message-text' });
-  #reactions = el('div', { class: 'reactions', role: 'group', 'aria-label': 'Reactions', hidden: true });
+  #reactions = el('div', {
+    class: 'reactions',
+    role: 'group',
+    'aria-label': 'Reactions',
+    hidden: true,
+  });
   #delivery = el('p', { class: 'delivery', hidden: true });
   #pick;
 
@@ -78,7 +88,8 @@ export class MessageView {
     setAttribute(this.#time, 'datetime', new Date(entry.at).toISOString());
     setAttribute(this.#time, 'title', momentText(entry.at));
     setText(this.#time, timeText(entry.at));
-    if (before?.text !== entry.text || before.mentions !== entry.mentions) this.#drawText(entry, me);
+    if (before?.text !== entry.text || before.mentions !== entry.mentions)
+      this.#drawText(entry, me);
     this.#drawReactions(entry, me, online);
     this.#drawDelivery(entry);
     this.#pick.hidden = !entry.reactable || !online;
@@ -92,7 +103,8 @@ export class MessageView {
     const parts = segments(text, new Set(mentions)).map((part) =>
       part.name === null
         ? part.text
-        : el('span', { class: part.name === me ? 'mention is-me' : 'mention' }, part.text));
+        : el('span', { class: part.name === me ? 'mention is-me' : 'mention' }, part.text),
+    );
     this.#text.replaceChildren(...parts);
   }
 

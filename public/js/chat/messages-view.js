@@ -1,4 +1,4 @@
-/** Draws the conversation on the screen: rows, the place it is scrolled to, and what is new below. */
+/** Draws the conversation on the screen: its rows, where it is scrolled to, what is new below. */
 
 import { arrange, el, setText } from '../dom.js';
 import { conversationOf } from './conversation.js';
@@ -69,7 +69,10 @@ export class MessagesView {
     }
     this.#countFresh(rows, views.size === 0 ? '' : rows[rows.length - 1].key);
     this.#views = views;
-    arrange(this.#log, [...views.values()].map(({ node }) => node));
+    arrange(
+      this.#log,
+      [...views.values()].map(({ node }) => node),
+    );
     if (!this.#log.contains(document.activeElement)) this.#makeReachable(this.#picks().at(-1));
     if (this.#atEnd) this.scrollToEnd();
     else this.#drawToNewest();
@@ -77,7 +80,9 @@ export class MessagesView {
 
   /** @returns {HTMLElement[]} the buttons to react with, one to a message */
   #picks() {
-    return [.../** @type {NodeListOf<HTMLElement>} */ (this.#log.querySelectorAll('.pick:not([hidden])'))];
+    return [
+      .../** @type {NodeListOf<HTMLElement>} */ (this.#log.querySelectorAll('.pick:not([hidden])')),
+    ];
   }
 
   /**
@@ -88,7 +93,8 @@ export class MessagesView {
    */
   #makeReachable(pick) {
     if (!pick || pick.tabIndex === 0) return;
-    for (const other of this.#log.querySelectorAll('.pick[tabindex="0"]')) other.setAttribute('tabindex', '-1');
+    for (const other of this.#log.querySelectorAll('.pick[tabindex="0"]'))
+      other.setAttribute('tabindex', '-1');
     pick.tabIndex = 0;
   }
 
@@ -150,7 +156,10 @@ export class MessagesView {
 
   #drawToNewest() {
     this.#toNewest.hidden = this.#atEnd;
-    const count = this.#fresh === 0 ? 'Newest messages' : `${this.#fresh} new message${this.#fresh === 1 ? '' : 's'}`;
+    const count =
+      this.#fresh === 0
+        ? 'Newest messages'
+        : `${this.#fresh} new message${this.#fresh === 1 ? '' : 's'}`;
     setText(this.#toNewest, count);
     this.#toNewest.classList.toggle('is-fresh', this.#fresh > 0);
   }

@@ -21,7 +21,8 @@ export class Notices {
   show(text, action) {
     const { toast } = this.#add(text, action);
     // Nobody should have to race a notice they are about to use.
-    const leave = () => (toast.matches(':hover, :focus-within') ? setTimeout(leave, 1_000) : toast.remove());
+    const leave = () =>
+      toast.matches(':hover, :focus-within') ? setTimeout(leave, 1_000) : toast.remove();
     setTimeout(leave, SHOWN_MS);
   }
 
@@ -59,10 +60,21 @@ export class Notices {
         toast.remove();
         action.run();
       };
-      toast.append(el('button', { type: 'button', class: 'toast-action', onclick: run }, action.label));
+      toast.append(
+        el('button', { type: 'button', class: 'toast-action', onclick: run }, action.label),
+      );
     }
     toast.append(
-      el('button', { type: 'button', class: 'toast-close', 'aria-label': 'Dismiss', onclick: () => toast.remove() }, '×'),
+      el(
+        'button',
+        {
+          type: 'button',
+          class: 'toast-close',
+          'aria-label': 'Dismiss',
+          onclick: () => toast.remove(),
+        },
+        '×',
+      ),
     );
     this.#region.append(toast);
     while (this.#region.children.length > NOTICES_MAX) this.#region.firstElementChild?.remove();

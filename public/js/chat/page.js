@@ -52,7 +52,11 @@ export class ChatPage {
     });
     this.#messages = new MessagesView(byId('messages'), byId('to-newest'), this.#messageActions());
     this.#people = new PeopleView(
-      { conversations: byId('conversations'), online: byId('online-list'), count: byId('online-count') },
+      {
+        conversations: byId('conversations'),
+        online: byId('online-list'),
+        count: byId('online-count'),
+      },
       (key) => this.#open(key),
     );
     this.#composer = this.#makeComposer();
@@ -131,7 +135,14 @@ export class ChatPage {
     this.#sendTyping((typing) => typing.stop());
     const mentions = key === GENERAL ? mentionedNames(text, knownNames(this.#state)) : [];
     this.#messages.scrollToEnd();
-    this.#dispatch({ type: 'composed', id: crypto.randomUUID(), key, text, mentions, at: Date.now() });
+    this.#dispatch({
+      type: 'composed',
+      id: crypto.randomUUID(),
+      key,
+      text,
+      mentions,
+      at: Date.now(),
+    });
     this.#link.flush();
   }
 
@@ -144,7 +155,13 @@ export class ChatPage {
    */
   #react(message, emoji, adds) {
     const action = adds ? 'add' : 'remove';
-    this.#link.send({ type: 'reaction', messageId: message.id, emoji, action, location: message.key });
+    this.#link.send({
+      type: 'reaction',
+      messageId: message.id,
+      emoji,
+      action,
+      location: message.key,
+    });
   }
 
   /**
@@ -203,7 +220,10 @@ export class ChatPage {
     setText(byId('people-unread'), badgeText(unread));
     this.#messages.render(state, now);
     this.#people.render(state);
-    this.#composer.switchTo(state.active, peer === null ? 'Message to everyone' : `Message to ${peer}`);
+    this.#composer.switchTo(
+      state.active,
+      peer === null ? 'Message to everyone' : `Message to ${peer}`,
+    );
     this.#renderConnection(now);
   }
 

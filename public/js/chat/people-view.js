@@ -27,12 +27,20 @@ export class PeopleView {
   /** @param {State} state */
   render(state) {
     const keys = [...state.conversations.keys()];
-    this.#conversations = this.#draw(this.#lists.conversations, this.#conversations, keys, (item, key) =>
-      drawConversation(item, key, state));
+    this.#conversations = this.#draw(
+      this.#lists.conversations,
+      this.#conversations,
+      keys,
+      (item, key) => drawConversation(item, key, state),
+    );
     // The user first: it is the one name everybody looks for.
     const names = [...state.online].sort((a, b) => Number(b === state.me) - Number(a === state.me));
-    this.#people = this.#draw(this.#lists.online, this.#people, names.map(privateKey), (item, key) =>
-      drawPerson(item, peerOf(key) ?? '', state.me));
+    this.#people = this.#draw(
+      this.#lists.online,
+      this.#people,
+      names.map(privateKey),
+      (item, key) => drawPerson(item, peerOf(key) ?? '', state.me),
+    );
     setText(this.#lists.count, String(names.length));
   }
 
@@ -46,7 +54,10 @@ export class PeopleView {
   #draw(list, before, keys, draw) {
     const items = new Map(keys.map((key) => [key, before.get(key) ?? this.#make(key)]));
     for (const [key, item] of items) draw(item, key);
-    arrange(list, [...items.values()].map(({ node }) => node));
+    arrange(
+      list,
+      [...items.values()].map(({ node }) => node),
+    );
     return items;
   }
 

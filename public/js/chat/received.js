@@ -21,7 +21,8 @@ const HANDLERS = {
   reaction,
   ack: (state, { id }) => confirmed(state, String(id)),
   history_end: historyEnd,
-  error: (state, { id, message }) => (id === undefined ? state : refused(state, String(id), String(message))),
+  error: (state, { id, message }) =>
+    id === undefined ? state : refused(state, String(id), String(message)),
 };
 
 /**
@@ -41,7 +42,9 @@ export function received(state, message, now) {
  */
 function onlineNames(users) {
   const list = Array.isArray(users) ? users : [];
-  const names = list.filter((user) => user?.isOnline !== false).map((user) => String(user?.username));
+  const names = list
+    .filter((user) => user?.isOnline !== false)
+    .map((user) => String(user?.username));
   return sorted(names);
 }
 
@@ -61,10 +64,17 @@ function presence(state, { username, timestamp }, now, verb) {
   const others = state.online.filter((name) => name !== username);
   const online = verb === 'joined' ? sorted([...others, username]) : others;
   const at = milliseconds(timestamp, now);
-  const note = { kind: /** @type {const} */ ('note'), id: `${verb} ${username} ${now}`, at, text: `${username} ${verb}`, about: username };
+  const note = {
+    kind: /** @type {const} */ ('note'),
+    id: `${verb} ${username} ${now}`,
+    at,
+    text: `${username} ${verb}`,
+    about: username,
+  };
   const gone = verb === 'left' ? typing(state, privateKey(username), username, null) : state;
   return update({ ...gone, online }, GENERAL, (conversation) =>
-    append(withTyping(conversation, username, null), note));
+    append(withTyping(conversation, username, null), note),
+  );
 }
 
 /**
@@ -81,7 +91,8 @@ function groupMessage(state, message, now) {
     mentions: Array.isArray(message.mentions) ? message.mentions.map(String) : [],
     reactable: known,
   };
-  const pending = author === state.me ? state.pending.filter((m) => m.id !== entry.id) : state.pending;
+  const pending =
+    author === state.me ? state.pending.filter((m) => m.id !== entry.id) : state.pending;
   const seq = Number.isFinite(message.seq) ? Math.max(message.seq, state.seq ?? 0) : state.seq;
   const next = { ...state, pending, seq };
   return deliver(next, entry, isNews(state, message));
@@ -180,7 +191,12 @@ function reaction(state, { username, messageId, emoji, action, location = GENERA
   const isPrivate = String(location).startsWith('private:');
   const key = isPrivate && username !== state.me ? privateKey(username) : location;
   if (!state.conversations.has(key)) return state;
-  const change = { messageId: String(messageId), emoji: String(emoji), username, adds: action !== 'remove' };
+  const change = {
+    messageId: String(messageId),
+    emoji: String(emoji),
+    username,
+    adds: action !== 'remove',
+  };
   return update(state, key, (conversation) => react(conversation, change));
 }
 
@@ -206,11 +222,16 @@ function confirmed(state, id) {
  * @returns {State}
  */
 function historyEnd(state, { seq, epoch, recovered }, now) {
-  const next = { ...state, seq: Number.isFinite(seq) ? seq : state.seq, epoch: String(epoch ?? '') };
+  const next = {
+    ...state,
+    seq: Number.isFinite(seq) ? seq : state.seq,
+    epoch: String(epoch ?? ''),
+  };
   if (recovered !== false || state.epoch === null) return next;
   const text = 'Some messages sent while you were away are missing.';
   return update(next, GENERAL, (conversation) =>
-    append(conversation, { kind: 'note', id: `gap ${now}`, at: now, text }));
+    append(conversation, { kind: 'note', id: `gap ${now}`, at: now, text }),
+  );
 }
 
 /**

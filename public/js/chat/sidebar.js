@@ -6,7 +6,7 @@ export class Sidebar {
   #toggle;
   #narrow = window.matchMedia('(max-width: 47.99em)');
 
-  /** @param {{main: HTMLElement, toggle: HTMLElement, close: HTMLElement, scrim: HTMLElement}} parts */
+  /** @param {Record<'main' | 'toggle' | 'close' | 'scrim', HTMLElement>} parts */
   constructor({ main, toggle, close, scrim }) {
     this.#main = main;
     this.#toggle = toggle;

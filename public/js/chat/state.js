@@ -81,7 +81,12 @@ export function reduce(state, event) {
     case 'dispatched':
       return dispatched(state, event);
     case 'retried':
-      return mapPending(state, event.id, (m) => ({ ...m, delivery: 'queued', attempts: 0, reason: undefined }));
+      return mapPending(state, event.id, (m) => ({
+        ...m,
+        delivery: 'queued',
+        attempts: 0,
+        reason: undefined,
+      }));
     case 'discarded':
       return { ...state, pending: state.pending.filter((message) => message.id !== event.id) };
     case 'received':
@@ -166,9 +171,15 @@ function connectionChanged(state, connection) {
     if (message.delivery !== 'sending') return message;
     return (message.attempts ?? 0) < ATTEMPTS_MAX
       ? { ...message, delivery: /** @type {const} */ ('queued') }
-      : { ...message, delivery: /** @type {const} */ ('failed'), reason: 'The server did not confirm it.' };
+      : {
+          ...message,
+          delivery: /** @type {const} */ ('failed'),
+          reason: 'The server did not confirm it.',
+        };
   });
-  return mapConversations({ ...next, pending }, (conversation) => withoutStaleTyping(conversation, Infinity));
+  return mapConversations({ ...next, pending }, (conversation) =>
+    withoutStaleTyping(conversation, Infinity),
+  );
 }
 
 /**
@@ -182,12 +193,17 @@ function dispatched(state, { id, at }) {
   const message = state.pending.find((m) => m.id === id);
   if (!message) return state;
   if (message.key === GENERAL) {
-    return mapPending(state, id, (m) => ({ ...m, delivery: 'sending', attempts: (m.attempts ?? 0) + 1 }));
+    return mapPending(state, id, (m) => ({
+      ...m,
+      delivery: 'sending',
+      attempts: (m.attempts ?? 0) + 1,
+    }));
   }
   const pending = state.pending.filter((m) => m !== message);
   const sent = { ...message, at, delivery: /** @type {const} */ ('sent') };
   return update({ ...state, pending }, message.key, (conversation) =>
-    has(conversation, sent.author, sent.id) ? conversation : append(conversation, sent));
+    has(conversation, sent.author, sent.id) ? conversation : append(conversation, sent),
+  );
 }
 
 /**

@@ -37,7 +37,8 @@ export class SuggestionsView {
     if (event.key === 'ArrowDown') this.#choose((this.#chosen + 1) % count);
     else if (event.key === 'ArrowUp') this.#choose((this.#chosen + count - 1) % count);
     else if (event.key === 'Escape') this.close();
-    else if ((event.key === 'Enter' && !event.shiftKey) || event.key === 'Tab') this.#accept(this.#chosen);
+    else if ((event.key === 'Enter' && !event.shiftKey) || event.key === 'Tab')
+      this.#accept(this.#chosen);
     else return false;
     event.preventDefault();
     return true;
@@ -54,16 +55,23 @@ export class SuggestionsView {
     this.#prefix = mention?.prefix ?? '';
     this.#names = mention ? suggestions(mention.prefix, this.#candidates()) : [];
     if (this.#names.length === 0) return this.close();
-    this.#list.replaceChildren(...this.#names.map((name, index) =>
-      el('li', {
-        id: `suggestion-${index}`,
-        role: 'option',
-        // Before the text loses the focus.
-        onpointerdown: (/** @type {Event} */ event) => {
-          event.preventDefault();
-          this.#accept(index);
-        },
-      }, name)));
+    this.#list.replaceChildren(
+      ...this.#names.map((name, index) =>
+        el(
+          'li',
+          {
+            id: `suggestion-${index}`,
+            role: 'option',
+            // Before the text loses the focus.
+            onpointerdown: (/** @type {Event} */ event) => {
+              event.preventDefault();
+              this.#accept(index);
+            },
+          },
+          name,
+        ),
+      ),
+    );
     this.#list.hidden = false;
     this.#choose(0);
   }
@@ -71,14 +79,20 @@ export class SuggestionsView {
   /** @param {number} index */
   #choose(index) {
     this.#chosen = index;
-    [...this.#list.children].forEach((item, i) => item.setAttribute('aria-selected', String(i === index)));
+    [...this.#list.children].forEach((item, i) =>
+      item.setAttribute('aria-selected', String(i === index)),
+    );
     this.#input.setAttribute('aria-activedescendant', `suggestion-${index}`);
     this.#list.children[index].scrollIntoView({ block: 'nearest' });
   }
 
   /** @param {number} index */
   #accept(index) {
-    const { text, caret } = complete(this.#input.value, this.#input.selectionStart, this.#names[index]);
+    const { text, caret } = complete(
+      this.#input.value,
+      this.#input.selectionStart,
+      this.#names[index],
+    );
     this.#input.value = text;
     this.#input.setSelectionRange(caret, caret);
     this.#input.dispatchEvent(new Event('input', { bubbles: true }));
