@@ -1,6 +1,6 @@
 /** The form a message is written in. Each conversation keeps its own draft. */
 
-import { setText } from '../dom.js';
+import { setAttribute, setText } from '../dom.js';
 import { SuggestionsView } from './suggestions-view.js';
 import { COUNTER_FROM_CHARS, MESSAGE_CHARS_MAX, charCount, sendable } from './text.js';
 
@@ -99,6 +99,8 @@ export class Composer {
     send.disabled = count === 0 || left < 0;
     counter.hidden = count < COUNTER_FROM_CHARS;
     counter.classList.toggle('is-over', left < 0);
+    // Room that shrinks letter by letter need not be read out; a message that is too long must be.
+    setAttribute(counter, 'aria-live', left < 0 ? 'polite' : 'off');
     setText(counter, left < 0 ? `${-left} characters too many` : `${left} characters left`);
     this.#grow();
   }
