@@ -119,8 +119,9 @@ mod tests {
     #[test]
     fn letters_come_in_order_and_once() {
         let mailbox = Mailbox::new(None);
+        let other = mailbox.clone();
         mailbox.post(None, 1).unwrap();
-        mailbox.clone().post(Some(ConnId::new(4, 2)), 2).unwrap();
+        other.post(Some(ConnId::new(4, 2)), 2).unwrap();
         let mut letters = VecDeque::new();
         mailbox.collect(&mut letters);
         assert_eq!(letters, [(None, 1), (Some(ConnId::new(4, 2)), 2)]);
