@@ -272,7 +272,6 @@ fn ambiguous_requests_are_refused() {
             format!("GET / HTTP/1.1\r\n{host}Expect: the unexpected\r\n\r\n"),
             417,
         ),
-        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), 505),
         ("\x16\x03\x01\x02\x00".to_owned(), 400),
     ];
     for (bytes, status) in cases {

@@ -167,6 +167,24 @@ impl Socket {
         assert_eq!(answer["id"], id.as_str(), "{} got {answer}", self.name);
     }
 
+    /// Everything that was on its way to this socket, in order; see [`Socket::expect_quiet`].
+    pub fn pending(&mut self) -> Vec<Value> {
+        self.probes += 1;
+        let id = format!("probe-{}", self.probes);
+        self.send(&json!({"type": "no-such-type", "id": id}));
+        let mut heard = Vec::new();
+        loop {
+            let Message::Text(text) = self.next() else {
+                panic!("{} wanted text", self.name)
+            };
+            let message: Value = serde_json::from_str(&text).expect("JSON");
+            if message["id"] == id.as_str() {
+                return heard;
+            }
+            heard.push(message);
+        }
+    }
+
     /// The server closes with this code.
     pub fn expect_close(&mut self, code: u16) {
         match self.next() {
