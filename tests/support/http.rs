@@ -37,9 +37,14 @@ pub fn tcp(server: &Server) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// A TLS connection with its handshake done.
+/// A TLS connection to `localhost` with its handshake done.
 pub fn tls(server: &Server, config: Arc<ClientConfig>) -> io::Result<Tls> {
-    let name = "localhost".try_into().expect("a server name");
+    tls_as(server, config, "localhost")
+}
+
+/// As [`tls`], to a server of another name.
+pub fn tls_as(server: &Server, config: Arc<ClientConfig>, name: &str) -> io::Result<Tls> {
+    let name = name.to_owned().try_into().map_err(io::Error::other)?;
     let session = ClientConnection::new(config, name).map_err(io::Error::other)?;
     let mut stream = StreamOwned::new(session, tcp(server)?);
     while stream.conn.is_handshaking() {

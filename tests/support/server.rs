@@ -85,7 +85,9 @@ impl Folder {
         for (key, value) in lines {
             writeln!(text, "{key}={value}").unwrap();
         }
-        std::fs::write(self.file("server.conf"), text).unwrap();
+        // Renamed into place: a server may be reading it.
+        std::fs::write(self.file("server.conf.new"), text).unwrap();
+        std::fs::rename(self.file("server.conf.new"), self.file("server.conf")).unwrap();
     }
 
     fn shown(&self, name: &str) -> String {
@@ -215,6 +217,20 @@ impl Server {
     /// Sends it a signal, named as for kill(1).
     pub fn signal(&self, name: &str) {
         signal(self.process.0.id(), name);
+    }
+
+    /// The memory it holds, as the kernel counts it.
+    pub fn resident_kib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.process.0.id());
+        let status = std::fs::read_to_string(path).expect("the server runs");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .expect("VmRSS");
+        line.trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .expect("a number of kB")
     }
 
     /// Ends it with SIGTERM and says how it ended.
