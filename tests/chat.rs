@@ -3,7 +3,9 @@
 #![cfg(feature = "app")]
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "a test fails by panicking"
 )]
 
@@ -16,14 +18,14 @@ use tungstenite::Message;
 /// A server, and three users in the chat who have heard of each other.
 fn room() -> (Server, Socket, Socket, Socket) {
     let server = Server::start();
-    let tokens = ["ann", "bob", "cy"].map(|name| server.register_and_login(name));
+    let tokens = ["ann", "bob", "cyd"].map(|name| server.register_and_login(name));
     let mut ann = Socket::join(&server, "ann", &tokens[0]);
     let mut bob = Socket::join(&server, "bob", &tokens[1]);
     ann.expect_presence("join", "bob", &["ann", "bob"]);
-    let cy = Socket::join(&server, "cy", &tokens[2]);
-    ann.expect_presence("join", "cy", &["ann", "bob", "cy"]);
-    bob.expect_presence("join", "cy", &["ann", "bob", "cy"]);
-    (server, ann, bob, cy)
+    let cyd = Socket::join(&server, "cyd", &tokens[2]);
+    ann.expect_presence("join", "cyd", &["ann", "bob", "cyd"]);
+    bob.expect_presence("join", "cyd", &["ann", "bob", "cyd"]);
+    (server, ann, bob, cyd)
 }
 
 fn all_quiet(sockets: &mut [&mut Socket]) {
@@ -34,29 +36,29 @@ fn all_quiet(sockets: &mut [&mut Socket]) {
 
 #[test]
 fn joining_and_leaving_is_announced() {
-    let (_server, mut ann, mut bob, mut cy) = room();
-    cy.send(&json!({"type": "leave"}));
-    ann.expect_presence("leave", "cy", &["ann", "bob"]);
-    bob.expect_presence("leave", "cy", &["ann", "bob"]);
-    cy.send(&json!({"type": "message", "message": "too late"}));
-    cy.expect_error("not_joined");
-    all_quiet(&mut [&mut ann, &mut bob, &mut cy]);
+    let (_server, mut ann, mut bob, mut cyd) = room();
+    cyd.send(&json!({"type": "leave"}));
+    ann.expect_presence("leave", "cyd", &["ann", "bob"]);
+    bob.expect_presence("leave", "cyd", &["ann", "bob"]);
+    cyd.send(&json!({"type": "message", "message": "too late"}));
+    cyd.expect_error("not_joined");
+    all_quiet(&mut [&mut ann, &mut bob, &mut cyd]);
 
-    cy.send(&json!({"type": "join"}));
-    cy.expect_online(&["ann", "bob", "cy"]);
-    ann.expect_presence("join", "cy", &["ann", "bob", "cy"]);
-    bob.expect_presence("join", "cy", &["ann", "bob", "cy"]);
-    all_quiet(&mut [&mut ann, &mut bob, &mut cy]);
+    cyd.send(&json!({"type": "join"}));
+    cyd.expect_online(&["ann", "bob", "cyd"]);
+    ann.expect_presence("join", "cyd", &["ann", "bob", "cyd"]);
+    bob.expect_presence("join", "cyd", &["ann", "bob", "cyd"]);
+    all_quiet(&mut [&mut ann, &mut bob, &mut cyd]);
 }
 
 #[test]
 fn a_closed_connection_leaves() {
-    let (_server, mut ann, bob, cy) = room();
+    let (_server, mut ann, bob, cyd) = room();
     bob.close();
-    ann.expect_presence("leave", "bob", &["ann", "cy"]);
+    ann.expect_presence("leave", "bob", &["ann", "cyd"]);
     // Cut off, without a close frame.
-    drop(cy);
-    ann.expect_presence("leave", "cy", &["ann"]);
+    drop(cyd);
+    ann.expect_presence("leave", "cyd", &["ann"]);
     ann.expect_quiet();
 }
 
@@ -73,17 +75,17 @@ fn clients_are_numbered() {
 
 #[test]
 fn a_message_reaches_everyone() {
-    let (_server, mut ann, mut bob, mut cy) = room();
+    let (_server, mut ann, mut bob, mut cyd) = room();
     let text = "hi \"all\" \\ </script> \u{1F44B}\n\ttabbed";
     ann.send(&json!({
         "type": "message", "id": "m-1", "message": text, "username": "mallory", "timestamp": 1, "extra": {},
     }));
     let wanted =
         json!({"type": "message", "id": "m-1", "username": "ann", "message": text, "mentions": []});
-    for socket in [&mut ann, &mut bob, &mut cy] {
+    for socket in [&mut ann, &mut bob, &mut cyd] {
         socket.expect_exactly(&wanted);
     }
-    all_quiet(&mut [&mut ann, &mut bob, &mut cy]);
+    all_quiet(&mut [&mut ann, &mut bob, &mut cyd]);
 }
 
 #[test]
@@ -106,7 +108,7 @@ fn a_message_without_an_id_gets_one() {
 
 #[test]
 fn messages_arrive_in_the_order_they_were_sent() {
-    let (_server, mut ann, mut bob, mut cy) = room();
+    let (_server, mut ann, mut bob, mut cyd) = room();
     for number in 0..40 {
         let sender = if number % 2 == 0 { &mut ann } else { &mut bob };
         sender.send(&json!({"type": "message", "id": format!("m{number}"), "message": "x"}));
@@ -117,7 +119,7 @@ fn messages_arrive_in_the_order_they_were_sent() {
             .map(|m| (m["username"].clone(), m["id"].clone()))
             .collect()
     };
-    let heard = hear(&mut cy);
+    let heard = hear(&mut cyd);
     assert_eq!(hear(&mut ann), heard, "one order for all");
     assert_eq!(hear(&mut bob), heard, "one order for all");
     for (name, first) in [("ann", 0), ("bob", 1)] {
@@ -136,10 +138,10 @@ fn messages_arrive_in_the_order_they_were_sent() {
 
 #[test]
 fn the_mentioned_are_told_once() {
-    let (_server, mut ann, mut bob, mut cy) = room();
+    let (_server, mut ann, mut bob, mut cyd) = room();
     let mentions = json!(["bob", "bob", "ann", "nobody"]);
     ann.send(&json!({"type": "message", "id": "m", "message": "@bob hi", "mentions": mentions}));
-    for socket in [&mut ann, &mut bob, &mut cy] {
+    for socket in [&mut ann, &mut bob, &mut cyd] {
         let message = socket.expect("message");
         let listed = message["mentions"]
             .as_array()
@@ -149,23 +151,23 @@ fn the_mentioned_are_told_once() {
     bob.expect_exactly(
         &json!({"type": "mention_notification", "from": "ann", "message": "@bob hi"}),
     );
-    all_quiet(&mut [&mut ann, &mut bob, &mut cy]);
+    all_quiet(&mut [&mut ann, &mut bob, &mut cyd]);
 }
 
 #[test]
 fn typing_is_shown_to_the_others() {
-    let (_server, mut ann, mut bob, mut cy) = room();
+    let (_server, mut ann, mut bob, mut cyd) = room();
     for kind in ["typing", "stop_typing"] {
         ann.send(&json!({"type": kind, "username": "mallory"}));
         bob.expect_exactly(&json!({"type": kind, "username": "ann"}));
-        cy.expect_exactly(&json!({"type": kind, "username": "ann"}));
+        cyd.expect_exactly(&json!({"type": kind, "username": "ann"}));
     }
-    all_quiet(&mut [&mut ann, &mut bob, &mut cy]);
+    all_quiet(&mut [&mut ann, &mut bob, &mut cyd]);
 }
 
 #[test]
 fn a_private_message_reaches_one() {
-    let (_server, mut ann, mut bob, mut cy) = room();
+    let (_server, mut ann, mut bob, mut cyd) = room();
     ann.send(
         &json!({"type": "private_message", "to": "bob", "message": "psst", "from": "mallory"}),
     );
@@ -174,12 +176,12 @@ fn a_private_message_reaches_one() {
         ann.send(&json!({"type": kind, "to": "bob"}));
         bob.expect_exactly(&json!({"type": kind, "from": "ann"}));
     }
-    all_quiet(&mut [&mut ann, &mut bob, &mut cy]);
+    all_quiet(&mut [&mut ann, &mut bob, &mut cyd]);
 }
 
 #[test]
 fn a_reaction_goes_where_the_message_was() {
-    let (_server, mut ann, mut bob, mut cy) = room();
+    let (_server, mut ann, mut bob, mut cyd) = room();
     let sent = |action: &str, location: Option<&str>| {
         let mut reaction =
             json!({"type": "reaction", "messageId": "m-1", "emoji": "\u{1F44D}", "action": action});
@@ -195,7 +197,7 @@ fn a_reaction_goes_where_the_message_was() {
     };
     ann.send(&sent("add", None));
     ann.send(&sent("remove", Some("group:General")));
-    for socket in [&mut ann, &mut bob, &mut cy] {
+    for socket in [&mut ann, &mut bob, &mut cyd] {
         socket.expect_exactly(&heard("add", "group:General"));
         socket.expect_exactly(&heard("remove", "group:General"));
     }
@@ -215,7 +217,7 @@ fn a_reaction_goes_where_the_message_was() {
             "{reaction}"
         );
     }
-    all_quiet(&mut [&mut ann, &mut bob, &mut cy]);
+    all_quiet(&mut [&mut ann, &mut bob, &mut cyd]);
 }
 
 #[test]
@@ -269,7 +271,7 @@ fn a_user_with_two_connections_is_one_user() {
     );
     assert!(seen.iter().any(|message| message["id"] == "n"), "{seen:?}");
     ann.close();
-    bob.expect_presence("leave", "ann", &["bob", "cy"]);
+    bob.expect_presence("leave", "ann", &["bob", "cyd"]);
 }
 
 #[test]
@@ -329,7 +331,7 @@ fn nonsense_is_answered_and_forgiven() {
 
 #[test]
 fn members_are_judged() {
-    let (_server, mut ann, mut bob, mut cy) = room();
+    let (_server, mut ann, mut bob, mut cyd) = room();
     let texts = [
         "",
         " \n\t ",
@@ -362,7 +364,7 @@ fn members_are_judged() {
         ann.send(&bad);
         ann.expect_error("invalid");
     }
-    all_quiet(&mut [&mut ann, &mut bob, &mut cy]);
+    all_quiet(&mut [&mut ann, &mut bob, &mut cyd]);
 
     // Characters are counted, not bytes.
     let longest = "\u{1F44B}".repeat(4096);
@@ -462,12 +464,12 @@ fn a_client_that_comes_back_is_back() {
     let (server, mut ann, bob, _cy) = room();
     let token = server.login("bob");
     bob.close();
-    ann.expect_presence("leave", "bob", &["ann", "cy"]);
+    ann.expect_presence("leave", "bob", &["ann", "cyd"]);
     for _ in 0..3 {
         let bob = Socket::join(&server, "bob", &token);
-        ann.expect_presence("join", "bob", &["ann", "bob", "cy"]);
+        ann.expect_presence("join", "bob", &["ann", "bob", "cyd"]);
         bob.close();
-        ann.expect_presence("leave", "bob", &["ann", "cy"]);
+        ann.expect_presence("leave", "bob", &["ann", "cyd"]);
     }
 }
 

@@ -1,6 +1,13 @@
 //! What is refused, with which status, and whether the connection lives on.
 
 #![cfg(feature = "app")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod support;
 

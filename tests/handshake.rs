@@ -1,7 +1,13 @@
 //! The WebSocket opening handshake: who gets in, and what is answered.
 
 #![cfg(feature = "app")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod support;
 

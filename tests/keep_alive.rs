@@ -1,6 +1,13 @@
 //! Many requests over one connection: persistence, pipelining, framing of requests.
 
 #![cfg(feature = "app")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod support;
 

@@ -1,6 +1,13 @@
 //! The pages and files of `public_dir`.
 
 #![cfg(feature = "app")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod support;
 

@@ -3,6 +3,8 @@
 #![cfg(feature = "app")]
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "a test fails by panicking"
 )]
@@ -36,7 +38,7 @@ impl Bench {
         let mut socket = self.socket();
         socket.0.send(&bytes);
         let shown = bytes.as_ref();
-        println!("{}", shown[..shown.len().min(20)].escape_ascii());
+        eprintln!("{}", shown[..shown.len().min(20)].escape_ascii());
         socket.expect_refusal(code);
     }
 }

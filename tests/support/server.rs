@@ -295,7 +295,9 @@ impl Log {
                 return line.clone();
             }
             let Some(left) = deadline.left() else {
-                panic!("no line with {needle:?} in the log:\n{}", lines.join("\n"));
+                // The log itself is shown when the server is dropped, which wants the lock.
+                drop(lines);
+                panic!("no line with {needle:?} in the log");
             };
             lines = grown.wait_timeout(lines, left).unwrap().0;
         }
