@@ -264,6 +264,7 @@ fn a_user_with_two_connections_is_one_user() {
 
     second.close();
     ann.send(&json!({"type": "message", "id": "n", "message": "still here"}));
+    ann.expect("message");
     let seen = bob.pending();
     assert!(
         seen.iter().all(|message| message["type"] != "leave"),
@@ -450,6 +451,7 @@ fn a_user_is_limited_and_others_are_not() {
 
     bob.send(&json!({"type": "message", "message": "not me"}));
     ann.expect("message");
+    tab.expect("message");
     tab.close();
     ann.close();
     bob.expect("message");

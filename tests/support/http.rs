@@ -282,6 +282,10 @@ impl Connection {
                     self.received.escape_ascii().to_string()
                 ),
                 Ok(_) => {}
+                Err(error) if is_timeout(&error) => panic!(
+                    "nothing more within {PATIENCE:?} after {:?}",
+                    self.received.escape_ascii().to_string()
+                ),
                 Err(error) => {
                     panic!(
                         "{error} after {:?}",
