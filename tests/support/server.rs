@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -116,9 +117,12 @@ impl Folder {
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         let mut process = Guarded::spawn(command.stderr(Stdio::piped()));
-        let log = Log::follow(process.0.stderr.take().unwrap());
+        let (log, reader) = Log::follow(process.0.stderr.take().unwrap());
+        let mut reader = Some(reader);
         let port = wait_for("the server to write its port", || {
             if let Some(status) = process.ended() {
+                // All it said is wanted, and it says no more.
+                drop(reader.take().map(JoinHandle::join));
                 panic!(
                     "the server ended with {status} before it listened:\n{}",
                     log.text()
@@ -262,10 +266,10 @@ impl Drop for Server {
 struct Log(Arc<(Mutex<Vec<String>>, Condvar)>);
 
 impl Log {
-    fn follow(pipe: impl std::io::Read + Send + 'static) -> Self {
+    fn follow(pipe: impl std::io::Read + Send + 'static) -> (Self, JoinHandle<()>) {
         let log = Self(Arc::default());
         let inside = log.clone();
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
                 let (lines, grown) = &*inside.0;
                 lines
@@ -275,7 +279,7 @@ impl Log {
                 grown.notify_all();
             }
         });
-        log
+        (log, reader)
     }
 
     fn lines(&self) -> Vec<String> {
