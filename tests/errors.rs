@@ -1,0 +1,328 @@
+//! What is refused, with which status, and whether the connection lives on.
+
+#![cfg(feature = "app")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::users::registration;
+use support::{Connection, Response, Server};
+
+const JSON: (&str, &str) = ("Content-Type", "application/json");
+
+/// Sends bytes on a connection of their own and gives the answer.
+fn answer_to(server: &Server, bytes: impl AsRef<[u8]>) -> (Response, Connection) {
+    let mut connection = server.connect();
+    connection.send(bytes);
+    let answer = connection.answer();
+    (answer, connection)
+}
+
+/// The answer has this status, is the last one, and the connection ends in order.
+fn assert_refused(server: &Server, bytes: impl AsRef<[u8]>, status: u16) {
+    let shown =
+        String::from_utf8_lossy(&bytes.as_ref()[..bytes.as_ref().len().min(200)]).into_owned();
+    let (answer, mut connection) = answer_to(server, bytes);
+    assert_eq!(answer.status, status, "{shown:?}");
+    assert!(
+        answer.closes(),
+        "{shown:?} is answered without Connection: close"
+    );
+    connection.expect_close();
+}
+
+#[test]
+fn unknown_paths_are_404() {
+    let server = Server::start();
+    let mut connection = server.connect();
+    for path in ["/missing", "/me/", "/login/x", "/index", "/favicon.missing"] {
+        connection.get(path).error(404);
+    }
+    connection.post_json("/missing", &json!({})).error(404);
+    connection.get("/").expect(200);
+}
+
+#[test]
+fn known_paths_with_another_method_are_405() {
+    let server = Server::start();
+    let mut connection = server.connect();
+    let cases: [(&str, &str, &[&str]); 6] = [
+        ("PUT", "/login", &["GET", "HEAD", "POST", "OPTIONS"]),
+        ("PATCH", "/register", &["GET", "HEAD", "POST", "OPTIONS"]),
+        ("POST", "/me", &["GET", "PUT", "OPTIONS"]),
+        ("POST", "/", &["GET", "HEAD", "OPTIONS"]),
+        ("PUT", "/chat", &["GET", "HEAD", "OPTIONS"]),
+        ("BREW", "/profile", &["GET", "HEAD", "OPTIONS"]),
+    ];
+    for (method, path, wanted) in cases {
+        let answer = connection.request(method, path, &[], b"");
+        answer.error(405);
+        let allowed: Vec<_> = answer
+            .field("Allow")
+            .expect("Allow")
+            .split(',')
+            .map(str::trim)
+            .collect();
+        for method in wanted {
+            assert!(
+                allowed.contains(method),
+                "{path}: {method} is not in {allowed:?}"
+            );
+        }
+        assert!(!allowed.contains(&method), "{path}: {allowed:?}");
+    }
+    connection.get("/").expect(200);
+}
+
+#[test]
+fn other_media_types_are_415() {
+    let server = Server::start();
+    let mut connection = server.connect();
+    let body = registration("ann").to_string();
+    for wrong in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/jsonx",
+        "multipart/form-data",
+    ] {
+        for path in ["/register", "/login"] {
+            connection
+                .request("POST", path, &[("Content-Type", wrong)], body.as_bytes())
+                .error(415);
+        }
+    }
+    for right in [
+        "application/json",
+        "application/json; charset=utf-8",
+        "Application/JSON;charset=\"utf-8\"",
+    ] {
+        let answer = connection.request("POST", "/register", &[("Content-Type", right)], b"{}");
+        assert_eq!(answer.status, 400, "{right}");
+    }
+}
+
+#[test]
+fn what_is_no_json_object_is_400() {
+    let server = Server::start();
+    let mut connection = server.connect();
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let bodies: [&[u8]; 12] = [
+        b"",
+        b" ",
+        b"{",
+        b"{]",
+        b"null",
+        b"[]",
+        b"\"name\"",
+        b"7",
+        b"{\"name\":\"x\"} trailing",
+        b"{\"username\":\"a\xFF\",\"password\":\"x\"}",
+        b"{\"username\":\"\\ud800\",\"password\":\"x\"}",
+        deep.as_bytes(),
+    ];
+    for body in bodies {
+        for path in ["/register", "/login"] {
+            let answer = connection.request("POST", path, &[JSON], body);
+            assert_eq!(
+                answer.status,
+                400,
+                "{}",
+                String::from_utf8_lossy(&body[..body.len().min(40)])
+            );
+            answer.error(400);
+        }
+    }
+    connection.get("/").expect(200);
+}
+
+#[test]
+fn a_member_given_twice_is_read_in_one_way() {
+    let server = Server::start();
+    let mut connection = server.connect();
+    let body = br#"{"username":"ann","username":"bob","password":"x"}"#;
+    let answer = connection.request("POST", "/login", &[JSON], body);
+    assert!(matches!(answer.status, 400 | 401), "{}", answer.status);
+}
+
+#[test]
+fn bodies_have_a_limit() {
+    let server = Server::with_config("max_request_size=2000");
+    let padded = |size: usize| {
+        let mut body = json!({"username": "ann", "password": "x", "pad": ""});
+        let pad = size - body.to_string().len();
+        body["pad"] = Value::from("x".repeat(pad));
+        body.to_string()
+    };
+    let mut connection = server.connect();
+    for size in [1999, 2000] {
+        connection
+            .request("POST", "/login", &[JSON], padded(size).as_bytes())
+            .error(401);
+    }
+    let head = format!(
+        "POST /login HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n",
+        server.host()
+    );
+    // Told by its length: refused before it is sent.
+    assert_refused(&server, format!("{head}Content-Length: 2001\r\n\r\n"), 413);
+    assert_refused(
+        &server,
+        format!("{head}Content-Length: 99999999999\r\n\r\n"),
+        413,
+    );
+    // Not told: refused when it grows over.
+    let chunk = |body: &str| format!("{:x}\r\n{body}\r\n", body.len());
+    let chunked = format!("{head}Transfer-Encoding: chunked\r\n\r\n");
+    let whole = padded(2000);
+    let (first, second) = whole.split_at(900);
+    let fits = format!("{chunked}{}{}0\r\n\r\n", chunk(first), chunk(second));
+    answer_to(&server, fits).0.error(401);
+    assert_refused(
+        &server,
+        format!("{chunked}{}{}", chunk(&whole), chunk("x")),
+        413,
+    );
+}
+
+#[test]
+fn targets_and_heads_have_limits() {
+    let server =
+        Server::with_config("max_uri_length=1000\nmax_header_size=3000\nmax_header_count=20");
+    let host = server.host();
+    let target = |size: usize| {
+        format!(
+            "GET /{} HTTP/1.1\r\nHost: {host}\r\n\r\n",
+            "x".repeat(size - 1)
+        )
+    };
+    assert_eq!(answer_to(&server, target(1000)).0.status, 404);
+    assert_refused(&server, target(1001), 414);
+    assert_refused(&server, format!("GET /{}", "x".repeat(2000)), 414);
+
+    let head = |size: usize| {
+        let start = format!("GET / HTTP/1.1\r\nHost: {host}\r\nX-Pad: ");
+        let pad = "x".repeat(size - start.len() - 4);
+        format!("{start}{pad}\r\n\r\n")
+    };
+    assert_eq!(answer_to(&server, head(3000)).0.status, 200);
+    assert_refused(&server, head(3001), 431);
+    assert_refused(
+        &server,
+        format!(
+            "GET / HTTP/1.1\r\nHost: {host}\r\nX-Endless: {}",
+            "x".repeat(10_000)
+        ),
+        431,
+    );
+
+    let fields = |count: usize| {
+        let more: String = (1..count)
+            .map(|number| format!("X-{number}: y\r\n"))
+            .collect();
+        format!("GET / HTTP/1.1\r\nHost: {host}\r\n{more}\r\n")
+    };
+    assert_eq!(answer_to(&server, fields(20)).0.status, 200);
+    assert_refused(&server, fields(21), 431);
+}
+
+#[test]
+fn ambiguous_requests_are_refused() {
+    let server = Server::start();
+    let host = format!("Host: {}\r\n", server.host());
+    let cases = [
+        (
+            format!(
+                "POST /login HTTP/1.1\r\n{host}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n"
+            ),
+            400,
+        ),
+        (
+            format!("POST /login HTTP/1.1\r\n{host}Content-Length: 2\r\nContent-Length: 3\r\n\r\n"),
+            400,
+        ),
+        (
+            format!("POST /login HTTP/1.1\r\n{host}Content-Length: +2\r\n\r\n"),
+            400,
+        ),
+        (
+            format!("POST /login HTTP/1.1\r\n{host}Content-Length: 0x2\r\n\r\n"),
+            400,
+        ),
+        (
+            format!("POST /login HTTP/1.1\r\n{host}Transfer-Encoding: gzip\r\n\r\n"),
+            501,
+        ),
+        (
+            format!("POST /login HTTP/1.1\r\n{host}Transfer-Encoding: chunked, chunked\r\n\r\n"),
+            400,
+        ),
+        (
+            format!("POST /login HTTP/1.1\r\n{host}Transfer-Encoding: chunked\r\n\r\nxyz\r\n"),
+            400,
+        ),
+        (format!("GET / HTTP/1.1\r\n{host}X-Name : x\r\n\r\n"), 400),
+        (format!("GET / HTTP/1.1\r\n{host}X: a\r\n b\r\n\r\n"), 400),
+        (format!("GET / HTTP/1.1\n{host}\r\n"), 400),
+        (format!("GET / HTTP/1.1\r\n{host}X: a\0b\r\n\r\n"), 400),
+        (format!("GET / HTTP/1.1\r\n{host}{host}\r\n"), 400),
+        ("GET / HTTP/1.1\r\n\r\n".to_owned(), 400),
+        (format!("GET /a b HTTP/1.1\r\n{host}\r\n"), 400),
+        (format!("GET / HTTP/2.0\r\n{host}\r\n"), 505),
+        (
+            format!("GET / HTTP/1.1\r\n{host}Expect: the unexpected\r\n\r\n"),
+            417,
+        ),
+        ("\x16\x03\x01\x02\x00".to_owned(), 400),
+    ];
+    for (bytes, status) in cases {
+        assert_refused(&server, bytes, status);
+    }
+    server.connect().get("/").expect(200);
+}
+
+#[test]
+fn a_refused_request_leaves_what_follows_unread() {
+    let server = Server::start();
+    let host = server.host();
+    let smuggled = format!(
+        "POST /login HTTP/1.1\r\nHost: {host}\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n\
+         GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"
+    );
+    assert_refused(&server, smuggled, 400);
+}
+
+#[test]
+fn a_request_that_does_not_end_in_time_is_408() {
+    let server = Server::with_config("request_timeout=1");
+    let host = server.host();
+    assert_refused(&server, format!("GET / HTTP/1.1\r\nHost: {host}\r\n"), 408);
+    let body = format!(
+        "POST /login HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{{"
+    );
+    assert_refused(&server, body, 408);
+}
+
+#[test]
+fn a_trickle_of_bytes_does_not_stretch_the_time() {
+    let server = Server::with_config("request_timeout=1");
+    let mut connection = server.connect();
+    connection.send(format!(
+        "GET / HTTP/1.1\r\nHost: {}\r\nX-Slow: ",
+        server.host()
+    ));
+    // Each byte is sent when the one before is out; the server ends this, not the loop.
+    let refused = support::deadline::poll(|| connection.try_send("x").is_err().then_some(()));
+    let (bytes, _) = connection.rest();
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(
+        refused.is_some() || text.starts_with("HTTP/1.1 408 "),
+        "{text}"
+    );
+}

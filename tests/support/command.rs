@@ -1,0 +1,115 @@
+//! Child processes that cannot outlive their test, and the `edgeloop` command itself.
+
+use std::io::Read;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
+
+use super::deadline::{poll, wait_for};
+
+/// A secret of the wanted length; the tests that are about secrets give their own.
+pub const SECRET_KEY: &str = "0123456789abcdef0123456789abcdef";
+
+/// The variables that rule over the configuration file.
+const VARIABLES: [&str; 7] = [
+    "SECRET_KEY",
+    "SERVER_PORT",
+    "SERVER_MAX_CONNECTIONS",
+    "SERVER_LOG_LEVEL",
+    "DB_PATH",
+    "RUST_LOG",
+    "RUST_BACKTRACE",
+];
+
+/// `edgeloop` with [`SECRET_KEY`] and nothing else of ours in its environment.
+pub fn edgeloop() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_edgeloop"));
+    for name in VARIABLES {
+        command.env_remove(name);
+    }
+    command.env("SECRET_KEY", SECRET_KEY);
+    command
+}
+
+/// What a command that ended left behind.
+#[derive(Debug)]
+pub struct Finished {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Finished {
+    /// The exit code; a signal has none.
+    pub fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+}
+
+/// Runs a command that is expected to end by itself; one that does not is killed and fails the test.
+pub fn run(command: &mut Command) -> Finished {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = Guarded::spawn(command);
+    let stdout = collect(child.0.stdout.take().unwrap());
+    let stderr = collect(child.0.stderr.take().unwrap());
+    let status = child.wait(&format!("{command:?} to end"));
+    Finished {
+        status,
+        stdout: stdout.join().unwrap(),
+        stderr: stderr.join().unwrap(),
+    }
+}
+
+fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        pipe.read_to_end(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// Sends a signal, named as for kill(1), to one process.
+///
+/// The shell's own `kill` is used: a small machine may have no other.
+pub fn signal(pid: u32, name: &str) {
+    let done = run(Command::new("sh")
+        .arg("-c")
+        .arg(format!("kill -{name} {pid}")));
+    assert!(done.status.success(), "kill -{name} {pid}: {}", done.stderr);
+}
+
+/// A child that is killed and reaped when the test lets go of it.
+#[derive(Debug)]
+pub struct Guarded(pub Child);
+
+impl Guarded {
+    /// Starts `command`.
+    pub fn spawn(command: &mut Command) -> Self {
+        match command.spawn() {
+            Ok(child) => Self(child),
+            Err(error) => panic!("{command:?} does not start: {error}"),
+        }
+    }
+
+    /// Whether it has ended, and how.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.0
+            .try_wait()
+            .expect("a child of ours can be waited for")
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self, what: &str) -> ExitStatus {
+        wait_for(what, || self.ended())
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        // Both fail only for a child that is gone already, which is what is wanted.
+        drop(self.0.kill());
+        poll(|| (!matches!(self.0.try_wait(), Ok(None))).then_some(()));
+    }
+}
