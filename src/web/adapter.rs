@@ -289,11 +289,11 @@ impl<S: Service> Web<S> {
         };
         let mut answer = Answer {
             exchange,
-            response: None,
+            reply: None,
         };
         self.service.mail(To::Exchange(cx, &mut answer), mail);
-        if let Some(response) = answer.response {
-            http.answer(number, response);
+        if let Some(reply) = answer.reply {
+            http.answer(&mut self.tools(cx), number, reply);
             self.pump(cx, conn);
         }
     }

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Instant;
 
+use super::Reply;
 use super::conn::Upgrade;
+use super::opening::Opening;
 use super::response::{FileBody, Response};
 use crate::proto::http1::Asked;
 use crate::reactor::ConnId;
@@ -31,20 +33,21 @@ impl fmt::Display for ExchangeId {
 
 /// Where the answer to a request is put when it comes later.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Answer<S> {
     pub(super) exchange: ExchangeId,
-    pub(super) response: Option<Response>,
+    pub(super) reply: Option<Reply<S>>,
 }
 
-impl Answer {
+impl<S> Answer<S> {
     /// The request's name.
     pub fn exchange(&self) -> ExchangeId {
         self.exchange
     }
 
-    /// Answers the request. The answer goes out when all requests before it are answered.
-    pub fn reply(&mut self, response: Response) {
-        self.response = Some(response);
+    /// Answers the request, in any way but [`Reply::Later`], which leaves it as it is. The answer
+    /// goes out when all requests before it are answered.
+    pub fn reply(&mut self, reply: impl Into<Reply<S>>) {
+        self.reply = Some(reply.into());
     }
 }
 
@@ -68,7 +71,7 @@ pub(super) struct Line {
 #[derive(Debug)]
 pub(super) enum State<S> {
     /// The service will answer by mail.
-    AwaitService,
+    AwaitService(Opening),
     /// Answered; its turn has not come yet.
     Ready(Response),
     /// Answered with a change of protocol; its turn has not come yet.
@@ -139,7 +142,7 @@ impl<S> Exchanges<S> {
     pub(super) fn pop_ready(&mut self) -> Option<Exchange<S>> {
         match self.queue.front()?.state {
             State::Ready(_) | State::Upgrade(_) => self.pop(),
-            State::AwaitService | State::Sending(_) => None,
+            State::AwaitService(_) | State::Sending(_) => None,
         }
     }
 
@@ -171,13 +174,13 @@ impl<S> Exchanges<S> {
         let index = usize::try_from(number.wrapping_sub(first)).ok()?;
         self.queue
             .get_mut(index)
-            .filter(|exchange| matches!(exchange.state, State::AwaitService))
+            .filter(|exchange| matches!(exchange.state, State::AwaitService(_)))
     }
 
     /// The oldest request the service has not answered.
     pub(super) fn oldest_awaiting(&mut self) -> Option<&mut Exchange<S>> {
         self.queue
             .iter_mut()
-            .find(|exchange| matches!(exchange.state, State::AwaitService))
+            .find(|exchange| matches!(exchange.state, State::AwaitService(_)))
     }
 }

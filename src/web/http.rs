@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::adapter::Tools;
 use super::conn::Upgrade;
 use super::exchange::{Exchange, ExchangeId, Exchanges, Line, State};
+use super::opening::Opening;
 use super::response::{Body, Response};
 use super::{Config, Reply, Request, Served, Service};
 use crate::proto::http1::{
@@ -177,38 +178,31 @@ impl<S> Http<S> {
         let request = Request {
             head: *head,
             body,
-            peer: self.origin.peer(),
+            origin: self.origin,
             exchange,
         };
-        let line = |since| Line {
-            method: head.method.as_str().into(),
-            path: head.path().into(),
+        let reply = tools.service.request(cx, &request);
+        let (method, path, since) = (head.method.as_str(), head.path(), cx.now());
+        let state = match reply {
+            Reply::Send(response) if self.exchanges.is_empty() && response.file().is_none() => {
+                let record = Record {
+                    method,
+                    path,
+                    since,
+                };
+                self.send(tools, cx, head.asked(), response, &record);
+                return;
+            }
+            reply => Opening::check(head).settle(tools, reply),
+        };
+        let line = Line {
+            method: method.into(),
+            path: path.into(),
             since,
         };
-        let state = match tools.service.request(cx, &request) {
-            Reply::Send(response) => {
-                if self.exchanges.is_empty() && response.file().is_none() {
-                    let record = Record {
-                        method: head.method.as_str(),
-                        path: head.path(),
-                        since: cx.now(),
-                    };
-                    self.send(tools, cx, head.asked(), response, &record);
-                    return;
-                }
-                State::Ready(response)
-            }
-            Reply::Later => State::AwaitService,
-            #[cfg(feature = "ws")]
-            Reply::Upgrade(socket) => handshake(tools, head, socket, None),
-            #[cfg(feature = "ws")]
-            Reply::UpgradeTo(socket, protocol) => handshake(tools, head, socket, Some(&protocol)),
-            #[cfg(not(feature = "ws"))]
-            Reply::Never(never, _) => match never {},
-        };
-        let (asked, line) = (head.asked(), line(cx.now()));
+        let (number, asked) = (exchange.number, head.asked());
         self.exchanges.push(Exchange {
-            number: exchange.number,
+            number,
             asked,
             line,
             state,
@@ -286,7 +280,7 @@ impl<S> Http<S> {
                         self.read_file(tools, cx);
                     }
                 }
-                State::AwaitService | State::Sending(_) => {}
+                State::AwaitService(_) | State::Sending(_) => {}
             }
         }
         if self.exchanges.is_empty() {
@@ -408,9 +402,16 @@ impl<S> Http<S> {
     }
 
     /// The service has answered a request.
-    pub(super) fn answer(&mut self, number: u32, response: Response) {
-        if let Some(exchange) = self.exchanges.awaiting(number) {
-            exchange.state = State::Ready(response);
+    pub(super) fn answer<V: Service<Socket = S>>(
+        &mut self,
+        tools: &mut Tools<'_, V>,
+        number: u32,
+        reply: Reply<S>,
+    ) {
+        if let Some(exchange) = self.exchanges.awaiting(number)
+            && let State::AwaitService(opening) = &exchange.state
+        {
+            exchange.state = opening.settle(tools, reply);
         }
     }
 
@@ -497,38 +498,6 @@ impl Line {
             method: &self.method,
             path: &self.path,
             since: self.since,
-        }
-    }
-}
-
-/// Checks an opening handshake that the service accepts.
-#[cfg(feature = "ws")]
-fn handshake<V: Service>(
-    tools: &mut Tools<'_, V>,
-    head: &Head<'_>,
-    socket: V::Socket,
-    protocol: Option<&str>,
-) -> State<V::Socket> {
-    use crate::proto::http1::Version;
-    use crate::proto::ws::handshake::{Subprotocol, read_request};
-
-    let fields = head.fields.iter();
-    let fields = fields.filter_map(|(name, value)| Some((name, str::from_utf8(value).ok()?)));
-    match read_request(
-        head.method.as_str(),
-        head.version == Version::Http11,
-        fields,
-    ) {
-        Ok(opening) => {
-            let mut fields = Vec::new();
-            opening.encode_fields(&mut fields, protocol.and_then(Subprotocol::new));
-            State::Upgrade(Box::new(Upgrade { socket, fields }))
-        }
-        Err(refusal) => {
-            let answer = tools
-                .service
-                .refusal(refusal.status(), &refusal.to_string());
-            State::Ready(answer.lines(refusal.fields()))
         }
     }
 }

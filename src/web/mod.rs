@@ -44,6 +44,7 @@ mod exchange;
 #[cfg(feature = "files")]
 pub mod files;
 mod http;
+mod opening;
 mod post;
 mod reader;
 mod request;

@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 
 use super::ExchangeId;
 use crate::proto::http1::{Fields, Head, Method, TargetError, Version, decode_path};
+use crate::reactor::Origin;
 
 /// A complete request. Everything in it is borrowed from the bytes received.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     pub(super) head: Head<'a>,
     pub(super) body: &'a [u8],
-    pub(super) peer: SocketAddr,
+    pub(super) origin: Origin,
     pub(super) exchange: ExchangeId,
 }
 
@@ -71,7 +72,12 @@ impl<'a> Request<'a> {
 
     /// The peer's address.
     pub fn peer(&self) -> SocketAddr {
-        self.peer
+        self.origin.peer()
+    }
+
+    /// Where the connection comes from.
+    pub fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// Where an answer that comes later is to be sent.

@@ -86,13 +86,19 @@ pub enum Reply<S> {
     Never(std::convert::Infallible, std::marker::PhantomData<S>),
 }
 
+impl<S> From<Response> for Reply<S> {
+    fn from(response: Response) -> Self {
+        Self::Send(response)
+    }
+}
+
 /// Whom mail is for.
 #[derive(Debug)]
 pub enum To<'a, 'b, 'c, S> {
     /// The service itself, or someone who has gone in the meantime.
     Nobody(&'a mut Cx<'c>),
     /// A request that awaits its answer.
-    Exchange(&'a mut Cx<'c>, &'a mut Answer),
+    Exchange(&'a mut Cx<'c>, &'a mut Answer<S>),
     /// A WebSocket.
     Socket(&'a mut WsCx<'b, 'c>, &'a mut S),
 }
