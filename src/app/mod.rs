@@ -1,18 +1,30 @@
 //! The edgeloop server: configuration, users, chat.
+//!
+//! [`server`] wires it together, [`site`] is the service that answers. Everything that blocks,
+//! the database and password hashing, has threads of its own and answers by mail.
 
 pub mod accounts;
+pub mod answers;
+pub mod bearer;
 pub mod cert;
 pub mod chat;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod forms;
+pub mod gate;
 pub mod limits;
 pub mod logging;
 pub mod passwords;
 mod queue;
+pub mod reload;
 pub mod reply;
+pub mod routes;
 pub mod rules;
 pub mod server;
+pub mod signals;
+pub mod site;
 pub mod store;
+pub mod talk;
 pub mod tls_files;
 pub mod tokens;

@@ -1,12 +1,26 @@
-//! The running server.
+//! Starts the server, runs it, and stops it in order.
 
-use std::path::PathBuf;
+use std::fs;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
 
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::accounts::Accounts;
 use super::config::Config;
 use super::logging::Logging;
+use super::passwords::{Cost, HasherPool};
+use super::reload::Reloader;
+use super::signals;
+use super::site::{Mail, Site};
+use super::store::{self, Store};
 use super::tls_files::TlsFiles;
+use crate::web::files::{self, Folder, Watcher};
+use crate::web::{self, ListenerId, Post, Reactor, ReactorConfig, Security, Web};
 
 /// What the command has checked and opened before the server starts.
 #[derive(Debug)]
@@ -25,10 +39,210 @@ pub struct Setup {
     pub logging: Logging,
 }
 
+/// How many jobs may wait for a hashing thread: a second or two of work.
+const HASH_JOBS_MAX: usize = 64;
+
 /// Runs until a signal stops it.
 #[must_use]
 pub fn run(setup: Setup) -> ExitCode {
-    log::error!("this build has no server yet");
-    drop(setup);
-    ExitCode::FAILURE
+    let logging = Arc::new(setup.logging);
+    let served = Started::new(
+        setup.config,
+        setup.config_path,
+        setup.tls_files,
+        &setup.tls,
+        setup.port_file.as_deref(),
+        &logging,
+    )
+    .and_then(Started::serve);
+    let code = match served {
+        Ok(()) => {
+            log::info!("stopped");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            log::error!("{error}");
+            ExitCode::FAILURE
+        }
+    };
+    logging.flush();
+    code
+}
+
+/// A server that listens.
+struct Started {
+    reactor: Reactor<Web<Site>>,
+    /// Ends with the server.
+    _watcher: Watcher,
+}
+
+impl Started {
+    fn new(
+        config: Config,
+        config_path: Option<PathBuf>,
+        tls_files: TlsFiles,
+        tls: &Arc<rustls::ServerConfig>,
+        port_file: Option<&Path>,
+        logging: &Arc<Logging>,
+    ) -> Result<Self, String> {
+        let store = Store::open(&config.db_path, store::Options::default())
+            .map_err(|error| error.to_string())?;
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let hasher = HasherPool::start(
+            Cost::default(),
+            HasherPool::threads_for(cores),
+            HASH_JOBS_MAX,
+        )
+        .map_err(|error| error.to_string())?;
+        let accounts = Accounts::new(store, hasher);
+        let options = file_options(&config);
+        let folder = Folder::load(&config.public_dir, &options)
+            .map_err(|error| format!("public_dir: {}: {error}", config.public_dir.display()))?;
+        let folder = Arc::new(folder);
+
+        let mut kept = None;
+        let site_config = config.clone();
+        let first = Arc::clone(&folder);
+        let mut reactor = web::reactor(reactor_config(&config), |post: Post<Mail>| {
+            kept = Some(post.clone());
+            Site::new(site_config, accounts, first, post)
+        })
+        .map_err(|error| format!("cannot start the event loop: {error}"))?;
+        let post = kept.ok_or("the reactor made no service")?;
+
+        let port = listen(&mut reactor, &config, tls)?;
+        warn_of_descriptors(&config);
+        let news = post.clone();
+        let watcher = Watcher::start(&config.public_dir, options, folder, move |folder| {
+            // Once the reactor has ended there is nobody to show it to.
+            news.to_service(Mail::Files(folder)).ok();
+        })
+        .map_err(|error| format!("cannot watch public_dir: {error}"))?;
+        let reloader = Reloader::new(config, config_path, tls_files, Arc::clone(logging));
+        signals::handle(post, reloader).map_err(|error| format!("cannot take signals: {error}"))?;
+        if let Some(path) = port_file {
+            write_port(path, port)
+                .map_err(|error| format!("--port-file: {}: {error}", path.display()))?;
+        }
+        Ok(Self {
+            reactor,
+            _watcher: watcher,
+        })
+    }
+
+    fn serve(mut self) -> Result<(), String> {
+        self.reactor
+            .run()
+            .map_err(|error| format!("the event loop failed: {error}"))?;
+        self.reactor.into_handler().into_service().close();
+        Ok(())
+    }
+}
+
+fn reactor_config(config: &Config) -> ReactorConfig {
+    let default = ReactorConfig::default();
+    ReactorConfig {
+        tail_bytes_max: default
+            .tail_bytes_max
+            .max(config.max_header_size + 16 * 1024),
+        handshake_timeout: config.ssl_handshake_timeout,
+        ..default
+    }
+}
+
+/// Opens the listeners; returns the port of the secure ones.
+fn listen(
+    reactor: &mut Reactor<Web<Site>>,
+    config: &Config,
+    tls: &Arc<rustls::ServerConfig>,
+) -> Result<u16, String> {
+    let (mut secure, mut port) = (Vec::new(), config.port);
+    for &address in &config.bind_address {
+        // With port 0 the first listener takes a free one, and the others the same.
+        let security = Security::Tls(Arc::clone(tls));
+        let (id, bound) = listen_at(reactor, config, SocketAddr::new(address, port), security)?;
+        port = bound.port();
+        secure.push(id);
+        log::info!("listening on https://{bound}");
+    }
+    if config.http_port != 0 {
+        for &address in &config.bind_address {
+            let address = SocketAddr::new(address, config.http_port);
+            let (_, bound) = listen_at(reactor, config, address, Security::Plain)?;
+            log::info!("redirecting http://{bound} to port {port}");
+        }
+    }
+    reactor.handler().service().listens(secure, port);
+    Ok(port)
+}
+
+fn listen_at(
+    reactor: &mut Reactor<Web<Site>>,
+    config: &Config,
+    address: SocketAddr,
+    security: Security,
+) -> Result<(ListenerId, SocketAddr), String> {
+    bind(address, config.backlog)
+        .and_then(|socket| reactor.listen_on(socket, security))
+        .map_err(|error| format!("cannot listen on {address}: {error} (port and bind_address)"))
+}
+
+/// A listening socket whose connections do not wait to fill a segment (`TCP_NODELAY` is
+/// inherited), and that binds while old connections linger.
+fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.set_tcp_nodelay(true)?;
+    if matches!(address.ip(), IpAddr::V6(_)) {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
+}
+
+fn file_options(config: &Config) -> files::Options {
+    let policy = config.content_security_policy.clone();
+    files::Options::default().fields(move |media_type| {
+        let mut fields = vec![("X-Content-Type-Options", "nosniff".to_owned())];
+        if media_type.starts_with("text/html") {
+            fields.push(("Referrer-Policy", "same-origin".to_owned()));
+            fields.extend(
+                policy
+                    .clone()
+                    .map(|policy| ("Content-Security-Policy", policy)),
+            );
+        }
+        fields
+    })
+}
+
+/// A process may be allowed fewer descriptors than `max_connections`: better said now.
+fn warn_of_descriptors(config: &Config) {
+    /// Database, log, files, epoll, listeners.
+    const OTHERS: usize = 64;
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let soft = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))
+        .and_then(|rest| rest.split_whitespace().next()?.parse::<usize>().ok());
+    if let Some(soft) = soft.filter(|&soft| soft < config.max_connections + OTHERS) {
+        log::warn!(
+            "this process may open {soft} descriptors, too few for max_connections={}: raise the \
+             limit (ulimit -n) or lower max_connections",
+            config.max_connections
+        );
+    }
+}
+
+/// Written whole or not at all, so that a reader never sees half a number.
+fn write_port(path: &Path, port: u16) -> io::Result<()> {
+    let mut half = path.as_os_str().to_owned();
+    half.push(".new");
+    fs::write(&half, format!("{port}\n"))?;
+    fs::rename(&half, path)
 }

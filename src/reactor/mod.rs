@@ -199,6 +199,11 @@ impl<H: Handler> Reactor<H> {
         &mut self.engine.handler
     }
 
+    /// Gives the handler back, when the reactor has ended. Connections still open are dropped.
+    pub fn into_handler(self) -> H {
+        self.engine.handler
+    }
+
     /// How many connections are open.
     pub fn connections(&self) -> usize {
         self.engine.core.connections()

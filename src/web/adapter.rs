@@ -105,6 +105,11 @@ impl<S: Service> Web<S> {
         &mut self.service
     }
 
+    /// Gives the service back, when the reactor has ended.
+    pub fn into_service(self) -> S {
+        self.service
+    }
+
     fn tools(&mut self, cx: &Cx<'_>) -> Tools<'_, S> {
         if self.date_secs != cx.unix_secs() {
             self.date_secs = cx.unix_secs();

@@ -39,7 +39,11 @@ impl Opening {
     /// What the service's reply makes of the exchange.
     #[cfg_attr(
         not(feature = "ws"),
-        expect(unused_variables, clippy::needless_pass_by_ref_mut, reason = "for refusals")
+        expect(
+            unused_variables,
+            clippy::needless_pass_by_ref_mut,
+            reason = "for refusals"
+        )
     )]
     pub(super) fn settle<V: Service>(
         self,

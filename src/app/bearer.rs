@@ -1,0 +1,50 @@
+//! Where a request carries its token, and whether it may open a WebSocket at all.
+
+use super::config::Origin;
+use crate::web::{Fields, Request, subprotocols};
+
+/// The token of an `Authorization: Bearer` field (RFC 6750 §2.1).
+pub fn authorization<'a>(fields: &Fields<'a>) -> Option<&'a str> {
+    let (scheme, token) = fields.text("authorization")?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The token of an opening handshake, and the subprotocol to answer with.
+///
+/// A browser can only send it as the subprotocol `Bearer.<token>`, which is answered with that
+/// very value; with `chat` offered too, with `chat`, so that the token is not repeated.
+pub fn handshake<'a>(fields: &Fields<'a>) -> Option<(&'a str, Option<&'a str>)> {
+    let text = fields
+        .iter()
+        .filter_map(|(name, value)| Some((name, str::from_utf8(value).ok()?)));
+    let (mut bearer, mut chat) = (None, None);
+    for offered in subprotocols(text) {
+        let offered = offered.as_str();
+        if offered == "chat" {
+            chat = Some(offered);
+        } else if let Some(token) = offered.strip_prefix("Bearer.") {
+            bearer.get_or_insert((token, offered));
+        }
+    }
+    match bearer {
+        Some((token, offered)) => Some((token, Some(chat.unwrap_or(offered)))),
+        None => authorization(fields).map(|token| (token, chat)),
+    }
+}
+
+/// Whether the page behind a request may open a WebSocket (RFC 6455 §10.2): one of our own, or of
+/// a listed origin. Clients that are no browser send no `Origin` and hold the token themselves.
+pub fn is_origin_allowed(request: &Request<'_>, listed: &[Origin]) -> bool {
+    let mut origins = request.fields().get_all("origin");
+    let (Some(origin), None) = (origins.next(), origins.next()) else {
+        return request.fields().get("origin").is_none();
+    };
+    let Ok(origin) = str::from_utf8(origin) else {
+        return false;
+    };
+    let is_own = request
+        .host()
+        .and_then(|host| format!("https://{host}").parse::<Origin>().ok())
+        .is_some_and(|own| own.is(origin));
+    is_own || listed.iter().any(|listed| listed.is(origin))
+}

@@ -1,0 +1,121 @@
+//! Who is turned away because a limit is reached, and what the log says about it.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::config::Config;
+use super::limits::{Addresses, LogThrottle, LoginOutcome, Rates, Refused, Throttle};
+
+/// The limits on peers. Time is an argument, in milliseconds since the start.
+#[derive(Debug)]
+pub struct Gate {
+    addresses: Addresses,
+    connections: usize,
+    connections_max: usize,
+    log: LogThrottle,
+    log_full: Throttle,
+}
+
+impl Gate {
+    /// Nobody is inside yet.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            addresses: Addresses::new(rates(config)),
+            connections: 0,
+            connections_max: config.max_connections,
+            log: LogThrottle::default(),
+            log_full: Throttle::default(),
+        }
+    }
+
+    /// Applies other limits from now on.
+    pub fn configure(&mut self, config: &Config) {
+        self.addresses.set_rates(rates(config));
+        self.connections_max = config.max_connections;
+    }
+
+    /// Counts a connection in, if it may come in.
+    pub fn enter(&mut self, peer: SocketAddr, now_ms: u64) -> bool {
+        if self.connections >= self.connections_max {
+            if let Some(more) = self.log_full.hit(now_ms) {
+                log::warn!(
+                    "turned {peer} away: {} connections are open, the most that \
+                     max_connections allows{}",
+                    self.connections,
+                    Suppressed(more)
+                );
+            }
+            return false;
+        }
+        if let Err(refused) = self.addresses.admit_connection(peer.ip(), now_ms) {
+            self.warn(peer, refused, now_ms);
+            return false;
+        }
+        self.connections += 1;
+        true
+    }
+
+    /// Counts a connection out that came in.
+    pub fn leave(&mut self, peer: SocketAddr) {
+        self.connections = self.connections.saturating_sub(1);
+        self.addresses.release_connection(peer.ip());
+    }
+
+    /// Whether a request may be served.
+    ///
+    /// # Errors
+    /// When to try again.
+    pub fn request(&mut self, peer: SocketAddr, now_ms: u64) -> Result<(), Refused> {
+        let admitted = self.addresses.admit_request(peer.ip(), now_ms);
+        admitted.inspect_err(|refused| self.warn(peer, *refused, now_ms))
+    }
+
+    /// Whether a login may be tried. Each one that may is to be settled.
+    ///
+    /// # Errors
+    /// When to try again.
+    pub fn login(&mut self, peer: SocketAddr, account: &str, now_ms: u64) -> Result<(), Refused> {
+        let admitted = self.addresses.admit_login(peer.ip(), account, now_ms);
+        admitted.inspect_err(|refused| self.warn(peer, *refused, now_ms))
+    }
+
+    /// How a login that was tried came out.
+    pub fn settle_login(&mut self, ip: IpAddr, account: &str, has_failed: bool, now_ms: u64) {
+        let outcome = if has_failed {
+            LoginOutcome::Failed
+        } else {
+            LoginOutcome::NotFailed
+        };
+        self.addresses.settle_login(ip, account, outcome, now_ms);
+    }
+
+    fn warn(&mut self, peer: SocketAddr, refused: Refused, now_ms: u64) {
+        if let Some(more) = self.log.hit(refused.limit, now_ms) {
+            let key = refused.limit.key();
+            log::warn!(
+                "turned {peer} away: {key} in server.conf is reached{}",
+                Suppressed(more)
+            );
+        }
+    }
+}
+
+fn rates(config: &Config) -> Rates {
+    Rates {
+        connections_max: config.max_connections_per_ip,
+        handshakes_per_second: config.handshakes_per_second_per_ip,
+        requests_per_second: config.requests_per_second_per_ip,
+        failed_logins_per_minute: config.login_attempts_per_minute,
+    }
+}
+
+/// How many lines of the same kind were left out.
+struct Suppressed(u64);
+
+impl std::fmt::Display for Suppressed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            n => write!(f, " ({n} more since the last such line)"),
+        }
+    }
+}

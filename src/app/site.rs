@@ -1,0 +1,556 @@
+//! The service: what the server answers to requests and WebSocket messages.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::accounts::{AccountError, Accounts, LoginError, New, Profile};
+use super::answers::Answers;
+use super::bearer;
+use super::chat::Chat;
+use super::config::Config;
+use super::forms::{Form, FormError, is_json};
+use super::gate::Gate;
+use super::passwords::Password;
+use super::reload::Reload;
+use super::reply::{Overloaded, Reply as Callback};
+use super::routes::Route;
+use super::store::User;
+use super::talk::{Frames, Member};
+use super::tokens::Tokens;
+use crate::web::files::Folder;
+use crate::web::{
+    self, Answer, Cx, Ended, ListenerId, Message, Origin, Post, Reply, Request, Response, Served,
+    Service, To, WsCx,
+};
+
+/// What other threads tell the service.
+#[derive(Debug)]
+pub enum Mail {
+    /// The answer to `POST /register`.
+    Registered(Result<i64, AccountError>),
+    /// The answer to `POST /login`, with who tried.
+    LoggedIn(IpAddr, String, Result<User, LoginError>),
+    /// The answer to `GET /me`.
+    Found(Result<User, AccountError>),
+    /// The answer to `PUT /me`.
+    Updated(Result<(), AccountError>),
+    /// Whose token a WebSocket was asked for with, and the subprotocol to answer with.
+    Admitted(Result<User, AccountError>, Option<String>),
+    /// Files of `public_dir` have changed.
+    Files(Arc<Folder>),
+    /// The configuration was read again.
+    Reload(Box<Reload>),
+    /// The server is to stop.
+    Stop,
+}
+
+/// The server's state, all of it on the loop's thread.
+#[derive(Debug)]
+pub struct Site {
+    config: Config,
+    web: web::Config,
+    post: Post<Mail>,
+    accounts: Accounts,
+    tokens: Tokens,
+    answers: Answers,
+    chat: Chat<web::ConnId>,
+    gate: Gate,
+    folder: Arc<Folder>,
+    /// The listeners of `port`, which speak TLS.
+    secure: Vec<ListenerId>,
+    /// The port to send the clients of `http_port` to.
+    port: u16,
+    start: Option<Instant>,
+}
+
+impl Site {
+    /// A site nobody is on yet.
+    pub fn new(config: Config, accounts: Accounts, folder: Arc<Folder>, post: Post<Mail>) -> Self {
+        Self {
+            web: web_config(&config),
+            tokens: Tokens::new(config.secret_key.bytes(), config.jwt_expiry_seconds),
+            answers: Answers::new(config.cors_allow_origin.clone()),
+            chat: Chat::new(config.messages_per_minute),
+            gate: Gate::new(&config),
+            secure: Vec::new(),
+            port: config.port,
+            start: None,
+            config,
+            post,
+            accounts,
+            folder,
+        }
+    }
+
+    /// Says which listeners speak TLS, and on which port.
+    pub fn listens(&mut self, secure: Vec<ListenerId>, port: u16) {
+        (self.secure, self.port) = (secure, port);
+    }
+
+    /// Ends the threads behind the site, with what they have been given to do done.
+    pub fn close(self) {
+        self.accounts.close();
+    }
+
+    fn now_ms(&mut self, cx: &Cx<'_>) -> u64 {
+        let start = *self.start.get_or_insert_with(|| cx.now());
+        u64::try_from(cx.now().saturating_duration_since(start).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn route(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
+        let Ok(path) = request.decoded_path() else {
+            return self.answers.error(400, "The path is not valid").into();
+        };
+        let answers = &self.answers;
+        match Route::find(request.method(), &path, request.wants_websocket()) {
+            Route::Register => self.register(request),
+            Route::Login => self.login(cx, request),
+            Route::Me => self.me(cx, request),
+            Route::UpdateMe => self.update_me(cx, request),
+            Route::Chat => self.open_chat(cx, request),
+            Route::Page(file) => self.file(request, file).into(),
+            Route::File => self.file(request, &path).into(),
+            Route::Options(allow) => answers.preflight(allow).into(),
+            Route::NotAllowed(allow) => answers
+                .error(405, "Method not allowed")
+                .field("Allow", allow)
+                .into(),
+        }
+    }
+
+    fn file(&self, request: &Request<'_>, path: &str) -> Response {
+        if let Some(answer) = self.folder.answer(request, path) {
+            return answer;
+        }
+        let wants_page = request
+            .field("accept")
+            .is_some_and(|types| types.contains("text/html"));
+        let page = wants_page
+            .then(|| self.folder.answer(request, "/404.html"))
+            .flatten();
+        match page {
+            Some(page) if page.status() == 200 => page.with_status(404),
+            _ => self.answers.error(404, "Not found"),
+        }
+    }
+
+    fn register(&self, request: &Request<'_>) -> Reply<Member> {
+        let new = match self.form(request, |form| {
+            Ok(New {
+                name: form.text("name")?,
+                username: form.text("username")?,
+                email: form.text("email")?,
+                password: Password::from(form.text("password")?),
+            })
+        }) {
+            Ok(new) => new,
+            Err(refusal) => return refusal.into(),
+        };
+        self.later(
+            self.accounts
+                .register(new, self.mail_to(request, Mail::Registered)),
+        )
+    }
+
+    fn login(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
+        let (username, password) = match self.form(request, |form| {
+            Ok((form.text("username")?, form.text("password")?))
+        }) {
+            Ok((username, password)) => (username, Password::from(password)),
+            Err(refusal) => return refusal.into(),
+        };
+        let (now_ms, ip) = (self.now_ms(cx), request.peer().ip());
+        if let Err(refused) = self.gate.login(request.peer(), &username, now_ms) {
+            let text = "Too many failed logins, try again later";
+            return self
+                .answers
+                .try_later(429, text, refused.retry_after_s)
+                .into();
+        }
+        let account = username.clone();
+        let reply = self.mail_to(request, move |outcome| Mail::LoggedIn(ip, account, outcome));
+        let tried = self.accounts.login(username.clone(), password, reply);
+        if tried.is_err() {
+            self.gate.settle_login(ip, &username, false, now_ms);
+        }
+        self.later(tried)
+    }
+
+    fn me(&self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
+        match self.user_id(cx, bearer::authorization(&request.fields())) {
+            Ok(id) => self.later(self.accounts.me(id, self.mail_to(request, Mail::Found))),
+            Err(refusal) => refusal.into(),
+        }
+    }
+
+    fn update_me(&self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
+        let id = match self.user_id(cx, bearer::authorization(&request.fields())) {
+            Ok(id) => id,
+            Err(refusal) => return refusal.into(),
+        };
+        let profile = match self.form(request, |form| {
+            Ok(Profile {
+                name: form.optional_text("name")?,
+                username: form.optional_text("username")?,
+                email: form.optional_text("email")?,
+            })
+        }) {
+            Ok(profile) => profile,
+            Err(refusal) => return refusal.into(),
+        };
+        self.later(
+            self.accounts
+                .update(id, profile, self.mail_to(request, Mail::Updated)),
+        )
+    }
+
+    /// The token names a user by number; the name to chat under comes from the database, as it
+    /// may have changed since, and the user may be gone.
+    fn open_chat(&self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
+        if !request.wants_websocket() {
+            let answer = self.answers.error(426, "This is a WebSocket");
+            return answer
+                .field("Upgrade", "websocket")
+                .field("Connection", "Upgrade")
+                .into();
+        }
+        if !bearer::is_origin_allowed(request, &self.config.allowed_origins) {
+            return self
+                .answers
+                .failure(403, "This origin is not allowed")
+                .into();
+        }
+        let fields = request.fields();
+        let (token, protocol) = bearer::handshake(&fields).unzip();
+        let id = match self.user_id(cx, token) {
+            Ok(id) => id,
+            Err(refusal) => return refusal.into(),
+        };
+        let protocol = protocol.flatten().map(str::to_owned);
+        let reply = self.mail_to(request, move |user| Mail::Admitted(user, protocol));
+        self.later(self.accounts.me(id, reply))
+    }
+
+    fn user_id(&self, cx: &Cx<'_>, token: Option<&str>) -> Result<i64, Response> {
+        let Some(token) = token.filter(|token| !token.is_empty()) else {
+            return Err(self.answers.unauthorized("Missing token"));
+        };
+        match self.tokens.verify(token, cx.unix_secs()) {
+            Ok(claims) => Ok(claims.user_id),
+            Err(error) => Err(self.answers.unauthorized(&error.to_string())),
+        }
+    }
+
+    /// Reads a JSON body, or says what is wrong with it.
+    fn form<T>(
+        &self,
+        request: &Request<'_>,
+        read: impl FnOnce(&mut Form) -> Result<T, FormError>,
+    ) -> Result<T, Response> {
+        if !is_json(request.field("content-type")) {
+            return Err(self
+                .answers
+                .error(415, "Content-Type must be application/json"));
+        }
+        let form = Form::read(request.body()).and_then(|mut form| read(&mut form));
+        form.map_err(|error| self.answers.failure(400, &error))
+    }
+
+    /// Sends an outcome back to the request that asked for it.
+    fn mail_to<T: 'static>(
+        &self,
+        request: &Request<'_>,
+        wrap: impl FnOnce(T) -> Mail + Send + 'static,
+    ) -> Callback<T> {
+        let (post, exchange) = (self.post.clone(), request.exchange());
+        Box::new(move |outcome| {
+            // Once the reactor has ended there is nobody to answer.
+            post.to_exchange(exchange, wrap(outcome)).ok();
+        })
+    }
+
+    fn later(&self, asked: Result<(), Overloaded>) -> Reply<Member> {
+        match asked {
+            Ok(()) => Reply::Later,
+            Err(overloaded) => self
+                .answers
+                .try_later(503, &overloaded.to_string(), 1)
+                .into(),
+        }
+    }
+
+    fn account_error(&self, error: AccountError) -> Response {
+        let text = error.to_string();
+        match error {
+            AccountError::Rule(_) | AccountError::NothingToUpdate => {
+                self.answers.failure(400, &text)
+            }
+            AccountError::EmailTaken | AccountError::UsernameTaken => {
+                self.answers.failure(409, &text)
+            }
+            AccountError::NoSuchUser => self.answers.failure(404, &text),
+            AccountError::Overloaded | AccountError::Unavailable => {
+                self.answers.try_later(503, &text, 1)
+            }
+        }
+    }
+
+    /// What a worker's outcome makes of the request that asked for it.
+    fn outcome(&mut self, cx: &Cx<'_>, mail: Mail) -> Option<Reply<Member>> {
+        let answers = &self.answers;
+        Some(match mail {
+            Mail::Registered(Ok(_)) => answers.done(201, "User created successfully").into(),
+            Mail::Updated(Ok(())) => answers.done(200, "Profile updated successfully").into(),
+            Mail::Found(Ok(user)) => {
+                let User {
+                    id,
+                    name,
+                    username,
+                    email,
+                    ..
+                } = user;
+                let body = json!({"id": id, "name": name, "username": username, "email": email});
+                answers.json(200, &body).into()
+            }
+            Mail::Admitted(Ok(user), protocol) => {
+                let member = Member {
+                    username: user.username.into_boxed_str(),
+                };
+                match protocol {
+                    Some(protocol) => Reply::UpgradeTo(member, protocol),
+                    None => Reply::Upgrade(member),
+                }
+            }
+            Mail::Admitted(Err(AccountError::NoSuchUser), _) => answers
+                .unauthorized("The user of this token is gone")
+                .into(),
+            Mail::LoggedIn(ip, account, outcome) => {
+                self.settle_login(cx, ip, &account, &outcome);
+                self.logged_in(cx, outcome).into()
+            }
+            Mail::Registered(Err(error))
+            | Mail::Updated(Err(error))
+            | Mail::Found(Err(error))
+            | Mail::Admitted(Err(error), _) => self.account_error(error).into(),
+            Mail::Files(_) | Mail::Reload(_) | Mail::Stop => return None,
+        })
+    }
+
+    fn settle_login(
+        &mut self,
+        cx: &Cx<'_>,
+        ip: IpAddr,
+        account: &str,
+        outcome: &Result<User, LoginError>,
+    ) {
+        let now_ms = self.now_ms(cx);
+        let has_failed = matches!(outcome, Err(LoginError::Wrong));
+        self.gate.settle_login(ip, account, has_failed, now_ms);
+    }
+
+    fn logged_in(&self, cx: &Cx<'_>, outcome: Result<User, LoginError>) -> Response {
+        match outcome {
+            Ok(user) => match self.tokens.issue(user.id, &user.username, cx.unix_secs()) {
+                Ok(token) => self.answers.json(
+                    200,
+                    &json!({
+                        "success": true,
+                        "message": "Login successful",
+                        "data": {"token": token},
+                    }),
+                ),
+                Err(error) => {
+                    log::error!("no token can be signed: {error}");
+                    self.answers.failure(500, "Internal error")
+                }
+            },
+            Err(LoginError::Wrong) => self.answers.failure(401, &LoginError::Wrong.to_string()),
+            Err(error) => self.answers.try_later(503, &error.to_string(), 1),
+        }
+    }
+
+    fn reload(&mut self, cx: &mut Cx<'_>, reload: Reload) {
+        let Reload { config, tls } = reload;
+        self.web = web_config(&config);
+        self.answers = Answers::new(config.cors_allow_origin.clone());
+        self.tokens = Tokens::new(self.config.secret_key.bytes(), config.jwt_expiry_seconds);
+        self.chat
+            .set_messages_per_minute(config.messages_per_minute);
+        self.gate.configure(&config);
+        cx.config_mut().handshake_timeout = config.ssl_handshake_timeout;
+        // A head has to fit the buffers, which were made at the start.
+        let head_bytes_max = cx.config_mut().tail_bytes_max;
+        self.web.http.head_bytes_max = self.web.http.head_bytes_max.min(head_bytes_max);
+        for &listener in &self.secure {
+            cx.secure(listener, web::Security::Tls(Arc::clone(&tls)));
+        }
+        self.config = config;
+        log::info!("configuration and certificates are in force");
+    }
+
+    /// Sends clients of the plain port to the same place over HTTPS.
+    fn redirect(&self, request: &Request<'_>) -> Response {
+        let Some(host) = request.host() else {
+            return self.answers.error(400, "Host is missing").close();
+        };
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            _ => host,
+        };
+        let target = request.path();
+        let query = request
+            .query()
+            .map(|query| format!("?{query}"))
+            .unwrap_or_default();
+        let port = if self.port == 443 {
+            String::new()
+        } else {
+            format!(":{}", self.port)
+        };
+        let location = format!("https://{name}{port}{target}{query}");
+        Response::empty(308).field("Location", &location)
+    }
+}
+
+impl Service for Site {
+    type Socket = Member;
+    type Mail = Mail;
+
+    fn config(&self) -> &web::Config {
+        &self.web
+    }
+
+    fn accept(&mut self, cx: &mut Cx<'_>, from: Origin) -> bool {
+        let now_ms = self.now_ms(cx);
+        self.gate.enter(from.peer(), now_ms)
+    }
+
+    fn released(&mut self, _: &mut Cx<'_>, from: Origin) {
+        self.gate.leave(from.peer());
+    }
+
+    fn request(&mut self, cx: &mut Cx<'_>, request: &Request<'_>) -> Reply<Member> {
+        if let Origin::Accepted { listener, .. } = request.origin()
+            && !self.secure.contains(&listener)
+        {
+            return self.redirect(request).into();
+        }
+        let now_ms = self.now_ms(cx);
+        match self.gate.request(request.peer(), now_ms) {
+            Ok(()) => self.route(cx, request),
+            Err(refused) => {
+                let text = "Too many requests, try again later";
+                self.answers
+                    .try_later(429, text, refused.retry_after_s)
+                    .into()
+            }
+        }
+    }
+
+    fn refusal(&mut self, status: u16, reason: &str) -> Response {
+        self.answers.error(status, reason)
+    }
+
+    fn served(&mut self, _: &mut Cx<'_>, served: &Served<'_>) {
+        let Served {
+            peer,
+            method,
+            path,
+            status,
+            body_bytes,
+            duration,
+        } = *served;
+        log::info!(
+            target: "access",
+            peer:% = peer, method, path, status, bytes = body_bytes, ms:% = Millis(duration);
+            ""
+        );
+    }
+
+    fn opened(&mut self, ws: &mut WsCx<'_, '_>, member: &mut Member) {
+        let (id, now_ms) = (ws.id(), self.now_ms(ws.cx()));
+        self.chat
+            .connected(id, &member.username, now_ms, &mut Frames(ws.cx()));
+    }
+
+    fn message(&mut self, ws: &mut WsCx<'_, '_>, _: &mut Member, message: Message<'_>) {
+        // A binary message is no JSON text, which the chat says.
+        let text = match message {
+            Message::Text(text) => text,
+            Message::Binary(_) => "",
+        };
+        let (id, now_ms, unix_secs) = (ws.id(), self.now_ms(ws.cx()), ws.cx().unix_secs());
+        self.chat
+            .received(id, text, now_ms, unix_secs, &mut Frames(ws.cx()));
+    }
+
+    fn closed(&mut self, cx: &mut Cx<'_>, member: Member, ended: &Ended<'_>) {
+        let (id, now_ms, unix_secs) = (cx.id(), self.now_ms(cx), cx.unix_secs());
+        self.chat
+            .disconnected(id, now_ms, unix_secs, &mut Frames(cx));
+        log::info!(
+            target: "access",
+            peer:% = ended.peer, method = "WEBSOCKET", path = ended.path,
+            status = ended.code.value(), bytes = ended.bytes_in, ms:% = Millis(ended.duration),
+            messages = ended.messages, user = &*member.username;
+            ""
+        );
+    }
+
+    fn mail(&mut self, to: To<'_, '_, '_, Member>, mail: Mail) {
+        match (to, mail) {
+            (To::Exchange(cx, answer), mail) => self.answer(cx, answer, mail),
+            (To::Nobody(cx), Mail::LoggedIn(ip, account, outcome)) => {
+                self.settle_login(cx, ip, &account, &outcome);
+            }
+            (_, Mail::Files(folder)) => self.folder = folder,
+            (To::Nobody(cx), Mail::Reload(reload)) => self.reload(cx, *reload),
+            (To::Nobody(cx), Mail::Stop) => cx.drain(self.config.shutdown_grace),
+            // The client went away before its answer came.
+            _ => {}
+        }
+    }
+}
+
+impl Site {
+    fn answer(&mut self, cx: &Cx<'_>, answer: &mut Answer<Member>, mail: Mail) {
+        if let Some(reply) = self.outcome(cx, mail) {
+            answer.reply(reply);
+        }
+    }
+}
+
+/// The web layer's part of the configuration.
+fn web_config(config: &Config) -> web::Config {
+    web::Config {
+        http: web::HttpLimits {
+            target_bytes_max: config.max_uri_length,
+            head_bytes_max: config.max_header_size,
+            fields_max: config.max_header_count,
+            body_bytes_max: config.max_request_size as u64,
+            ..web::HttpLimits::DEFAULT
+        },
+        ws: web::WsLimits {
+            frame_bytes_max: config.ws_max_frame_size as u64,
+            message_bytes_max: config.ws_max_message_size,
+        },
+        connection_timeout: config.connection_timeout,
+        request_timeout: config.request_timeout,
+        keepalive_timeout: config.keepalive_timeout,
+        ping_interval: config.ws_ping_interval,
+        ..web::Config::DEFAULT
+    }
+}
+
+/// A duration in milliseconds with microseconds behind the point.
+struct Millis(std::time::Duration);
+
+impl std::fmt::Display for Millis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let micros = self.0.as_micros();
+        write!(f, "{}.{:03}", micros / 1000, micros % 1000)
+    }
+}
