@@ -86,7 +86,7 @@ impl Started {
         logging: &Arc<Logging>,
     ) -> Result<Self, String> {
         let store = Store::open(&config.db_path, store::Options::default())
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| format!("db_path: {}: {error}", config.db_path.display()))?;
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let hasher = HasherPool::start(
             Cost::default(),

@@ -132,6 +132,7 @@ impl<S> Http<S> {
     ) -> usize {
         let (mut used, mut body): (usize, &[u8]) = (0, &[]);
         if matches!(head.framing, Framing::Length(_))
+            && self.machine.awaits() == Awaits::Body
             && let Ok(Step::Body { used: count, data }) = self.machine.step(behind, limits)
         {
             (used, body) = (count, data);
