@@ -16,7 +16,9 @@ struct Room {
 impl Room {
     fn tell_all(&self, cx: &mut Cx<'_>, text: &str) {
         let frame = frame(Message::Text(text));
-        self.here.iter().for_each(|&id| drop(cx.send(id, &frame)));
+        for &id in &self.here {
+            cx.send(id, &frame);
+        }
     }
 }
 

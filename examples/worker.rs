@@ -9,16 +9,13 @@ use edgeloop::web::{
     self, Cx, ExchangeId, Post, ReactorConfig, Reply, Request, Response, Security, Service, To,
 };
 
-/// Numbers that may wait; one more is told to try again.
-const JOBS_MAX: usize = 16;
-
 struct Primes {
     jobs: SyncSender<(u64, ExchangeId)>,
 }
 
 impl Primes {
     fn start(post: Post<String>) -> Self {
-        let (jobs, queue) = mpsc::sync_channel::<(u64, ExchangeId)>(JOBS_MAX);
+        let (jobs, queue) = mpsc::sync_channel::<(u64, ExchangeId)>(16);
         thread::spawn(move || {
             for (number, exchange) in queue {
                 let factor = (2..number).find(|&f| f * f > number || number.is_multiple_of(f));

@@ -16,14 +16,13 @@ pub struct Frames<'a, 'b>(pub &'a mut Cx<'b>);
 
 impl Outbox<ConnId> for Frames<'_, '_> {
     fn to(&mut self, to: ConnId, json: &str) {
-        // A WebSocket that is gone or too slow ends by itself, and the chat hears of that.
-        let _sent = self.0.send(to, &frame(Message::Text(json)));
+        self.0.send(to, &frame(Message::Text(json)));
     }
 
     fn to_many(&mut self, to: impl Iterator<Item = ConnId>, json: &str) {
         let frame = frame(Message::Text(json));
         for to in to {
-            let _sent = self.0.send(to, &frame);
+            self.0.send(to, &frame);
         }
     }
 }

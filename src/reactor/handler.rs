@@ -169,8 +169,10 @@ impl fmt::Display for CloseReason {
 }
 
 /// What became of bytes that were to be sent.
+///
+/// Often there is nothing to do about it: a connection that has gone is told to the handler by
+/// `closed`, one that is too slow by `stalled`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
 pub enum Sent {
     /// Queued; they go out at the end of this turn if the socket takes them.
     Queued,
@@ -216,8 +218,7 @@ impl Cx<'_> {
     ///
     /// `write` must only append: what is in the buffer already was queued before.
     pub fn write_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        // A connection hears of its own end through `closed`.
-        let _sent = self.core.append(self.id, write);
+        self.core.append(self.id, write);
     }
 
     /// Queues bytes on any connection, by reference.

@@ -207,8 +207,7 @@ impl Response {
                 Body::Shared(shared) => shared,
                 Body::Empty | Body::File(_) => return,
             };
-            // A connection hears of its own end through `closed`.
-            let _sent = cx.send(cx.id(), &shared);
+            cx.send(cx.id(), &shared);
         }
     }
 }
