@@ -66,3 +66,7 @@ pub mod web;
 
 #[cfg(feature = "app")]
 pub mod app;
+
+#[cfg(all(doctest, feature = "ws"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
