@@ -279,3 +279,63 @@ impl LeftOut {
         self.0.get(path).copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_can_be_trusted_when_its_change_is_over() {
+        let stamp = |changed| Stamp {
+            len: 0,
+            inode: 0,
+            device: 0,
+            modified: (changed, 0),
+            changed: (changed, 0),
+        };
+        for (changed, is_settled) in [
+            (1000, false),
+            (998, false),
+            (997, true),
+            (0, true),
+            // The clock was set back: changes from now on have other times.
+            (1002, false),
+            (1003, true),
+        ] {
+            assert_eq!(stamp(changed).is_settled(1000), is_settled, "{changed}");
+        }
+        assert_eq!(stamp(-5).modified_secs(1000), 0);
+        assert_eq!(stamp(999).modified_secs(1000), 999);
+        assert_eq!(stamp(1001).modified_secs(1000), 1000);
+    }
+
+    #[test]
+    fn a_file_that_changes_while_it_is_read_is_not_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        for (before, after) in [("short", "much longer"), ("long", "cut"), ("some", "")] {
+            fs::write(&path, before).unwrap();
+            let file = File::open(&path).unwrap();
+            let listed = Stamp::of(&file.metadata().unwrap());
+            assert_eq!(content(&file, listed).unwrap().unwrap(), before.as_bytes());
+            let file = File::open(&path).unwrap();
+            fs::write(&path, after).unwrap();
+            assert_eq!(content(&file, listed).unwrap(), None);
+            let Source::Memory(bytes) = read(&path, 100).unwrap().unwrap().source else {
+                panic!("a small file");
+            };
+            assert_eq!(bytes, after.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        fs::write(path.join("a"), "").unwrap();
+        for gone in [path.join("b"), path.join("a/b"), path.to_path_buf()] {
+            assert!(read(&gone, 100).unwrap().is_none(), "{}", gone.display());
+            assert_eq!(stamp(&gone).unwrap(), None);
+        }
+    }
+}

@@ -40,14 +40,7 @@ impl Watcher {
         changed: impl FnMut(Arc<Folder>) + Send + 'static,
     ) -> io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
-        let watch = Watch {
-            root: root.to_path_buf(),
-            options,
-            current: first,
-            failure: None,
-            retired: Vec::new(),
-            closing: Vec::new(),
-        };
+        let watch = Watch::new(root, options, first);
         let thread = thread::Builder::new()
             .name("files-watch".into())
             .spawn(move || watch.run(&stopped, changed))?;
@@ -72,7 +65,7 @@ impl Drop for Watcher {
 }
 
 /// What the thread knows.
-struct Watch {
+pub(super) struct Watch {
     root: PathBuf,
     options: Options,
     current: Arc<Folder>,
@@ -84,6 +77,17 @@ struct Watch {
 }
 
 impl Watch {
+    pub(super) fn new(root: &Path, options: Options, first: Arc<Folder>) -> Self {
+        Self {
+            root: root.to_path_buf(),
+            options,
+            current: first,
+            failure: None,
+            retired: Vec::new(),
+            closing: Vec::new(),
+        }
+    }
+
     fn run(mut self, stopped: &Receiver<Infallible>, mut changed: impl FnMut(Arc<Folder>)) {
         loop {
             match stopped.recv_timeout(INTERVAL) {
@@ -98,7 +102,7 @@ impl Watch {
     }
 
     /// The folder as it is now, if that is news.
-    fn look(&mut self) -> Option<Arc<Folder>> {
+    pub(super) fn look(&mut self) -> Option<Arc<Folder>> {
         self.retired.retain(|folder| Arc::strong_count(folder) > 1);
         self.closing.retain(|file| Arc::strong_count(file) > 1);
         match self.current.refresh(&self.root, &self.options) {
