@@ -1,0 +1,53 @@
+//! Static files.
+//!
+//! A [`Folder`] is a picture of a folder on disk, taken off the loop: small files are held in
+//! memory, ready to be sent, large ones are held open. Answering from it touches no disk. A
+//! [`Watcher`] takes a new picture whenever something has changed.
+//!
+//! A path that is not in the picture does not exist, so nothing outside the folder can be served,
+//! whatever a request asks for. Left out are:
+//!
+//! * names that begin with a dot, with all that is in them;
+//! * symbolic links, wherever they lead. The root itself may be one: it is resolved at every look,
+//!   so a deploy can switch it;
+//! * everything else that is neither a folder nor a regular file;
+//! * names that are not UTF-8.
+//!
+//! A file is best replaced by renaming a new one over it. A small file that is overwritten in place
+//! is read again until it holds still; a large one is on disk only, so those who are downloading it
+//! get what is written into it.
+//!
+//! ```
+//! use edgeloop::web::files::{Folder, Options};
+//! use edgeloop::web::{Request, Response};
+//!
+//! fn answer(folder: &Folder, request: &Request<'_>) -> Response {
+//!     let path = request.decoded_path().unwrap_or_default();
+//!     folder
+//!         .answer(request, &path)
+//!         .or_else(|| folder.page(404, "/404.html"))
+//!         .unwrap_or_else(|| Response::text(404, "not found\n"))
+//! }
+//!
+//! # let root = tempfile::tempdir()?;
+//! # let root = root.path();
+//! std::fs::write(root.join("404.html"), "<!doctype html><title>Not found</title>")?;
+//! let folder = Folder::load(root, &Options::default())?;
+//! assert_eq!(folder.len(), 1);
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+mod conditions;
+mod disk;
+mod entry;
+mod folder;
+mod media;
+mod options;
+mod range;
+#[cfg(test)]
+mod tests;
+mod watcher;
+
+pub use self::folder::Folder;
+pub use self::options::{Asset, CacheControlOf, FieldsOf, Options};
+pub use self::watcher::Watcher;

@@ -1,0 +1,66 @@
+//! What an embedder decides about the files it serves.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+/// A file that is served, as far as its field lines may depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asset<'a> {
+    /// The path in URLs, decoded: `/css/base.css`.
+    pub path: &'a str,
+    /// The media type, without parameters: `text/css`.
+    pub media_type: &'a str,
+}
+
+/// Makes the fields to add to the answers for a file, names and values.
+pub type FieldsOf = dyn Fn(Asset<'_>) -> Vec<(Cow<'static, str>, Cow<'static, str>)> + Send + Sync;
+
+/// Makes the value of Cache-Control for a file. An empty one leaves the field out.
+pub type CacheControlOf = dyn Fn(Asset<'_>) -> Cow<'static, str> + Send + Sync;
+
+/// How a folder is served.
+#[derive(Clone)]
+pub struct Options {
+    /// Files up to this size are held in memory.
+    pub small_file_bytes_max: u64,
+    /// How many bytes of files one [`Folder`](super::Folder) holds in memory. Those that do not fit
+    /// are held open, like large ones.
+    pub memory_bytes_max: u64,
+    /// How many files are held open. The rest of the large ones is not served, and the log says so.
+    pub open_files_max: usize,
+    /// How many files and folders are looked at. The rest is not served, and the log says so.
+    pub files_max: usize,
+    /// Fields to add, as Content-Security-Policy is to pages. They go out with 200, 206 and 304.
+    ///
+    /// Not to be among them: Accept-Ranges, Cache-Control, Connection, Content-Length, Content-Range,
+    /// Content-Type, Date, ETag, Last-Modified and Transfer-Encoding.
+    pub fields: Arc<FieldsOf>,
+    /// Cache-Control (RFC 9111 §5.2). By default `no-cache` for all: what is cached is checked with
+    /// its ETag at each use, so a deploy is seen at once, and what has not changed costs a 304.
+    pub cache_control: Arc<CacheControlOf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            small_file_bytes_max: 256 * 1024,
+            memory_bytes_max: 64 * 1024 * 1024,
+            open_files_max: 512,
+            files_max: 10_000,
+            fields: Arc::new(|_| Vec::new()),
+            cache_control: Arc::new(|_| Cow::Borrowed("no-cache")),
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("small_file_bytes_max", &self.small_file_bytes_max)
+            .field("memory_bytes_max", &self.memory_bytes_max)
+            .field("open_files_max", &self.open_files_max)
+            .field("files_max", &self.files_max)
+            .finish_non_exhaustive()
+    }
+}

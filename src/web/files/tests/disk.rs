@@ -1,0 +1,358 @@
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::super::disk::Reason;
+use super::*;
+use crate::web::decode_path;
+
+#[test]
+fn files_are_found_at_their_paths() {
+    let root = root(&[
+        ("index.html", "home"),
+        ("css/base.css", "css"),
+        ("docs/deep/index.html", "docs"),
+        ("name with \u{e4} and \\", "odd"),
+        ("empty", ""),
+    ]);
+    let folder = load(&root, &Options::default());
+    for (path, want) in [
+        ("/index.html", Some("home")),
+        ("/", Some("home")),
+        ("/css/base.css", Some("css")),
+        ("/docs/deep/", Some("docs")),
+        ("/docs/deep/index.html", Some("docs")),
+        ("/name with \u{e4} and \\", Some("odd")),
+        ("/empty", Some("")),
+        ("/docs/deep", None),
+        ("/docs/", None),
+        ("/docs", None),
+        ("/css/", None),
+        ("/css/base.css/", None),
+        ("/CSS/base.css", None),
+        ("//css/base.css", None),
+        ("/css//base.css", None),
+        ("css/base.css", None),
+        ("", None),
+    ] {
+        assert_eq!(text(&folder, path).as_deref(), want, "{path}");
+    }
+    assert_eq!(folder.len(), 5);
+}
+
+#[test]
+fn nothing_outside_the_folder_can_be_named() {
+    let outside = root(&[
+        ("secret.txt", "secret"),
+        ("public/index.html", "home"),
+        ("public/css/base.css", "css"),
+    ]);
+    let folder = Folder::load(&outside.path().join("public"), &Options::default()).unwrap();
+    let absolute = outside.path().join("secret.txt");
+    for path in [
+        "/../secret.txt",
+        "/css/../../secret.txt",
+        "/css/..%2f..%2fsecret.txt",
+        "/%2e%2e/secret.txt",
+        "/%2e%2e%2fsecret.txt",
+        "/..%5csecret.txt",
+        "/..\\secret.txt",
+        "/.%00./secret.txt",
+        "/index.html%00.txt",
+        "/%252e%252e/secret.txt",
+        "//secret.txt",
+        absolute.to_str().unwrap(),
+    ] {
+        // As it was sent, and decoded.
+        assert_eq!(text(&folder, path), None, "{path}");
+        if let Ok(decoded) = decode_path(path) {
+            assert_eq!(text(&folder, &decoded), None, "{path}");
+        }
+    }
+    // Dots that stay inside are no harm.
+    let path = decode_path("/css/%2e%2e/css/./base.css").unwrap();
+    assert_eq!(text(&folder, &path).as_deref(), Some("css"));
+}
+
+#[test]
+fn hidden_linked_and_special_files_are_left_out() {
+    let root = root(&[
+        ("a.txt", "a"),
+        (".env", "secret"),
+        (".git/config", "secret"),
+        ("sub/.htpasswd", "secret"),
+    ]);
+    let outside = super::root(&[("secret.txt", "secret")]);
+    let at = |name: &str| root.path().join(name);
+    symlink(outside.path().join("secret.txt"), at("out.txt")).unwrap();
+    symlink(outside.path(), at("out")).unwrap();
+    symlink(at("a.txt"), at("in.txt")).unwrap();
+    symlink(root.path(), at("loop")).unwrap();
+    symlink(at("nothing"), at("dangling")).unwrap();
+    let _socket = UnixListener::bind(at("socket")).unwrap();
+    fs::write(at("x").with_file_name(OsStr::from_bytes(b"\xff.txt")), "x").unwrap();
+    let folder = load(&root, &Options::default());
+    assert_eq!(folder.len(), 1);
+    assert_eq!(text(&folder, "/a.txt").as_deref(), Some("a"));
+    for path in [
+        "/.env",
+        "/.git/config",
+        "/sub/.htpasswd",
+        "/out.txt",
+        "/out/secret.txt",
+        "/in.txt",
+        "/loop/a.txt",
+        "/dangling",
+        "/socket",
+        "/\u{fffd}.txt",
+    ] {
+        assert_eq!(text(&folder, path), None, "{path}");
+    }
+    assert_eq!(folder.reason("/"), Some(Reason::Name));
+}
+
+#[test]
+fn the_root_may_be_a_link() {
+    let (one, two) = (root(&[("a", "one")]), root(&[("a", "two")]));
+    let links = tempfile::tempdir().unwrap();
+    let (link, next) = (links.path().join("public"), links.path().join("next"));
+    symlink(one.path(), &link).unwrap();
+    let options = Options::default();
+    let folder = Folder::load(&link, &options).unwrap();
+    assert_eq!(text(&folder, "/a").as_deref(), Some("one"));
+    symlink(two.path(), &next).unwrap();
+    fs::rename(&next, &link).unwrap();
+    let folder = folder.refresh(&link, &options).unwrap();
+    assert_eq!(text(&folder, "/a").as_deref(), Some("two"));
+}
+
+#[test]
+fn a_root_that_is_no_folder_is_an_error() {
+    let root = root(&[("file", "")]);
+    for (name, kind) in [
+        ("file", ErrorKind::NotADirectory),
+        ("nothing", ErrorKind::NotFound),
+    ] {
+        let error = Folder::load(&root.path().join(name), &Options::default()).unwrap_err();
+        assert_eq!(error.kind(), kind);
+    }
+}
+
+#[test]
+fn what_does_not_fit_in_memory_is_held_open() {
+    let root = root(&[
+        ("a", "1234"),
+        ("b", "123456789"),
+        ("c", "12345"),
+        ("d", "12"),
+    ]);
+    let options = Options {
+        memory_bytes_max: 10,
+        small_file_bytes_max: 8,
+        ..Options::default()
+    };
+    let folder = load(&root, &options);
+    // `b` is too long by itself, `d` was too much.
+    assert_eq!(folder.memory_bytes(), 4 + 5);
+    assert_eq!(folder.len(), 4);
+    for (path, want) in [
+        ("/a", "1234"),
+        ("/b", "123456789"),
+        ("/c", "12345"),
+        ("/d", "12"),
+    ] {
+        assert_eq!(text(&folder, path).as_deref(), Some(want));
+    }
+    // Also when files grow into the room of others that have not changed.
+    write(root.path(), "a", "12345678");
+    let folder = folder.refresh(root.path(), &options).unwrap();
+    assert!(folder.memory_bytes() <= 10, "{folder:?}");
+    assert_eq!(text(&folder, "/c").as_deref(), Some("12345"));
+    assert_eq!(text(&folder, "/a").as_deref(), Some("12345678"));
+}
+
+#[test]
+fn numbers_of_files_are_bounded() {
+    let root = root(&[("a", "1"), ("b", "2"), ("c/d", "3"), ("c/e", "4")]);
+    for files_max in 0..=6 {
+        let options = Options {
+            files_max,
+            ..Options::default()
+        };
+        let folder = load(&root, &options);
+        // The folder counts too.
+        assert!(folder.len() <= files_max);
+        let is_whole = files_max >= 5;
+        assert_eq!(folder.len() == 4, is_whole);
+        let reasons = [folder.reason("/"), folder.reason("/c/")];
+        assert_eq!(
+            reasons == [None, None],
+            is_whole,
+            "{files_max}: {reasons:?}"
+        );
+        assert!(is_whole || reasons.contains(&Some(Reason::TooMany)));
+    }
+    let options = Options {
+        small_file_bytes_max: 0,
+        open_files_max: 3,
+        ..Options::default()
+    };
+    let folder = load(&root, &options);
+    assert_eq!(folder.len(), 3);
+    assert_eq!(folder.reason("/c/e"), Some(Reason::TooManyOpen));
+    assert_eq!(text(&folder, "/c/e"), None);
+}
+
+#[test]
+fn a_new_picture_shares_what_has_not_changed() {
+    let root = root(&[("a", "1"), ("b", "2"), ("large", "123456789")]);
+    let options = small();
+    let first = load(&root, &options);
+    let same = first.refresh(root.path(), &options).unwrap();
+    assert!(same.is_same(&first));
+    write(root.path(), "a", "3");
+    let changed = same.refresh(root.path(), &options).unwrap();
+    assert!(!changed.is_same(&same));
+    assert_eq!(changed.files_not_in(&same).count(), 0);
+    assert_eq!(text(&same, "/a").as_deref(), Some("1"));
+    assert_eq!(text(&changed, "/a").as_deref(), Some("3"));
+    // Back to where it was: only `a` tells it from the first.
+    let etag = |folder: &Folder, path| {
+        let sent = get(folder, path).unwrap();
+        sent.field("ETag").unwrap().to_owned()
+    };
+    assert_ne!(etag(&same, "/a"), etag(&changed, "/a"));
+    assert_eq!(etag(&same, "/b"), etag(&changed, "/b"));
+}
+
+#[test]
+fn additions_and_removals_are_seen() {
+    let root = root(&[("a", "1"), ("sub/b", "2")]);
+    let options = Options::default();
+    let first = load(&root, &options);
+    write(root.path(), "c/index.html", "3");
+    let more = first.refresh(root.path(), &options).unwrap();
+    assert!(!more.is_same(&first));
+    assert_eq!(text(&more, "/c/").as_deref(), Some("3"));
+    fs::remove_dir_all(root.path().join("sub")).unwrap();
+    let fewer = more.refresh(root.path(), &options).unwrap();
+    assert!(!fewer.is_same(&more));
+    assert_eq!((fewer.len(), text(&fewer, "/sub/b")), (2, None));
+    // A file in the place of a folder, and a link in the place of a file.
+    fs::remove_dir_all(root.path().join("c")).unwrap();
+    write(root.path(), "c", "file");
+    fs::remove_file(root.path().join("a")).unwrap();
+    symlink(root.path().join("c"), root.path().join("a")).unwrap();
+    let other = fewer.refresh(root.path(), &options).unwrap();
+    assert_eq!(text(&other, "/c").as_deref(), Some("file"));
+    assert_eq!((text(&other, "/c/"), text(&other, "/a")), (None, None));
+}
+
+#[test]
+fn changes_are_seen_however_they_are_made() {
+    for options in [Options::default(), small()] {
+        let root = root(&[("a", "version 1"), ("index.html", "")]);
+        let path = root.path().join("a");
+        let mut folder = load(&root, &options);
+        let mut check = |want: &str| {
+            let next = folder.refresh(root.path(), &options).unwrap();
+            assert!(!next.is_same(&folder), "{want}");
+            assert_eq!(text(&next, "/a").as_deref(), Some(want));
+            folder = next;
+        };
+        // It grows, and shrinks.
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(b", longer").unwrap();
+        check("version 1, longer");
+        file.set_len(9).unwrap();
+        check("version 1");
+        // Another one is put in its place, of the same length and time.
+        let modified = file.metadata().unwrap().modified().unwrap();
+        write(root.path(), "next", "version 2");
+        let next = File::open(root.path().join("next")).unwrap();
+        next.set_modified(modified).unwrap();
+        fs::rename(root.path().join("next"), &path).unwrap();
+        check("version 2");
+    }
+}
+
+#[test]
+fn a_small_file_overwritten_within_a_tick_of_the_clock_is_read_again() {
+    let root = root(&[("a", "0000")]);
+    let options = Options::default();
+    let mut folder = load(&root, &options);
+    for version in 1..50 {
+        // The same length, and mostly the same times: the stamp cannot be trusted yet.
+        let content = format!("{version:04}");
+        write(root.path(), "a", &content);
+        folder = folder.refresh(root.path(), &options).unwrap();
+        assert_eq!(text(&folder, "/a"), Some(content));
+    }
+}
+
+#[test]
+fn a_replaced_large_file_stays_whole_for_those_who_have_it() {
+    let root = root(&[("a", "version 1"), ("next", "version 2, longer")]);
+    let options = small();
+    let before = load(&root, &options);
+    let at = |name: &str| root.path().join(name);
+    fs::rename(at("next"), at("a")).unwrap();
+    let after = before.refresh(root.path(), &options).unwrap();
+    assert_eq!(text(&before, "/a").as_deref(), Some("version 1"));
+    assert_eq!(text(&after, "/a").as_deref(), Some("version 2, longer"));
+    // `next` is gone, and `a` is another file.
+    assert_eq!(before.files_not_in(&after).count(), 2);
+    fs::remove_file(at("a")).unwrap();
+    assert_eq!(text(&after, "/a").as_deref(), Some("version 2, longer"));
+    assert!(after.refresh(root.path(), &options).unwrap().is_empty());
+}
+
+#[test]
+fn only_a_new_time_makes_new_dates() {
+    let root = root(&[("a", "same")]);
+    let file = File::open(root.path().join("a")).unwrap();
+    let set = |secs| {
+        let time = UNIX_EPOCH + Duration::from_secs(secs);
+        file.set_modified(time).unwrap();
+    };
+    let options = Options::default();
+    set(MODIFIED);
+    let first = load(&root, &options);
+    let shown = |folder: &Folder| {
+        let sent = get(folder, "/a").unwrap();
+        let field = |name| sent.field(name).unwrap().to_owned();
+        (field("ETag"), field("Last-Modified"))
+    };
+    let (etag, modified) = shown(&first);
+    assert_eq!(modified, MODIFIED_DATE);
+    set(MODIFIED + 1);
+    let touched = first.refresh(root.path(), &options).unwrap();
+    let want = (etag, "Sun, 06 Nov 1994 08:49:38 GMT".to_owned());
+    assert_eq!(shown(&touched), want);
+    // The same content in a file of the same time is no news, whichever file it is.
+    write(root.path(), "next", "same");
+    let next = File::open(root.path().join("next")).unwrap();
+    next.set_modified(UNIX_EPOCH + Duration::from_secs(MODIFIED + 1))
+        .unwrap();
+    fs::rename(root.path().join("next"), root.path().join("a")).unwrap();
+    let replaced = touched.refresh(root.path(), &options).unwrap();
+    assert!(replaced.is_same(&touched));
+}
+
+#[test]
+fn last_modified_never_lies_in_the_future() {
+    // RFC 9110 §8.8.2.1.
+    let root = root(&[("a", "same")]);
+    let file = File::open(root.path().join("a")).unwrap();
+    let far = 32_503_680_000; // the year 3000
+    file.set_modified(UNIX_EPOCH + Duration::from_secs(far))
+        .unwrap();
+    let sent = get(&load(&root, &Options::default()), "/a").unwrap();
+    let modified = date::parse(sent.field("Last-Modified").unwrap()).unwrap();
+    let now = UNIX_EPOCH.elapsed().unwrap().as_secs();
+    assert!(modified <= now, "{modified}");
+}

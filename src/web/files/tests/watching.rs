@@ -1,0 +1,121 @@
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::super::Watcher;
+use super::super::watcher::Watch;
+use super::*;
+
+/// Far more than it takes.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+fn watch(root: &TempDir, options: &Options) -> (Arc<Folder>, Watch) {
+    let first = Arc::new(load(root, options));
+    let watch = Watch::new(root.path(), options.clone(), Arc::clone(&first));
+    (first, watch)
+}
+
+fn start(root: &TempDir) -> (Watcher, Receiver<Arc<Folder>>) {
+    let options = Options::default();
+    let first = Arc::new(load(root, &options));
+    let (sender, receiver) = mpsc::channel();
+    let changed = move |folder| sender.send(folder).unwrap();
+    let watcher = Watcher::start(root.path(), options, first, changed).unwrap();
+    (watcher, receiver)
+}
+
+#[test]
+fn a_change_is_called_back() {
+    let root = root(&[("a", "1"), ("b", "2")]);
+    let (watcher, changes) = start(&root);
+    write(root.path(), "a", "3");
+    // A look may fall between the file's being cut and its being written.
+    let next = || changes.recv_timeout(DEADLINE).unwrap();
+    while text(&next(), "/a").as_deref() != Some("3") {}
+    fs::remove_file(root.path().join("b")).unwrap();
+    while text(&next(), "/b").is_some() {}
+    drop(watcher);
+    // The thread has ended, and its callback with it.
+    assert!(
+        changes
+            .try_recv()
+            .is_err_and(|e| e == mpsc::TryRecvError::Disconnected)
+    );
+}
+
+#[test]
+fn the_callback_may_end_the_watch() {
+    let root = root(&[("a", "1")]);
+    let options = Options::default();
+    let first = Arc::new(load(&root, &options));
+    let held = Arc::new(Mutex::new(None));
+    let (sender, done) = mpsc::channel();
+    let changed = {
+        let held = Arc::clone(&held);
+        move |_| {
+            drop(held.lock().unwrap().take());
+            sender.send(()).unwrap();
+        }
+    };
+    let mut slot = held.lock().unwrap();
+    *slot = Some(Watcher::start(root.path(), options, first, changed).unwrap());
+    drop(slot);
+    write(root.path(), "a", "2");
+    assert_eq!(done.recv_timeout(DEADLINE), Ok(()));
+    let ended = done.recv_timeout(DEADLINE);
+    assert_eq!(ended, Err(mpsc::RecvTimeoutError::Disconnected));
+}
+
+#[test]
+fn only_news_is_told() {
+    let root = root(&[("a", "1")]);
+    let (_first, mut watch) = watch(&root, &Options::default());
+    assert!(watch.look().is_none());
+    write(root.path(), "b", "2");
+    let news = watch.look().unwrap();
+    assert_eq!(text(&news, "/b").as_deref(), Some("2"));
+    assert!(watch.look().is_none());
+    // What is not served is not news.
+    write(root.path(), ".hidden", "3");
+    assert!(watch.look().is_none());
+}
+
+#[test]
+fn the_last_picture_stays_while_there_is_no_folder() {
+    let root = root(&[("public/a", "1"), ("next/a", "2")]);
+    let at = |name: &str| root.path().join(name);
+    let options = Options::default();
+    let first = Arc::new(Folder::load(&at("public"), &options).unwrap());
+    let mut watch = Watch::new(&at("public"), options, first);
+    fs::rename(at("public"), at("old")).unwrap();
+    assert!(watch.look().is_none());
+    assert!(watch.look().is_none());
+    fs::rename(at("next"), at("public")).unwrap();
+    let news = watch.look().unwrap();
+    assert_eq!(text(&news, "/a").as_deref(), Some("2"));
+}
+
+#[test]
+fn what_is_replaced_is_closed_by_the_thread_that_watches() {
+    let root = root(&[("index.html", "a large page")]);
+    let options = small();
+    let (first, mut watch) = watch(&root, &options);
+    let mut download = None;
+    ask("GET", &[], |request| {
+        let response = first.answer(request, "/").unwrap();
+        download = response.file().map(|part| Arc::clone(&part.file));
+        response
+    });
+    let file = Arc::downgrade(download.as_ref().unwrap());
+    fs::remove_file(root.path().join("index.html")).unwrap();
+    let news = watch.look().unwrap();
+    assert!(news.is_empty());
+    // The service takes the news; its last use of the old one is the download.
+    drop(first);
+    watch.look();
+    assert_eq!(file.strong_count(), 2, "the download's, and the watch's");
+    drop(download);
+    assert_eq!(file.strong_count(), 1, "not closed by the download's end");
+    watch.look();
+    assert_eq!(file.strong_count(), 0);
+}
