@@ -17,7 +17,10 @@
 //! - [`reactor`]: bytes. A [`Handler`](reactor::Handler) gets what arrived and queues what goes out.
 //! - [`web`]: HTTP/1.1 and WebSockets. A [`Service`](web::Service) answers requests and messages.
 //! - [`proto`]: the protocol machines, without I/O, for those who have a loop of their own.
-#![cfg_attr(feature = "app", doc = "- [`app`]: the server behind the `edgeloop` command.")]
+#![cfg_attr(
+    feature = "app",
+    doc = "- [`app`]: the server behind the `edgeloop` command."
+)]
 //!
 //! # A server
 //!

@@ -95,7 +95,7 @@ impl Started {
         )
         .map_err(|error| error.to_string())?;
         let accounts = Accounts::new(store, hasher);
-        let options = file_options(&config);
+        let options = file_options();
         let folder = Folder::load(&config.public_dir, &options)
             .map_err(|error| format!("public_dir: {}: {error}", config.public_dir.display()))?;
         let folder = Arc::new(folder);
@@ -205,20 +205,12 @@ fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-fn file_options(config: &Config) -> files::Options {
-    let policy = config.content_security_policy.clone();
-    files::Options::default().fields(move |media_type| {
-        let mut fields = vec![("X-Content-Type-Options", "nosniff".to_owned())];
-        if media_type.starts_with("text/html") {
-            fields.push(("Referrer-Policy", "same-origin".to_owned()));
-            fields.extend(
-                policy
-                    .clone()
-                    .map(|policy| ("Content-Security-Policy", policy)),
-            );
-        }
-        fields
-    })
+fn file_options() -> files::Options {
+    let nosniff = || vec![("X-Content-Type-Options".into(), "nosniff".into())];
+    files::Options {
+        fields: Arc::new(move |_| nosniff()),
+        ..files::Options::default()
+    }
 }
 
 /// A process may be allowed fewer descriptors than `max_connections`: better said now.

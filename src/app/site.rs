@@ -123,17 +123,27 @@ impl Site {
 
     fn file(&self, request: &Request<'_>, path: &str) -> Response {
         if let Some(answer) = self.folder.answer(request, path) {
-            return answer;
+            let is_page = path.ends_with(".html");
+            return if is_page { self.guard(answer) } else { answer };
         }
         let wants_page = request
             .field("accept")
             .is_some_and(|types| types.contains("text/html"));
-        let page = wants_page
-            .then(|| self.folder.answer(request, "/404.html"))
-            .flatten();
-        match page {
-            Some(page) if page.status() == 200 => page.with_status(404),
-            _ => self.answers.error(404, "Not found"),
+        match wants_page
+            .then(|| self.folder.page(404, "/404.html"))
+            .flatten()
+        {
+            Some(page) => self.guard(page),
+            None => self.answers.error(404, "Not found"),
+        }
+    }
+
+    /// Says what a page may load, and that it may not be framed.
+    fn guard(&self, page: Response) -> Response {
+        let page = page.field("Referrer-Policy", "same-origin");
+        match &self.config.content_security_policy {
+            Some(policy) => page.field("Content-Security-Policy", policy),
+            None => page,
         }
     }
 

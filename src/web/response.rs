@@ -144,13 +144,6 @@ impl Response {
         self
     }
 
-    /// The same answer with another status.
-    #[must_use]
-    pub fn with_status(mut self, status: u16) -> Self {
-        self.status = status;
-        self
-    }
-
     /// The status.
     pub fn status(&self) -> u16 {
         self.status

@@ -95,7 +95,9 @@ fn ask(method: &str, fields: &[&str], answer: impl FnOnce(&Request<'_>) -> Respo
     let request = Request {
         head,
         body: &[],
-        peer: "192.0.2.1:1000".parse().unwrap(),
+        origin: crate::reactor::Origin::Connected {
+            peer: "192.0.2.1:1000".parse().unwrap(),
+        },
         exchange: ExchangeId {
             conn: ConnId::NONE,
             number: 0,
