@@ -399,7 +399,7 @@ impl<H: Handler> Sim<H> {
             let has_mail = !self.mailbox.sleep();
             self.mailbox.wake_up();
             let idle = self.engine.sleep_max() != Some(Duration::ZERO);
-            if idle && !has_mail && !self.has_events() {
+            if self.is_drained() || (idle && !has_mail && !self.has_events()) {
                 return;
             }
             self.turn();
@@ -415,7 +415,7 @@ impl<H: Handler> Sim<H> {
             let Some(sleep) = self.engine.sleep_max() else {
                 break;
             };
-            if self.now + sleep > until {
+            if self.is_drained() || self.now + sleep > until {
                 break;
             }
             self.now += sleep;
@@ -504,16 +504,15 @@ impl Client {
 
     /// Ends the client's side behind everything written.
     pub(crate) fn finish(&mut self) {
-        #[cfg(feature = "app")]
-        if let Some(tls) = &mut self.tls {
-            tls.close();
-        }
         self.shuts = true;
     }
 
     fn stage(&mut self) {
         #[cfg(feature = "app")]
         if let Some(tls) = &mut self.tls {
+            if self.shuts && !tls.is_handshaking() {
+                tls.close();
+            }
             self.outbox.extend(tls.output());
         }
     }
