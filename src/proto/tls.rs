@@ -102,8 +102,14 @@ impl Tls {
             plain: 0,
             eof: false,
         };
+        // rustls gets one record more only when it is done with those before: after an error it has
+        // to be called again, with what it remembers fragments in but without the culprit.
+        let (mut settled, mut end) = (0, record_end(cipher, 0));
         loop {
-            let records = cipher.get_mut(received.used..).unwrap_or_default();
+            if received.used >= end {
+                (settled, end) = (end, record_end(cipher, end));
+            }
+            let records = cipher.get_mut(received.used..end).unwrap_or_default();
             let UnbufferedStatus { discard, state } = self.conn.process_tls_records(records);
             received.used += discard;
             match state {
@@ -119,19 +125,23 @@ impl Tls {
                 }
                 Ok(ConnectionState::EncodeTlsData(data)) => encode(data, out),
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
-                Ok(ConnectionState::WriteTraffic(_)) => {
-                    self.established = !self.conn.is_handshaking();
-                    return Ok(received);
-                }
                 Ok(ConnectionState::PeerClosed) => received.eof = true,
                 Ok(ConnectionState::Closed) => {
                     received.eof = true;
                     return Ok(received);
                 }
-                // Early data is never offered by our tickets (RFC 8446 §4.2.10).
-                Ok(_) => return Ok(received),
+                // More is needed: `WriteTraffic` or `BlockedHandshake`. Early data is never offered
+                // by our tickets (RFC 8446 §4.2.10).
+                Ok(_) => {
+                    self.established = !self.conn.is_handshaking();
+                    if end == cipher.len() {
+                        return Ok(received);
+                    }
+                    (settled, end) = (end, record_end(cipher, end));
+                }
                 Err(error) => {
-                    self.write_pending(out);
+                    let pending = cipher.get_mut(received.used..settled);
+                    self.write_pending(pending.unwrap_or_default(), out);
                     return Err(TlsError::Protocol(error));
                 }
             }
@@ -140,16 +150,24 @@ impl Tls {
 
     /// Encrypts `plain` into the front of `room`, and returns how many bytes that took.
     ///
+    /// `pending` is the ciphertext that [`receive`](Self::receive) has left: a handshake message
+    /// that comes in several records is remembered by its place in there.
+    ///
     /// `room` needs [`RECORD_OVERHEAD_BYTES_MAX`] beyond each started
     /// [`RECORD_PLAINTEXT_BYTES_MAX`] of plaintext.
     ///
     /// # Errors
     /// The handshake is not complete, `room` is too small, or the keys are used up.
-    pub fn encrypt(&mut self, plain: &[u8], room: &mut [u8]) -> Result<usize, TlsError> {
+    pub fn encrypt(
+        &mut self,
+        pending: &mut [u8],
+        plain: &[u8],
+        room: &mut [u8],
+    ) -> Result<usize, TlsError> {
         let mut written = 0;
         loop {
             let free = room.get_mut(written..).ok_or(TlsError::NoRoom)?;
-            match self.conn.process_tls_records(&mut []).state {
+            match self.conn.process_tls_records(pending).state {
                 Ok(ConnectionState::WriteTraffic(mut traffic)) => {
                     return match traffic.encrypt(plain, free) {
                         Ok(count) => Ok(written + count),
@@ -169,10 +187,12 @@ impl Tls {
     }
 
     /// Appends a close_notify alert to `out`: nothing is encrypted after it (RFC 8446 §6.1).
-    pub fn close(&mut self, out: &mut Vec<u8>) {
-        self.write_pending(out);
+    ///
+    /// `pending` is what it is for [`encrypt`](Self::encrypt). The second time nothing is written.
+    pub fn close(&mut self, pending: &mut [u8], out: &mut Vec<u8>) {
+        self.write_pending(pending, out);
         if let Ok(ConnectionState::WriteTraffic(mut traffic)) =
-            self.conn.process_tls_records(&mut []).state
+            self.conn.process_tls_records(pending).state
         {
             append(out, |room| match traffic.queue_close_notify(room) {
                 Err(EncryptError::InsufficientSize(size)) => Err(size.required_size),
@@ -182,15 +202,24 @@ impl Tls {
     }
 
     /// Appends the alerts and handshake messages that wait inside rustls.
-    fn write_pending(&mut self, out: &mut Vec<u8>) {
+    fn write_pending(&mut self, pending: &mut [u8], out: &mut Vec<u8>) {
         loop {
-            match self.conn.process_tls_records(&mut []).state {
+            match self.conn.process_tls_records(pending).state {
                 Ok(ConnectionState::EncodeTlsData(data)) => encode(data, out),
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
                 _ => return,
             }
         }
     }
+}
+
+/// Where the record that begins at `start` ends, or the input if that comes first.
+fn record_end(cipher: &[u8], start: usize) -> usize {
+    let header = cipher.get(start..).and_then(<[u8]>::first_chunk);
+    let len = header.map_or(usize::MAX, |&[_, _, _, high, low]: &[u8; 5]| {
+        5 + usize::from(u16::from_be_bytes([high, low]))
+    });
+    start.saturating_add(len).min(cipher.len())
 }
 
 fn encode(mut data: EncodeTlsData<'_, ServerConnectionData>, out: &mut Vec<u8>) {
@@ -218,3 +247,6 @@ impl fmt::Debug for Tls {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, feature = "app"))]
+pub(crate) mod tests;

@@ -45,6 +45,8 @@ pub(super) struct Channel {
     pub(super) sealed: bool,
     /// Output went over the mark and has not come down yet.
     pub(super) over_mark: bool,
+    /// Its reads stopped because all connections together hold too much output.
+    pub(super) held_back: bool,
     /// The end is a proper one, not the alert of a connection that failed.
     pub(super) orderly: bool,
     pub(super) handler_due_ms: u64,
@@ -103,6 +105,17 @@ impl Held {
         }
     }
 
+    /// Takes back the last bytes of what the socket was offered and did not take.
+    #[cfg(feature = "tls")]
+    pub(super) fn put_back(&mut self, rest: &[u8]) {
+        if self.unsent().is_empty() {
+            self.spill.extend_from_slice(rest);
+        } else {
+            // More was waiting than one write holds, so the offer was all from here.
+            self.spilled = self.spilled.saturating_sub(rest.len());
+        }
+    }
+
     pub(super) fn queued_bytes(&self) -> usize {
         self.output.len() + self.unsent().len()
     }
@@ -121,6 +134,7 @@ impl Channel {
             eof_waits: false,
             sealed: false,
             over_mark: false,
+            held_back: false,
             orderly: true,
             handler_due_ms: NEVER,
             engine_due_ms: NEVER,

@@ -29,8 +29,8 @@ pub struct Config {
     pub output_bytes_max_total: usize,
     /// How long a TLS handshake, or an outbound connection, may take.
     pub handshake_timeout: Duration,
-    /// How long a finishing connection may take to send its last bytes and to hear the peer's
-    /// own end.
+    /// How long a finishing connection may go without the peer taking any of its last bytes, and
+    /// how long it waits for the peer's own end after them.
     pub linger_timeout: Duration,
     /// How many connections each listener accepts in one turn of the loop.
     pub accepts_per_turn: usize,

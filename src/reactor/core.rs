@@ -26,6 +26,8 @@ pub(super) struct Core {
     pub(super) securities: Vec<Security>,
     pub(super) drain: Option<Drain>,
     pub(super) stopped: bool,
+    /// Connections whose reads stopped while all together held too much output.
+    held_back: Vec<ConnId>,
     /// Reads the clock; without one, time passes between turns only.
     clock: Option<fn() -> Instant>,
     next_generation: u32,
@@ -57,6 +59,7 @@ impl Core {
             securities: Vec::new(),
             drain: None,
             stopped: false,
+            held_back: Vec::new(),
             clock,
             next_generation: 0,
             queued_bytes_total: 0,
@@ -122,6 +125,9 @@ impl Core {
 
     /// Takes a connection out of the tables.
     pub(super) fn remove(&mut self, id: ConnId) {
+        if self.channel(id).is_none() {
+            return;
+        }
         self.wheel.cancel(id.key());
         if let Some(mut channel) = self.channels.try_remove(id.index()) {
             if let Some(held) = channel.held_mut() {
@@ -192,7 +198,7 @@ impl Core {
     }
 
     /// Accounts for `added` bytes of output and applies the limits on it.
-    fn queued(&mut self, id: ConnId, added: usize) -> Sent {
+    pub(super) fn queued(&mut self, id: ConnId, added: usize) -> Sent {
         self.queued_bytes_total += added;
         self.make_dirty(id);
         let crowded = self.queued_bytes_total > self.config.output_bytes_max_total;
@@ -227,6 +233,45 @@ impl Core {
     /// Whether all connections together hold more output than they may.
     pub(super) fn is_crowded(&self) -> bool {
         self.queued_bytes_total > self.config.output_bytes_max_total
+    }
+
+    #[cfg(test)]
+    pub(super) fn queued_bytes_total(&self) -> usize {
+        self.queued_bytes_total
+    }
+
+    /// Remembers a connection that would be read from if there were less output in all.
+    pub(super) fn hold_back(&mut self, id: ConnId) {
+        if let Some(channel) = self.channel(id)
+            && !std::mem::replace(&mut channel.held_back, true)
+        {
+            self.held_back.push(id);
+        }
+    }
+
+    /// Lets reads that were held back go on, if there is little enough output by now.
+    pub(super) fn let_back(&mut self) {
+        if self.held_back.is_empty() || self.is_crowded() {
+            return;
+        }
+        for id in std::mem::take(&mut self.held_back) {
+            if let Some(channel) = self.channel(id) {
+                channel.held_back = false;
+                self.make_ready(id);
+            }
+        }
+    }
+
+    /// The connection stands, and TLS on it.
+    pub(super) fn opened(&mut self, id: ConnId) {
+        let stalled_ms = self.now_ms + ms(self.config.stall_grace);
+        if let Some(channel) = self.channel(id) {
+            channel.phase = Phase::Open;
+            // What was queued meanwhile may be over the mark already.
+            channel.engine_due_ms = if channel.over_mark { stalled_ms } else { NEVER };
+            self.arm(id);
+            self.make_dirty(id);
+        }
     }
 
     pub(super) fn queued_bytes(&self, id: ConnId) -> usize {
@@ -266,7 +311,8 @@ impl Core {
     }
 
     pub(super) fn set_deadline(&mut self, id: ConnId, at: Instant) {
-        let due_ms = self.floor_ms(at) + 1;
+        // Never within the same turn: a time that has passed is not to keep the loop here.
+        let due_ms = self.floor_ms(at).max(self.now_ms) + 1;
         if let Some(channel) = self.channel(id)
             && channel.is_live()
         {

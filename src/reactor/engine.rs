@@ -4,24 +4,25 @@
 //! any [`Wire`] and at any time it is told. [`Reactor`](super::Reactor) adds sockets; tests add
 //! wires of memory and a clock of their own.
 
-use std::io::{self, IoSlice, Read, Write};
+#[cfg(test)]
+mod tests;
+mod turn;
+
+use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
+pub(super) use self::turn::Links;
 use super::channel::{Channel, NEVER, Phase};
 use super::core::Core;
+use super::link::Wire;
 use super::output::SLICES_MAX;
 use super::{CloseReason, Config, ConnId, Cx, Handler, Origin, Security};
 #[cfg(feature = "tls")]
 use crate::proto::tls::{RECORD_OVERHEAD_BYTES_MAX, RECORD_PLAINTEXT_BYTES_MAX, Tls};
 
-/// A non-blocking byte stream whose write side can be shut down on its own.
-pub(super) trait Wire: Read + Write {
-    fn shutdown_write(&mut self) -> io::Result<()>;
-}
-
 /// Whether the wire may have more to give, or take, without waiting for an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Readiness {
+enum Readiness {
     Kept,
     Cleared,
 }
@@ -35,6 +36,8 @@ pub(super) struct Engine<H: Handler> {
     /// The handler's state of each connection, by table index.
     conns: Vec<Option<H::Conn>>,
     buffers: Buffers,
+    /// The list of connections being flushed, between turns empty.
+    flushing: Vec<ConnId>,
 }
 
 /// The buffers all connections share: each is used within one call and empty between calls.
@@ -82,6 +85,7 @@ impl<H: Handler> Engine<H> {
             handler,
             conns: Vec::new(),
             buffers,
+            flushing: Vec::new(),
         }
     }
 
@@ -131,6 +135,13 @@ impl<H: Handler> Engine<H> {
         if let Some(slot) = self.conns.get_mut(id.index()) {
             *slot = Some(conn);
         }
+        if self
+            .core
+            .drain
+            .is_some_and(|drain| id.index() < drain.cursor)
+        {
+            self.tell_drain(id);
+        }
         Some(id)
     }
 
@@ -142,26 +153,24 @@ impl<H: Handler> Engine<H> {
         } else if let Some(channel) = self.core.channel(id)
             && channel.phase == Phase::Connect
         {
-            channel.phase = Phase::Open;
-            channel.engine_due_ms = NEVER;
-            self.core.make_dirty(id);
+            self.core.opened(id);
         }
     }
 
     /// The wire takes bytes: what waits for that goes out at the end of this turn.
-    pub(super) fn writable(&mut self, id: ConnId, outcome: impl FnOnce() -> io::Result<()>) {
+    fn writable(&mut self, id: ConnId, outcome: impl FnOnce() -> io::Result<()>) {
         let Some(channel) = self.core.channel(id) else {
             return;
         };
         if channel.phase == Phase::Connect {
             self.connected(id, outcome());
-        } else if channel.queued_bytes() > 0 {
+        } else if channel.queued_bytes() > 0 || channel.phase == Phase::Flush {
             self.core.make_dirty(id);
         }
     }
 
     /// Whether the connection would take input now.
-    pub(super) fn wants_input(&self, id: ConnId) -> bool {
+    fn wants_input(&self, id: ConnId) -> bool {
         let crowded = self.core.is_crowded();
         let channel = self.core.channels.get(id.index());
         channel
@@ -182,7 +191,7 @@ impl<H: Handler> Engine<H> {
     ///
     /// `closing`: an event said that the peer closed, so a short read does not mean that there
     /// is nothing more.
-    pub(super) fn receive(&mut self, id: ConnId, wire: &mut impl Wire, closing: bool) -> Readiness {
+    fn receive(&mut self, id: ConnId, wire: &mut impl Wire, closing: bool) -> Readiness {
         if !self.wants_input(id) {
             return Readiness::Kept;
         }
@@ -222,7 +231,7 @@ impl<H: Handler> Engine<H> {
     }
 
     /// Delivers input again that the handler left earlier.
-    pub(super) fn redeliver(&mut self, id: ConnId) {
+    fn redeliver(&mut self, id: ConnId) {
         let Some(channel) = self.core.channel(id) else {
             return;
         };
@@ -247,6 +256,7 @@ impl<H: Handler> Engine<H> {
             handler,
             conns,
             buffers,
+            ..
         } = self;
         let Some(conn) = conns.get_mut(id.index()).and_then(Option::as_mut) else {
             return;
@@ -330,15 +340,15 @@ impl<H: Handler> Engine<H> {
     }
 
     /// Sends what is queued, in one write.
-    pub(super) fn flush(&mut self, id: ConnId, wire: &mut impl Wire) -> Readiness {
+    fn flush(&mut self, id: ConnId, wire: &mut impl Wire) -> Readiness {
         let Some(channel) = self.core.channel(id) else {
             return Readiness::Cleared;
         };
-        channel.dirty = false;
         if matches!(channel.phase, Phase::Connect | Phase::Reap) {
             return Readiness::Kept;
         }
         let before = channel.queued_bytes();
+        let lingers_ms = self.core.now_ms() + super::core::ms(self.core.config.linger_timeout);
         let readiness = self.write_once(id, wire);
         let Core {
             channels,
@@ -354,7 +364,14 @@ impl<H: Handler> Engine<H> {
         if after == 0 {
             channel.release(pool);
         }
+        if channel.phase == Phase::Flush && after < before {
+            channel.engine_due_ms = lingers_ms;
+        }
+        let held_back = channel.held_back;
         self.core.account(before, after);
+        if after == 0 && held_back {
+            self.core.make_ready(id);
+        }
         if is_clear {
             self.cleared(id);
         }
@@ -377,6 +394,8 @@ impl<H: Handler> Engine<H> {
             return;
         }
         channel.engine_due_ms = NEVER;
+        // The end of the input waits behind what the handler left while the mark was exceeded.
+        channel.resumed |= channel.eof_waits && !channel.paused;
         core.make_ready(id);
         if let Some(conn) = conns.get_mut(id.index()).and_then(Option::as_mut) {
             handler.drained(&mut Cx { core, id }, conn);
@@ -443,7 +462,7 @@ impl<H: Handler> Engine<H> {
     }
 
     /// Calls back every connection whose deadline has passed.
-    pub(super) fn expire(&mut self) {
+    fn expire(&mut self) {
         let now_ms = self.core.now_ms();
         while let Some(key) = self.core.wheel.poll(now_ms) {
             let Some(id) = self.core.id_at(key as usize) else {
@@ -499,28 +518,14 @@ impl<H: Handler> Engine<H> {
     }
 
     /// Tells some more connections that the reactor is shutting down.
-    pub(super) fn tell_draining(&mut self) {
+    fn tell_draining(&mut self) {
         let Some(start) = self.core.drain.as_ref().map(|drain| drain.cursor) else {
             return;
         };
         let end = (start + TOLD_PER_TURN).min(self.core.channels.capacity());
         for index in start..end {
-            let Some(id) = self.core.id_at(index) else {
-                continue;
-            };
-            let Self {
-                core,
-                handler,
-                conns,
-                ..
-            } = self;
-            let is_open = core.channel(id).is_some_and(|channel| channel.is_live());
-            if let Some(conn) = conns
-                .get_mut(index)
-                .and_then(Option::as_mut)
-                .filter(|_| is_open)
-            {
-                handler.draining(&mut Cx { core, id }, conn);
+            if let Some(id) = self.core.id_at(index) {
+                self.tell_drain(id);
             }
         }
         if let Some(drain) = &mut self.core.drain {
@@ -528,9 +533,26 @@ impl<H: Handler> Engine<H> {
         }
     }
 
+    fn tell_drain(&mut self, id: ConnId) {
+        let Self {
+            core,
+            handler,
+            conns,
+            ..
+        } = self;
+        let is_live = core.channel(id).is_some_and(|channel| channel.is_live());
+        let conn = conns.get_mut(id.index()).and_then(Option::as_mut);
+        if let Some(conn) = conn.filter(|_| is_live) {
+            handler.draining(&mut Cx { core, id }, conn);
+        }
+    }
+
     /// Takes the dead out of the tables; `dispose` drops their wires.
-    pub(super) fn reap(&mut self, mut dispose: impl FnMut(ConnId)) {
+    fn reap(&mut self, mut dispose: impl FnMut(ConnId)) {
         while let Some((id, reason)) = self.core.dead.pop() {
+            if self.core.channel(id).is_none() {
+                continue; // closed and refused by `open`
+            }
             let conn = self.conns.get_mut(id.index()).and_then(Option::take);
             self.core.remove(id);
             dispose(id);
@@ -590,6 +612,7 @@ impl<H: Handler> Engine<H> {
             // Without close_notify the peer's last record may be missing; what came before it
             // is whole, so it is answered as after a proper end.
             Read1::Eof => {
+                self.keep_cipher(id, 0..waiting);
                 self.eof(id);
                 Readiness::Cleared
             }
@@ -623,7 +646,8 @@ impl<H: Handler> Engine<H> {
         let after = channel.queued_bytes();
         core.account(before, after);
         if has_answer {
-            core.make_dirty(id);
+            // The limits apply to what TLS answers by itself, too.
+            let _sent = core.queued(id, 0);
         }
         match outcome {
             Some((Ok(received), established)) => {
@@ -662,9 +686,7 @@ impl<H: Handler> Engine<H> {
         if let Some(channel) = self.core.channel(id)
             && channel.phase == Phase::Handshake
         {
-            channel.phase = Phase::Open;
-            channel.engine_due_ms = NEVER;
-            self.core.make_dirty(id);
+            self.core.opened(id);
         }
     }
 
@@ -720,9 +742,7 @@ impl<H: Handler> Engine<H> {
         match write(|| wire.write(sealed)) {
             Some(count) => {
                 let rest = sealed.get(count..).unwrap_or_default();
-                if !rest.is_empty() {
-                    channel.hold(pool).spill.extend_from_slice(rest);
-                }
+                channel.hold(pool).put_back(rest);
                 after_write(count, len)
             }
             None => {
@@ -763,13 +783,14 @@ fn encrypt(channel: &mut Channel, buffers: &mut Buffers) -> Option<usize> {
             held.output.gather(record, RECORD_PLAINTEXT_BYTES_MAX);
             record.as_slice()
         };
-        let (taken, sealed) = (plain.len(), tls.encrypt(plain, room).ok()?);
+        let sealed = tls.encrypt(&mut held.cipher, plain, room).ok()?;
+        let taken = plain.len();
         held.output.advance(taken);
         len += sealed;
     }
     if ends {
         record.clear();
-        tls.close(record);
+        tls.close(&mut held.cipher, record);
         let end = len + record.len();
         out.get_mut(len..end)?.copy_from_slice(record);
         len = end;

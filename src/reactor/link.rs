@@ -1,18 +1,34 @@
 //! The socket of one connection, and what epoll has said about it.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::Shutdown;
 
 use mio::event::Event;
 use mio::net::TcpStream;
 
-use super::engine::Wire;
+/// A non-blocking byte stream whose write side can be shut down on its own.
+pub(super) trait Wire: Read + Write {
+    fn shutdown_write(&mut self) -> io::Result<()>;
+
+    /// How connecting to the peer went.
+    fn connected(&mut self) -> io::Result<()>;
+}
+
+impl Wire for TcpStream {
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+
+    fn connected(&mut self) -> io::Result<()> {
+        self.take_error()?.map_or(Ok(()), Err)
+    }
+}
 
 /// Readiness is remembered here and cleared only by what the socket itself says: the socket is
 /// registered once, edge-triggered, and epoll does not repeat itself.
 #[derive(Debug)]
-pub(super) struct Link {
-    pub(super) socket: TcpStream,
+pub(super) struct Link<W> {
+    pub(super) wire: W,
     pub(super) readable: bool,
     pub(super) writable: bool,
     /// The peer has shut down its side, or both are: a short read does not mean empty.
@@ -21,10 +37,10 @@ pub(super) struct Link {
     pub(super) broken: bool,
 }
 
-impl Link {
-    pub(super) fn new(socket: TcpStream) -> Self {
+impl<W> Link<W> {
+    pub(super) fn new(wire: W) -> Self {
         Self {
-            socket,
+            wire,
             readable: false,
             writable: false,
             closing: false,
@@ -37,31 +53,5 @@ impl Link {
         self.writable |= event.is_writable();
         self.closing |= event.is_read_closed();
         self.broken |= event.is_error() || event.is_write_closed();
-    }
-}
-
-impl Wire for Link {
-    fn shutdown_write(&mut self) -> io::Result<()> {
-        self.socket.shutdown(Shutdown::Write)
-    }
-}
-
-impl Read for Link {
-    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        self.socket.read(room)
-    }
-}
-
-impl Write for Link {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.write(bytes)
-    }
-
-    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.socket.write_vectored(pieces)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

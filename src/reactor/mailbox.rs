@@ -11,8 +11,8 @@ use super::ConnId;
 
 /// Posts mail to a reactor, from any thread.
 ///
-/// Cheap to clone. Mail arrives in the order it was posted, one callback for each, after the
-/// sockets of the turn it arrives in. While the reactor is awake, posting costs no system call.
+/// Cheap to clone. Mail arrives in the order it was posted, one callback for each, ahead
+/// of the sockets of the turn it arrives in. While the reactor is awake, posting costs no system call.
 pub struct Mailbox<M> {
     shared: Arc<Door<M>>,
 }

@@ -27,6 +27,8 @@ mod link;
 mod listener;
 mod mailbox;
 mod output;
+#[cfg(test)]
+pub(crate) mod sim;
 mod wheel;
 
 use std::collections::VecDeque;
@@ -48,7 +50,7 @@ pub use self::mailbox::{Mailbox, Returned};
 pub use self::output::Shared;
 pub use self::wheel::Wheel;
 
-use self::engine::{Engine, Readiness};
+use self::engine::{Engine, Links};
 use self::id::Source;
 use self::link::Link;
 use self::listener::{Accepted, Listener, Reserve, Throttle};
@@ -94,14 +96,12 @@ pub struct Reactor<H: Handler> {
     poll: Poll,
     events: Events,
     engine: Engine<H>,
-    /// The sockets, by table index.
-    links: Vec<Option<Link>>,
+    links: Links<TcpStream>,
     listeners: Vec<Option<Listener>>,
     reserve: Reserve,
     exhausted: Throttle,
     mailbox: Mailbox<H::Mail>,
     letters: VecDeque<Letter<H::Mail>>,
-    flushing: Vec<ConnId>,
 }
 
 impl<H: Handler> Reactor<H> {
@@ -135,7 +135,6 @@ impl<H: Handler> Reactor<H> {
             exhausted: Throttle::default(),
             mailbox,
             letters: VecDeque::new(),
-            flushing: Vec::new(),
         })
     }
 
@@ -238,14 +237,7 @@ impl<H: Handler> Reactor<H> {
         self.note_events();
         self.take_mail();
         self.accept_all();
-        self.serve_ready();
-        self.engine.expire();
-        if self.engine.core.is_draining() {
-            self.engine.tell_draining();
-        }
-        self.reap();
-        self.flush_dirty();
-        self.reap();
+        self.engine.turn(&mut self.links);
         Ok(())
     }
 
@@ -260,7 +252,7 @@ impl<H: Handler> Reactor<H> {
     /// Ends what is still open.
     fn end(&mut self) {
         self.engine.kill_all(CloseReason::Shutdown);
-        self.reap();
+        self.engine.bury(&mut self.links);
         self.mailbox.close();
     }
 
@@ -391,7 +383,7 @@ impl<H: Handler> Reactor<H> {
         if let Err(error) = self
             .poll
             .registry()
-            .register(&mut link.socket, id.token(), interest)
+            .register(&mut link.wire, id.token(), interest)
         {
             log::warn!("{id}: cannot register the socket: {error}");
             self.engine.core.kill(id, CloseReason::Reset);
@@ -403,71 +395,6 @@ impl<H: Handler> Reactor<H> {
             *slot = Some(link);
         }
         Some(id)
-    }
-
-    /// Gives each connection of the ready queue its turn: one read at most.
-    fn serve_ready(&mut self) {
-        for _ in 0..self.engine.core.ready.len() {
-            let Some(id) = self.engine.core.ready.pop_front() else {
-                return;
-            };
-            let Some(channel) = self.engine.core.channel(id) else {
-                continue;
-            };
-            channel.ready = false;
-            let Some(Some(link)) = self.links.get_mut(id.index()) else {
-                continue;
-            };
-            serve(&mut self.engine, link, id);
-        }
-    }
-
-    fn flush_dirty(&mut self) {
-        std::mem::swap(&mut self.flushing, &mut self.engine.core.dirty);
-        for id in self.flushing.drain(..) {
-            let Some(Some(link)) = self.links.get_mut(id.index()) else {
-                continue;
-            };
-            if link.writable && self.engine.flush(id, link) == Readiness::Cleared {
-                link.writable = false;
-            } else if !link.writable
-                && let Some(channel) = self.engine.core.channel(id)
-            {
-                // The event that says the socket takes bytes again makes it dirty again.
-                channel.dirty = false;
-            }
-        }
-    }
-
-    fn reap(&mut self) {
-        let Self { engine, links, .. } = self;
-        engine.reap(|id| {
-            if let Some(link) = links.get_mut(id.index()) {
-                // Closing the descriptor takes it out of the epoll set.
-                *link = None;
-            }
-        });
-    }
-}
-
-fn serve<H: Handler>(engine: &mut Engine<H>, link: &mut Link, id: ConnId) {
-    if link.writable {
-        engine.writable(id, || {
-            link.socket
-                .take_error()
-                .and_then(|error| error.map_or(Ok(()), Err))
-        });
-    }
-    engine.redeliver(id);
-    if link.readable {
-        if engine.receive(id, link, link.closing) == Readiness::Cleared {
-            link.readable = false;
-        } else if engine.wants_input(id) {
-            engine.core.make_ready(id);
-        }
-    }
-    if link.broken && !(link.readable && engine.wants_input(id)) {
-        engine.core.kill(id, CloseReason::Reset);
     }
 }
 

@@ -1,0 +1,602 @@
+//! An engine on wires of memory, under a clock of its own: what the tests drive.
+//!
+//! Readiness is as scarce as epoll allows: an event comes only when something changes, and names
+//! only what changed. Whoever forgets an event waits for ever, and a test notices.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::engine::{Engine, Links};
+use super::link::{Link, Wire};
+use super::mailbox::Mailbox;
+use super::{Config, ConnId, Handler, ListenerId, Origin, Security};
+
+/// Repeatable chance (splitmix64).
+#[derive(Debug)]
+pub(crate) struct Rng(u64);
+
+impl Rng {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// From 0 to `end`, without it.
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % end.max(1) as u64).unwrap()
+    }
+
+    pub(crate) fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+
+    pub(crate) fn bytes(&mut self, len: usize) -> Vec<u8> {
+        (0..len).map(|_| self.next().to_le_bytes()[0]).collect()
+    }
+}
+
+/// Runs a test for many seeds; the failing one is printed.
+pub(crate) fn for_seeds(count: u64, test: impl Fn(&mut Rng)) {
+    for seed in 0..count {
+        let run = std::panic::AssertUnwindSafe(|| test(&mut Rng::new(seed)));
+        if let Err(panic) = std::panic::catch_unwind(run) {
+            eprintln!("failing seed: {seed}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Pipe {
+    bytes: VecDeque<u8>,
+    shut: bool,
+}
+
+/// Both directions of a connection, and the events the kernel would have for the server.
+#[derive(Debug)]
+struct Pair {
+    inbound: Pipe,
+    outbound: Pipe,
+    /// How much the kernel holds for the client.
+    capacity: usize,
+    /// A write was short: the client's next read is an event.
+    blocked: bool,
+    reset: bool,
+    refused: bool,
+    /// The server has closed its socket.
+    dropped: bool,
+    /// Reads and writes are cut at random, and the rest announced as if it had come just then.
+    chops: Option<Rng>,
+    events: Events,
+    writes: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Events {
+    readable: bool,
+    writable: bool,
+    closing: bool,
+    broken: bool,
+}
+
+/// The server's end.
+#[derive(Debug)]
+pub(crate) struct Socket(Rc<RefCell<Pair>>);
+
+/// The client's end.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) id: ConnId,
+    pair: Rc<RefCell<Pair>>,
+}
+
+impl Read for Socket {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let pair = &mut *self.0.borrow_mut();
+        if pair.reset {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        assert!(!room.is_empty(), "a read that can only look like EOF");
+        let mut len = room.len().min(pair.inbound.bytes.len());
+        if len == 0 {
+            return match pair.inbound.shut {
+                true => Ok(0),
+                false => Err(io::ErrorKind::WouldBlock.into()),
+            };
+        }
+        if let Some(rng) = &mut pair.chops
+            && rng.one_in(3)
+        {
+            let part = 1 + rng.below(len);
+            pair.events.readable |= part < len;
+            len = part;
+        }
+        for (to, from) in room.iter_mut().zip(pair.inbound.bytes.drain(..len)) {
+            *to = from;
+        }
+        Ok(len)
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let pair = &mut *self.0.borrow_mut();
+        assert!(!pair.outbound.shut, "a write after the shutdown");
+        if pair.reset {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        pair.writes += 1;
+        let free = pair.capacity.saturating_sub(pair.outbound.bytes.len());
+        let mut len = bytes.len().min(free);
+        if let Some(rng) = &mut pair.chops
+            && len > 0
+            && rng.one_in(3)
+        {
+            len = 1 + rng.below(len);
+        }
+        if len < bytes.len() {
+            pair.blocked = true;
+            pair.events.writable |= len < free;
+        }
+        if len == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        pair.outbound.bytes.extend(&bytes[..len]);
+        Ok(len)
+    }
+
+    fn write_vectored(&mut self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        let joined: Vec<u8> = pieces.iter().flat_map(|piece| piece.to_vec()).collect();
+        self.write(&joined)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Wire for Socket {
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        let pair = &mut *self.0.borrow_mut();
+        assert!(!pair.outbound.shut, "shut down twice");
+        pair.outbound.shut = true;
+        pair.events.broken |= pair.inbound.shut;
+        Ok(())
+    }
+
+    fn connected(&mut self) -> io::Result<()> {
+        match self.0.borrow().refused {
+            true => Err(io::ErrorKind::ConnectionRefused.into()),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.0.borrow_mut().dropped = true;
+    }
+}
+
+impl Peer {
+    /// Holds at most this much for the client.
+    pub(crate) fn set_capacity(&self, capacity: usize) {
+        self.pair.borrow_mut().capacity = capacity;
+    }
+
+    pub(crate) fn chop(&self, rng: Rng) {
+        self.pair.borrow_mut().chops = Some(rng);
+    }
+
+    pub(crate) fn send(&self, bytes: &[u8]) {
+        let pair = &mut *self.pair.borrow_mut();
+        if !bytes.is_empty() {
+            pair.inbound.bytes.extend(bytes);
+            pair.events.readable = true;
+        }
+    }
+
+    /// Says that the client sends nothing more.
+    pub(crate) fn shut(&self) {
+        let pair = &mut *self.pair.borrow_mut();
+        if !pair.inbound.shut {
+            pair.inbound.shut = true;
+            pair.events.readable = true;
+            pair.events.closing = true;
+            pair.events.broken |= pair.outbound.shut;
+        }
+    }
+
+    pub(crate) fn reset(&self) {
+        let pair = &mut *self.pair.borrow_mut();
+        pair.reset = true;
+        pair.events = Events {
+            readable: true,
+            writable: true,
+            closing: true,
+            broken: true,
+        };
+    }
+
+    /// The kernel's answer to an outbound connect.
+    pub(crate) fn stand(&self, refused: bool) {
+        let pair = &mut *self.pair.borrow_mut();
+        pair.refused = refused;
+        pair.events.writable = true;
+    }
+
+    /// Takes up to `len` of what the server sent.
+    pub(crate) fn take(&self, len: usize) -> Vec<u8> {
+        let pair = &mut *self.pair.borrow_mut();
+        let len = len.min(pair.outbound.bytes.len());
+        if len > 0 && std::mem::take(&mut pair.blocked) {
+            pair.events.writable = true;
+        }
+        pair.outbound.bytes.drain(..len).collect()
+    }
+
+    pub(crate) fn take_all(&self) -> Vec<u8> {
+        self.take(usize::MAX)
+    }
+
+    /// Whether the server ended its side and all it sent was taken.
+    pub(crate) fn at_end(&self) -> bool {
+        let pair = self.pair.borrow();
+        pair.outbound.bytes.is_empty() && (pair.outbound.shut || pair.dropped)
+    }
+
+    /// Whether the end was a half-close, not just a closed socket.
+    pub(crate) fn is_shut(&self) -> bool {
+        self.pair.borrow().outbound.shut
+    }
+
+    /// Whether the server closed its socket.
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.pair.borrow().dropped
+    }
+
+    /// What the server has not read.
+    pub(crate) fn unread(&self) -> usize {
+        self.pair.borrow().inbound.bytes.len()
+    }
+
+    /// How often the server wrote.
+    pub(crate) fn writes(&self) -> usize {
+        self.pair.borrow().writes
+    }
+}
+
+/// Turns without rest after which a loop counts as a busy one.
+const BUSY_TURNS: usize = 100_000;
+
+pub(crate) struct Sim<H: Handler> {
+    pub(super) engine: Engine<H>,
+    links: Links<Socket>,
+    peers: Vec<Peer>,
+    mailbox: Mailbox<H::Mail>,
+    now: Instant,
+}
+
+impl<H: Handler> Sim<H> {
+    #[expect(clippy::disallowed_methods, reason = "a clock has to start somewhere")]
+    pub(crate) fn new(config: Config, handler: impl FnOnce(Mailbox<H::Mail>) -> H) -> Self {
+        let now = Instant::now();
+        let mailbox = Mailbox::new(None);
+        Self {
+            engine: Engine::new(config, handler(mailbox.clone()), now, None),
+            links: Vec::new(),
+            peers: Vec::new(),
+            mailbox,
+            now,
+        }
+    }
+
+    pub(crate) fn handler(&mut self) -> &mut H {
+        &mut self.engine.handler
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.now
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.engine.core.connections()
+    }
+
+    pub(crate) fn is_drained(&self) -> bool {
+        let core = &self.engine.core;
+        core.drain
+            .is_some_and(|drain| core.connections() == 0 || drain.until <= core.now())
+    }
+
+    pub(crate) fn mailbox(&self) -> &Mailbox<H::Mail> {
+        &self.mailbox
+    }
+
+    /// A client connects.
+    pub(crate) fn accept(&mut self, security: &Security) -> Option<Peer> {
+        let listener = ListenerId::new(0).unwrap();
+        let peer = address();
+        let peer = self.adopt(Origin::Accepted { peer, listener }, security)?;
+        peer.pair.borrow_mut().events.writable = true;
+        Some(peer)
+    }
+
+    /// The server begins to connect.
+    pub(crate) fn connect(&mut self) -> Option<Peer> {
+        let peer = address();
+        self.adopt(Origin::Connected { peer }, &Security::Plain)
+    }
+
+    fn adopt(&mut self, origin: Origin, security: &Security) -> Option<Peer> {
+        let id = self.engine.open(origin, security)?;
+        let pair = Rc::new(RefCell::new(Pair {
+            inbound: Pipe::default(),
+            outbound: Pipe::default(),
+            capacity: 1 << 20,
+            blocked: false,
+            reset: false,
+            refused: false,
+            dropped: false,
+            chops: None,
+            events: Events::default(),
+            writes: 0,
+        }));
+        if self.links.len() <= id.index() {
+            self.links.resize_with(id.index() + 1, || None);
+        }
+        self.links[id.index()] = Some(Link::new(Socket(Rc::clone(&pair))));
+        let peer = Peer { id, pair };
+        self.peers.push(peer.clone());
+        Some(peer)
+    }
+
+    fn has_events(&self) -> bool {
+        self.peers.iter().any(|peer| {
+            let pair = peer.pair.borrow();
+            !pair.dropped && pair.events != Events::default()
+        })
+    }
+
+    /// One turn of the loop; time stands still.
+    pub(crate) fn turn(&mut self) {
+        self.engine.core.set_now(self.now, 784_111_777);
+        self.peers.retain(|peer| !peer.is_dropped());
+        for peer in &self.peers {
+            let events = std::mem::take(&mut peer.pair.borrow_mut().events);
+            if let Some(Some(link)) = self.links.get_mut(peer.id.index())
+                && events != Events::default()
+            {
+                link.readable |= events.readable;
+                link.writable |= events.writable;
+                link.closing |= events.closing;
+                link.broken |= events.broken;
+                self.engine.core.make_ready(peer.id);
+            }
+        }
+        let mut letters = VecDeque::new();
+        self.mailbox.collect(&mut letters);
+        for (to, mail) in letters {
+            self.engine.mail(to, mail);
+        }
+        self.engine.turn(&mut self.links);
+    }
+
+    /// Turns until there is nothing left to do but wait.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..BUSY_TURNS {
+            let has_mail = !self.mailbox.sleep();
+            self.mailbox.wake_up();
+            let idle = self.engine.sleep_max() != Some(Duration::ZERO);
+            if self.is_drained() || (idle && !has_mail && !self.has_events()) {
+                return;
+            }
+            self.turn();
+        }
+        panic!("the loop never rests");
+    }
+
+    /// Lets time pass, waking up only when the loop asks for it.
+    pub(crate) fn advance(&mut self, by: Duration) {
+        let until = self.now + by;
+        self.settle();
+        for _ in 0..BUSY_TURNS {
+            let Some(sleep) = self.engine.sleep_max() else {
+                break;
+            };
+            if self.is_drained() || self.now + sleep > until {
+                break;
+            }
+            self.now += sleep;
+            self.turn();
+            self.settle();
+        }
+        self.now = until;
+        self.turn();
+        self.settle();
+    }
+
+    /// Turns until mail that another thread posts has made `done` true.
+    pub(crate) fn wait_for_mail(&mut self, mut done: impl FnMut(&mut Self) -> bool) {
+        let give_up = std::time::SystemTime::now() + Duration::from_secs(60);
+        while !done(self) {
+            assert!(std::time::SystemTime::now() < give_up, "no mail came");
+            std::thread::yield_now();
+            self.settle();
+        }
+    }
+
+    /// Checks what must hold whenever the loop rests.
+    pub(crate) fn audit(&mut self) {
+        let core = &self.engine.core;
+        let queued: usize = core.channels.iter().map(|(_, c)| c.queued_bytes()).sum();
+        assert_eq!(core.queued_bytes_total(), queued, "output is miscounted");
+        for (_, channel) in &core.channels {
+            let held = channel.held();
+            assert!(
+                held.is_none_or(|held| !held.is_empty()),
+                "a buffer for nothing"
+            );
+        }
+        assert_eq!(self.links.iter().flatten().count(), core.connections());
+        if core.connections() == 0 {
+            assert_eq!(queued, 0);
+            assert!(core.wheel.is_empty(), "a timer of nobody");
+            assert!(core.drain.is_some() || core.sleep_max().is_none());
+        }
+    }
+}
+
+fn address() -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 1], 40_000))
+}
+
+/// A client: bytes, or TLS around them.
+pub(crate) struct Client {
+    pub(crate) peer: Peer,
+    #[cfg(feature = "app")]
+    pub(crate) tls: Option<crate::proto::tls::tests::Client>,
+    outbox: VecDeque<u8>,
+    shuts: bool,
+    pub(crate) received: Vec<u8>,
+}
+
+impl Client {
+    pub(crate) fn plain(peer: Peer) -> Self {
+        Self {
+            peer,
+            #[cfg(feature = "app")]
+            tls: None,
+            outbox: VecDeque::new(),
+            shuts: false,
+            received: Vec::new(),
+        }
+    }
+
+    #[cfg(feature = "app")]
+    pub(crate) fn secure(peer: Peer) -> Self {
+        let tls = crate::proto::tls::tests::Client::new(&[&rustls::version::TLS13]);
+        Self {
+            tls: Some(tls),
+            ..Self::plain(peer)
+        }
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        #[cfg(feature = "app")]
+        if let Some(tls) = &mut self.tls {
+            tls.write(bytes);
+            return;
+        }
+        self.outbox.extend(bytes);
+    }
+
+    /// Ends the client's side behind everything written.
+    pub(crate) fn finish(&mut self) {
+        self.shuts = true;
+    }
+
+    fn stage(&mut self) {
+        #[cfg(feature = "app")]
+        if let Some(tls) = &mut self.tls {
+            if self.shuts && !tls.is_handshaking() {
+                tls.close();
+            }
+            self.outbox.extend(tls.output());
+        }
+    }
+
+    fn accept(&mut self, bytes: Vec<u8>) {
+        #[cfg(feature = "app")]
+        if let Some(tls) = &mut self.tls {
+            tls.input(&bytes);
+            self.received.append(&mut tls.plain);
+            return;
+        }
+        self.received.extend(bytes);
+    }
+
+    /// Moves some bytes each way.
+    pub(crate) fn pump_some(&mut self, rng: &mut Rng) {
+        self.stage();
+        if rng.one_in(2) {
+            let most = 1 << rng.below(18);
+            let some = rng.below(1 + self.outbox.len().min(most));
+            let some: Vec<u8> = self.outbox.drain(..some).collect();
+            self.peer.send(&some);
+        }
+        if rng.one_in(2) {
+            let most = 1 << rng.below(18);
+            let some = self.peer.take(rng.below(most));
+            self.accept(some);
+        }
+        self.shut_if_done();
+    }
+
+    /// Moves everything there is each way. Returns whether there was anything.
+    pub(crate) fn pump(&mut self) -> bool {
+        self.stage();
+        let out: Vec<u8> = self.outbox.drain(..).collect();
+        self.peer.send(&out);
+        let taken = self.peer.take_all();
+        let moved = !out.is_empty() || !taken.is_empty();
+        self.accept(taken);
+        self.shut_if_done();
+        moved
+    }
+
+    fn shut_if_done(&mut self) {
+        self.stage();
+        if self.shuts && self.outbox.is_empty() && !self.is_handshaking() {
+            self.peer.shut();
+        }
+    }
+
+    #[cfg(feature = "app")]
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+    }
+
+    #[cfg(not(feature = "app"))]
+    pub(crate) fn is_handshaking(&self) -> bool {
+        false
+    }
+
+    /// Whether the server ended its side, over TLS with a close_notify.
+    pub(crate) fn saw_orderly_end(&self) -> bool {
+        #[cfg(feature = "app")]
+        if let Some(tls) = &self.tls
+            && !tls.closed
+        {
+            return false;
+        }
+        self.peer.at_end() && self.peer.is_shut()
+    }
+}
+
+/// Moves bytes and turns the loop until neither has anything left to do.
+pub(crate) fn run<H: Handler>(sim: &mut Sim<H>, clients: &mut [&mut Client]) {
+    loop {
+        sim.settle();
+        let moved = clients
+            .iter_mut()
+            .fold(false, |moved, client| client.pump() || moved);
+        if !moved {
+            sim.settle();
+            if !clients.iter_mut().any(|client| client.pump()) {
+                return;
+            }
+        }
+    }
+}
