@@ -5,6 +5,7 @@
 //! wires of memory and a clock of their own.
 
 mod attempt;
+mod buffers;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "tls")]
@@ -15,6 +16,7 @@ use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
 use self::attempt::{Attempt, after_read, after_write, read, write};
+use self::buffers::{Buffers, take_tail};
 pub(super) use self::turn::Links;
 use super::channel::{Channel, NEVER, Phase};
 use super::core::Core;
@@ -22,7 +24,7 @@ use super::link::Wire;
 use super::output::SLICES_MAX;
 use super::{CloseReason, Config, ConnId, Cx, Handler, Origin, Security};
 #[cfg(feature = "tls")]
-use crate::proto::tls::{RECORD_PLAINTEXT_BYTES_MAX, Tls};
+use crate::proto::tls::Tls;
 
 /// Whether the wire may have more to give, or take, without waiting for an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,38 +44,6 @@ pub(super) struct Engine<H: Handler> {
     buffers: Buffers,
     /// The list of connections being flushed, between turns empty.
     flushing: Vec<ConnId>,
-}
-
-/// The buffers all connections share: each is used within one call and empty between calls.
-struct Buffers {
-    /// Input for the handler: what it left over last time, then what came now.
-    plain: Box<[u8]>,
-    /// TLS records as they were read.
-    #[cfg(feature = "tls")]
-    cipher: Box<[u8]>,
-    /// What one write sends.
-    #[cfg(feature = "tls")]
-    out: Box<[u8]>,
-    /// Small frames on their way into one TLS record.
-    #[cfg(feature = "tls")]
-    record: Vec<u8>,
-}
-
-impl Buffers {
-    fn new(config: &Config) -> Self {
-        let zeroed = |len: usize| vec![0; len].into_boxed_slice();
-        // Room for a handshake message in pieces (RFC 8446 §4), or for most of a record.
-        let read_bytes = config.read_bytes.max(32 * 1024);
-        Self {
-            plain: zeroed(config.tail_bytes_max + read_bytes),
-            #[cfg(feature = "tls")]
-            cipher: zeroed(read_bytes),
-            #[cfg(feature = "tls")]
-            out: zeroed(config.write_bytes.max(2 * RECORD_PLAINTEXT_BYTES_MAX)),
-            #[cfg(feature = "tls")]
-            record: Vec::with_capacity(RECORD_PLAINTEXT_BYTES_MAX),
-        }
-    }
 }
 
 impl<H: Handler> Engine<H> {
@@ -585,17 +555,4 @@ impl<H: Handler> Engine<H> {
     pub(super) fn sleep_max(&self) -> Option<Duration> {
         self.core.sleep_max()
     }
-}
-
-/// Moves what the handler left to the front of the input buffer; returns how much that is.
-fn take_tail(channel: &mut Channel, plain: &mut [u8]) -> usize {
-    let Some(held) = channel.held_mut() else {
-        return 0;
-    };
-    let len = held.plain.len();
-    if let Some(room) = plain.get_mut(..len) {
-        room.copy_from_slice(&held.plain);
-    }
-    held.plain.clear();
-    len
 }

@@ -1,7 +1,8 @@
 //! The engine's way through TLS: records in, records out.
 
 use super::attempt::{Attempt, after_read, after_write, read, write};
-use super::{Buffers, Engine, Readiness, take_tail};
+use super::buffers::{Buffers, take_tail};
+use super::{Engine, Readiness};
 use crate::proto::tls::{RECORD_OVERHEAD_BYTES_MAX, RECORD_PLAINTEXT_BYTES_MAX};
 use crate::reactor::channel::{Channel, NEVER, Phase};
 use crate::reactor::core::{self, Core};

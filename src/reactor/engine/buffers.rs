@@ -1,0 +1,51 @@
+//! The buffers all connections of a reactor share.
+
+#[cfg(feature = "tls")]
+use crate::proto::tls::RECORD_PLAINTEXT_BYTES_MAX;
+use crate::reactor::Config;
+use crate::reactor::channel::Channel;
+
+/// The buffers all connections share: each is used within one call and empty between calls.
+pub(super) struct Buffers {
+    /// Input for the handler: what it left over last time, then what came now.
+    pub(super) plain: Box<[u8]>,
+    /// TLS records as they were read.
+    #[cfg(feature = "tls")]
+    pub(super) cipher: Box<[u8]>,
+    /// What one write sends.
+    #[cfg(feature = "tls")]
+    pub(super) out: Box<[u8]>,
+    /// Small frames on their way into one TLS record.
+    #[cfg(feature = "tls")]
+    pub(super) record: Vec<u8>,
+}
+
+impl Buffers {
+    pub(super) fn new(config: &Config) -> Self {
+        let zeroed = |len: usize| vec![0; len].into_boxed_slice();
+        // Room for a handshake message in pieces (RFC 8446 §4), or for most of a record.
+        let read_bytes = config.read_bytes.max(32 * 1024);
+        Self {
+            plain: zeroed(config.tail_bytes_max + read_bytes),
+            #[cfg(feature = "tls")]
+            cipher: zeroed(read_bytes),
+            #[cfg(feature = "tls")]
+            out: zeroed(config.write_bytes.max(2 * RECORD_PLAINTEXT_BYTES_MAX)),
+            #[cfg(feature = "tls")]
+            record: Vec::with_capacity(RECORD_PLAINTEXT_BYTES_MAX),
+        }
+    }
+}
+
+/// Moves what the handler left to the front of the input buffer; returns how much that is.
+pub(super) fn take_tail(channel: &mut Channel, plain: &mut [u8]) -> usize {
+    let Some(held) = channel.held_mut() else {
+        return 0;
+    };
+    let len = held.plain.len();
+    if let Some(room) = plain.get_mut(..len) {
+        room.copy_from_slice(&held.plain);
+    }
+    held.plain.clear();
+    len
+}
