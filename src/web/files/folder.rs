@@ -178,6 +178,15 @@ impl Folder {
         self.slots.insert(path.into(), slot);
     }
 
+    /// As if all changes were long over.
+    #[cfg(test)]
+    pub(super) fn settle(mut self) -> Self {
+        for slot in self.slots.values_mut() {
+            slot.is_settled = true;
+        }
+        self
+    }
+
     #[cfg(test)]
     pub(super) fn reason(&self, path: &str) -> Option<Reason> {
         self.left_out.reason(path)
@@ -253,4 +262,44 @@ fn content_tag(content: &[u8]) -> String {
 fn stamp_tag(stamp: Stamp) -> String {
     let (secs, nanos) = stamp.changed;
     format!("\"{secs:x}.{nanos:x}-{:x}-{:x}\"", stamp.len, stamp.inode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(content: &str, modified_secs: u64, is_settled: bool, known: Option<&Slot>) -> Slot {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let reading = Reading {
+            stamp: disk::stamp(file.path()).unwrap().unwrap(),
+            is_settled,
+            modified_secs,
+            source: Source::Memory(content.into()),
+        };
+        Slot::new("/a", reading, known, &Options::default()).unwrap()
+    }
+
+    #[test]
+    fn a_date_is_strong_when_no_other_content_can_have_had_it() {
+        // RFC 9110 §8.8.2.2.
+        let is_strong = |slot: &Slot| slot.entry.validators().is_date_strong;
+        let settled = slot("1", 1000, true, None);
+        let fresh = slot("1", 1000, false, None);
+        assert!(is_strong(&settled));
+        assert!(!is_strong(&fresh));
+        assert!(is_strong(&slot("2", 1001, true, Some(&fresh))));
+        assert!(!is_strong(&slot("2", 1001, false, Some(&fresh))));
+        assert!(!is_strong(&slot("2", 1000, true, Some(&fresh))));
+        assert!(!is_strong(&slot("2", 1000, true, Some(&settled))));
+    }
+
+    #[test]
+    fn the_same_content_of_the_same_time_is_kept() {
+        let known = slot("1", 1000, false, None);
+        let is_kept = |slot: &Slot| Arc::ptr_eq(&slot.entry, &known.entry);
+        let same = slot("1", 1000, true, Some(&known));
+        assert!(is_kept(&same) && same.is_settled);
+        assert!(!is_kept(&slot("1", 1001, true, Some(&known))));
+        assert!(!is_kept(&slot("2", 1000, true, Some(&known))));
+    }
 }
