@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::disk::{self, Found, LeftOut, Reading, Reason, Source, Stamp};
+use super::disk::{self, Found, LeftOut, Reading, Room, Source, Stamp};
 use super::entry::{Content, Entry, Facts};
 use super::options::Options;
 use crate::reactor::Shared;
@@ -133,43 +133,49 @@ impl Folder {
 
     /// Takes a file in, from the picture before if it has not changed.
     fn visit(&mut self, found: &Found, known: Option<&Slot>, options: &Options) -> io::Result<()> {
-        let room = options.memory_bytes_max.saturating_sub(self.memory_bytes);
-        if let Some(slot) = known
+        let known_that_fits = known.filter(|slot| self.has_room(slot, options));
+        if let Some(slot) = known_that_fits
             && slot.is_settled
-            && slot.entry.memory_bytes() <= room
             && matches!(disk::stamp(&found.disk_path), Ok(Some(stamp)) if stamp == slot.stamp)
         {
-            self.insert(&found.path, slot.clone(), options);
+            self.insert(&found.path, slot.clone());
             return Ok(());
         }
-        match disk::read(&found.disk_path, room.min(options.small_file_bytes_max)) {
+        match disk::read(&found.disk_path, self.room(options)) {
             Ok(Some(reading)) => {
                 let slot = Slot::new(&found.path, reading, known, options)?;
-                self.insert(&found.path, slot, options);
+                self.insert(&found.path, slot);
             }
             Ok(None) => {}
             Err(reason) => {
                 self.left_out.add(&found.path, reason);
                 // Its stamp is the old one, so the next look tries again.
-                if let Some(slot) = known
-                    && reason != Reason::Unreadable(io::ErrorKind::PermissionDenied)
-                    && slot.entry.memory_bytes() <= room
-                {
-                    self.insert(&found.path, slot.clone(), options);
+                if let Some(slot) = known_that_fits.filter(|_| reason.is_passing()) {
+                    self.insert(&found.path, slot.clone());
                 }
             }
         }
         Ok(())
     }
 
-    fn insert(&mut self, path: &str, slot: Slot, options: &Options) {
-        if slot.entry.file().is_some() {
-            if self.open_files >= options.open_files_max {
-                self.left_out.add(path, Reason::TooManyOpen);
-                return;
-            }
-            self.open_files += 1;
+    fn room(&self, options: &Options) -> Room {
+        let memory_bytes = options.memory_bytes_max.saturating_sub(self.memory_bytes);
+        Room {
+            small_bytes_max: memory_bytes.min(options.small_file_bytes_max),
+            may_hold_open: self.open_files < options.open_files_max,
         }
+    }
+
+    fn has_room(&self, slot: &Slot, options: &Options) -> bool {
+        let room = self.room(options);
+        match slot.entry.file() {
+            Some(_) => room.may_hold_open,
+            None => slot.entry.memory_bytes() <= room.small_bytes_max,
+        }
+    }
+
+    fn insert(&mut self, path: &str, slot: Slot) {
+        self.open_files += usize::from(slot.entry.file().is_some());
         self.files += 1;
         self.memory_bytes += slot.entry.memory_bytes();
         if let Some(folder) = path.strip_suffix(INDEX).filter(|path| path.ends_with('/')) {
@@ -188,7 +194,7 @@ impl Folder {
     }
 
     #[cfg(test)]
-    pub(super) fn reason(&self, path: &str) -> Option<Reason> {
+    pub(super) fn reason(&self, path: &str) -> Option<disk::Reason> {
         self.left_out.reason(path)
     }
 }

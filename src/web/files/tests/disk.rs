@@ -207,6 +207,22 @@ fn numbers_of_files_are_bounded() {
     assert_eq!(folder.len(), 3);
     assert_eq!(folder.reason("/c/e"), Some(Reason::TooManyOpen));
     assert_eq!(text(&folder, "/c/e"), None);
+    // When there is room again, it is let in.
+    fs::remove_file(root.path().join("a")).unwrap();
+    let folder = folder.refresh(root.path(), &options).unwrap();
+    assert_eq!((folder.len(), folder.reason("/c/e")), (3, None));
+    assert_eq!(text(&folder, "/c/e").as_deref(), Some("4"));
+    // A small file that has become large does not stay as it was.
+    let options = Options {
+        open_files_max: 0,
+        ..small()
+    };
+    let folder = load(&root, &options).settle();
+    assert_eq!(text(&folder, "/b").as_deref(), Some("2"));
+    write(root.path(), "b", "123456789");
+    let folder = folder.refresh(root.path(), &options).unwrap();
+    assert_eq!(folder.reason("/b"), Some(Reason::TooManyOpen));
+    assert_eq!(text(&folder, "/b"), None);
 }
 
 #[test]
