@@ -1,6 +1,11 @@
 //! Static files over real sockets.
 
 #![cfg(feature = "files")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking, in its helpers too"
+)]
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};

@@ -156,13 +156,24 @@ pub(super) enum Source {
 
 const ATTEMPTS: usize = 4;
 
-/// Reads a file, or only opens it when it is longer than `small_bytes_max`. `None` if it is gone, or
-/// no regular file any more.
-pub(super) fn read(path: &Path, small_bytes_max: u64) -> Result<Option<Reading>, Reason> {
+/// What may be taken in of the next file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// Longer ones are not read, only opened.
+    pub(super) small_bytes_max: u64,
+    pub(super) may_hold_open: bool,
+}
+
+/// Reads or opens a file. `None` if it is gone, or no regular file any more.
+pub(super) fn read(path: &Path, room: Room) -> Result<Option<Reading>, Reason> {
     for _ in 0..ATTEMPTS {
         let Some(listed) = stamp(path)? else {
             return Ok(None);
         };
+        let is_small = listed.len <= room.small_bytes_max;
+        if !is_small && !room.may_hold_open {
+            return Err(Reason::TooManyOpen);
+        }
         let file = match File::open(path) {
             Ok(file) => file,
             Err(error) if is_gone(error.kind()) => return Ok(None),
@@ -173,13 +184,13 @@ pub(super) fn read(path: &Path, small_bytes_max: u64) -> Result<Option<Reading>,
         if before != listed {
             continue; // it may be a link by now
         }
-        let source = if before.len > small_bytes_max {
-            Source::Disk(file)
-        } else {
+        let source = if is_small {
             match content(&file, before)? {
                 Some(bytes) => Source::Memory(bytes),
                 None => continue,
             }
+        } else {
+            Source::Disk(file)
         };
         return Ok(Some(Reading {
             stamp: before,
@@ -229,6 +240,17 @@ pub(super) enum Reason {
     Changing,
     /// The file system says no.
     Unreadable(io::ErrorKind),
+}
+
+impl Reason {
+    /// Whether the next look may do better, with nothing changed.
+    pub(super) fn is_passing(self) -> bool {
+        match self {
+            Self::Changing => true,
+            Self::Unreadable(kind) => kind != io::ErrorKind::PermissionDenied,
+            Self::TooMany | Self::TooManyOpen | Self::Name => false,
+        }
+    }
 }
 
 impl From<io::Error> for Reason {
@@ -284,6 +306,11 @@ impl LeftOut {
 mod tests {
     use super::*;
 
+    const ROOM: Room = Room {
+        small_bytes_max: 100,
+        may_hold_open: false,
+    };
+
     #[test]
     fn a_stamp_can_be_trusted_when_its_change_is_over() {
         let stamp = |changed| Stamp {
@@ -321,7 +348,7 @@ mod tests {
             let file = File::open(&path).unwrap();
             fs::write(&path, after).unwrap();
             assert_eq!(content(&file, listed).unwrap(), None);
-            let Source::Memory(bytes) = read(&path, 100).unwrap().unwrap().source else {
+            let Source::Memory(bytes) = read(&path, ROOM).unwrap().unwrap().source else {
                 panic!("a small file");
             };
             assert_eq!(bytes, after.as_bytes());
@@ -329,12 +356,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_gone_is_none() {
+    fn a_file_that_is_gone_or_a_link_by_now_is_none() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
         fs::write(path.join("a"), "").unwrap();
-        for gone in [path.join("b"), path.join("a/b"), path.to_path_buf()] {
-            assert!(read(&gone, 100).unwrap().is_none(), "{}", gone.display());
+        std::os::unix::fs::symlink(path.join("a"), path.join("link")).unwrap();
+        let gone = ["b", "a/b", "link", ""].map(|name| path.join(name));
+        for gone in gone {
+            assert!(read(&gone, ROOM).unwrap().is_none(), "{}", gone.display());
             assert_eq!(stamp(&gone).unwrap(), None);
         }
     }

@@ -174,7 +174,7 @@ impl Entry {
         }
     }
 
-    fn validators(&self) -> Validators<'_> {
+    pub(super) fn validators(&self) -> Validators<'_> {
         Validators {
             etag: &self.etag,
             modified_secs: self.modified_secs,

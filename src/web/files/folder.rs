@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::disk::{self, Found, LeftOut, Reading, Reason, Source, Stamp};
+use super::disk::{self, Found, LeftOut, Reading, Room, Source, Stamp};
 use super::entry::{Content, Entry, Facts};
 use super::options::Options;
 use crate::reactor::Shared;
@@ -133,43 +133,49 @@ impl Folder {
 
     /// Takes a file in, from the picture before if it has not changed.
     fn visit(&mut self, found: &Found, known: Option<&Slot>, options: &Options) -> io::Result<()> {
-        let room = options.memory_bytes_max.saturating_sub(self.memory_bytes);
-        if let Some(slot) = known
+        let known_that_fits = known.filter(|slot| self.has_room(slot, options));
+        if let Some(slot) = known_that_fits
             && slot.is_settled
-            && slot.entry.memory_bytes() <= room
             && matches!(disk::stamp(&found.disk_path), Ok(Some(stamp)) if stamp == slot.stamp)
         {
-            self.insert(&found.path, slot.clone(), options);
+            self.insert(&found.path, slot.clone());
             return Ok(());
         }
-        match disk::read(&found.disk_path, room.min(options.small_file_bytes_max)) {
+        match disk::read(&found.disk_path, self.room(options)) {
             Ok(Some(reading)) => {
                 let slot = Slot::new(&found.path, reading, known, options)?;
-                self.insert(&found.path, slot, options);
+                self.insert(&found.path, slot);
             }
             Ok(None) => {}
             Err(reason) => {
                 self.left_out.add(&found.path, reason);
                 // Its stamp is the old one, so the next look tries again.
-                if let Some(slot) = known
-                    && reason != Reason::Unreadable(io::ErrorKind::PermissionDenied)
-                    && slot.entry.memory_bytes() <= room
-                {
-                    self.insert(&found.path, slot.clone(), options);
+                if let Some(slot) = known_that_fits.filter(|_| reason.is_passing()) {
+                    self.insert(&found.path, slot.clone());
                 }
             }
         }
         Ok(())
     }
 
-    fn insert(&mut self, path: &str, slot: Slot, options: &Options) {
-        if slot.entry.file().is_some() {
-            if self.open_files >= options.open_files_max {
-                self.left_out.add(path, Reason::TooManyOpen);
-                return;
-            }
-            self.open_files += 1;
+    fn room(&self, options: &Options) -> Room {
+        let memory_bytes = options.memory_bytes_max.saturating_sub(self.memory_bytes);
+        Room {
+            small_bytes_max: memory_bytes.min(options.small_file_bytes_max),
+            may_hold_open: self.open_files < options.open_files_max,
         }
+    }
+
+    fn has_room(&self, slot: &Slot, options: &Options) -> bool {
+        let room = self.room(options);
+        match slot.entry.file() {
+            Some(_) => room.may_hold_open,
+            None => slot.entry.memory_bytes() <= room.small_bytes_max,
+        }
+    }
+
+    fn insert(&mut self, path: &str, slot: Slot) {
+        self.open_files += usize::from(slot.entry.file().is_some());
         self.files += 1;
         self.memory_bytes += slot.entry.memory_bytes();
         if let Some(folder) = path.strip_suffix(INDEX).filter(|path| path.ends_with('/')) {
@@ -178,8 +184,17 @@ impl Folder {
         self.slots.insert(path.into(), slot);
     }
 
+    /// As if all changes were long over.
     #[cfg(test)]
-    pub(super) fn reason(&self, path: &str) -> Option<Reason> {
+    pub(super) fn settle(mut self) -> Self {
+        for slot in self.slots.values_mut() {
+            slot.is_settled = true;
+        }
+        self
+    }
+
+    #[cfg(test)]
+    pub(super) fn reason(&self, path: &str) -> Option<disk::Reason> {
         self.left_out.reason(path)
     }
 }
@@ -253,4 +268,44 @@ fn content_tag(content: &[u8]) -> String {
 fn stamp_tag(stamp: Stamp) -> String {
     let (secs, nanos) = stamp.changed;
     format!("\"{secs:x}.{nanos:x}-{:x}-{:x}\"", stamp.len, stamp.inode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(content: &str, modified_secs: u64, is_settled: bool, known: Option<&Slot>) -> Slot {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let reading = Reading {
+            stamp: disk::stamp(file.path()).unwrap().unwrap(),
+            is_settled,
+            modified_secs,
+            source: Source::Memory(content.into()),
+        };
+        Slot::new("/a", reading, known, &Options::default()).unwrap()
+    }
+
+    #[test]
+    fn a_date_is_strong_when_no_other_content_can_have_had_it() {
+        // RFC 9110 §8.8.2.2.
+        let is_strong = |slot: &Slot| slot.entry.validators().is_date_strong;
+        let settled = slot("1", 1000, true, None);
+        let fresh = slot("1", 1000, false, None);
+        assert!(is_strong(&settled));
+        assert!(!is_strong(&fresh));
+        assert!(is_strong(&slot("2", 1001, true, Some(&fresh))));
+        assert!(!is_strong(&slot("2", 1001, false, Some(&fresh))));
+        assert!(!is_strong(&slot("2", 1000, true, Some(&fresh))));
+        assert!(!is_strong(&slot("2", 1000, true, Some(&settled))));
+    }
+
+    #[test]
+    fn the_same_content_of_the_same_time_is_kept() {
+        let known = slot("1", 1000, false, None);
+        let is_kept = |slot: &Slot| Arc::ptr_eq(&slot.entry, &known.entry);
+        let same = slot("1", 1000, true, Some(&known));
+        assert!(is_kept(&same) && same.is_settled);
+        assert!(!is_kept(&slot("1", 1001, true, Some(&known))));
+        assert!(!is_kept(&slot("2", 1000, true, Some(&known))));
+    }
 }

@@ -16,7 +16,7 @@ use super::options::Options;
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// A thread that looks at a folder once a second, and calls back with a new picture when something
-/// has changed. It ends when this is dropped.
+/// has changed. It ends when this is dropped, which waits for the look or callback under way.
 ///
 /// Files that have not changed are shared between the pictures. When a look fails, as it does while
 /// the folder is being replaced, the picture before stays.

@@ -111,8 +111,11 @@ fn what_is_replaced_is_closed_by_the_thread_that_watches() {
     let news = watch.look().unwrap();
     assert!(news.is_empty());
     // The service takes the news; its last use of the old one is the download.
+    let picture = Arc::downgrade(&first);
     drop(first);
+    assert_eq!(picture.strong_count(), 1, "not freed by the service");
     watch.look();
+    assert_eq!(picture.strong_count(), 0);
     assert_eq!(file.strong_count(), 2, "the download's, and the watch's");
     drop(download);
     assert_eq!(file.strong_count(), 1, "not closed by the download's end");
