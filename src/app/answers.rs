@@ -1,6 +1,6 @@
 //! The JSON answers of the API, all with the same fields.
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::web::{Body, Response, Shared};
 
@@ -10,6 +10,20 @@ pub struct Answers {
     /// Field lines of every JSON answer.
     json: Shared,
     cors_allow_origin: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Done<'a> {
+    success: bool,
+    message: &'a str,
+}
+
+#[derive(Serialize)]
+struct Failed<'a> {
+    success: bool,
+    error: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
 }
 
 /// The methods and fields a script of another origin may use.
@@ -30,27 +44,49 @@ impl Answers {
         }
     }
 
-    /// A JSON body as it stands.
-    pub fn json(&self, status: u16, body: &Value) -> Response {
-        let bytes = body.to_string().into_bytes();
-        Response::prepared(status, &self.json, Body::Bytes(bytes))
+    /// A JSON body, its members in the order of their declaration.
+    pub fn json(&self, status: u16, body: &impl Serialize) -> Response {
+        match serde_json::to_vec(body) {
+            Ok(bytes) => Response::prepared(status, &self.json, Body::Bytes(bytes)),
+            Err(error) => {
+                log::error!("an answer cannot be written as JSON: {error}");
+                Response::empty(500)
+            }
+        }
     }
 
     /// `{"success":true,"message":…}`
     pub fn done(&self, status: u16, message: &str) -> Response {
-        self.json(status, &json!({"success": true, "message": message}))
+        self.json(
+            status,
+            &Done {
+                success: true,
+                message,
+            },
+        )
     }
 
     /// `{"success":false,"error":…}`
     pub fn error(&self, status: u16, error: &str) -> Response {
-        self.json(status, &json!({"success": false, "error": error}))
+        self.json(
+            status,
+            &Failed {
+                success: false,
+                error,
+                message: None,
+            },
+        )
     }
 
     /// The same with the text in `message` too, where the pages look for it.
     pub fn failure(&self, status: u16, error: &str) -> Response {
         self.json(
             status,
-            &json!({"success": false, "error": error, "message": error}),
+            &Failed {
+                success: false,
+                error,
+                message: Some(error),
+            },
         )
     }
 

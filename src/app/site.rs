@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::json;
+use serde::Serialize;
 
 use super::accounts::{AccountError, Accounts, LoginError, New, Profile};
 use super::answers::Answers;
@@ -314,17 +314,7 @@ impl Site {
         Some(match mail {
             Mail::Registered(Ok(_)) => answers.done(201, "User created successfully").into(),
             Mail::Updated(Ok(())) => answers.done(200, "Profile updated successfully").into(),
-            Mail::Found(Ok(user)) => {
-                let User {
-                    id,
-                    name,
-                    username,
-                    email,
-                    ..
-                } = user;
-                let body = json!({"id": id, "name": name, "username": username, "email": email});
-                answers.json(200, &body).into()
-            }
+            Mail::Found(Ok(user)) => answers.json(200, &Me::from(&user)).into(),
             Mail::Admitted(Ok(user), protocol) => {
                 let member = Member {
                     username: user.username.into_boxed_str(),
@@ -364,14 +354,14 @@ impl Site {
     fn logged_in(&self, cx: &Cx<'_>, outcome: Result<User, LoginError>) -> Response {
         match outcome {
             Ok(user) => match self.tokens.issue(user.id, &user.username, cx.unix_secs()) {
-                Ok(token) => self.answers.json(
-                    200,
-                    &json!({
-                        "success": true,
-                        "message": "Login successful",
-                        "data": {"token": token},
-                    }),
-                ),
+                Ok(token) => {
+                    let body = LoggedIn {
+                        success: true,
+                        message: "Login successful",
+                        data: Token { token },
+                    };
+                    self.answers.json(200, &body)
+                }
                 Err(error) => {
                     log::error!("no token can be signed: {error}");
                     self.answers.failure(500, "Internal error")
@@ -531,6 +521,39 @@ impl Site {
             answer.reply(reply);
         }
     }
+}
+
+/// The body of `GET /me`.
+#[derive(Serialize)]
+struct Me<'a> {
+    id: i64,
+    name: &'a str,
+    username: &'a str,
+    email: &'a str,
+}
+
+impl<'a> From<&'a User> for Me<'a> {
+    fn from(user: &'a User) -> Self {
+        Self {
+            id: user.id,
+            name: &user.name,
+            username: &user.username,
+            email: &user.email,
+        }
+    }
+}
+
+/// The body of a successful `POST /login`.
+#[derive(Serialize)]
+struct LoggedIn {
+    success: bool,
+    message: &'static str,
+    data: Token,
+}
+
+#[derive(Serialize)]
+struct Token {
+    token: String,
 }
 
 /// The web layer's part of the configuration.
