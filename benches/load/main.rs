@@ -62,6 +62,9 @@ struct Args {
     /// Report as one line of JSON.
     #[arg(long)]
     json: bool,
+    /// Report as one row of a Markdown table with this title.
+    #[arg(long, value_name = "TITLE", conflicts_with = "json")]
+    row: Option<String>,
     /// Given by cargo.
     #[arg(long, hide = true)]
     bench: bool,
@@ -81,10 +84,10 @@ fn main() -> Result<(), Failure> {
         rounds.push(Round::new(latencies, elapsed, spent));
     }
     let report = Report::new(&args.url, args.connections, args.depth, &rounds);
-    if args.json {
-        println!("{}", report.json());
-    } else {
-        print!("{report}");
+    match args.row {
+        Some(title) => println!("{}", report.row(&title)),
+        None if args.json => println!("{}", report.json()),
+        None => print!("{report}"),
     }
     Ok(())
 }

@@ -122,6 +122,18 @@ impl<'a> Report<'a> {
             "server_cpu_us": self.median.cpu_us,
         })
     }
+
+    pub(crate) fn row(&self, title: &str) -> String {
+        let Round {
+            rate,
+            p50_us,
+            p99_us,
+            cpu_us,
+            ..
+        } = self.median;
+        let cpu_us = cpu_us.map_or_else(|| "-".to_owned(), |cpu_us| format!("{cpu_us:.2}"));
+        format!("| {title} | {rate:.0} | {p50_us:.0} | {p99_us:.0} | {cpu_us} |")
+    }
 }
 
 impl fmt::Display for Report<'_> {

@@ -24,7 +24,7 @@ fuzz_target!(|raw: &str| {
     // With its percent signs encoded again it means itself, and only that.
     let encoded = path.replace('%', "%25");
     assert_eq!(decode_path(&encoded).as_deref(), Ok(&*path));
-    if !path.contains('%') {
+    if !path.contains('%') && !path.contains("/.") {
         assert!(matches!(decode_path(&path), Ok(Cow::Borrowed(same)) if same == path));
     }
 });
