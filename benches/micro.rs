@@ -20,7 +20,7 @@ const KEY: mask::MaskKey = [0x37, 0xfa, 0x21, 0x3d];
 
 /// What a program sends: 100 bytes.
 const SMALL_GET: &[u8] = b"GET /index.html HTTP/1.1\r\nHost: example.org\r\n\
-    User-Agent: load/1.0\r\nAccept: */*\r\nX-Request: 12\r\n\r\n";
+    User-Agent: load/1.0\r\nAccept: */*\r\nX-Request: 12345\r\n\r\n";
 
 /// What a browser sends: 700 bytes.
 const BROWSER_GET: &[u8] = b"GET /chat.html?room=general HTTP/1.1\r\n\
@@ -37,9 +37,10 @@ const BROWSER_GET: &[u8] = b"GET /chat.html?room=general HTTP/1.1\r\n\
     Sec-Fetch-Site: same-origin\r\n\
     Sec-Fetch-Mode: navigate\r\n\
     Sec-Fetch-Dest: document\r\n\
+    Referer: https://chat.example.org:8443/login.html\r\n\
     Accept-Encoding: gzip, deflate, br, zstd\r\n\
     Accept-Language: en-GB,en;q=0.9,de;q=0.8\r\n\
-    If-None-Match: \"5f3c-18c1\"\r\n\r\n";
+    If-None-Match: \"5f3c-18c10123\"\r\n\r\n";
 
 fn main() {
     assert_eq!((SMALL_GET.len(), BROWSER_GET.len()), (100, 700));
