@@ -14,11 +14,11 @@ nextest := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build certs test browser check fmt clippy doc deny bench fuzz clean \
+.PHONY: help run build certs test browser check fmt clippy doc deny bench bench-report fuzz clean \
 	$(BUILDS:%=test-%) $(BUILDS:%=clippy-%)
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z.]+:.*## / { printf "  %-8s  %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  %-13s  %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: build certs .env ## Build, make what is missing, start the server
 	@saved=$$(export -p); set -a; . ./.env; set +a; eval "$$saved"; \
@@ -80,15 +80,20 @@ deny: ## Check licences, bans and sources of all dependencies, and advisories
 	$(CARGO) deny --locked --all-features check --hide-inclusion-graph \
 		advisories licenses bans sources
 
-bench: ## Run the benchmarks
+bench: ## Measure the parts, and the memory of idle connections
 	$(CARGO) bench --locked
+
+bench-report: ## Print the tables of docs/benchmarks.md (two cores; wrk if it is there)
+	CARGO="$(CARGO)" benches/report
 
 fuzz: ## Fuzz each target for FUZZ_SECONDS (needs nightly and cargo-fuzz)
 	@$(CARGO) +nightly fuzz --version >/dev/null 2>&1 \
 		|| { echo "needs: rustup toolchain install nightly && cargo install cargo-fuzz"; exit 1; }
 	@set -e; for target in $$($(CARGO) +nightly fuzz list --fuzz-dir tests/fuzz); do \
-		$(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz $$target -- \
-			-max_total_time=$(FUZZ_SECONDS); \
+		mkdir -p tests/fuzz/corpus/$$target; \
+		$(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz $$target \
+			tests/fuzz/corpus/$$target tests/fuzz/seeds/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=1024; \
 	done
 
 clean: ## Remove what was built (certificates, .env and databases stay)

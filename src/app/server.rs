@@ -187,8 +187,7 @@ fn listen_at(
         .map_err(|error| format!("cannot listen on {address}: {error} (port and bind_address)"))
 }
 
-/// A listening socket whose connections do not wait to fill a segment (`TCP_NODELAY` is
-/// inherited), and that binds while old connections linger.
+/// A listening socket that binds while old connections linger.
 fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
@@ -196,7 +195,6 @@ fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
         Some(Protocol::TCP),
     )?;
     socket.set_reuse_address(true)?;
-    socket.set_tcp_nodelay(true)?;
     if matches!(address.ip(), IpAddr::V6(_)) {
         socket.set_only_v6(true)?;
     }

@@ -35,6 +35,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 #[cfg(feature = "tls")]
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -153,16 +154,17 @@ impl<H: Handler> Reactor<H> {
 
     /// Listens on a socket that is bound and listening already.
     ///
-    /// Accepted connections inherit what is set on it, `TCP_NODELAY` among others.
+    /// Accepted connections inherit what is set on it.
     ///
     /// # Errors
-    /// The socket cannot be made non-blocking or be registered.
+    /// The socket cannot be set up or be registered.
     pub fn listen_on(
         &mut self,
         socket: std::net::TcpListener,
         security: Security,
     ) -> io::Result<(ListenerId, SocketAddr)> {
         socket.set_nonblocking(true)?;
+        set_nodelay(&socket)?;
         let address = socket.local_addr()?;
         let id = ListenerId::new(self.listeners.len())
             .ok_or_else(|| io::Error::other("too many listeners"))?;
@@ -185,6 +187,7 @@ impl<H: Handler> Reactor<H> {
     /// There is no socket for it.
     pub fn connect(&mut self, peer: SocketAddr) -> io::Result<Option<ConnId>> {
         let socket = TcpStream::connect(peer)?;
+        socket.set_nodelay(true)?;
         Ok(self.adopt(socket, Origin::Connected { peer }, &Security::Plain))
     }
 
@@ -396,6 +399,14 @@ impl<H: Handler> Reactor<H> {
         }
         Some(id)
     }
+}
+
+/// Small writes are not to wait for the peer's acknowledgements: a turn's output is one write
+/// already. Accepted sockets inherit it from the listener, which saves a call for each.
+fn set_nodelay(listener: &std::net::TcpListener) -> io::Result<()> {
+    // The option is the same for every TCP socket; std offers it on streams only.
+    let handle = OwnedFd::from(listener.try_clone()?);
+    std::net::TcpStream::from(handle).set_nodelay(true)
 }
 
 #[expect(

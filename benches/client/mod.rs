@@ -1,0 +1,105 @@
+//! The client side of the benchmarks: one blocking connection, plain or over TLS.
+
+use std::error::Error;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::Resumption;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+
+/// What a benchmark stops with.
+pub(crate) type Failure = Box<dyn Error + Send + Sync>;
+
+/// TLS that trusts the certificate in this PEM file, and makes a full handshake every time.
+pub(crate) fn trust(cert: &Path) -> Result<Arc<ClientConfig>, Failure> {
+    let mut roots = RootCertStore::empty();
+    for cert in CertificateDer::pem_file_iter(cert)? {
+        roots.add(cert?)?;
+    }
+    let config = ClientConfig::builder().with_root_certificates(roots);
+    let mut config = config.with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
+/// A connection to the server.
+pub(crate) struct Client {
+    pub(crate) socket: TcpStream,
+    pub(crate) tls: Option<ClientConnection>,
+}
+
+impl Client {
+    /// Connects, and makes the TLS handshake if there is to be one.
+    pub(crate) fn connect(
+        address: SocketAddr,
+        host: &str,
+        tls: Option<&Arc<ClientConfig>>,
+    ) -> Result<Self, Failure> {
+        let mut socket = TcpStream::connect(address)?;
+        socket.set_nodelay(true)?;
+        let mut tls = match tls {
+            None => None,
+            Some(config) => {
+                let name = ServerName::try_from(host.to_owned())?;
+                Some(ClientConnection::new(Arc::clone(config), name)?)
+            }
+        };
+        if let Some(tls) = &mut tls {
+            while tls.is_handshaking() || tls.wants_write() {
+                tls.complete_io(&mut socket)?;
+            }
+        }
+        Ok(Self { socket, tls })
+    }
+
+    /// Makes a WebSocket of the connection.
+    pub(crate) fn upgrade(&mut self, host: &str, path: &str) -> Result<(), Failure> {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        );
+        self.write_all(request.as_bytes())?;
+        self.flush()?;
+        let mut answer = Vec::new();
+        let mut piece = [0; 1024];
+        while !answer.ends_with(b"\r\n\r\n") {
+            match self.read(&mut piece)? {
+                0 => return Err("the server closed instead of upgrading".into()),
+                count => answer.extend(piece.iter().take(count)),
+            }
+        }
+        if !answer.starts_with(b"HTTP/1.1 101 ") {
+            return Err(format!("no upgrade: {}", answer.escape_ascii()).into());
+        }
+        Ok(())
+    }
+}
+
+impl Read for Client {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            None => self.socket.read(buffer),
+            Some(tls) => rustls::Stream::new(tls, &mut self.socket).read(buffer),
+        }
+    }
+}
+
+impl Write for Client {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            None => self.socket.write(buffer),
+            Some(tls) => rustls::Stream::new(tls, &mut self.socket).write(buffer),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.tls {
+            None => self.socket.flush(),
+            Some(tls) => rustls::Stream::new(tls, &mut self.socket).flush(),
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! What an idle connection costs in memory: `cargo bench --bench idle_memory -- [CONNECTIONS]`
+//!
+//! A server with TLS and WebSockets runs in this process, its clients in a child process, so that
+//! theirs does not count. After each step the live bytes of the heap are divided by the number of
+//! connections: what Rust code has allocated, tables that grow included. What aws-lc allocates in
+//! C is not among them, and so the growth of the resident set is shown beside it: that has everything,
+//! the holes in the heap too.
+//!
+//! Ends with failure when an idle connection holds more than its budget.
+
+#![allow(
+    clippy::print_stdout,
+    reason = "a benchmark prints what it measured, and its processes talk by standard output"
+)]
+
+mod client;
+
+use std::alloc::System;
+use std::env;
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use cap::Cap;
+use edgeloop::app::cert::{self, CertRequest};
+use edgeloop::app::tls_files::TlsFiles;
+use edgeloop::proto::ws::frame::{self, Opcode};
+use edgeloop::web::{self, Cx, Message, Reply, Request, Response, Security, Service, WsCx};
+
+use self::client::{Client, Failure, trust};
+
+#[global_allocator]
+static HEAP: Cap<System> = Cap::new(System, usize::MAX);
+
+const CONNECTIONS: usize = 1_000;
+/// Under the usual limit on descriptors, which holds for both processes.
+const CONNECTIONS_MAX: usize = 5_000;
+/// What each connection carries, each way, in [`CARRIED_MESSAGES`] messages.
+const MESSAGE_BYTES: usize = 64 << 10;
+const CARRIED_MESSAGES: usize = 16;
+
+/// What is done to all connections, one after the other; then they idle.
+#[derive(Clone, Copy)]
+enum Step {
+    Connect,
+    Upgrade,
+    Carry,
+    Close,
+}
+
+impl Step {
+    const ALL: [Self; 4] = [Self::Connect, Self::Upgrade, Self::Carry, Self::Close];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Upgrade => "upgrade",
+            Self::Carry => "carry",
+            Self::Close => "close",
+        }
+    }
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Connect => "after the TLS handshake",
+            Self::Upgrade => "upgraded to WebSocket",
+            Self::Carry => "after 1 MiB each way",
+            Self::Close => "all closed",
+        }
+    }
+
+    /// Live bytes for each connection.
+    const fn budget_bytes(self) -> Option<usize> {
+        match self {
+            Self::Upgrade => Some(4 << 10),
+            Self::Carry => Some(5 << 10),
+            Self::Connect | Self::Close => None,
+        }
+    }
+}
+
+fn main() -> Result<ExitCode, Failure> {
+    // Cargo adds `--bench`.
+    let args: Vec<String> = env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args.as_slice() {
+        ["--clients", address, cert, count] => {
+            run_clients(address.parse()?, Path::new(cert), count.parse()?)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        [] => measure(CONNECTIONS),
+        [count] => measure(count.parse::<usize>()?.clamp(1, CONNECTIONS_MAX)),
+        _ => Err("usage: idle_memory [CONNECTIONS]".into()),
+    }
+}
+
+struct Echo;
+
+impl Service for Echo {
+    type Socket = ();
+    type Mail = ();
+
+    fn request(&mut self, _: &mut Cx<'_>, request: &Request<'_>) -> Reply<()> {
+        if request.wants_websocket() {
+            Reply::Upgrade(())
+        } else {
+            Reply::Send(Response::empty(426))
+        }
+    }
+
+    fn message(&mut self, ws: &mut WsCx<'_, '_>, _: &mut (), message: Message<'_>) {
+        ws.reply(message);
+    }
+}
+
+fn measure(count: usize) -> Result<ExitCode, Failure> {
+    let folder = tempfile::tempdir()?;
+    let files = cert::make(&CertRequest {
+        out_dir: folder.path().to_owned(),
+        hosts: Vec::new(),
+        days: 1,
+        force: false,
+    })?;
+    let tls = TlsFiles::new()?.load(&files.cert, &files.key)?;
+    let mut reactor = web::reactor(web::ReactorConfig::default(), |_| Echo)?;
+    let (_, address) = reactor.listen("127.0.0.1:0".parse()?, Security::Tls(tls))?;
+    thread::Builder::new()
+        .name("reactor".to_owned())
+        .spawn(move || reactor.run())?;
+
+    // One comes and goes first: what is set up once, buffers and tables, is not their cost.
+    let mut first = Clients::start(address, &files.cert, 1)?;
+    Step::ALL.into_iter().try_for_each(|step| first.run(step))?;
+    first.end()?;
+    let mut clients = Clients::start(address, &files.cert, count)?;
+    let start = Memory::settled()?;
+    println!("{count} connections; bytes for each, over what there was before them:");
+    println!(
+        "{:<26}{:>10}{:>10}{:>10}",
+        "", "live heap", "budget", "resident"
+    );
+    let mut is_over = false;
+    for step in Step::ALL {
+        clients.run(step)?;
+        let now = Memory::settled()?;
+        let heap_bytes = now.heap_bytes.saturating_sub(start.heap_bytes) / count;
+        let resident_bytes = now.resident_bytes.saturating_sub(start.resident_bytes) / count;
+        let budget = step
+            .budget_bytes()
+            .map_or_else(|| "-".to_owned(), |bytes| bytes.to_string());
+        println!(
+            "{:<26}{heap_bytes:>10}{budget:>10}{resident_bytes:>10}",
+            step.title()
+        );
+        is_over |= step.budget_bytes().is_some_and(|bytes| heap_bytes > bytes);
+    }
+    clients.end()?;
+    Ok(if is_over {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+#[derive(Clone, Copy, PartialEq)]
+struct Memory {
+    heap_bytes: usize,
+    resident_bytes: usize,
+}
+
+impl Memory {
+    /// What is held once the server has handled everything: as soon as nothing changes any more.
+    fn settled() -> Result<Self, Failure> {
+        let mut heap_bytes = HEAP.allocated();
+        let mut unchanged = 0;
+        while unchanged < 5 {
+            thread::sleep(Duration::from_millis(40));
+            let now_bytes = HEAP.allocated();
+            unchanged = if now_bytes == heap_bytes {
+                unchanged + 1
+            } else {
+                0
+            };
+            heap_bytes = now_bytes;
+        }
+        let resident_bytes = resident_bytes()?;
+        Ok(Self {
+            heap_bytes,
+            resident_bytes,
+        })
+    }
+}
+
+/// The resident set of this process, as proc(5) gives it.
+fn resident_bytes() -> Result<usize, Failure> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    Ok(kib.ok_or("no VmRSS")?.parse::<usize>()? << 10)
+}
+
+/// The process with the clients: it is told a step and answers when it is done.
+struct Clients {
+    child: Child,
+    to: ChildStdin,
+    from: BufReader<ChildStdout>,
+}
+
+impl Clients {
+    fn start(address: SocketAddr, cert: &Path, count: usize) -> Result<Self, Failure> {
+        let mut child = Command::new(env::current_exe()?)
+            .args(["--clients", &address.to_string()])
+            .arg(cert)
+            .arg(count.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let to = child.stdin.take().ok_or("no way to the clients")?;
+        let from = child.stdout.take().ok_or("no way from the clients")?;
+        Ok(Self {
+            child,
+            to,
+            from: BufReader::new(from),
+        })
+    }
+
+    fn run(&mut self, step: Step) -> Result<(), Failure> {
+        writeln!(self.to, "{}", step.name())?;
+        let mut answer = String::new();
+        self.from.read_line(&mut answer)?;
+        if answer.trim() != step.name() {
+            return Err(format!("the clients failed to {}", step.name()).into());
+        }
+        Ok(())
+    }
+
+    /// At the end of its input the child ends.
+    fn end(self) -> Result<(), Failure> {
+        let Self { mut child, to, .. } = self;
+        drop(to);
+        child.wait()?;
+        Ok(())
+    }
+}
+
+/// The child process.
+fn run_clients(address: SocketAddr, cert: &Path, count: usize) -> Result<(), Failure> {
+    let config = trust(cert)?;
+    let mut clients = Vec::with_capacity(count);
+    for line in io::stdin().lines() {
+        let line = line?;
+        match Step::ALL.into_iter().find(|step| step.name() == line) {
+            Some(Step::Connect) => {
+                for _ in 0..count {
+                    clients.push(Client::connect(address, "localhost", Some(&config))?);
+                }
+            }
+            Some(Step::Upgrade) => {
+                for client in &mut clients {
+                    client.upgrade("localhost", "/")?;
+                }
+            }
+            Some(Step::Carry) => clients.iter_mut().try_for_each(carry)?,
+            Some(Step::Close) => clients.drain(..).try_for_each(close)?,
+            None => return Err("no such step".into()),
+        }
+        println!("{line}");
+    }
+    Ok(())
+}
+
+fn carry(client: &mut Client) -> Result<(), Failure> {
+    let payload = vec![b'x'; MESSAGE_BYTES];
+    let (mut message, mut echo) = (Vec::new(), Vec::new());
+    frame::encode_masked(&mut message, Opcode::Binary, &payload, [1, 2, 3, 4]);
+    frame::encode(&mut echo, Opcode::Binary, &payload);
+    let mut answer = vec![0; echo.len()];
+    for _ in 0..CARRIED_MESSAGES {
+        client.write_all(&message)?;
+        client.flush()?;
+        client.read_exact(&mut answer)?;
+        if answer != echo {
+            return Err("the echo is not what was sent".into());
+        }
+    }
+    Ok(())
+}
+
+fn close(mut client: Client) -> Result<(), Failure> {
+    if let Some(tls) = &mut client.tls {
+        tls.send_close_notify();
+    }
+    client.flush()?;
+    Ok(())
+}
