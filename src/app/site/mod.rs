@@ -1,29 +1,26 @@
 //! The service: what the server answers to requests and WebSocket messages.
 
+mod api;
+mod outcome;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde::Serialize;
-
-use super::accounts::{AccountError, Accounts, LoginError, New, Profile};
+use super::accounts::{AccountError, Accounts, LoginError};
 use super::answers::Answers;
-use super::bearer;
 use super::chat::Chat;
 use super::config::Config;
-use super::forms::{Form, FormError, is_json};
 use super::gate::Gate;
-use super::passwords::Password;
 use super::reload::Reload;
-use super::reply::{Overloaded, Reply as Callback};
 use super::routes::Route;
 use super::store::User;
 use super::talk::{Frames, Member};
 use super::tokens::Tokens;
 use crate::web::files::Folder;
 use crate::web::{
-    self, Answer, Cx, Ended, ListenerId, Message, Origin, Post, Reply, Request, Response, Served,
-    Service, To, WsCx,
+    self, Cx, Ended, ListenerId, Message, Origin, Post, Reply, Request, Response, Served, Service,
+    To, WsCx,
 };
 
 /// What other threads tell the service.
@@ -144,231 +141,6 @@ impl Site {
         match &self.config.content_security_policy {
             Some(policy) => page.field("Content-Security-Policy", policy),
             None => page,
-        }
-    }
-
-    fn register(&self, request: &Request<'_>) -> Reply<Member> {
-        let new = match self.form(request, |form| {
-            Ok(New {
-                name: form.text("name")?,
-                username: form.text("username")?,
-                email: form.text("email")?,
-                password: Password::from(form.text("password")?),
-            })
-        }) {
-            Ok(new) => new,
-            Err(refusal) => return refusal.into(),
-        };
-        self.later(
-            self.accounts
-                .register(new, self.mail_to(request, Mail::Registered)),
-        )
-    }
-
-    fn login(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
-        let (username, password) = match self.form(request, |form| {
-            Ok((form.text("username")?, form.text("password")?))
-        }) {
-            Ok((username, password)) => (username, Password::from(password)),
-            Err(refusal) => return refusal.into(),
-        };
-        let (now_ms, ip) = (self.now_ms(cx), request.peer().ip());
-        if let Err(refused) = self.gate.login(request.peer(), &username, now_ms) {
-            let text = "Too many failed logins, try again later";
-            return self
-                .answers
-                .try_later(429, text, refused.retry_after_s)
-                .into();
-        }
-        let account = username.clone();
-        let reply = self.mail_to(request, move |outcome| Mail::LoggedIn(ip, account, outcome));
-        let tried = self.accounts.login(username.clone(), password, reply);
-        if tried.is_err() {
-            self.gate.settle_login(ip, &username, false, now_ms);
-        }
-        self.later(tried)
-    }
-
-    fn me(&self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
-        match self.user_id(cx, bearer::authorization(&request.fields())) {
-            Ok(id) => self.later(self.accounts.me(id, self.mail_to(request, Mail::Found))),
-            Err(refusal) => refusal.into(),
-        }
-    }
-
-    fn update_me(&self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
-        let id = match self.user_id(cx, bearer::authorization(&request.fields())) {
-            Ok(id) => id,
-            Err(refusal) => return refusal.into(),
-        };
-        let profile = match self.form(request, |form| {
-            Ok(Profile {
-                name: form.optional_text("name")?,
-                username: form.optional_text("username")?,
-                email: form.optional_text("email")?,
-            })
-        }) {
-            Ok(profile) => profile,
-            Err(refusal) => return refusal.into(),
-        };
-        self.later(
-            self.accounts
-                .update(id, profile, self.mail_to(request, Mail::Updated)),
-        )
-    }
-
-    /// The token names a user by number; the name to chat under comes from the database, as it
-    /// may have changed since, and the user may be gone.
-    fn open_chat(&self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
-        if !request.wants_websocket() {
-            let answer = self.answers.error(426, "This is a WebSocket");
-            return answer
-                .field("Upgrade", "websocket")
-                .field("Connection", "Upgrade")
-                .into();
-        }
-        if !bearer::is_origin_allowed(request, &self.config.allowed_origins) {
-            return self
-                .answers
-                .failure(403, "This origin is not allowed")
-                .into();
-        }
-        let fields = request.fields();
-        let (token, protocol) = bearer::handshake(&fields).unzip();
-        let id = match self.user_id(cx, token) {
-            Ok(id) => id,
-            Err(refusal) => return refusal.into(),
-        };
-        let protocol = protocol.flatten().map(str::to_owned);
-        let reply = self.mail_to(request, move |user| Mail::Admitted(user, protocol));
-        self.later(self.accounts.me(id, reply))
-    }
-
-    fn user_id(&self, cx: &Cx<'_>, token: Option<&str>) -> Result<i64, Response> {
-        let Some(token) = token.filter(|token| !token.is_empty()) else {
-            return Err(self.answers.unauthorized("Missing token"));
-        };
-        match self.tokens.verify(token, cx.unix_secs()) {
-            Ok(claims) => Ok(claims.user_id),
-            Err(error) => Err(self.answers.unauthorized(&error.to_string())),
-        }
-    }
-
-    /// Reads a JSON body, or says what is wrong with it.
-    fn form<T>(
-        &self,
-        request: &Request<'_>,
-        read: impl FnOnce(&mut Form) -> Result<T, FormError>,
-    ) -> Result<T, Response> {
-        if !is_json(request.field("content-type")) {
-            return Err(self
-                .answers
-                .error(415, "Content-Type must be application/json"));
-        }
-        let form = Form::read(request.body()).and_then(|mut form| read(&mut form));
-        form.map_err(|error| self.answers.failure(400, &error))
-    }
-
-    /// Sends an outcome back to the request that asked for it.
-    fn mail_to<T: 'static>(
-        &self,
-        request: &Request<'_>,
-        wrap: impl FnOnce(T) -> Mail + Send + 'static,
-    ) -> Callback<T> {
-        let (post, exchange) = (self.post.clone(), request.exchange());
-        Box::new(move |outcome| {
-            // Once the reactor has ended there is nobody to answer.
-            post.to_exchange(exchange, wrap(outcome)).ok();
-        })
-    }
-
-    fn later(&self, asked: Result<(), Overloaded>) -> Reply<Member> {
-        match asked {
-            Ok(()) => Reply::Later,
-            Err(overloaded) => self
-                .answers
-                .try_later(503, &overloaded.to_string(), 1)
-                .into(),
-        }
-    }
-
-    fn account_error(&self, error: AccountError) -> Response {
-        let text = error.to_string();
-        match error {
-            AccountError::Rule(_) | AccountError::NothingToUpdate => {
-                self.answers.failure(400, &text)
-            }
-            AccountError::EmailTaken | AccountError::UsernameTaken => {
-                self.answers.failure(409, &text)
-            }
-            AccountError::NoSuchUser => self.answers.failure(404, &text),
-            AccountError::Overloaded | AccountError::Unavailable => {
-                self.answers.try_later(503, &text, 1)
-            }
-        }
-    }
-
-    /// What a worker's outcome makes of the request that asked for it.
-    fn outcome(&mut self, cx: &Cx<'_>, mail: Mail) -> Option<Reply<Member>> {
-        let answers = &self.answers;
-        Some(match mail {
-            Mail::Registered(Ok(_)) => answers.done(201, "User created successfully").into(),
-            Mail::Updated(Ok(())) => answers.done(200, "Profile updated successfully").into(),
-            Mail::Found(Ok(user)) => answers.json(200, &Me::from(&user)).into(),
-            Mail::Admitted(Ok(user), protocol) => {
-                let member = Member {
-                    username: user.username.into_boxed_str(),
-                };
-                match protocol {
-                    Some(protocol) => Reply::UpgradeTo(member, protocol),
-                    None => Reply::Upgrade(member),
-                }
-            }
-            Mail::Admitted(Err(AccountError::NoSuchUser), _) => answers
-                .unauthorized("The user of this token is gone")
-                .into(),
-            Mail::LoggedIn(ip, account, outcome) => {
-                self.settle_login(cx, ip, &account, &outcome);
-                self.logged_in(cx, outcome).into()
-            }
-            Mail::Registered(Err(error))
-            | Mail::Updated(Err(error))
-            | Mail::Found(Err(error))
-            | Mail::Admitted(Err(error), _) => self.account_error(error).into(),
-            Mail::Files(_) | Mail::Reload(_) | Mail::Stop => return None,
-        })
-    }
-
-    fn settle_login(
-        &mut self,
-        cx: &Cx<'_>,
-        ip: IpAddr,
-        account: &str,
-        outcome: &Result<User, LoginError>,
-    ) {
-        let now_ms = self.now_ms(cx);
-        let has_failed = matches!(outcome, Err(LoginError::Wrong));
-        self.gate.settle_login(ip, account, has_failed, now_ms);
-    }
-
-    fn logged_in(&self, cx: &Cx<'_>, outcome: Result<User, LoginError>) -> Response {
-        match outcome {
-            Ok(user) => match self.tokens.issue(user.id, &user.username, cx.unix_secs()) {
-                Ok(token) => {
-                    let body = LoggedIn {
-                        success: true,
-                        message: "Login successful",
-                        data: Token { token },
-                    };
-                    self.answers.json(200, &body)
-                }
-                Err(error) => {
-                    log::error!("no token can be signed: {error}");
-                    self.answers.failure(500, "Internal error")
-                }
-            },
-            Err(LoginError::Wrong) => self.answers.failure(401, &LoginError::Wrong.to_string()),
-            Err(error) => self.answers.try_later(503, &error.to_string(), 1),
         }
     }
 
@@ -513,47 +285,6 @@ impl Service for Site {
             _ => {}
         }
     }
-}
-
-impl Site {
-    fn answer(&mut self, cx: &Cx<'_>, answer: &mut Answer<Member>, mail: Mail) {
-        if let Some(reply) = self.outcome(cx, mail) {
-            answer.reply(reply);
-        }
-    }
-}
-
-/// The body of `GET /me`.
-#[derive(Serialize)]
-struct Me<'a> {
-    id: i64,
-    name: &'a str,
-    username: &'a str,
-    email: &'a str,
-}
-
-impl<'a> From<&'a User> for Me<'a> {
-    fn from(user: &'a User) -> Self {
-        Self {
-            id: user.id,
-            name: &user.name,
-            username: &user.username,
-            email: &user.email,
-        }
-    }
-}
-
-/// The body of a successful `POST /login`.
-#[derive(Serialize)]
-struct LoggedIn {
-    success: bool,
-    message: &'static str,
-    data: Token,
-}
-
-#[derive(Serialize)]
-struct Token {
-    token: String,
 }
 
 /// The web layer's part of the configuration.

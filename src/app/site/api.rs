@@ -1,0 +1,157 @@
+//! What requests ask for: reads and checks them, and hands on what takes long.
+
+use super::{Mail, Site};
+use crate::app::accounts::{New, Profile};
+use crate::app::bearer;
+use crate::app::forms::{Form, FormError, is_json};
+use crate::app::passwords::Password;
+use crate::app::reply::{Overloaded, Reply as Callback};
+use crate::app::talk::Member;
+use crate::web::{Cx, Reply, Request, Response};
+
+impl Site {
+    pub(super) fn register(&self, request: &Request<'_>) -> Reply<Member> {
+        let new = match self.form(request, |form| {
+            Ok(New {
+                name: form.text("name")?,
+                username: form.text("username")?,
+                email: form.text("email")?,
+                password: Password::from(form.text("password")?),
+            })
+        }) {
+            Ok(new) => new,
+            Err(refusal) => return refusal.into(),
+        };
+        self.later(
+            self.accounts
+                .register(new, self.mail_to(request, Mail::Registered)),
+        )
+    }
+
+    pub(super) fn login(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
+        let (username, password) = match self.form(request, |form| {
+            Ok((form.text("username")?, form.text("password")?))
+        }) {
+            Ok((username, password)) => (username, Password::from(password)),
+            Err(refusal) => return refusal.into(),
+        };
+        let (now_ms, ip) = (self.now_ms(cx), request.peer().ip());
+        if let Err(refused) = self.gate.login(request.peer(), &username, now_ms) {
+            let text = "Too many failed logins, try again later";
+            return self
+                .answers
+                .try_later(429, text, refused.retry_after_s)
+                .into();
+        }
+        let account = username.clone();
+        let reply = self.mail_to(request, move |outcome| Mail::LoggedIn(ip, account, outcome));
+        let tried = self.accounts.login(username.clone(), password, reply);
+        if tried.is_err() {
+            self.gate.settle_login(ip, &username, false, now_ms);
+        }
+        self.later(tried)
+    }
+
+    pub(super) fn me(&self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
+        match self.user_id(cx, bearer::authorization(&request.fields())) {
+            Ok(id) => self.later(self.accounts.me(id, self.mail_to(request, Mail::Found))),
+            Err(refusal) => refusal.into(),
+        }
+    }
+
+    pub(super) fn update_me(&self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
+        let id = match self.user_id(cx, bearer::authorization(&request.fields())) {
+            Ok(id) => id,
+            Err(refusal) => return refusal.into(),
+        };
+        let profile = match self.form(request, |form| {
+            Ok(Profile {
+                name: form.optional_text("name")?,
+                username: form.optional_text("username")?,
+                email: form.optional_text("email")?,
+            })
+        }) {
+            Ok(profile) => profile,
+            Err(refusal) => return refusal.into(),
+        };
+        self.later(
+            self.accounts
+                .update(id, profile, self.mail_to(request, Mail::Updated)),
+        )
+    }
+
+    /// The token names a user by number; the name to chat under comes from the database, as it
+    /// may have changed since, and the user may be gone.
+    pub(super) fn open_chat(&self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
+        if !request.wants_websocket() {
+            let answer = self.answers.error(426, "This is a WebSocket");
+            return answer
+                .field("Upgrade", "websocket")
+                .field("Connection", "Upgrade")
+                .into();
+        }
+        if !bearer::is_origin_allowed(request, &self.config.allowed_origins) {
+            return self
+                .answers
+                .failure(403, "This origin is not allowed")
+                .into();
+        }
+        let fields = request.fields();
+        let (token, protocol) = bearer::handshake(&fields).unzip();
+        let id = match self.user_id(cx, token) {
+            Ok(id) => id,
+            Err(refusal) => return refusal.into(),
+        };
+        let protocol = protocol.flatten().map(str::to_owned);
+        let reply = self.mail_to(request, move |user| Mail::Admitted(user, protocol));
+        self.later(self.accounts.me(id, reply))
+    }
+
+    fn user_id(&self, cx: &Cx<'_>, token: Option<&str>) -> Result<i64, Response> {
+        let Some(token) = token.filter(|token| !token.is_empty()) else {
+            return Err(self.answers.unauthorized("Missing token"));
+        };
+        match self.tokens.verify(token, cx.unix_secs()) {
+            Ok(claims) => Ok(claims.user_id),
+            Err(error) => Err(self.answers.unauthorized(&error.to_string())),
+        }
+    }
+
+    /// Reads a JSON body, or says what is wrong with it.
+    fn form<T>(
+        &self,
+        request: &Request<'_>,
+        read: impl FnOnce(&mut Form) -> Result<T, FormError>,
+    ) -> Result<T, Response> {
+        if !is_json(request.field("content-type")) {
+            return Err(self
+                .answers
+                .error(415, "Content-Type must be application/json"));
+        }
+        let form = Form::read(request.body()).and_then(|mut form| read(&mut form));
+        form.map_err(|error| self.answers.failure(400, &error))
+    }
+
+    /// Sends an outcome back to the request that asked for it.
+    fn mail_to<T: 'static>(
+        &self,
+        request: &Request<'_>,
+        wrap: impl FnOnce(T) -> Mail + Send + 'static,
+    ) -> Callback<T> {
+        let (post, exchange) = (self.post.clone(), request.exchange());
+        Box::new(move |outcome| {
+            // Once the reactor has ended there is nobody to answer.
+            post.to_exchange(exchange, wrap(outcome)).ok();
+        })
+    }
+
+    fn later(&self, asked: Result<(), Overloaded>) -> Reply<Member> {
+        match asked {
+            Ok(()) => Reply::Later,
+            Err(overloaded) => self
+                .answers
+                .try_later(503, &overloaded.to_string(), 1)
+                .into(),
+        }
+    }
+}

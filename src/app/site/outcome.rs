@@ -1,0 +1,133 @@
+//! What workers have done, made into answers.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use super::{Mail, Site};
+use crate::app::accounts::{AccountError, LoginError};
+use crate::app::store::User;
+use crate::app::talk::Member;
+use crate::web::{Answer, Cx, Reply, Response};
+
+impl Site {
+    /// Answers a request with what a worker made of it.
+    pub(super) fn answer(&mut self, cx: &Cx<'_>, answer: &mut Answer<Member>, mail: Mail) {
+        if let Some(reply) = self.outcome(cx, mail) {
+            answer.reply(reply);
+        }
+    }
+
+    fn account_error(&self, error: AccountError) -> Response {
+        let text = error.to_string();
+        match error {
+            AccountError::Rule(_) | AccountError::NothingToUpdate => {
+                self.answers.failure(400, &text)
+            }
+            AccountError::EmailTaken | AccountError::UsernameTaken => {
+                self.answers.failure(409, &text)
+            }
+            AccountError::NoSuchUser => self.answers.failure(404, &text),
+            AccountError::Overloaded | AccountError::Unavailable => {
+                self.answers.try_later(503, &text, 1)
+            }
+        }
+    }
+
+    /// What a worker's outcome makes of the request that asked for it.
+    fn outcome(&mut self, cx: &Cx<'_>, mail: Mail) -> Option<Reply<Member>> {
+        let answers = &self.answers;
+        Some(match mail {
+            Mail::Registered(Ok(_)) => answers.done(201, "User created successfully").into(),
+            Mail::Updated(Ok(())) => answers.done(200, "Profile updated successfully").into(),
+            Mail::Found(Ok(user)) => answers.json(200, &Me::from(&user)).into(),
+            Mail::Admitted(Ok(user), protocol) => {
+                let member = Member {
+                    username: user.username.into_boxed_str(),
+                };
+                match protocol {
+                    Some(protocol) => Reply::UpgradeTo(member, protocol),
+                    None => Reply::Upgrade(member),
+                }
+            }
+            Mail::Admitted(Err(AccountError::NoSuchUser), _) => answers
+                .unauthorized("The user of this token is gone")
+                .into(),
+            Mail::LoggedIn(ip, account, outcome) => {
+                self.settle_login(cx, ip, &account, &outcome);
+                self.logged_in(cx, outcome).into()
+            }
+            Mail::Registered(Err(error))
+            | Mail::Updated(Err(error))
+            | Mail::Found(Err(error))
+            | Mail::Admitted(Err(error), _) => self.account_error(error).into(),
+            Mail::Files(_) | Mail::Reload(_) | Mail::Stop => return None,
+        })
+    }
+
+    pub(super) fn settle_login(
+        &mut self,
+        cx: &Cx<'_>,
+        ip: IpAddr,
+        account: &str,
+        outcome: &Result<User, LoginError>,
+    ) {
+        let now_ms = self.now_ms(cx);
+        let has_failed = matches!(outcome, Err(LoginError::Wrong));
+        self.gate.settle_login(ip, account, has_failed, now_ms);
+    }
+
+    fn logged_in(&self, cx: &Cx<'_>, outcome: Result<User, LoginError>) -> Response {
+        match outcome {
+            Ok(user) => match self.tokens.issue(user.id, &user.username, cx.unix_secs()) {
+                Ok(token) => {
+                    let body = LoggedIn {
+                        success: true,
+                        message: "Login successful",
+                        data: Token { token },
+                    };
+                    self.answers.json(200, &body)
+                }
+                Err(error) => {
+                    log::error!("no token can be signed: {error}");
+                    self.answers.failure(500, "Internal error")
+                }
+            },
+            Err(LoginError::Wrong) => self.answers.failure(401, &LoginError::Wrong.to_string()),
+            Err(error) => self.answers.try_later(503, &error.to_string(), 1),
+        }
+    }
+}
+
+/// The body of `GET /me`.
+#[derive(Serialize)]
+struct Me<'a> {
+    id: i64,
+    name: &'a str,
+    username: &'a str,
+    email: &'a str,
+}
+
+impl<'a> From<&'a User> for Me<'a> {
+    fn from(user: &'a User) -> Self {
+        Self {
+            id: user.id,
+            name: &user.name,
+            username: &user.username,
+            email: &user.email,
+        }
+    }
+}
+
+/// The body of a successful `POST /login`.
+#[derive(Serialize)]
+struct LoggedIn {
+    success: bool,
+    message: &'static str,
+    data: Token,
+}
+
+#[derive(Serialize)]
+struct Token {
+    token: String,
+}
