@@ -50,6 +50,8 @@ mod request;
 mod response;
 mod service;
 mod socket;
+#[cfg(all(test, feature = "app"))]
+mod tests;
 
 pub use self::adapter::{Web, reactor};
 pub use self::config::Config;
