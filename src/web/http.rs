@@ -82,8 +82,9 @@ impl<S> Http<S> {
             messages_per_turn,
             ..
         } = *tools.service.config();
-        let mut used = 0;
-        for _ in 0..messages_per_turn {
+        let (mut used, mut handled) = (0, 0);
+        // Whole requests are counted: where pieces stop, a step without input may be due.
+        while handled < messages_per_turn {
             if self.exchanges.len() >= pipeline_max {
                 self.is_full = true;
                 cx.pause();
@@ -102,6 +103,7 @@ impl<S> Http<S> {
                     used += count;
                     let behind = input.get(used..).unwrap_or_default();
                     used += self.begin(tools, cx, &head, behind, &limits);
+                    handled += usize::from(self.collecting.is_none());
                 }
                 Ok(Step::Body { used: count, data }) => {
                     used += count;
@@ -112,6 +114,7 @@ impl<S> Http<S> {
                 Ok(Step::End { used: count }) => {
                     used += count;
                     self.complete(tools, cx);
+                    handled += 1;
                 }
                 Err(error) => {
                     self.answer_last(tools, cx, error.status(), &error.to_string());

@@ -475,3 +475,16 @@ fn an_empty_body_is_a_body() {
     ask(&mut world, &mut client, &[post, GET].concat());
     assert_eq!(statuses(&mut client).0, [200, 200]);
 }
+
+#[test]
+fn a_body_in_many_pieces_is_complete_with_its_last() {
+    let mut world = usual();
+    let mut client = plain(&mut world);
+    let head = b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    ask(&mut world, &mut client, head);
+    for pieces in 60..70 {
+        ask(&mut world, &mut client, &b"1\r\nx\r\n".repeat(pieces));
+    }
+    ask(&mut world, &mut client, b"0\r\n\r\n");
+    assert_eq!(answer(&mut client.received, false).unwrap().body.len(), 645);
+}
