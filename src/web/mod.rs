@@ -50,7 +50,8 @@ mod request;
 mod response;
 mod service;
 mod socket;
-#[cfg(all(test, feature = "app"))]
+#[cfg(test)]
+#[cfg(feature = "app")]
 mod tests;
 
 pub use self::adapter::{Web, reactor};

@@ -107,7 +107,8 @@ impl Service for Site {
             (To::Nobody(cx), Mail::Publish(text)) => {
                 let frame: Shared = frame(Message::Text(text));
                 for &id in &self.sockets {
-                    let _ = cx.send(id, &frame);
+                    // Those that have closed are gone.
+                    let _sent = cx.send(id, &frame);
                 }
             }
             (To::Nobody(cx), Mail::Drain) => cx.drain(10 * SECOND),

@@ -247,7 +247,7 @@ fn our_close_is_the_last_word() {
     assert!(ws.client.saw_orderly_end());
     ws.client.peer.shut();
     world.settle();
-    assert_eq!(ended(&mut world)[0].1, true);
+    assert_eq!(ended(&mut world), [(1000, true, 2)]);
     assert_empty(&mut world);
 }
 
