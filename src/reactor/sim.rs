@@ -428,6 +428,7 @@ impl<H: Handler> Sim<H> {
     }
 
     /// Turns until mail that another thread posts has made `done` true.
+    #[cfg(feature = "app")]
     pub(crate) fn wait_for_mail(&mut self, mut done: impl FnMut(&mut Self) -> bool) {
         let give_up = std::time::SystemTime::now() + Duration::from_secs(60);
         while !done(self) {
@@ -507,8 +508,8 @@ impl Client {
         self.shuts = true;
     }
 
+    #[cfg(feature = "app")]
     fn stage(&mut self) {
-        #[cfg(feature = "app")]
         if let Some(tls) = &mut self.tls {
             if self.shuts && !tls.is_handshaking() {
                 tls.close();
@@ -529,6 +530,7 @@ impl Client {
 
     /// Moves some bytes each way.
     pub(crate) fn pump_some(&mut self, rng: &mut Rng) {
+        #[cfg(feature = "app")]
         self.stage();
         if rng.one_in(2) {
             let most = 1 << rng.below(18);
@@ -541,23 +543,27 @@ impl Client {
             let some = self.peer.take(rng.below(most));
             self.accept(some);
         }
+        #[cfg(feature = "app")]
+        self.stage();
         self.shut_if_done();
     }
 
     /// Moves everything there is each way. Returns whether there was anything.
     pub(crate) fn pump(&mut self) -> bool {
+        #[cfg(feature = "app")]
         self.stage();
         let out: Vec<u8> = self.outbox.drain(..).collect();
         self.peer.send(&out);
         let taken = self.peer.take_all();
         let moved = !out.is_empty() || !taken.is_empty();
         self.accept(taken);
+        #[cfg(feature = "app")]
+        self.stage();
         self.shut_if_done();
         moved
     }
 
-    fn shut_if_done(&mut self) {
-        self.stage();
+    fn shut_if_done(&self) {
         if self.shuts && self.outbox.is_empty() && !self.is_handshaking() {
             self.peer.shut();
         }
