@@ -279,6 +279,8 @@ impl Peer {
 
 /// Turns without rest after which a loop counts as a busy one.
 const BUSY_TURNS: usize = 100_000;
+/// Timers that one stretch of time has at most: a loop that wakes up more often polls.
+const WAKE_UPS_MAX: usize = 1_000;
 
 pub(crate) struct Sim<H: Handler> {
     pub(super) engine: Engine<H>,
@@ -329,6 +331,8 @@ impl<H: Handler> Sim<H> {
         let listener = ListenerId::new(0).unwrap();
         let peer = address();
         let peer = self.adopt(Origin::Accepted { peer, listener }, security)?;
+        // The kernel says that a socket is writable in the turn after it was accepted.
+        self.engine.turn(&mut self.links);
         peer.pair.borrow_mut().events.writable = true;
         Some(peer)
     }
@@ -411,16 +415,16 @@ impl<H: Handler> Sim<H> {
     pub(crate) fn advance(&mut self, by: Duration) {
         let until = self.now + by;
         self.settle();
-        for _ in 0..BUSY_TURNS {
-            let Some(sleep) = self.engine.sleep_max() else {
-                break;
-            };
-            if self.is_drained() || self.now + sleep > until {
-                break;
-            }
+        let mut wake_ups = 0;
+        while let Some(sleep) = self.engine.sleep_max()
+            && !self.is_drained()
+            && self.now + sleep <= until
+        {
             self.now += sleep;
             self.turn();
             self.settle();
+            wake_ups += 1;
+            assert!(wake_ups < WAKE_UPS_MAX, "the loop polls");
         }
         self.now = until;
         self.turn();

@@ -789,24 +789,26 @@ fn the_end_comes_although_the_handler_does_not_resume() {
         output_mark_bytes: 1_000,
         ..Config::default()
     };
-    let mut sim = probe(config, |cx, call| match call {
-        Call::Data(input) => {
-            if input.len() > 5 {
-                cx.write(&[0; 5_000]);
+    for security in securities() {
+        let mut sim = probe(config.clone(), |cx, call| match call {
+            Call::Data(input) => {
+                if input.len() > 5 {
+                    cx.write(&[0; 5_000]);
+                }
+                input.len().saturating_sub(5)
             }
-            input.len().saturating_sub(5)
-        }
-        call => echo(cx, call),
-    });
-    let mut client = Client::plain(sim.accept(&Security::Plain).unwrap());
-    client.peer.set_capacity(100);
-    client.write(b"message, part");
-    client.finish();
-    client.pump();
-    run(&mut sim, &mut [&mut client]);
-    assert_eq!(client.received.len(), 5_000);
-    assert!(client.saw_orderly_end());
-    assert_eq!(sim.connections(), 0);
+            call => echo(cx, call),
+        });
+        let mut client = client(sim.accept(&security).unwrap(), &security);
+        run(&mut sim, &mut [&mut client]);
+        client.peer.set_capacity(100);
+        client.write(b"message, part");
+        client.finish();
+        run(&mut sim, &mut [&mut client]);
+        assert_eq!(client.received.len(), 5_000);
+        assert!(client.saw_orderly_end());
+        assert_eq!(sim.connections(), 0);
+    }
 }
 
 #[test]
