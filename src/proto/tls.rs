@@ -248,5 +248,6 @@ impl fmt::Debug for Tls {
     }
 }
 
-#[cfg(all(test, feature = "app"))]
+#[cfg(test)]
+#[cfg(feature = "app")]
 pub(crate) mod tests;

@@ -230,7 +230,8 @@ mod tests {
         queue.append(|_| {});
         queue.push(&Shared::from(b"".as_slice()));
         assert!(queue.is_empty());
-        assert_eq!(queue.slices(&mut [IoSlice::new(&[]); SLICES_MAX]), 0);
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        assert_eq!(queue.slices(&mut slices), 0);
     }
 
     proptest! {

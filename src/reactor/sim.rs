@@ -279,6 +279,8 @@ impl Peer {
 
 /// Turns without rest after which a loop counts as a busy one.
 const BUSY_TURNS: usize = 100_000;
+/// Timers that one stretch of time has at most: a loop that wakes up more often polls.
+const WAKE_UPS_MAX: usize = 1_000;
 
 pub(crate) struct Sim<H: Handler> {
     pub(super) engine: Engine<H>,
@@ -329,6 +331,8 @@ impl<H: Handler> Sim<H> {
         let listener = ListenerId::new(0).unwrap();
         let peer = address();
         let peer = self.adopt(Origin::Accepted { peer, listener }, security)?;
+        // The kernel says that a socket is writable in the turn after it was accepted.
+        self.engine.turn(&mut self.links);
         peer.pair.borrow_mut().events.writable = true;
         Some(peer)
     }
@@ -411,16 +415,16 @@ impl<H: Handler> Sim<H> {
     pub(crate) fn advance(&mut self, by: Duration) {
         let until = self.now + by;
         self.settle();
-        for _ in 0..BUSY_TURNS {
-            let Some(sleep) = self.engine.sleep_max() else {
-                break;
-            };
-            if self.is_drained() || self.now + sleep > until {
-                break;
-            }
+        let mut wake_ups = 0;
+        while let Some(sleep) = self.engine.sleep_max()
+            && !self.is_drained()
+            && self.now + sleep <= until
+        {
             self.now += sleep;
             self.turn();
             self.settle();
+            wake_ups += 1;
+            assert!(wake_ups < WAKE_UPS_MAX, "the loop polls");
         }
         self.now = until;
         self.turn();
@@ -428,6 +432,7 @@ impl<H: Handler> Sim<H> {
     }
 
     /// Turns until mail that another thread posts has made `done` true.
+    #[cfg(feature = "app")]
     pub(crate) fn wait_for_mail(&mut self, mut done: impl FnMut(&mut Self) -> bool) {
         let give_up = std::time::SystemTime::now() + Duration::from_secs(60);
         while !done(self) {
@@ -438,7 +443,7 @@ impl<H: Handler> Sim<H> {
     }
 
     /// Checks what must hold whenever the loop rests.
-    pub(crate) fn audit(&mut self) {
+    pub(crate) fn audit(&self) {
         let core = &self.engine.core;
         let queued: usize = core.channels.iter().map(|(_, c)| c.queued_bytes()).sum();
         assert_eq!(core.queued_bytes_total(), queued, "output is miscounted");
@@ -507,8 +512,8 @@ impl Client {
         self.shuts = true;
     }
 
+    #[cfg(feature = "app")]
     fn stage(&mut self) {
-        #[cfg(feature = "app")]
         if let Some(tls) = &mut self.tls {
             if self.shuts && !tls.is_handshaking() {
                 tls.close();
@@ -529,6 +534,7 @@ impl Client {
 
     /// Moves some bytes each way.
     pub(crate) fn pump_some(&mut self, rng: &mut Rng) {
+        #[cfg(feature = "app")]
         self.stage();
         if rng.one_in(2) {
             let most = 1 << rng.below(18);
@@ -541,23 +547,27 @@ impl Client {
             let some = self.peer.take(rng.below(most));
             self.accept(some);
         }
+        #[cfg(feature = "app")]
+        self.stage();
         self.shut_if_done();
     }
 
     /// Moves everything there is each way. Returns whether there was anything.
     pub(crate) fn pump(&mut self) -> bool {
+        #[cfg(feature = "app")]
         self.stage();
         let out: Vec<u8> = self.outbox.drain(..).collect();
         self.peer.send(&out);
         let taken = self.peer.take_all();
         let moved = !out.is_empty() || !taken.is_empty();
         self.accept(taken);
+        #[cfg(feature = "app")]
+        self.stage();
         self.shut_if_done();
         moved
     }
 
-    fn shut_if_done(&mut self) {
-        self.stage();
+    fn shut_if_done(&self) {
         if self.shuts && self.outbox.is_empty() && !self.is_handshaking() {
             self.peer.shut();
         }
@@ -587,16 +597,13 @@ impl Client {
 
 /// Moves bytes and turns the loop until neither has anything left to do.
 pub(crate) fn run<H: Handler>(sim: &mut Sim<H>, clients: &mut [&mut Client]) {
-    loop {
+    // A client that has nothing more to send ends its side, which moves no bytes.
+    let mut quiet = 0;
+    while quiet < 2 {
         sim.settle();
         let moved = clients
             .iter_mut()
-            .fold(false, |moved, client| client.pump() || moved);
-        if !moved {
-            sim.settle();
-            if !clients.iter_mut().any(|client| client.pump()) {
-                return;
-            }
-        }
+            .filter_map(|client| client.pump().then_some(()));
+        quiet = if moved.count() == 0 { quiet + 1 } else { 0 };
     }
 }

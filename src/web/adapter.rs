@@ -88,7 +88,7 @@ impl Buffers {
 }
 
 impl<S: Service> Web<S> {
-    fn new(service: S, post: Post<S::Mail>) -> Self {
+    pub(super) fn new(service: S, post: Post<S::Mail>) -> Self {
         let date = date::format(0);
         Self {
             service,

@@ -23,8 +23,8 @@ pub(super) struct Http<S> {
     collecting: Option<Box<Collect>>,
     /// When the connection opened, or the request being read began to arrive.
     began: Instant,
-    /// What was unsent when the peer was last seen to take nothing.
-    stuck: (usize, u64),
+    /// What was unsent when a deadline passed, and when that was.
+    stuck: Option<(Unsent, Instant)>,
     has_served: bool,
     /// The next answer is the last, whatever the client would like.
     is_last: bool,
@@ -35,6 +35,10 @@ pub(super) struct Http<S> {
     /// Reading stopped because too many requests await their answers.
     is_full: bool,
 }
+
+/// Bytes the peer has not taken, and how far into its file the answer being sent is: while both
+/// stay the same, the peer takes nothing.
+type Unsent = (usize, u64);
 
 /// A request that does not lie in one piece in the input.
 #[derive(Debug)]
@@ -57,7 +61,7 @@ impl<S> Http<S> {
             exchanges: Exchanges::new(),
             collecting: None,
             began: now,
-            stuck: (0, 0),
+            stuck: None,
             has_served: false,
             is_last: false,
             ends: false,
@@ -79,8 +83,9 @@ impl<S> Http<S> {
             messages_per_turn,
             ..
         } = *tools.service.config();
-        let mut used = 0;
-        for _ in 0..messages_per_turn {
+        let (mut used, mut handled) = (0, 0);
+        // Whole requests are counted: where pieces stop, a step without input may be due.
+        while handled < messages_per_turn {
             if self.exchanges.len() >= pipeline_max {
                 self.is_full = true;
                 cx.pause();
@@ -99,6 +104,7 @@ impl<S> Http<S> {
                     used += count;
                     let behind = input.get(used..).unwrap_or_default();
                     used += self.begin(tools, cx, &head, behind, &limits);
+                    handled += usize::from(self.collecting.is_none());
                 }
                 Ok(Step::Body { used: count, data }) => {
                     used += count;
@@ -109,6 +115,7 @@ impl<S> Http<S> {
                 Ok(Step::End { used: count }) => {
                     used += count;
                     self.complete(tools, cx);
+                    handled += 1;
                 }
                 Err(error) => {
                     self.answer_last(tools, cx, error.status(), &error.to_string());
@@ -131,8 +138,8 @@ impl<S> Http<S> {
         limits: &Limits,
     ) -> usize {
         let (mut used, mut body): (usize, &[u8]) = (0, &[]);
-        if matches!(head.framing, Framing::Length(_))
-            && self.machine.awaits() == Awaits::Body
+        // An empty body has no piece: its step would tell the end already.
+        if matches!(head.framing, Framing::Length(1..))
             && let Ok(Step::Body { used: count, data }) = self.machine.step(behind, limits)
         {
             (used, body) = (count, data);
@@ -265,12 +272,9 @@ impl<S> Http<S> {
                     self.ends = true;
                 }
                 State::Ready(response) => {
-                    let file = response
-                        .file()
-                        .filter(|file| file.len > 0 && !asked.head)
-                        .cloned();
-                    self.send(tools, cx, asked, response, &line.record());
-                    if let Some(file) = file {
+                    let file = response.file().filter(|file| file.len > 0).cloned();
+                    let has_body = self.send(tools, cx, asked, response, &line.record());
+                    if let Some(file) = file.filter(|_| has_body) {
                         let state = State::Sending(file);
                         self.exchanges.push_front(Exchange {
                             number,
@@ -309,7 +313,7 @@ impl<S> Http<S> {
         }
     }
 
-    /// Writes an answer, all but the body of a file.
+    /// Writes an answer, all but the body of a file; returns whether a body belongs to it.
     fn send<V: Service<Socket = S>>(
         &mut self,
         tools: &mut Tools<'_, V>,
@@ -317,7 +321,7 @@ impl<S> Http<S> {
         asked: Asked,
         response: Response,
         record: &Record<'_>,
-    ) {
+    ) -> bool {
         let body_bytes = response.body.len();
         let length = match response.body {
             Body::Empty => BodyLength::None,
@@ -332,16 +336,17 @@ impl<S> Http<S> {
         let after = self.machine.answer(asked, length, wish);
         self.ends |= after == After::Close;
         let status = response.status;
-        response.write(cx, asked, after, tools.date);
+        let has_body = response.write(cx, asked, after, tools.date);
         let served = Served {
             peer: self.origin.peer(),
             method: record.method,
             path: record.path,
             status,
-            body_bytes: if asked.head { 0 } else { body_bytes },
+            body_bytes: if has_body { body_bytes } else { 0 },
             duration: cx.clock().saturating_duration_since(record.since),
         };
         tools.service.served(cx, &served);
+        has_body
     }
 
     /// Asks for the next piece of the file being sent, unless the peer has enough to take.
@@ -420,7 +425,6 @@ impl<S> Http<S> {
     pub(super) fn eof(&mut self) {
         self.machine.stop();
         self.collecting = None;
-        self.ends |= self.exchanges.is_empty();
     }
 
     /// The reactor is shutting down: what was asked is answered, nothing more is read.
@@ -440,12 +444,16 @@ impl<S> Http<S> {
         tools: &mut Tools<'_, V>,
         cx: &mut Cx<'_>,
     ) {
-        let unsent = (cx.queued_bytes(), self.exchanges.sending_offset());
+        let unsent = self.unsent(cx);
         if unsent.0 > 0 {
-            if unsent == self.stuck {
-                cx.close();
+            match self.stuck {
+                Some((seen, since)) if seen == unsent => {
+                    if since + tools.service.config().connection_timeout <= cx.now() {
+                        cx.close();
+                    }
+                }
+                _ => self.stuck = Some((unsent, cx.now())),
             }
-            self.stuck = unsent;
             return;
         }
         if let Some(exchange) = self.exchanges.oldest_awaiting() {
@@ -461,8 +469,13 @@ impl<S> Http<S> {
         }
     }
 
+    fn unsent(&self, cx: &Cx<'_>) -> Unsent {
+        (cx.queued_bytes(), self.exchanges.sending_offset())
+    }
+
     /// Finishes the connection after its last answer, or sets the next deadline.
     fn arm(&mut self, config: &Config, cx: &mut Cx<'_>) {
+        self.ends |= self.exchanges.is_empty() && self.machine.awaits() == Awaits::Nothing;
         if self.ends && !self.exchanges.is_sending() {
             cx.finish();
             return;
@@ -470,7 +483,10 @@ impl<S> Http<S> {
         if cx.is_draining() && !self.has_served && self.exchanges.is_empty() {
             return;
         }
-        let (from, timeout) = if self.exchanges.is_sending() {
+        let stuck = self.stuck.filter(|(seen, _)| *seen == self.unsent(cx));
+        let (from, timeout) = if let Some((_, since)) = stuck {
+            (since, config.connection_timeout)
+        } else if self.exchanges.is_sending() {
             (cx.now(), config.connection_timeout)
         } else if let Some(waiting) = self.exchanges.oldest_awaiting() {
             (waiting.line.since, config.request_timeout)

@@ -51,6 +51,9 @@ mod request;
 mod response;
 mod service;
 mod socket;
+#[cfg(test)]
+#[cfg(feature = "app")]
+mod tests;
 
 pub use self::adapter::{Web, reactor};
 pub use self::config::Config;

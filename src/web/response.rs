@@ -166,8 +166,14 @@ impl Response {
         }
     }
 
-    /// Queues the head, and the body unless it is a file.
-    pub(super) fn write(self, cx: &mut Cx<'_>, asked: Asked, after: After, date: &[u8; 29]) {
+    /// Queues the head, and the body unless it is a file. Returns whether a body follows the head.
+    pub(super) fn write(
+        self,
+        cx: &mut Cx<'_>,
+        asked: Asked,
+        after: After,
+        date: &[u8; 29],
+    ) -> bool {
         let length = match &self.body {
             Body::Empty => BodyLength::None,
             body => BodyLength::Known(body.len()),
@@ -198,9 +204,10 @@ impl Response {
             let shared = match self.body {
                 Body::Bytes(bytes) => Shared::from(bytes),
                 Body::Shared(shared) => shared,
-                Body::Empty | Body::File(_) => return,
+                Body::Empty | Body::File(_) => return has_body,
             };
             cx.send(cx.id(), &shared);
         }
+        has_body
     }
 }

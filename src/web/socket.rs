@@ -190,21 +190,30 @@ impl<S> Socket<S> {
         {
             tools.buffers.put(spare);
         }
+        let used = self.read(tools, cx, input, &config);
+        let (receiver, _) = self.machine.split();
+        if let Some(buffer) = receiver.recycle() {
+            tools.buffers.put(buffer);
+        }
+        used
+    }
+
+    fn read<V: Service<Socket = S>>(
+        &mut self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+        input: &mut [u8],
+        config: &Config,
+    ) -> usize {
         let mut used = 0;
         for _ in 0..config.messages_per_turn {
             if cx.is_over_mark() && !self.machine.is_close_sent() {
                 return used; // `drained` resumes
             }
             let rest = input.get_mut(used..).unwrap_or_default();
-            match self.step(tools, cx, rest, &config) {
+            match self.step(tools, cx, rest, config) {
                 Stepped::On(count) => used += count,
-                Stepped::More(count) => {
-                    let (receiver, _) = self.machine.split();
-                    if let Some(buffer) = receiver.recycle() {
-                        tools.buffers.put(buffer);
-                    }
-                    return used + count;
-                }
+                Stepped::More(count) => return used + count,
                 Stepped::Ended => {
                     cx.finish();
                     return input.len();

@@ -1,0 +1,232 @@
+//! The web layer as a whole: a service in an engine, against a scripted client.
+
+mod http;
+mod socket;
+
+use std::time::Duration;
+
+use super::post::{Envelope, Post};
+use super::{
+    CloseCode, Config, ConnId, Cx, Ended, ExchangeId, FileBody, Message, ReactorConfig, Reply,
+    Request, Response, Security, Served, Service, Shared, To, Web, WsCx, frame,
+};
+use crate::reactor::sim::{Client, Rng, Sim, for_seeds, run};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Answers by path.
+struct Site {
+    config: Config,
+    post: Post<Mail>,
+    /// Requests whose answers come later, with what they are to be answered.
+    later: Vec<(ExchangeId, String)>,
+    file: Option<FileBody>,
+    sockets: Vec<ConnId>,
+    served: Vec<(String, u16, u64)>,
+    ended: Vec<(CloseCode, bool, u64)>,
+    messages: Vec<usize>,
+    open: usize,
+}
+
+#[derive(Debug)]
+enum Mail {
+    Answer(String),
+    /// For the service: sends a frame to every socket.
+    Publish(&'static str),
+    Drain,
+    /// For a socket: closes it.
+    Close,
+}
+
+impl Service for Site {
+    type Socket = ();
+    type Mail = Mail;
+
+    fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn accept(&mut self, _: &mut Cx<'_>, _: super::Origin) -> bool {
+        self.open += 1;
+        true
+    }
+
+    fn released(&mut self, _: &mut Cx<'_>, _: super::Origin) {
+        self.open -= 1;
+    }
+
+    fn request(&mut self, cx: &mut Cx<'_>, request: &Request<'_>) -> Reply<()> {
+        let path = request.path();
+        let number = path.rsplit('/').next().unwrap();
+        if path.starts_with("/later") {
+            let text = format!("later {number} {}", request.body().len());
+            self.later.push((request.exchange(), text));
+            return Reply::Later;
+        }
+        Reply::Send(match path {
+            "/echo" => Response::new(200, super::Body::Bytes(request.body().to_vec())),
+            "/close" => Response::text(200, "bye").close(),
+            "/ws" => {
+                self.sockets.push(cx.id());
+                return Reply::Upgrade(());
+            }
+            "/file" => Response::new(200, super::Body::File(self.file.clone().unwrap())),
+            "/unchanged" => Response::new(304, super::Body::File(self.file.clone().unwrap())),
+            _ if path.starts_with("/big") => {
+                Response::new(200, super::Body::Bytes(vec![b'b'; number.parse().unwrap()]))
+            }
+            _ => Response::text(200, &format!("{} {number}", request.method().as_str())),
+        })
+    }
+
+    fn served(&mut self, _: &mut Cx<'_>, served: &Served<'_>) {
+        let path = served.path.to_owned();
+        self.served.push((path, served.status, served.body_bytes));
+    }
+
+    fn message(&mut self, ws: &mut WsCx<'_, '_>, (): &mut (), message: Message<'_>) {
+        self.messages.push(message.len());
+        match message {
+            Message::Text("close") => ws.close(CloseCode::NORMAL, "asked for"),
+            Message::Text("quiet") => {}
+            message => ws.reply(message),
+        }
+    }
+
+    fn closed(&mut self, _: &mut Cx<'_>, (): (), ended: &Ended<'_>) {
+        assert_eq!(ended.path, "/ws");
+        self.ended.push((ended.code, ended.clean, ended.messages));
+    }
+
+    fn mail(&mut self, to: To<'_, '_, '_, ()>, mail: Mail) {
+        match (to, mail) {
+            (To::Exchange(_, answer), Mail::Answer(text)) => {
+                answer.reply(Response::text(200, &text));
+            }
+            (To::Socket(ws, ()), Mail::Close) => ws.close(CloseCode::NORMAL, ""),
+            (To::Nobody(cx), Mail::Publish(text)) => {
+                let frame: Shared = frame(Message::Text(text));
+                for &id in &self.sockets {
+                    // Those that have closed are gone.
+                    let _sent = cx.send(id, &frame);
+                }
+            }
+            (To::Nobody(cx), Mail::Drain) => cx.drain(10 * SECOND),
+            _ => {}
+        }
+    }
+}
+
+type World = Sim<Web<Site>>;
+
+fn world(config: Config, reactor: ReactorConfig) -> World {
+    Sim::new(reactor, |mailbox| {
+        let post: Post<Mail> = Post::<Mail>::new(mailbox);
+        let site = Site {
+            config,
+            post: post.clone(),
+            later: Vec::new(),
+            file: None,
+            sockets: Vec::new(),
+            served: Vec::new(),
+            ended: Vec::new(),
+            messages: Vec::new(),
+            open: 0,
+        };
+        Web::new(site, post)
+    })
+}
+
+fn usual() -> World {
+    world(Config::default(), ReactorConfig::default())
+}
+
+fn site(world: &mut World) -> &mut Site {
+    world.handler().service()
+}
+
+/// Answers the requests that wait, in an order of chance or as they came.
+fn answer_later(world: &mut World, rng: Option<&mut Rng>) {
+    let mut waiting = std::mem::take(&mut site(world).later);
+    let post = site(world).post.clone();
+    if let Some(rng) = rng {
+        for n in (1..waiting.len()).rev() {
+            waiting.swap(n, rng.below(n + 1));
+        }
+    }
+    for (exchange, text) in waiting {
+        post.to_exchange(exchange, Mail::Answer(text)).unwrap();
+    }
+}
+
+fn plain(world: &mut World) -> Client {
+    Client::plain(world.accept(&Security::Plain).unwrap())
+}
+
+fn secure(world: &mut World) -> Client {
+    let config = crate::proto::tls::tests::server_config();
+    Client::secure(world.accept(&Security::Tls(config)).unwrap())
+}
+
+/// Sends `bytes` and waits for silence.
+fn ask(world: &mut World, client: &mut Client, bytes: &[u8]) {
+    client.write(bytes);
+    run(world, &mut [client]);
+}
+
+/// Checks that nothing is left of anyone.
+fn assert_empty(world: &mut World) {
+    assert_eq!(world.connections(), 0);
+    assert_eq!(site(world).open, 0);
+    world.audit();
+}
+
+fn letter(mail: Mail) -> Envelope<Mail> {
+    Envelope(super::post::Contents::Mail(mail))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Answered {
+    status: u16,
+    close: bool,
+    body: Vec<u8>,
+}
+
+/// Reads one answer from the front; `None` while it is not whole.
+fn answer(bytes: &mut Vec<u8>, is_head: bool) -> Option<Answered> {
+    let end = bytes.windows(4).position(|w| w == b"\r\n\r\n")? + 4;
+    let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+    assert!(head.starts_with("HTTP/1.1 "), "{head:?}");
+    let status: u16 = head[9..12].parse().unwrap();
+    let field = |name: &str| {
+        head.lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    };
+    let len: usize = field("Content-Length").map_or(0, |len| len.parse().unwrap());
+    let has_body = !is_head && status != 304 && status >= 200;
+    let len = if has_body { len } else { 0 };
+    if bytes.len() < end + len {
+        return None;
+    }
+    let close = field("Connection") == Some("close");
+    let body = bytes[end..end + len].to_vec();
+    bytes.drain(..end + len);
+    Some(Answered {
+        status,
+        close,
+        body,
+    })
+}
+
+/// The answers received: statuses, and whether the last one said close.
+fn statuses(client: &mut Client) -> (Vec<u16>, bool) {
+    let mut all = Vec::new();
+    let mut close = false;
+    while let Some(answer) = answer(&mut client.received, false) {
+        assert!(!close, "an answer after the last");
+        all.push(answer.status);
+        close = answer.close;
+    }
+    assert_eq!(client.received, b"", "half an answer");
+    (all, close)
+}

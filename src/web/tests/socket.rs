@@ -1,0 +1,378 @@
+use super::*;
+use crate::proto::ws::{Event, Limits, Machine, Role, Step};
+
+const HANDSHAKE: &[u8] =
+    b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// The client's side of a WebSocket.
+struct Ws {
+    client: Client,
+    machine: Machine,
+    pongs: bool,
+    texts: Vec<String>,
+    pings: usize,
+    close: Option<Option<CloseCode>>,
+}
+
+impl Ws {
+    /// Opens a WebSocket, with `more` sent along with the handshake.
+    fn open(world: &mut World, mut client: Client, more: &[(&str, usize)]) -> Self {
+        client.write(HANDSHAKE);
+        let mut ws = Self {
+            client,
+            machine: Machine::new(Role::Client),
+            pongs: true,
+            texts: Vec::new(),
+            pings: 0,
+            close: None,
+        };
+        for &(text, times) in more {
+            for _ in 0..times {
+                ws.send(Event::Text(text));
+            }
+        }
+        run(world, &mut [&mut ws.client]);
+        let answer = answer(&mut ws.client.received, false).unwrap();
+        assert_eq!(answer.status, 101);
+        ws.read();
+        ws
+    }
+
+    fn send(&mut self, event: Event<'_>) {
+        let mut out = Vec::new();
+        let (_, sender) = self.machine.split();
+        sender.send_masked(&mut out, event, [1, 2, 3, 4]).unwrap();
+        self.client.write(&out);
+    }
+
+    /// Takes what came, and answers pings and closes.
+    fn read(&mut self) {
+        loop {
+            let (receiver, _) = self.machine.split();
+            let (used, reply) = match receiver.step(&mut self.client.received, &Limits::default()) {
+                Ok(Step::More { used }) => {
+                    self.client.received.drain(..used);
+                    return;
+                }
+                Ok(Step::Event { used, event }) => {
+                    let mut reply = None;
+                    match event {
+                        Event::Text(text) => self.texts.push(text.into()),
+                        Event::Ping(data) => {
+                            self.pings += 1;
+                            reply = Some(data.to_vec());
+                        }
+                        Event::Close(reason) => self.close = Some(reason.map(|(code, _)| code)),
+                        Event::Binary(_) | Event::Pong(_) => {}
+                    }
+                    (used, reply)
+                }
+                Err(error) => panic!("{error}"),
+            };
+            self.client.received.drain(..used);
+            if let Some(data) = reply
+                && self.pongs
+            {
+                self.send(Event::Pong(&data));
+            }
+        }
+    }
+
+    fn run(&mut self, world: &mut World) {
+        run(world, &mut [&mut self.client]);
+        self.read();
+        run(world, &mut [&mut self.client]);
+    }
+}
+
+fn ended(world: &mut World) -> Vec<(u16, bool, u64)> {
+    let ended = std::mem::take(&mut site(world).ended);
+    ended
+        .into_iter()
+        .map(|(code, clean, messages)| (code.value(), clean, messages))
+        .collect()
+}
+
+#[test]
+fn frames_may_come_with_the_handshake() {
+    for is_secure in [false, true] {
+        let mut world = usual();
+        let client = if is_secure {
+            secure(&mut world)
+        } else {
+            plain(&mut world)
+        };
+        let mut ws = Ws::open(&mut world, client, &[("first", 1), ("second", 1)]);
+        assert_eq!(ws.texts, ["first", "second"]);
+        ws.send(Event::Text("third"));
+        ws.run(&mut world);
+        assert_eq!(ws.texts.len(), 3);
+        world.audit();
+    }
+}
+
+#[test]
+fn the_handshake_waits_for_the_answers_before_it() {
+    let mut world = usual();
+    let mut client = plain(&mut world);
+    client.write(b"GET /later/1 HTTP/1.1\r\nHost: a\r\n\r\nGET /now/2 HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.write(HANDSHAKE);
+    let mut ws = Ws {
+        client,
+        machine: Machine::new(Role::Client),
+        pongs: true,
+        texts: Vec::new(),
+        pings: 0,
+        close: None,
+    };
+    ws.send(Event::Text("early"));
+    run(&mut world, &mut [&mut ws.client]);
+    assert_eq!(ws.client.received, b"");
+    answer_later(&mut world, None);
+    run(&mut world, &mut [&mut ws.client]);
+    for status in [200, 200, 101] {
+        assert_eq!(
+            answer(&mut ws.client.received, false).unwrap().status,
+            status
+        );
+    }
+    ws.read();
+    assert_eq!(ws.texts, ["early"]);
+}
+
+#[test]
+fn no_handshake_is_refused_and_http_goes_on() {
+    let mut world = usual();
+    let mut client = plain(&mut world);
+    let plain_get = b"GET /ws HTTP/1.1\r\nHost: a\r\n\r\nGET /now/1 HTTP/1.1\r\nHost: a\r\n\r\n";
+    ask(&mut world, &mut client, plain_get);
+    let (all, close) = statuses(&mut client);
+    assert_eq!(all[1..], [200]);
+    assert!((400..500).contains(&all[0]) && !close);
+    assert_eq!(ended(&mut world), []);
+}
+
+#[test]
+fn nothing_is_lost_or_stuck_behind_a_budget() {
+    for is_secure in [false, true] {
+        for_seeds(20, |rng| {
+            let config = Config {
+                messages_per_turn: 1 + rng.below(10),
+                ..Config::default()
+            };
+            let reactor = ReactorConfig {
+                output_mark_bytes: 1 << (6 + rng.below(10)),
+                ..ReactorConfig::default()
+            };
+            let mut world = world(config, reactor);
+            let client = if is_secure {
+                secure(&mut world)
+            } else {
+                plain(&mut world)
+            };
+            let mut ws = Ws::open(&mut world, client, &[("a", rng.below(50))]);
+            ws.client.peer.set_capacity(1 + rng.below(3000));
+            ws.client.peer.chop(Rng::new(rng.next()));
+            let mut expected = ws.texts.clone();
+            for n in 0..rng.below(300) {
+                let text = format!("{n}").repeat(1 + rng.below(100));
+                ws.send(Event::Text(&text));
+                expected.push(text);
+            }
+            ws.send(Event::Close(Some((CloseCode::NORMAL, "done"))));
+            for _ in 0..rng.below(200) {
+                ws.client.pump_some(rng);
+                world.turn();
+            }
+            ws.run(&mut world);
+            assert!(ws.texts == expected, "echoes differ");
+            assert_eq!(ws.close, Some(Some(CloseCode::NORMAL)));
+            assert!(ws.client.saw_orderly_end());
+            ws.client.peer.shut();
+            world.settle();
+            let count = expected.len() as u64;
+            assert_eq!(ended(&mut world), [(1000, true, count)]);
+            assert_empty(&mut world);
+        });
+    }
+}
+
+#[test]
+fn silence_is_pinged_and_then_given_up() {
+    let mut world = usual();
+    let client = plain(&mut world);
+    let mut ws = Ws::open(&mut world, client, &[]);
+    for _ in 0..5 {
+        world.advance(29 * SECOND);
+        ws.run(&mut world);
+        let before = ws.pings;
+        world.advance(2 * SECOND);
+        ws.run(&mut world);
+        assert_eq!(ws.pings, before + 1);
+    }
+    ws.pongs = false;
+    ws.pings = 0;
+    for (after, pings) in [(31, 1), (10, 2), (10, 3)] {
+        world.advance(after * SECOND);
+        ws.run(&mut world);
+        assert_eq!(ws.pings, pings);
+        assert!(!ws.client.peer.at_end());
+    }
+    world.advance(10 * SECOND);
+    ws.run(&mut world);
+    assert_eq!(ws.pings, 3);
+    assert!(ws.client.saw_orderly_end());
+    world.advance(6 * SECOND);
+    assert_eq!(ended(&mut world), [(1006, false, 0)]);
+    assert_empty(&mut world);
+}
+
+#[test]
+fn our_close_is_the_last_word() {
+    let mut world = usual();
+    let client = plain(&mut world);
+    let mut ws = Ws::open(&mut world, client, &[]);
+    ws.send(Event::Text("close"));
+    ws.send(Event::Text("too late"));
+    run(&mut world, &mut [&mut ws.client]);
+    let publish = letter(Mail::Publish("news"));
+    world.mailbox().post(None, publish).unwrap();
+    ws.run(&mut world);
+    assert_eq!(ws.texts, [""; 0]);
+    assert_eq!(ws.close, Some(Some(CloseCode::NORMAL)));
+    assert!(!ws.client.peer.at_end(), "it waits for the peer's Close");
+    ws.send(Event::Close(Some((CloseCode::NORMAL, ""))));
+    ws.run(&mut world);
+    assert!(ws.client.saw_orderly_end());
+    ws.client.peer.shut();
+    world.settle();
+    assert_eq!(ended(&mut world), [(1000, true, 2)]);
+    assert_empty(&mut world);
+}
+
+#[test]
+fn a_close_without_answer_times_out() {
+    let mut world = usual();
+    let client = plain(&mut world);
+    let mut ws = Ws::open(&mut world, client, &[]);
+    let close = letter(Mail::Close);
+    world
+        .mailbox()
+        .post(Some(ws.client.peer.id), close)
+        .unwrap();
+    world.advance(Duration::from_millis(4_900));
+    ws.run(&mut world);
+    assert_eq!(ws.close, Some(Some(CloseCode::NORMAL)));
+    assert!(!ws.client.peer.at_end());
+    // What the peer says meanwhile gains it no time.
+    ws.machine = Machine::new(Role::Client);
+    ws.send(Event::Text("but"));
+    ws.run(&mut world);
+    world.advance(Duration::from_millis(200));
+    ws.run(&mut world);
+    assert!(ws.client.saw_orderly_end());
+    world.advance(6 * SECOND);
+    assert_eq!(ended(&mut world), [(1000, false, 1)]);
+    assert_empty(&mut world);
+}
+
+#[test]
+fn broken_frames_are_answered_with_a_close() {
+    let mut world = usual();
+    let client = plain(&mut world);
+    let mut ws = Ws::open(&mut world, client, &[]);
+    ws.client.write(b"\x81\x02hi");
+    ws.run(&mut world);
+    assert_eq!(ws.close, Some(Some(CloseCode::PROTOCOL_ERROR)));
+    assert!(ws.client.saw_orderly_end());
+    ws.client.peer.shut();
+    world.settle();
+    assert_eq!(ended(&mut world)[0].0, 1002);
+    assert_empty(&mut world);
+}
+
+#[test]
+fn a_consumer_that_does_not_read_is_told_to_come_back() {
+    let reactor = ReactorConfig {
+        output_mark_bytes: 1_000,
+        ..ReactorConfig::default()
+    };
+    let mut world = world(Config::default(), reactor);
+    let client = plain(&mut world);
+    let mut ws = Ws::open(&mut world, client, &[]);
+    ws.client.peer.set_capacity(10);
+    for _ in 0..300 {
+        let publish = letter(Mail::Publish("news of the day"));
+        world.mailbox().post(None, publish).unwrap();
+    }
+    world.advance(11 * SECOND);
+    ws.client.peer.set_capacity(1 << 20);
+    ws.run(&mut world);
+    ws.run(&mut world);
+    assert_eq!(ws.texts.len(), 300);
+    assert_eq!(ws.close, Some(Some(CloseCode::TRY_AGAIN_LATER)));
+    world.advance(6 * SECOND);
+    assert_eq!(ended(&mut world)[0].0, 1013);
+    assert_empty(&mut world);
+}
+
+#[test]
+fn the_peers_end_without_a_close_is_abnormal() {
+    for is_reset in [false, true] {
+        let mut world = usual();
+        let client = plain(&mut world);
+        let mut ws = Ws::open(&mut world, client, &[("hello", 1)]);
+        if is_reset {
+            ws.client.peer.reset();
+        } else {
+            ws.client.finish();
+        }
+        ws.run(&mut world);
+        assert_eq!(ended(&mut world), [(1006, false, 1)]);
+        assert_empty(&mut world);
+    }
+}
+
+#[test]
+fn shutdown_says_going_away() {
+    let mut world = usual();
+    let client = plain(&mut world);
+    let mut ws = Ws::open(&mut world, client, &[]);
+    let client = plain(&mut world);
+    let mut silent = Ws::open(&mut world, client, &[]);
+    world.mailbox().post(None, letter(Mail::Drain)).unwrap();
+    ws.run(&mut world);
+    silent.run(&mut world);
+    for ws in [&ws, &silent] {
+        assert_eq!(ws.close, Some(Some(CloseCode::GOING_AWAY)));
+    }
+    ws.send(Event::Close(Some((CloseCode::GOING_AWAY, ""))));
+    ws.run(&mut world);
+    assert!(ws.client.saw_orderly_end());
+    ws.client.peer.shut();
+    world.advance(6 * SECOND);
+    silent.run(&mut world);
+    assert!(silent.client.saw_orderly_end());
+    silent.client.peer.shut();
+    world.settle();
+    assert!(world.is_drained());
+    let mut ended = ended(&mut world);
+    ended.sort();
+    assert_eq!(ended, [(1001, false, 0), (1001, true, 0)]);
+    assert_empty(&mut world);
+}
+
+#[test]
+fn an_idle_websocket_owns_no_buffer() {
+    let mut world = usual();
+    let client = secure(&mut world);
+    let mut ws = Ws::open(&mut world, client, &[]);
+    let long = "x".repeat(200_000);
+    for _ in 0..3 {
+        ws.send(Event::Text(&long));
+        ws.run(&mut world);
+    }
+    assert_eq!(ws.texts.len(), 3);
+    world.audit();
+}
