@@ -3,6 +3,8 @@
 //! Readiness is as scarce as epoll allows: an event comes only when something changes, and names
 //! only what changed. Whoever forgets an event waits for ever, and a test notices.
 
+mod client;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -10,6 +12,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+pub(crate) use self::client::Client;
 use super::engine::{Engine, Links};
 use super::link::{Link, Wire};
 use super::mailbox::Mailbox;
@@ -465,134 +468,6 @@ impl<H: Handler> Sim<H> {
 
 fn address() -> SocketAddr {
     SocketAddr::from(([192, 0, 2, 1], 40_000))
-}
-
-/// A client: bytes, or TLS around them.
-pub(crate) struct Client {
-    pub(crate) peer: Peer,
-    #[cfg(feature = "app")]
-    pub(crate) tls: Option<crate::proto::tls::tests::Client>,
-    outbox: VecDeque<u8>,
-    shuts: bool,
-    pub(crate) received: Vec<u8>,
-}
-
-impl Client {
-    pub(crate) fn plain(peer: Peer) -> Self {
-        Self {
-            peer,
-            #[cfg(feature = "app")]
-            tls: None,
-            outbox: VecDeque::new(),
-            shuts: false,
-            received: Vec::new(),
-        }
-    }
-
-    #[cfg(feature = "app")]
-    pub(crate) fn secure(peer: Peer) -> Self {
-        let tls = crate::proto::tls::tests::Client::new(&[&rustls::version::TLS13]);
-        Self {
-            tls: Some(tls),
-            ..Self::plain(peer)
-        }
-    }
-
-    pub(crate) fn write(&mut self, bytes: &[u8]) {
-        #[cfg(feature = "app")]
-        if let Some(tls) = &mut self.tls {
-            tls.write(bytes);
-            return;
-        }
-        self.outbox.extend(bytes);
-    }
-
-    /// Ends the client's side behind everything written.
-    pub(crate) fn finish(&mut self) {
-        self.shuts = true;
-    }
-
-    #[cfg(feature = "app")]
-    fn stage(&mut self) {
-        if let Some(tls) = &mut self.tls {
-            if self.shuts && !tls.is_handshaking() {
-                tls.close();
-            }
-            self.outbox.extend(tls.output());
-        }
-    }
-
-    fn accept(&mut self, bytes: Vec<u8>) {
-        #[cfg(feature = "app")]
-        if let Some(tls) = &mut self.tls {
-            tls.input(&bytes);
-            self.received.append(&mut tls.plain);
-            return;
-        }
-        self.received.extend(bytes);
-    }
-
-    /// Moves some bytes each way.
-    pub(crate) fn pump_some(&mut self, rng: &mut Rng) {
-        #[cfg(feature = "app")]
-        self.stage();
-        if rng.one_in(2) {
-            let most = 1 << rng.below(18);
-            let some = rng.below(1 + self.outbox.len().min(most));
-            let some: Vec<u8> = self.outbox.drain(..some).collect();
-            self.peer.send(&some);
-        }
-        if rng.one_in(2) {
-            let most = 1 << rng.below(18);
-            let some = self.peer.take(rng.below(most));
-            self.accept(some);
-        }
-        #[cfg(feature = "app")]
-        self.stage();
-        self.shut_if_done();
-    }
-
-    /// Moves everything there is each way. Returns whether there was anything.
-    pub(crate) fn pump(&mut self) -> bool {
-        #[cfg(feature = "app")]
-        self.stage();
-        let out: Vec<u8> = self.outbox.drain(..).collect();
-        self.peer.send(&out);
-        let taken = self.peer.take_all();
-        let moved = !out.is_empty() || !taken.is_empty();
-        self.accept(taken);
-        #[cfg(feature = "app")]
-        self.stage();
-        self.shut_if_done();
-        moved
-    }
-
-    fn shut_if_done(&self) {
-        if self.shuts && self.outbox.is_empty() && !self.is_handshaking() {
-            self.peer.shut();
-        }
-    }
-
-    #[cfg(feature = "app")]
-    pub(crate) fn is_handshaking(&self) -> bool {
-        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
-    }
-
-    #[cfg(not(feature = "app"))]
-    pub(crate) fn is_handshaking(&self) -> bool {
-        false
-    }
-
-    /// Whether the server ended its side, over TLS with a close_notify.
-    pub(crate) fn saw_orderly_end(&self) -> bool {
-        #[cfg(feature = "app")]
-        if let Some(tls) = &self.tls
-            && !tls.closed
-        {
-            return false;
-        }
-        self.peer.at_end() && self.peer.is_shut()
-    }
 }
 
 /// Moves bytes and turns the loop until neither has anything left to do.
