@@ -26,6 +26,15 @@ struct Door<M> {
     waker: Option<Waker>,
 }
 
+/// The reactor's hold on its mailbox: when it goes, whoever posts is told.
+pub(crate) struct Inbox<M>(pub(crate) Mailbox<M>);
+
+impl<M> Drop for Inbox<M> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// Mail, and the connection it is for, if it is for one.
 pub(crate) type Letter<M> = (Option<ConnId>, M);
 

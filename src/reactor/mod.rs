@@ -55,7 +55,7 @@ use self::engine::{Engine, Links};
 use self::id::Source;
 use self::link::Link;
 use self::listener::{Accepted, Listener, Reserve, Throttle};
-use self::mailbox::Letter;
+use self::mailbox::{Inbox, Letter};
 
 /// What the connections of a listener speak below the handler's bytes.
 #[derive(Clone, Debug)]
@@ -101,7 +101,7 @@ pub struct Reactor<H: Handler> {
     listeners: Vec<Option<Listener>>,
     reserve: Reserve,
     exhausted: Throttle,
-    mailbox: Mailbox<H::Mail>,
+    mailbox: Inbox<H::Mail>,
     letters: VecDeque<Letter<H::Mail>>,
 }
 
@@ -134,7 +134,7 @@ impl<H: Handler> Reactor<H> {
             listeners: Vec::new(),
             reserve: Reserve::new(),
             exhausted: Throttle::default(),
-            mailbox,
+            mailbox: Inbox(mailbox),
             letters: VecDeque::new(),
         })
     }
@@ -193,7 +193,7 @@ impl<H: Handler> Reactor<H> {
 
     /// The way in for other threads.
     pub fn mailbox(&self) -> Mailbox<H::Mail> {
-        self.mailbox.clone()
+        self.mailbox.0.clone()
     }
 
     /// The handler.
@@ -256,7 +256,7 @@ impl<H: Handler> Reactor<H> {
     fn end(&mut self) {
         self.engine.kill_all(CloseReason::Shutdown);
         self.engine.bury(&mut self.links);
-        self.mailbox.close();
+        self.mailbox.0.close();
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
@@ -265,11 +265,11 @@ impl<H: Handler> Reactor<H> {
             (Some(asked), Some(max)) => Some(asked.min(max)),
             (asked, max) => asked.or(max),
         };
-        if timeout != Some(Duration::ZERO) && !self.mailbox.sleep() {
+        if timeout != Some(Duration::ZERO) && !self.mailbox.0.sleep() {
             timeout = Some(Duration::ZERO);
         }
         let waited = self.poll.poll(&mut self.events, timeout);
-        self.mailbox.wake_up();
+        self.mailbox.0.wake_up();
         match waited {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 self.events.clear();
@@ -322,7 +322,7 @@ impl<H: Handler> Reactor<H> {
 
     fn take_mail(&mut self) {
         let mut letters = std::mem::take(&mut self.letters);
-        self.mailbox.collect(&mut letters);
+        self.mailbox.0.collect(&mut letters);
         for (to, mail) in letters.drain(..) {
             self.engine.mail(to, mail);
         }
