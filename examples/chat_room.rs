@@ -1,5 +1,4 @@
-//! One room: `cargo run --example chat_room -- 127.0.0.1:9002`, then in several terminals
-//! `websocat ws://127.0.0.1:9002/`. What one says all get, and it is framed once.
+//! One room: `cargo run --example chat_room -- 127.0.0.1:9002`, then `websocat ws://127.0.0.1:9002/`
 
 use std::collections::HashSet;
 use std::error::Error;

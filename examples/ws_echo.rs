@@ -21,11 +21,10 @@ impl Service for Echo {
     }
 
     fn request(&mut self, _: &mut Cx<'_>, request: &Request<'_>) -> Reply<()> {
-        match request.path() {
-            "/" if request.wants_websocket() => Reply::Upgrade(()),
-            "/" => Reply::Send(Response::text(426, "this is a WebSocket\n")),
-            _ => Reply::Send(Response::empty(404)),
+        if request.path() == "/" && request.wants_websocket() {
+            return Reply::Upgrade(());
         }
+        Reply::Send(Response::text(426, "this is a WebSocket\n"))
     }
 
     fn message(&mut self, ws: &mut WsCx<'_, '_>, _: &mut (), message: Message<'_>) {
@@ -39,10 +38,9 @@ fn security(mut pem: impl Iterator<Item = String>) -> Result<Security, Box<dyn E
     };
     let chain = CertificateDer::pem_file_iter(cert)?.collect::<Result<_, _>>()?;
     let key = PrivateKeyDer::from_pem_file(key)?;
-    let config = rustls::ServerConfig::builder().with_no_client_auth();
-    Ok(Security::Tls(Arc::new(
-        config.with_single_cert(chain, key)?,
-    )))
+    let tls = rustls::ServerConfig::builder().with_no_client_auth();
+    let tls = tls.with_single_cert(chain, key)?;
+    Ok(Security::Tls(Arc::new(tls)))
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -51,7 +49,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut config = web::Config::default();
     config.ws.frame_bytes_max = MESSAGE_BYTES_MAX as u64;
     config.ws.message_bytes_max = MESSAGE_BYTES_MAX;
-    let mut reactor = web::reactor(web::ReactorConfig::default(), |_| Echo(config))?;
+    let bounds = web::ReactorConfig {
+        output_bytes_max: 2 * MESSAGE_BYTES_MAX,
+        ..web::ReactorConfig::default()
+    };
+    let mut reactor = web::reactor(bounds, |_| Echo(config))?;
     let (_, address) = reactor.listen(address.parse()?, security(args)?)?;
     eprintln!("echoing WebSocket messages on {address}");
     Ok(reactor.run()?)
