@@ -1,15 +1,15 @@
 //! Makes a [`Handler`] of a [`Service`].
 
-use std::fs::File;
 use std::io;
-use std::sync::Arc;
 
 use super::conn::{Conn, Side};
-use super::exchange::{Answer, ExchangeId, Line};
+use super::exchange::Line;
 use super::http::{Http, Switch};
-use super::post::{Contents, Envelope, Post};
+use super::post::{Contents, Envelope, ExchangeId, Post};
 use super::reader::Reader;
+use super::service::Answer;
 use super::socket::Socket;
+use super::tools::{Buffers, Tools};
 use super::{Service, To};
 use crate::proto::http1::date;
 use crate::proto::ws::CloseCode;
@@ -41,50 +41,6 @@ pub fn reactor<S: Service>(
         let post = Post::new(mailbox);
         Web::new(service(post.clone()), post)
     })
-}
-
-/// What a connection needs of the rest while it is served.
-pub(super) struct Tools<'a, S: Service> {
-    pub(super) service: &'a mut S,
-    pub(super) buffers: &'a mut Buffers,
-    pub(super) date: &'a [u8; 29],
-    post: &'a Post<S::Mail>,
-    reader: &'a mut Option<Reader>,
-}
-
-impl<S: Service> Tools<'_, S> {
-    /// Asks for a piece of a file; `false` when that cannot be done.
-    pub(super) fn read(&mut self, file: &Arc<File>, offset: u64, len: u64, to: ExchangeId) -> bool {
-        if self.reader.is_none() {
-            match Reader::start(self.post.clone()) {
-                Ok(reader) => *self.reader = Some(reader),
-                Err(error) => log::error!("cannot start the thread that reads files: {error}"),
-            }
-        }
-        self.reader
-            .as_ref()
-            .is_some_and(|reader| reader.read(file, offset, len, to))
-    }
-}
-
-/// Buffers of WebSocket messages under way, for the next one that needs one.
-#[derive(Debug, Default)]
-pub(super) struct Buffers(Vec<Vec<u8>>);
-
-impl Buffers {
-    const MAX: usize = 64;
-    const BYTES_MAX: usize = 64 * 1024;
-
-    pub(super) fn put(&mut self, mut buffer: Vec<u8>) {
-        if self.0.len() < Self::MAX && buffer.capacity() <= Self::BYTES_MAX {
-            buffer.clear();
-            self.0.push(buffer);
-        }
-    }
-
-    pub(super) fn take(&mut self) -> Option<Vec<u8>> {
-        self.0.pop()
-    }
 }
 
 impl<S: Service> Web<S> {

@@ -24,11 +24,3 @@ impl<S> Conn<S> {
         }
     }
 }
-
-/// An opening handshake that was accepted.
-#[derive(Debug)]
-pub(super) struct Upgrade<S> {
-    pub(super) socket: S,
-    /// The field lines of the 101 answer.
-    pub(super) fields: Vec<u8>,
-}

@@ -1,55 +1,13 @@
 //! Requests that await their answers, in the order they came.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::time::Instant;
 
-use super::Reply;
-use super::conn::Upgrade;
 use super::opening::Opening;
 use super::response::{FileBody, Response};
+use super::service::{Reply, Service};
+use super::tools::Tools;
 use crate::proto::http1::Asked;
-use crate::reactor::ConnId;
-
-/// Names a request that awaits its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ExchangeId {
-    pub(super) conn: ConnId,
-    pub(super) number: u32,
-}
-
-impl ExchangeId {
-    /// The connection the request came by.
-    pub fn conn(self) -> ConnId {
-        self.conn
-    }
-}
-
-impl fmt::Display for ExchangeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.conn, self.number)
-    }
-}
-
-/// Where the answer to a request is put when it comes later.
-#[derive(Debug)]
-pub struct Answer<S> {
-    pub(super) exchange: ExchangeId,
-    pub(super) reply: Option<Reply<S>>,
-}
-
-impl<S> Answer<S> {
-    /// The request's name.
-    pub fn exchange(&self) -> ExchangeId {
-        self.exchange
-    }
-
-    /// Answers the request, in any way but [`Reply::Later`], which leaves it as it is. The answer
-    /// goes out when all requests before it are answered.
-    pub fn reply(&mut self, reply: impl Into<Reply<S>>) {
-        self.reply = Some(reply.into());
-    }
-}
 
 /// A request between its end and the end of its answer.
 #[derive(Debug)]
@@ -82,6 +40,61 @@ pub(super) enum State<S> {
     Upgrade(Box<Upgrade<S>>),
     /// Its head is out, its body is being read from a file.
     Sending(FileBody),
+}
+
+/// An opening handshake that was accepted.
+#[derive(Debug)]
+pub(super) struct Upgrade<S> {
+    pub(super) socket: S,
+    /// The field lines of the 101 answer.
+    pub(super) fields: Vec<u8>,
+}
+
+impl<S> State<S> {
+    /// What the service's reply makes of a request, which may ask for a WebSocket.
+    #[cfg_attr(
+        not(feature = "ws"),
+        expect(
+            unused_variables,
+            clippy::needless_pass_by_ref_mut,
+            reason = "for refusals"
+        )
+    )]
+    pub(super) fn settle<V: Service<Socket = S>>(
+        tools: &mut Tools<'_, V>,
+        opening: Opening,
+        reply: Reply<S>,
+    ) -> Self {
+        match reply {
+            Reply::Send(response) => Self::Ready(response),
+            Reply::Later => Self::AwaitService(opening),
+            #[cfg(feature = "ws")]
+            Reply::Upgrade(socket) => Self::upgrade(tools, opening, socket, None),
+            #[cfg(feature = "ws")]
+            Reply::UpgradeTo(socket, protocol) => {
+                Self::upgrade(tools, opening, socket, Some(&protocol))
+            }
+            #[cfg(not(feature = "ws"))]
+            Reply::Never(never, _) => match never {},
+        }
+    }
+
+    #[cfg(feature = "ws")]
+    fn upgrade<V: Service<Socket = S>>(
+        tools: &mut Tools<'_, V>,
+        opening: Opening,
+        socket: S,
+        protocol: Option<&str>,
+    ) -> Self {
+        match opening.fields(protocol) {
+            Ok(fields) => Self::Upgrade(Box::new(Upgrade { socket, fields })),
+            Err(refusal) => {
+                let status = refusal.status();
+                let answer = tools.service.refusal(status, &refusal.to_string());
+                Self::Ready(answer.lines(refusal.fields()))
+            }
+        }
+    }
 }
 
 /// The exchanges of one connection, oldest first.

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::adapter::Tools;
-use super::conn::Upgrade;
-use super::exchange::{Exchange, ExchangeId, Exchanges, Line, State};
+use super::exchange::{Exchange, Exchanges, Line, State, Upgrade};
 use super::opening::Opening;
+use super::post::ExchangeId;
 use super::response::{Body, Response};
+use super::tools::Tools;
 use super::{Config, Reply, Request, Served, Service};
 use crate::proto::http1::{
     After, Asked, Awaits, BodyLength, Framing, Head, Limits, Machine, Step, encode,
@@ -201,7 +201,7 @@ impl<S> Http<S> {
                 self.send(tools, cx, head.asked(), response, &record);
                 return;
             }
-            reply => Opening::check(head).settle(tools, reply),
+            reply => State::settle(tools, Opening::check(head), reply),
         };
         let line = Line {
             method: method.into(),
@@ -417,7 +417,7 @@ impl<S> Http<S> {
         if let Some(exchange) = self.exchanges.awaiting(number)
             && let State::AwaitService(opening) = &exchange.state
         {
-            exchange.state = opening.settle(tools, reply);
+            exchange.state = State::settle(tools, *opening, reply);
         }
     }
 

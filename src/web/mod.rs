@@ -44,6 +44,7 @@ mod exchange;
 #[cfg(feature = "files")]
 pub mod files;
 mod http;
+mod message;
 mod opening;
 mod post;
 mod reader;
@@ -54,16 +55,16 @@ mod socket;
 #[cfg(test)]
 #[cfg(feature = "app")]
 mod tests;
+mod tools;
 
 pub use self::adapter::{Web, reactor};
 pub use self::config::Config;
 pub use self::conn::Conn;
-pub use self::exchange::{Answer, ExchangeId};
-pub use self::post::{Envelope, Post, ReactorEnded};
+pub use self::message::{Message, WsCx, frame};
+pub use self::post::{Envelope, ExchangeId, Post, ReactorEnded};
 pub use self::request::Request;
 pub use self::response::{Body, FileBody, Response};
-pub use self::service::{Ended, Reply, Served, Service, To};
-pub use self::socket::{Message, WsCx, frame};
+pub use self::service::{Answer, Ended, Reply, Served, Service, To};
 
 pub use crate::proto::http1::{
     Fields, Limits as HttpLimits, Method, TargetError, Version, date, decode_path,

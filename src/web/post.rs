@@ -1,10 +1,29 @@
 //! Mail to a service, addressed to a request or a WebSocket.
 
 use std::fmt;
+use std::io;
 
-use super::exchange::ExchangeId;
-use super::reader::Chunk;
 use crate::reactor::{ConnId, Mailbox};
+
+/// Names a request that awaits its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ExchangeId {
+    pub(super) conn: ConnId,
+    pub(super) number: u32,
+}
+
+impl ExchangeId {
+    /// The connection the request came by.
+    pub fn conn(self) -> ConnId {
+        self.conn
+    }
+}
+
+impl fmt::Display for ExchangeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.conn, self.number)
+    }
+}
 
 /// Posts mail to a service, from any thread. Cheap to clone.
 pub struct Post<M> {
@@ -26,6 +45,9 @@ impl std::error::Error for ReactorEnded {}
 /// Mail on its way to a service: made by [`Post`].
 #[derive(Debug)]
 pub struct Envelope<M>(pub(super) Contents<M>);
+
+/// A piece of a file, or why there is none.
+pub(super) type Chunk = io::Result<Vec<u8>>;
 
 #[derive(Debug)]
 pub(super) enum Contents<M> {

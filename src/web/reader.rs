@@ -7,14 +7,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 
-use super::exchange::ExchangeId;
-use super::post::Post;
+use super::post::{Chunk, ExchangeId, Post};
 
 /// The most that is read, and held for one connection, at a time.
 pub(super) const CHUNK_BYTES_MAX: usize = 256 * 1024;
-
-/// A piece of a file, or why there is none.
-pub(super) type Chunk = io::Result<Vec<u8>>;
 
 struct Job {
     file: Arc<File>,

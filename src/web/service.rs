@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Answer, Config, Cx, Message, Origin, Request, Response, WsCx};
+use super::message::{Message, WsCx};
+use super::post::ExchangeId;
+use super::{Config, Cx, Origin, Request, Response};
 use crate::proto::ws::CloseCode;
 
 /// Answers requests and handles the messages of WebSockets.
@@ -101,6 +103,26 @@ pub enum To<'a, 'b, 'c, S> {
     Exchange(&'a mut Cx<'c>, &'a mut Answer<S>),
     /// A WebSocket.
     Socket(&'a mut WsCx<'b, 'c>, &'a mut S),
+}
+
+/// Where the answer to a request is put when it comes later.
+#[derive(Debug)]
+pub struct Answer<S> {
+    pub(super) exchange: ExchangeId,
+    pub(super) reply: Option<Reply<S>>,
+}
+
+impl<S> Answer<S> {
+    /// The request's name.
+    pub fn exchange(&self) -> ExchangeId {
+        self.exchange
+    }
+
+    /// Answers the request, in any way but [`Reply::Later`], which leaves it as it is. The answer
+    /// goes out when all requests before it are answered.
+    pub fn reply(&mut self, reply: impl Into<Reply<S>>) {
+        self.reply = Some(reply.into());
+    }
 }
 
 /// A request that was answered.
