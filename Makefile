@@ -7,6 +7,8 @@ FEATURES := tls ws files
 BUILDS := default none $(FEATURES)
 # Seconds for each fuzz target.
 FUZZ_SECONDS ?= 60
+# Seconds of `make soak`.
+SOAK_SECONDS ?= 600
 
 # The flags of one way to build.
 flags = $(if $(filter default,$(1)),,--no-default-features $(if $(filter none,$(1)),,--features $(1)))
@@ -14,7 +16,7 @@ nextest := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build certs test browser check fmt clippy doc deny bench bench-report fuzz clean \
+.PHONY: help run build certs test browser check fmt clippy doc deny bench bench-report soak fuzz clean \
 	$(BUILDS:%=test-%) $(BUILDS:%=clippy-%)
 
 help: ## List the targets
@@ -85,6 +87,9 @@ bench: ## Measure the parts, and the memory of idle connections
 
 bench-report: ## Print the tables of docs/benchmarks.md (two cores; wrk if it is there)
 	CARGO="$(CARGO)" benches/report
+
+soak: build ## Load the server with everything at once for SOAK_SECONDS
+	$(CARGO) bench --locked --bench soak -- $(SOAK_SECONDS) --server $(BIN)
 
 fuzz: ## Fuzz each target for FUZZ_SECONDS (needs nightly and cargo-fuzz)
 	@$(CARGO) +nightly fuzz --version >/dev/null 2>&1 \
