@@ -5,6 +5,7 @@
 //! buffer they are written from. An idle connection holds its keys and little else.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rustls::ServerConfig;
@@ -24,6 +25,8 @@ pub const RECORD_OVERHEAD_BYTES_MAX: usize = 64;
 pub struct Tls {
     conn: Box<UnbufferedServerConnection>,
     established: bool,
+    /// rustls has panicked: what it holds may be anything.
+    is_broken: bool,
 }
 
 /// What [`Tls::receive`] did.
@@ -50,6 +53,8 @@ pub enum TlsError {
     NotEstablished,
     /// The room given was too small for what had to be written.
     NoRoom,
+    /// rustls has panicked on what the peer sent.
+    Broken,
 }
 
 impl fmt::Display for TlsError {
@@ -59,6 +64,7 @@ impl fmt::Display for TlsError {
             Self::KeysExhausted => f.write_str("the traffic keys are used up"),
             Self::NotEstablished => f.write_str("the handshake is not complete"),
             Self::NoRoom => f.write_str("no room for the TLS output"),
+            Self::Broken => f.write_str("the TLS library failed on what the peer sent"),
         }
     }
 }
@@ -75,6 +81,7 @@ impl Tls {
         Ok(Self {
             conn: Box::new(conn),
             established: false,
+            is_broken: false,
         })
     }
 
@@ -92,6 +99,33 @@ impl Tls {
     /// # Errors
     /// The connection is over; what was appended to `out` should still be sent.
     pub fn receive(
+        &mut self,
+        cipher: &mut [u8],
+        plain: &mut [u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Received, TlsError> {
+        self.guarded(|tls| tls.process(cipher, plain, out))
+    }
+
+    /// Runs a step that hands a peer's bytes to rustls, and takes a panic in there for an error.
+    ///
+    /// Its unbuffered API keeps places in a buffer it does not own, and has been seen to index out
+    /// of range on bytes that anybody can send. Those we know of are avoided; the next one is to
+    /// cost its connection, not the server.
+    fn guarded<T>(
+        &mut self,
+        step: impl FnOnce(&mut Self) -> Result<T, TlsError>,
+    ) -> Result<T, TlsError> {
+        if self.is_broken {
+            return Err(TlsError::Broken);
+        }
+        catch_unwind(AssertUnwindSafe(|| step(self))).unwrap_or_else(|_| {
+            self.is_broken = true;
+            Err(TlsError::Broken)
+        })
+    }
+
+    fn process(
         &mut self,
         cipher: &mut [u8],
         plain: &mut [u8],
@@ -164,6 +198,15 @@ impl Tls {
         plain: &[u8],
         room: &mut [u8],
     ) -> Result<usize, TlsError> {
+        self.guarded(|tls| tls.seal(pending, plain, room))
+    }
+
+    fn seal(
+        &mut self,
+        pending: &mut [u8],
+        plain: &[u8],
+        room: &mut [u8],
+    ) -> Result<usize, TlsError> {
         let mut written = 0;
         loop {
             let free = room.get_mut(written..).ok_or(TlsError::NoRoom)?;
@@ -190,15 +233,20 @@ impl Tls {
     ///
     /// `pending` is what it is for [`encrypt`](Self::encrypt). The second time nothing is written.
     pub fn close(&mut self, pending: &mut [u8], out: &mut Vec<u8>) {
-        self.write_pending(pending, out);
-        if let Ok(ConnectionState::WriteTraffic(mut traffic)) =
-            self.conn.process_tls_records(pending).state
-        {
-            append(out, |room| match traffic.queue_close_notify(room) {
-                Err(EncryptError::InsufficientSize(size)) => Err(size.required_size),
-                written => Ok(written.unwrap_or(0)),
-            });
-        }
+        // Where that fails there is nothing left to say.
+        self.guarded(|tls| {
+            tls.write_pending(pending, out);
+            if let Ok(ConnectionState::WriteTraffic(mut traffic)) =
+                tls.conn.process_tls_records(pending).state
+            {
+                append(out, |room| match traffic.queue_close_notify(room) {
+                    Err(EncryptError::InsufficientSize(size)) => Err(size.required_size),
+                    written => Ok(written.unwrap_or(0)),
+                });
+            }
+            Ok(())
+        })
+        .ok();
     }
 
     /// Appends the alerts and handshake messages that wait inside rustls.

@@ -390,3 +390,20 @@ fn sessions_resume_with_tickets() {
         }
     }
 }
+
+/// Whatever happens inside rustls ends a connection and nothing else.
+#[test]
+fn a_panic_in_there_is_an_error() {
+    let mut tls = Tls::new(server_config()).unwrap();
+    let panicked = tls.guarded(|_| -> Result<(), TlsError> { panic!("as rustls might") });
+    assert_eq!(panicked, Err(TlsError::Broken));
+    let (mut plain, mut out) = ([0; 64], Vec::new());
+    let received = tls.receive(&mut [22, 3, 1, 0, 0], &mut plain, &mut out);
+    assert_eq!(received, Err(TlsError::Broken));
+    assert_eq!(
+        tls.encrypt(&mut [], b"x", &mut plain),
+        Err(TlsError::Broken)
+    );
+    tls.close(&mut [], &mut out);
+    assert!(out.is_empty());
+}
