@@ -138,10 +138,10 @@ impl Tls {
         };
         // rustls gets one record more only when it is done with those before: after an error it has
         // to be called again, with what it remembers fragments in but without the culprit.
-        let (mut settled, mut end) = (0, record_end(cipher, 0));
+        let (mut settled, mut end) = (0, record_end(cipher, 0)?);
         loop {
             if received.used >= end {
-                (settled, end) = (end, record_end(cipher, end));
+                (settled, end) = (end, record_end(cipher, end)?);
             }
             let records = cipher.get_mut(received.used..end).unwrap_or_default();
             let UnbufferedStatus { discard, state } = self.conn.process_tls_records(records);
@@ -171,11 +171,12 @@ impl Tls {
                     if end == cipher.len() {
                         return Ok(received);
                     }
-                    (settled, end) = (end, record_end(cipher, end));
+                    (settled, end) = (end, record_end(cipher, end)?);
                 }
                 Err(error) => {
-                    let pending = cipher.get_mut(received.used..settled);
-                    self.write_pending(pending.unwrap_or_default(), out);
+                    let pending = cipher.get_mut(received.used..end).unwrap_or_default();
+                    neutralise(pending, settled.saturating_sub(received.used));
+                    self.write_pending(pending, out);
                     return Err(TlsError::Protocol(error));
                 }
             }
@@ -261,13 +262,32 @@ impl Tls {
     }
 }
 
+/// Makes of the record at `start`, the last one, one that has yet to come whole.
+///
+/// rustls may have refused it before or after it took note of its place. It must not get it a
+/// second time in the first case, and not miss its bytes in the second.
+fn neutralise(pending: &mut [u8], start: usize) {
+    // The longest that rustls waits for, and longer than any that `record_end` lets through.
+    const UNFINISHED: [u8; 5] = [23, 3, 3, 0x47, 0xFF];
+    if let Some(header) = pending.get_mut(start..).and_then(<[u8]>::first_chunk_mut) {
+        *header = UNFINISHED;
+    }
+}
+
 /// Where the record that begins at `start` ends, or the input if that comes first.
-fn record_end(cipher: &[u8], start: usize) -> usize {
+///
+/// # Errors
+/// It is longer than any version or cipher suite of ours allows (RFC 8446 §5.2).
+fn record_end(cipher: &[u8], start: usize) -> Result<usize, TlsError> {
     let header = cipher.get(start..).and_then(<[u8]>::first_chunk);
-    let len = header.map_or(usize::MAX, |&[_, _, _, high, low]: &[u8; 5]| {
-        5 + usize::from(u16::from_be_bytes([high, low]))
+    let len = header.map_or(0, |&[_, _, _, high, low]: &[u8; 5]| {
+        usize::from(u16::from_be_bytes([high, low]))
     });
-    start.saturating_add(len).min(cipher.len())
+    if len > RECORD_PLAINTEXT_BYTES_MAX + 256 {
+        return Err(TlsError::Protocol(rustls::Error::PeerSentOversizedRecord));
+    }
+    let whole = header.map_or(usize::MAX, |_| 5 + len);
+    Ok(start.saturating_add(whole).min(cipher.len()))
 }
 
 fn encode(mut data: EncodeTlsData<'_, ServerConnectionData>, out: &mut Vec<u8>) {

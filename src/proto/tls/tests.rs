@@ -286,6 +286,19 @@ fn garbage_is_answered_with_an_alert() {
 
 /// rustls remembers where the pieces of a handshake message lie: it panics when it is called
 /// again without them.
+/// rustls notes the place of such a message before it refuses it, and panics when it is called
+/// again without it.
+#[test]
+fn a_handshake_message_too_large_is_refused() {
+    let body = [&[1, 0xFF, 0xFF, 0xFF][..], &[0; 0x47FF - 4]].concat();
+    for len in [4, 256, 0x3FFF, 0x4000, 0x4100, 0x4101, 0x47FE, 0x47FF] {
+        let header = [&[22, 3, 1][..], &u16::try_from(len).unwrap().to_be_bytes()].concat();
+        let record = [&header, &body[..len]].concat();
+        let refused = Server::new().input(&record);
+        assert!(matches!(refused, Err(TlsError::Protocol(_))), "{len}");
+    }
+}
+
 #[test]
 fn garbage_behind_a_piece_of_a_handshake_message() {
     let hello = Client::new(&[&TLS13]).output();
