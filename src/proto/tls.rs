@@ -25,8 +25,8 @@ pub const RECORD_OVERHEAD_BYTES_MAX: usize = 64;
 pub struct Tls {
     conn: Box<UnbufferedServerConnection>,
     established: bool,
-    /// rustls has panicked: what it holds may be anything.
-    is_broken: bool,
+    /// rustls has failed, or panicked: it is not to be called again.
+    is_over: bool,
 }
 
 /// What [`Tls::receive`] did.
@@ -53,8 +53,10 @@ pub enum TlsError {
     NotEstablished,
     /// The room given was too small for what had to be written.
     NoRoom,
+    /// The connection has failed before.
+    Over,
     /// rustls has panicked on what the peer sent.
-    Broken,
+    Panicked,
 }
 
 impl fmt::Display for TlsError {
@@ -64,7 +66,8 @@ impl fmt::Display for TlsError {
             Self::KeysExhausted => f.write_str("the traffic keys are used up"),
             Self::NotEstablished => f.write_str("the handshake is not complete"),
             Self::NoRoom => f.write_str("no room for the TLS output"),
-            Self::Broken => f.write_str("the TLS library failed on what the peer sent"),
+            Self::Over => f.write_str("the connection has failed before"),
+            Self::Panicked => f.write_str("the TLS library failed on what the peer sent"),
         }
     }
 }
@@ -81,7 +84,7 @@ impl Tls {
         Ok(Self {
             conn: Box::new(conn),
             established: false,
-            is_broken: false,
+            is_over: false,
         })
     }
 
@@ -116,12 +119,12 @@ impl Tls {
         &mut self,
         step: impl FnOnce(&mut Self) -> Result<T, TlsError>,
     ) -> Result<T, TlsError> {
-        if self.is_broken {
-            return Err(TlsError::Broken);
+        if self.is_over {
+            return Err(TlsError::Over);
         }
         catch_unwind(AssertUnwindSafe(|| step(self))).unwrap_or_else(|_| {
-            self.is_broken = true;
-            Err(TlsError::Broken)
+            self.is_over = true;
+            Err(TlsError::Panicked)
         })
     }
 
@@ -136,14 +139,8 @@ impl Tls {
             plain: 0,
             eof: false,
         };
-        // rustls gets one record more only when it is done with those before: after an error it has
-        // to be called again, with what it remembers fragments in but without the culprit.
-        let (mut settled, mut end) = (0, record_end(cipher, 0)?);
         loop {
-            if received.used >= end {
-                (settled, end) = (end, record_end(cipher, end)?);
-            }
-            let records = cipher.get_mut(received.used..end).unwrap_or_default();
+            let records = cipher.get_mut(received.used..).unwrap_or_default();
             let UnbufferedStatus { discard, state } = self.conn.process_tls_records(records);
             received.used += discard;
             match state {
@@ -168,15 +165,10 @@ impl Tls {
                 // by our tickets (RFC 8446 §4.2.10).
                 Ok(_) => {
                     self.established = !self.conn.is_handshaking();
-                    if end == cipher.len() {
-                        return Ok(received);
-                    }
-                    (settled, end) = (end, record_end(cipher, end)?);
+                    return Ok(received);
                 }
                 Err(error) => {
-                    let pending = cipher.get_mut(received.used..end).unwrap_or_default();
-                    neutralise(pending, settled.saturating_sub(received.used));
-                    self.write_pending(pending, out);
+                    self.write_alert(cipher.get_mut(received.used..).unwrap_or_default(), out);
                     return Err(TlsError::Protocol(error));
                 }
             }
@@ -250,6 +242,20 @@ impl Tls {
         .ok();
     }
 
+    /// Appends the alert that goes with an error, if one does, and is done with rustls.
+    ///
+    /// One call gets the alert before any input is looked at. Where there is none it looks at
+    /// `records` again, which must be those of the error: rustls remembers places in them, also
+    /// that of the culprit, and a further call, or one without them, would panic.
+    fn write_alert(&mut self, records: &mut [u8], out: &mut Vec<u8>) {
+        self.is_over = true;
+        if let Ok(ConnectionState::EncodeTlsData(data)) =
+            self.conn.process_tls_records(records).state
+        {
+            encode(data, out);
+        }
+    }
+
     /// Appends the alerts and handshake messages that wait inside rustls.
     fn write_pending(&mut self, pending: &mut [u8], out: &mut Vec<u8>) {
         loop {
@@ -260,34 +266,6 @@ impl Tls {
             }
         }
     }
-}
-
-/// Makes of the record at `start`, the last one, one that has yet to come whole.
-///
-/// rustls may have refused it before or after it took note of its place. It must not get it a
-/// second time in the first case, and not miss its bytes in the second.
-fn neutralise(pending: &mut [u8], start: usize) {
-    // The longest that rustls waits for, and longer than any that `record_end` lets through.
-    const UNFINISHED: [u8; 5] = [23, 3, 3, 0x47, 0xFF];
-    if let Some(header) = pending.get_mut(start..).and_then(<[u8]>::first_chunk_mut) {
-        *header = UNFINISHED;
-    }
-}
-
-/// Where the record that begins at `start` ends, or the input if that comes first.
-///
-/// # Errors
-/// It is longer than any version or cipher suite of ours allows (RFC 8446 §5.2).
-fn record_end(cipher: &[u8], start: usize) -> Result<usize, TlsError> {
-    let header = cipher.get(start..).and_then(<[u8]>::first_chunk);
-    let len = header.map_or(0, |&[_, _, _, high, low]: &[u8; 5]| {
-        usize::from(u16::from_be_bytes([high, low]))
-    });
-    if len > RECORD_PLAINTEXT_BYTES_MAX + 256 {
-        return Err(TlsError::Protocol(rustls::Error::PeerSentOversizedRecord));
-    }
-    let whole = header.map_or(usize::MAX, |_| 5 + len);
-    Ok(start.saturating_add(whole).min(cipher.len()))
 }
 
 fn encode(mut data: EncodeTlsData<'_, ServerConnectionData>, out: &mut Vec<u8>) {

@@ -284,21 +284,43 @@ fn garbage_is_answered_with_an_alert() {
     assert_eq!(client.error, Some(rustls::Error::AlertReceived(alert)));
 }
 
-/// rustls remembers where the pieces of a handshake message lie: it panics when it is called
-/// again without them.
-/// rustls notes the place of such a message before it refuses it, and panics when it is called
-/// again without it.
+/// Each of these made rustls panic when it was called again after refusing them.
 #[test]
-fn a_handshake_message_too_large_is_refused() {
-    let body = [&[1, 0xFF, 0xFF, 0xFF][..], &[0; 0x47FF - 4]].concat();
-    for len in [4, 256, 0x3FFF, 0x4000, 0x4100, 0x4101, 0x47FE, 0x47FF] {
-        let header = [&[22, 3, 1][..], &u16::try_from(len).unwrap().to_be_bytes()].concat();
-        let record = [&header, &body[..len]].concat();
-        let refused = Server::new().input(&record);
-        assert!(matches!(refused, Err(TlsError::Protocol(_))), "{len}");
+fn refused_handshake_messages_cost_their_connection_only() {
+    let hello = Client::new(&[&TLS13]).output();
+    let record = |body: &[u8]| {
+        let len = u16::try_from(body.len()).unwrap().to_be_bytes();
+        [&[22, 3, 1][..], &len, body].concat()
+    };
+    let mut cases = vec![
+        record(&[1, 1, 0, 0]),
+        record(&[1, 0xFF, 0xFF, 0xFF]),
+        record(&[1, 0, 0, 0, 1]),
+        record(&[1, 0, 0, 0, 1, 0, 0, 0]),
+        record(&[20, 0, 0, 0, 20, 0, 0, 0]),
+        record(&[&hello[5..], &[1, 0, 0, 0]].concat()),
+        record(&[&hello[5..], &[1, 0, 0]].concat()),
+        [record(&[1, 1, 0]), record(&[0])].concat(),
+    ];
+    for len in [256, 0x3FFF, 0x4000, 0x4100, 0x4101, 0x47FE, 0x47FF, 0xFFFF] {
+        cases.push(record(
+            &[&[1, 0xFF, 0xFF, 0xFF][..], &vec![0; len - 4]].concat(),
+        ));
+    }
+    for case in cases {
+        let refused = Server::new().input(&case);
+        assert!(
+            matches!(refused, Err(TlsError::Protocol(_))),
+            "{refused:?}: {case:x?}"
+        );
+        let mut server = Server::new();
+        let verdicts = case.iter().map(|&byte| server.input(&[byte]));
+        let panicked = verdicts.filter(|verdict| matches!(verdict, Err(TlsError::Panicked)));
+        assert_eq!(panicked.count(), 0, "{case:x?}");
     }
 }
 
+/// What is remembered of a message in pieces is not looked for again after an error.
 #[test]
 fn garbage_behind_a_piece_of_a_handshake_message() {
     let hello = Client::new(&[&TLS13]).output();
@@ -409,14 +431,11 @@ fn sessions_resume_with_tickets() {
 fn a_panic_in_there_is_an_error() {
     let mut tls = Tls::new(server_config()).unwrap();
     let panicked = tls.guarded(|_| -> Result<(), TlsError> { panic!("as rustls might") });
-    assert_eq!(panicked, Err(TlsError::Broken));
+    assert_eq!(panicked, Err(TlsError::Panicked));
     let (mut plain, mut out) = ([0; 64], Vec::new());
     let received = tls.receive(&mut [22, 3, 1, 0, 0], &mut plain, &mut out);
-    assert_eq!(received, Err(TlsError::Broken));
-    assert_eq!(
-        tls.encrypt(&mut [], b"x", &mut plain),
-        Err(TlsError::Broken)
-    );
+    assert_eq!(received, Err(TlsError::Over));
+    assert_eq!(tls.encrypt(&mut [], b"x", &mut plain), Err(TlsError::Over));
     tls.close(&mut [], &mut out);
     assert!(out.is_empty());
 }
