@@ -40,6 +40,7 @@ fn start(cli: Cli) -> ExitCode {
         Ok(logging) => logging,
         Err(error) => return refuse(&[error]),
     };
+    log_panics();
     for warning in &loaded.warnings {
         log::warn!("{warning}");
     }
@@ -51,6 +52,15 @@ fn start(cli: Cli) -> ExitCode {
         port_file: cli.port_file,
         logging,
     })
+}
+
+/// A panic leaves a trace in the log too, which outlives standard error.
+fn log_panics() {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        log::error!("{panic}");
+        default(panic);
+    }));
 }
 
 fn report_valid(loaded: &Loaded) -> ExitCode {

@@ -8,7 +8,7 @@ use super::cert::CertRequest;
 
 const AFTER_HELP: &str = "\
 Environment (beats the configuration file):
-  SECRET_KEY              signs the login tokens; required, 32 bytes or more
+  SECRET_KEY              signs the login tokens; required, at least 16 bytes, better 32
                           (make one with: openssl rand -hex 32)
   SERVER_PORT             port
   SERVER_MAX_CONNECTIONS  max_connections

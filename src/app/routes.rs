@@ -25,6 +25,8 @@ pub enum Route {
     NotAllowed(&'static str),
 }
 
+/// What the server understands at all: the answer to `OPTIONS *` (RFC 9110 §9.3.7).
+pub const METHODS: &str = "GET, HEAD, POST, PUT, OPTIONS";
 const FILE_METHODS: &str = "GET, HEAD, OPTIONS";
 
 impl Route {

@@ -6,6 +6,8 @@ use crate::web::{ConnId, Cx, Message, frame};
 /// A user at one end of a WebSocket.
 #[derive(Debug)]
 pub struct Member {
+    /// The user's number.
+    pub user_id: i64,
     /// The user's name, as registered.
     pub username: Box<str>,
 }

@@ -74,10 +74,9 @@ impl Site {
             Ok(profile) => profile,
             Err(refusal) => return refusal.into(),
         };
-        self.later(
-            self.accounts
-                .update(id, profile, self.mail_to(request, Mail::Updated)),
-        )
+        let name = profile.username.clone();
+        let reply = self.mail_to(request, move |done| Mail::Updated(done, id, name));
+        self.later(self.accounts.update(id, profile, reply))
     }
 
     /// The token names a user by number; the name to chat under comes from the database, as it

@@ -3,6 +3,7 @@
 mod api;
 mod outcome;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,14 +14,14 @@ use super::chat::Chat;
 use super::config::Config;
 use super::gate::Gate;
 use super::reload::Reload;
-use super::routes::Route;
+use super::routes::{self, Route};
 use super::store::User;
 use super::talk::{Frames, Member};
 use super::tokens::Tokens;
 use crate::web::files::Folder;
 use crate::web::{
-    self, Cx, Ended, ListenerId, Message, Origin, Post, Reply, Request, Response, Served, Service,
-    To, WsCx,
+    self, CloseCode, ConnId, Cx, Ended, ListenerId, Message, Method, Origin, Post, Reply, Request,
+    Response, Served, Service, To, WsCx,
 };
 
 /// What other threads tell the service.
@@ -32,8 +33,10 @@ pub enum Mail {
     LoggedIn(IpAddr, String, Result<User, LoginError>),
     /// The answer to `GET /me`.
     Found(Result<User, AccountError>),
-    /// The answer to `PUT /me`.
-    Updated(Result<(), AccountError>),
+    /// The answer to `PUT /me`, with the user and the name that was asked for.
+    Updated(Result<(), AccountError>, i64, Option<String>),
+    /// The user of a WebSocket goes by this name now.
+    Renamed(String),
     /// Whose token a WebSocket was asked for with, and the subprotocol to answer with.
     Admitted(Result<User, AccountError>, Option<String>),
     /// Files of `public_dir` have changed.
@@ -53,9 +56,11 @@ pub struct Site {
     accounts: Accounts,
     tokens: Tokens,
     answers: Answers,
-    chat: Chat<web::ConnId>,
+    chat: Chat<ConnId>,
     gate: Gate,
     folder: Arc<Folder>,
+    /// The WebSockets of each user.
+    sockets: HashMap<i64, Vec<ConnId>>,
     /// The listeners of `port`, which speak TLS.
     secure: Vec<ListenerId>,
     /// The port to send the clients of `http_port` to.
@@ -72,6 +77,7 @@ impl Site {
             answers: Answers::new(config.cors_allow_origin.clone()),
             chat: Chat::new(config.messages_per_minute),
             gate: Gate::new(&config),
+            sockets: HashMap::new(),
             secure: Vec::new(),
             port: config.port,
             start: None,
@@ -98,6 +104,9 @@ impl Site {
     }
 
     fn route(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
+        if request.method() == Method::Options && request.path() == "*" {
+            return self.answers.preflight(routes::METHODS).into();
+        }
         let Ok(path) = request.decoded_path() else {
             return self.answers.error(400, "The path is not valid").into();
         };
@@ -244,6 +253,7 @@ impl Service for Site {
 
     fn opened(&mut self, ws: &mut WsCx<'_, '_>, member: &mut Member) {
         let (id, now_ms) = (ws.id(), self.now_ms(ws.cx()));
+        self.sockets.entry(member.user_id).or_default().push(id);
         self.chat
             .connected(id, &member.username, now_ms, &mut Frames(ws.cx()));
     }
@@ -263,6 +273,12 @@ impl Service for Site {
         let (id, now_ms, unix_secs) = (cx.id(), self.now_ms(cx), cx.unix_secs());
         self.chat
             .disconnected(id, now_ms, unix_secs, &mut Frames(cx));
+        if let Some(sockets) = self.sockets.get_mut(&member.user_id) {
+            sockets.retain(|&socket| socket != id);
+            if sockets.is_empty() {
+                self.sockets.remove(&member.user_id);
+            }
+        }
         log::info!(
             target: "access",
             peer:% = ended.peer, method = "WEBSOCKET", path = ended.path,
@@ -277,6 +293,11 @@ impl Service for Site {
             (To::Exchange(cx, answer), mail) => self.answer(cx, answer, mail),
             (To::Nobody(cx), Mail::LoggedIn(ip, account, outcome)) => {
                 self.settle_login(cx, ip, &account, &outcome);
+            }
+            (To::Nobody(_), Mail::Updated(Ok(()), user_id, name)) => self.rename(user_id, name),
+            // The old name may be somebody else's next: nobody goes on under it.
+            (To::Socket(ws, member), Mail::Renamed(name)) if *member.username != *name => {
+                ws.close(CloseCode::POLICY_VIOLATION, "your username has changed");
             }
             (_, Mail::Files(folder)) => self.folder = folder,
             (To::Nobody(cx), Mail::Reload(reload)) => self.reload(cx, *reload),

@@ -39,10 +39,15 @@ impl Site {
         let answers = &self.answers;
         Some(match mail {
             Mail::Registered(Ok(_)) => answers.done(201, "User created successfully").into(),
-            Mail::Updated(Ok(())) => answers.done(200, "Profile updated successfully").into(),
+            Mail::Updated(Ok(()), user_id, name) => {
+                self.rename(user_id, name);
+                let answers = &self.answers;
+                answers.done(200, "Profile updated successfully").into()
+            }
             Mail::Found(Ok(user)) => answers.json(200, &Me::from(&user)).into(),
             Mail::Admitted(Ok(user), protocol) => {
                 let member = Member {
+                    user_id: user.id,
                     username: user.username.into_boxed_str(),
                 };
                 match protocol {
@@ -58,11 +63,24 @@ impl Site {
                 self.logged_in(cx, outcome).into()
             }
             Mail::Registered(Err(error))
-            | Mail::Updated(Err(error))
+            | Mail::Updated(Err(error), ..)
             | Mail::Found(Err(error))
             | Mail::Admitted(Err(error), _) => self.account_error(error).into(),
-            Mail::Files(_) | Mail::Reload(_) | Mail::Stop => return None,
+            Mail::Renamed(_) | Mail::Files(_) | Mail::Reload(_) | Mail::Stop => return None,
         })
+    }
+
+    /// Tells the user's WebSockets, which have joined under the name they knew.
+    pub(super) fn rename(&self, user_id: i64, name: Option<String>) {
+        let (Some(name), Some(sockets)) = (name, self.sockets.get(&user_id)) else {
+            return;
+        };
+        for &socket in sockets {
+            // Once the reactor has ended they are closed anyway.
+            self.post
+                .to_socket(socket, Mail::Renamed(name.clone()))
+                .ok();
+        }
     }
 
     pub(super) fn settle_login(
