@@ -6,7 +6,7 @@ mod outcome;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::accounts::{AccountError, Accounts, LoginError};
 use super::answers::Answers;
@@ -246,7 +246,7 @@ impl Service for Site {
         } = *served;
         log::info!(
             target: "access",
-            peer:% = peer, method, path, status, bytes = body_bytes, ms:% = Millis(duration);
+            peer:% = peer, method, path, status, bytes = body_bytes, ms = millis(duration);
             ""
         );
     }
@@ -282,7 +282,7 @@ impl Service for Site {
         log::info!(
             target: "access",
             peer:% = ended.peer, method = "WEBSOCKET", path = ended.path,
-            status = ended.code.value(), bytes = ended.bytes_in, ms:% = Millis(ended.duration),
+            status = ended.code.value(), bytes = ended.bytes_in, ms = millis(ended.duration),
             messages = ended.messages, user = &*member.username;
             ""
         );
@@ -330,12 +330,7 @@ fn web_config(config: &Config) -> web::Config {
     }
 }
 
-/// A duration in milliseconds with microseconds behind the point.
-struct Millis(std::time::Duration);
-
-impl std::fmt::Display for Millis {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let micros = self.0.as_micros();
-        write!(f, "{}.{:03}", micros / 1000, micros % 1000)
-    }
+/// Milliseconds, exact to the microsecond.
+fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
