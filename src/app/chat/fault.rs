@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::app::rules::RuleError;
+
 /// Why a message of a client was not accepted. It is told so and the connection stays open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -28,6 +30,8 @@ pub enum Fault {
         /// The rule, to follow the name: `must be a string`.
         rule: &'static str,
     },
+    /// The text breaks the rules for messages.
+    Text(RuleError),
     /// The one it is for is not online.
     NoSuchUser,
     /// The user has sent too much in the last minute.
@@ -42,7 +46,7 @@ impl Fault {
     pub const fn code(self) -> &'static str {
         match self {
             Self::NotJson { .. } | Self::NotAnObject => "bad_json",
-            Self::Repeated | Self::NoType | Self::Invalid { .. } => "invalid",
+            Self::Repeated | Self::NoType | Self::Invalid { .. } | Self::Text(_) => "invalid",
             Self::UnknownType => "unknown_type",
             Self::NotJoined => "not_joined",
             Self::NoSuchUser => "no_such_user",
@@ -60,6 +64,7 @@ impl Fault {
             | Self::UnknownType
             | Self::NotJoined
             | Self::Invalid { .. }
+            | Self::Text(_)
             | Self::NoSuchUser => None,
         }
     }
@@ -80,6 +85,7 @@ impl fmt::Display for Fault {
             Self::UnknownType => f.write_str("a message of this `type` is not known"),
             Self::NotJoined => f.write_str("send {\"type\":\"join\"} first"),
             Self::Invalid { member, rule } => write!(f, "`{member}` {rule}"),
+            Self::Text(rule) => rule.fmt(f),
             Self::NoSuchUser => f.write_str("no user of that name is online"),
             Self::RateLimited { retry_after_s } => {
                 write!(f, "too many messages, try again in {retry_after_s} s")

@@ -4,9 +4,8 @@ use serde::Serialize;
 
 use super::fault::Fault;
 use super::members::{Id, MENTIONS_MAX, Member, Members};
+use crate::app::rules;
 
-/// Characters of one chat message.
-const MESSAGE_CHARS_MAX: usize = 4096;
 /// Characters of an `id`, a `messageId`, a room or a user's name.
 const NAME_CHARS_MAX: usize = 64;
 /// Bytes of a reaction's emoji, which may be several code points joined into one picture.
@@ -158,31 +157,9 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Whether a text may be said in the chat: 1 to 4096 characters, not only white space, no control
-/// characters but tab, LF and CR. If not, the rule it breaks.
-fn check_chat_text(text: &str) -> Result<(), &'static str> {
-    if text.is_empty() || text.len() > MESSAGE_CHARS_MAX && text.chars().count() > MESSAGE_CHARS_MAX
-    {
-        return Err("must have 1 to 4096 characters");
-    }
-    if text.trim().is_empty() {
-        return Err("must not be only white space");
-    }
-    if text
-        .chars()
-        .any(|c| c.is_control() && !matches!(c, '\t' | '\n' | '\r'))
-    {
-        return Err("must not have control characters but tab, LF and CR");
-    }
-    Ok(())
-}
-
 fn chat_text(member: Option<Member<'_>>) -> Result<Cow<'_, str>, Fault> {
     let text = text("message", member)?;
-    check_chat_text(&text).map_err(|rule| Fault::Invalid {
-        member: "message",
-        rule,
-    })?;
+    rules::chat_message(&text).map_err(Fault::Text)?;
     Ok(text)
 }
 
@@ -299,6 +276,7 @@ fn has_name_length(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::rules::RuleError;
     use proptest::prelude::*;
 
     fn read(text: &str) -> Result<Inbound<'_>, Fault> {
@@ -417,22 +395,8 @@ mod tests {
 
     #[test]
     fn the_text_of_a_message() {
-        let long = "é".repeat(4096);
-        let too_long = "é".repeat(4097);
-        assert_eq!(check_chat_text(&long), Ok(()));
-        assert_eq!(check_chat_text(&"x".repeat(4096)), Ok(()));
-        for text in ["", &too_long, &"x".repeat(4097)] {
-            assert_eq!(check_chat_text(text), Err("must have 1 to 4096 characters"));
-        }
-        for text in [" ", "\t\r\n", "\u{a0}\u{2003}"] {
-            assert_eq!(check_chat_text(text), Err("must not be only white space"));
-        }
-        for text in ["a\u{0}", "a\u{7f}", "a\u{1b}[2J", "a\u{85}", "\u{b}a"] {
-            assert_eq!(
-                check_chat_text(text),
-                Err("must not have control characters but tab, LF and CR")
-            );
-        }
+        let too_long = format!(r#"{{"type":"message","message":"{}"}}"#, "é".repeat(4097));
+        assert_eq!(read(&too_long), Err(Fault::Text(RuleError::MessageLength)));
         assert_eq!(
             read(r#"{"type":"message","message":"a\tb\n\u00e9\r"}"#),
             Ok(message("a\tb\né\r"))

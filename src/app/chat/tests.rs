@@ -375,7 +375,7 @@ fn what_is_refused_is_told_to_its_sender_alone_with_its_id() {
         ),
         (
             r#"{"type":"message","message":" ","id":"i"}"#,
-            r#"{"type":"error","code":"invalid","message":"`message` must not be only white space","id":"i"}"#,
+            r#"{"type":"error","code":"invalid","message":"Message must not be blank","id":"i"}"#,
         ),
         (
             r#"{"type":"message","message":"x","id":""}"#,
