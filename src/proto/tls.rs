@@ -1,8 +1,9 @@
 //! TLS server connections, sans-IO: ciphertext in, plaintext out, and back.
 //!
 //! Built on rustls' unbuffered API, which keeps no buffers of its own between calls: records are
-//! decrypted in the buffer they were read into, and answers are encrypted straight into the
-//! buffer they are written from. An idle connection holds its keys and little else.
+//! decrypted in the buffer they were read into (and then copied out once), and answers are
+//! encrypted straight into the buffer they are written from. An idle connection holds its keys and
+//! little else.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -45,7 +46,8 @@ pub struct Received {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// The handshake failed or a record did not decrypt. An alert for the peer was written.
+    /// The handshake failed or a record did not decrypt. The alert for the peer, where the error has
+    /// one, was written.
     Protocol(rustls::Error),
     /// The keys have encrypted as much as they may (RFC 8446 §5.5).
     KeysExhausted,

@@ -257,14 +257,16 @@ impl<H: Handler> Engine<H> {
         }
     }
 
+    /// Calls the handler back about a connection, if it still has a state.
+    fn call(&mut self, id: ConnId, callback: fn(&mut H, &mut Cx<'_>, &mut H::Conn)) {
+        if let Some(conn) = self.conns.get_mut(id.index()).and_then(Option::as_mut) {
+            let core = &mut self.core;
+            callback(&mut self.handler, &mut Cx { core, id }, conn);
+        }
+    }
+
     fn eof(&mut self, id: ConnId) {
-        let Self {
-            core,
-            handler,
-            conns,
-            ..
-        } = self;
-        let Some(channel) = core.channel(id) else {
+        let Some(channel) = self.core.channel(id) else {
             return;
         };
         if channel.phase == Phase::Open && channel.has_unfinished_input() {
@@ -275,16 +277,9 @@ impl<H: Handler> Engine<H> {
             return;
         }
         match channel.phase {
-            Phase::Open => {
-                if let Some(conn) = conns.get_mut(id.index()).and_then(Option::as_mut) {
-                    handler.eof(&mut Cx { core, id }, conn);
-                }
-            }
-            Phase::Linger => {
-                let reason = channel.end_reason();
-                core.kill(id, reason);
-            }
-            Phase::Handshake => core.kill(id, CloseReason::Tls),
+            Phase::Open => self.call(id, H::eof),
+            Phase::Linger => self.kill_ended(id),
+            Phase::Handshake => self.core.kill(id, CloseReason::Tls),
             Phase::Connect | Phase::Flush | Phase::Reap => {}
         }
     }
@@ -354,13 +349,7 @@ impl<H: Handler> Engine<H> {
 
     /// The output came down: reads go on, and the handler hears of it.
     fn cleared(&mut self, id: ConnId) {
-        let Self {
-            core,
-            handler,
-            conns,
-            ..
-        } = self;
-        let Some(channel) = core.channel(id) else {
+        let Some(channel) = self.core.channel(id) else {
             return;
         };
         channel.over_mark = false;
@@ -370,10 +359,8 @@ impl<H: Handler> Engine<H> {
         channel.engine_due_ms = NEVER;
         // The end of the input waits behind what the handler left while the mark was exceeded.
         channel.resumed |= channel.eof_waits && !channel.paused;
-        core.make_ready(id);
-        if let Some(conn) = conns.get_mut(id.index()).and_then(Option::as_mut) {
-            handler.drained(&mut Cx { core, id }, conn);
-        }
+        self.core.make_ready(id);
+        self.call(id, H::drained);
     }
 
     /// What follows a write: the next turn's write, or the next step of an orderly close.
@@ -442,34 +429,22 @@ impl<H: Handler> Engine<H> {
             let Some(id) = self.core.id_at(key as usize) else {
                 continue;
             };
-            let Self {
-                core,
-                handler,
-                conns,
-                ..
-            } = self;
-            let Some(channel) = core.channel(id) else {
-                continue;
-            };
-            let Some(conn) = conns.get_mut(id.index()).and_then(Option::as_mut) else {
+            let Some(channel) = self.core.channel(id) else {
                 continue;
             };
             if channel.engine_due_ms <= now_ms {
                 channel.engine_due_ms = NEVER;
                 match channel.phase {
-                    Phase::Connect => core.kill(id, CloseReason::ConnectFailed),
-                    Phase::Handshake => core.kill(id, CloseReason::HandshakeTimeout),
-                    Phase::Flush => core.kill(id, CloseReason::Reset),
-                    Phase::Linger => {
-                        let reason = channel.end_reason();
-                        core.kill(id, reason);
-                    }
-                    Phase::Open => handler.stalled(&mut Cx { core, id }, conn),
+                    Phase::Connect => self.core.kill(id, CloseReason::ConnectFailed),
+                    Phase::Handshake => self.core.kill(id, CloseReason::HandshakeTimeout),
+                    Phase::Flush => self.core.kill(id, CloseReason::Reset),
+                    Phase::Linger => self.kill_ended(id),
+                    Phase::Open => self.call(id, H::stalled),
                     Phase::Reap => {}
                 }
             } else if channel.handler_due_ms <= now_ms {
                 channel.handler_due_ms = NEVER;
-                handler.expired(&mut Cx { core, id }, conn);
+                self.call(id, H::expired);
             }
             self.core.arm(id);
         }
@@ -508,16 +483,12 @@ impl<H: Handler> Engine<H> {
     }
 
     fn tell_drain(&mut self, id: ConnId) {
-        let Self {
-            core,
-            handler,
-            conns,
-            ..
-        } = self;
-        let is_live = core.channel(id).is_some_and(|channel| channel.is_live());
-        let conn = conns.get_mut(id.index()).and_then(Option::as_mut);
-        if let Some(conn) = conn.filter(|_| is_live) {
-            handler.draining(&mut Cx { core, id }, conn);
+        if self
+            .core
+            .channel(id)
+            .is_some_and(|channel| channel.is_live())
+        {
+            self.call(id, H::draining);
         }
     }
 
