@@ -76,9 +76,10 @@ pub struct Config {
     /// Networks whose PROXY header or `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
 
-    /// Seconds a connection may be silent in the middle of something.
+    /// Seconds a fresh connection has to begin its first request, and a client to take any of its
+    /// answer.
     pub connection_timeout: Duration,
-    /// Seconds from the first byte of a request to its last.
+    /// Seconds from the first byte of a request to its last, and as many again to its answer.
     pub request_timeout: Duration,
     /// Seconds a connection may wait for its next request.
     pub keepalive_timeout: Duration,
