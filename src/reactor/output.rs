@@ -39,6 +39,19 @@ impl Shared {
         }
     }
 
+    /// Lets `fill` write `len` bytes, which are zero at first, where they stay: no copy is made.
+    ///
+    /// # Errors
+    /// Those of `fill`.
+    pub fn fill<E>(len: usize, fill: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<Self, E> {
+        let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, len).collect();
+        fill(Arc::get_mut(&mut bytes).unwrap_or_default())?;
+        Ok(Self {
+            bytes,
+            range: 0..len,
+        })
+    }
+
     /// How many bytes there are.
     pub fn len(&self) -> usize {
         self.range.len()

@@ -13,7 +13,7 @@ use super::tools::{Buffers, Tools};
 use super::{Service, To};
 use crate::proto::http1::date;
 use crate::proto::ws::CloseCode;
-use crate::reactor::{CloseReason, Config, Cx, Handler, Origin, Reactor};
+use crate::reactor::{CloseReason, Config, Cx, Handler, Origin, Reactor, Shared};
 
 /// Serves HTTP/1.1 and WebSockets with a [`Service`]. Made by [`reactor`].
 #[derive(Debug)]
@@ -156,7 +156,8 @@ impl<S: Service> Handler for Web<S> {
 
     fn drained(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
         if let Side::Http(http) = &mut conn.0 {
-            http.read_file(&mut self.tools(cx), cx);
+            http.send_parts(&mut self.tools(cx), cx);
+            self.pump(cx, conn);
         }
         cx.resume();
     }
@@ -264,14 +265,14 @@ impl<S: Service> Web<S> {
         cx: &mut Cx<'_>,
         conn: &mut Conn<S::Socket>,
         number: u32,
-        piece: io::Result<Vec<u8>>,
+        piece: io::Result<Shared>,
     ) {
         let Side::Http(http) = &mut conn.0 else {
             return;
         };
         match piece {
             Ok(piece) if http.file_piece(cx, number, &piece) => {
-                http.read_file(&mut self.tools(cx), cx);
+                http.send_parts(&mut self.tools(cx), cx);
                 self.pump(cx, conn);
             }
             // The length was promised and cannot be kept: only the end of the connection says so.

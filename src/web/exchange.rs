@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::opening::Opening;
-use super::response::{FileBody, Response};
+use super::response::{Part, Response};
 use super::service::{Reply, Service};
 use super::tools::Tools;
 use crate::proto::http1::Asked;
@@ -38,8 +38,28 @@ pub(super) enum State<S> {
         expect(dead_code, reason = "made by an opening handshake")
     )]
     Upgrade(Box<Upgrade<S>>),
-    /// Its head is out, its body is being read from a file.
-    Sending(FileBody),
+    /// Its head is out, its body follows in parts.
+    Sending(Sending),
+}
+
+/// What is left of a body that is sent in parts.
+#[derive(Debug)]
+pub(super) struct Sending {
+    pub(super) parts: VecDeque<Part>,
+    /// Bytes of files that were sent.
+    pub(super) file_bytes: u64,
+    /// The next piece of a file was asked for.
+    pub(super) is_reading: bool,
+}
+
+impl Sending {
+    pub(super) const fn new(parts: VecDeque<Part>) -> Self {
+        Self {
+            parts,
+            file_bytes: 0,
+            is_reading: false,
+        }
+    }
 }
 
 /// An opening handshake that was accepted.
@@ -159,7 +179,7 @@ impl<S> Exchanges<S> {
         }
     }
 
-    /// Whether the body of a file is on its way.
+    /// Whether a body is on its way in parts.
     pub(super) fn is_sending(&self) -> bool {
         matches!(
             self.queue.front(),
@@ -170,13 +190,13 @@ impl<S> Exchanges<S> {
         )
     }
 
-    /// How far into its file the body on its way is.
-    pub(super) fn sending_offset(&self) -> u64 {
+    /// How many bytes of files went out with the body on its way.
+    pub(super) fn file_bytes_sent(&self) -> u64 {
         match self.queue.front() {
             Some(Exchange {
-                state: State::Sending(part),
+                state: State::Sending(sending),
                 ..
-            }) => part.offset,
+            }) => sending.file_bytes,
             _ => 0,
         }
     }

@@ -1,17 +1,18 @@
 //! The HTTP side of a connection: requests in, answers out in their order.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::exchange::{Exchange, Exchanges, Line, State, Upgrade};
+use super::exchange::{Exchange, Exchanges, Line, Sending, State, Upgrade};
 use super::opening::Opening;
 use super::post::ExchangeId;
-use super::response::{Body, Response};
+use super::response::{Body, Part, Response};
 use super::tools::Tools;
 use super::{Config, Reply, Request, Served, Service};
 use crate::proto::http1::{
     After, Asked, Awaits, BodyLength, Framing, Head, Limits, Machine, Step, encode,
 };
-use crate::reactor::{Cx, Origin};
+use crate::reactor::{Cx, Origin, Shared};
 
 /// HTTP state of one connection.
 #[derive(Debug)]
@@ -192,7 +193,7 @@ impl<S> Http<S> {
         let reply = tools.service.request(cx, &request);
         let (method, path, since) = (head.method.as_str(), head.path(), cx.now());
         let state = match reply {
-            Reply::Send(response) if self.exchanges.is_empty() && response.file().is_none() => {
+            Reply::Send(response) if self.exchanges.is_empty() && response.is_whole() => {
                 let record = Record {
                     method,
                     path,
@@ -272,17 +273,16 @@ impl<S> Http<S> {
                     self.ends = true;
                 }
                 State::Ready(response) => {
-                    let file = response.file().filter(|file| file.len > 0).cloned();
-                    let has_body = self.send(tools, cx, asked, response, &line.record());
-                    if let Some(file) = file.filter(|_| has_body) {
-                        let state = State::Sending(file);
+                    let parts = self.send(tools, cx, asked, response, &line.record());
+                    if !parts.is_empty() {
+                        let state = State::Sending(Sending::new(parts));
                         self.exchanges.push_front(Exchange {
                             number,
                             asked,
                             line,
                             state,
                         });
-                        self.read_file(tools, cx);
+                        self.send_parts(tools, cx);
                     }
                 }
                 State::AwaitService(_) | State::Sending(_) => {}
@@ -313,15 +313,15 @@ impl<S> Http<S> {
         }
     }
 
-    /// Writes an answer, all but the body of a file; returns whether a body belongs to it.
+    /// Writes an answer, all but a body in parts; returns those that are to follow.
     fn send<V: Service<Socket = S>>(
         &mut self,
         tools: &mut Tools<'_, V>,
         cx: &mut Cx<'_>,
         asked: Asked,
-        response: Response,
+        mut response: Response,
         record: &Record<'_>,
-    ) -> bool {
+    ) -> VecDeque<Part> {
         let body_bytes = response.body.len();
         let length = match response.body {
             Body::Empty => BodyLength::None,
@@ -336,7 +336,8 @@ impl<S> Http<S> {
         let after = self.machine.answer(asked, length, wish);
         self.ends |= after == After::Close;
         let status = response.status;
-        let has_body = response.write(cx, asked, after, tools.date);
+        let parts = response.body.take_parts();
+        let has_body = response.write(cx, length, asked, after, tools.date);
         let served = Served {
             peer: self.origin.peer(),
             method: record.method,
@@ -346,59 +347,73 @@ impl<S> Http<S> {
             duration: cx.clock().saturating_duration_since(record.since),
         };
         tools.service.served(cx, &served);
-        has_body
+        if has_body { parts } else { VecDeque::new() }
     }
 
-    /// Asks for the next piece of the file being sent, unless the peer has enough to take.
-    pub(super) fn read_file<V: Service<Socket = S>>(
+    /// Sends parts up to the next piece of a file, and asks for that, unless the peer has enough to
+    /// take. The caller pumps: the answer may be complete.
+    pub(super) fn send_parts<V: Service<Socket = S>>(
         &mut self,
         tools: &mut Tools<'_, V>,
         cx: &mut Cx<'_>,
     ) {
         let Some(Exchange {
             number,
-            state: State::Sending(part),
+            state: State::Sending(sending),
             ..
         }) = self.exchanges.front()
         else {
             return;
         };
-        if cx.is_over_mark() {
-            return; // `drained` reads on
-        }
         let to = ExchangeId {
             conn: cx.id(),
             number: *number,
         };
-        if !tools.read(&part.file, part.offset, part.len, to) {
-            cx.close();
+        while let Some(part) = sending.parts.front() {
+            match part {
+                part if part.is_empty() => {}
+                _ if cx.is_over_mark() || sending.is_reading => return, // `drained` goes on
+                Part::Shared(shared) => {
+                    cx.send(to.conn, shared);
+                }
+                Part::File(part) => {
+                    sending.is_reading = tools.read(&part.file, part.offset, part.len, to);
+                    if !sending.is_reading {
+                        cx.close();
+                    }
+                    return;
+                }
+            }
+            sending.parts.pop_front();
         }
+        self.exchanges.pop();
     }
 
     /// A piece of the file being sent arrived. `false`: the rest of it cannot be had.
-    pub(super) fn file_piece(&mut self, cx: &mut Cx<'_>, number: u32, piece: &[u8]) -> bool {
+    pub(super) fn file_piece(&mut self, cx: &mut Cx<'_>, number: u32, piece: &Shared) -> bool {
         let Some(Exchange {
-            number: sending,
-            state: State::Sending(part),
+            number: sending_number,
+            state: State::Sending(sending),
             ..
         }) = self.exchanges.front()
         else {
             return true;
         };
-        if *sending != number {
+        if *sending_number != number {
             return true;
         }
+        sending.is_reading = false;
+        let Some(Part::File(part)) = sending.parts.front_mut() else {
+            return false;
+        };
         let len = piece.len() as u64;
         if len == 0 || len > part.len {
             return false;
         }
         part.offset += len;
         part.len -= len;
-        let is_whole = part.len == 0;
-        cx.write(piece);
-        if is_whole {
-            self.exchanges.pop();
-        }
+        sending.file_bytes += len;
+        cx.send(cx.id(), piece);
         true
     }
 
@@ -470,7 +485,7 @@ impl<S> Http<S> {
     }
 
     fn unsent(&self, cx: &Cx<'_>) -> Unsent {
-        (cx.queued_bytes(), self.exchanges.sending_offset())
+        (cx.queued_bytes(), self.exchanges.file_bytes_sent())
     }
 
     /// Finishes the connection after its last answer, or sets the next deadline.

@@ -63,7 +63,7 @@ pub use self::conn::Conn;
 pub use self::message::{Message, WsCx, frame};
 pub use self::post::{Envelope, ExchangeId, Post, ReactorEnded};
 pub use self::request::Request;
-pub use self::response::{Body, FileBody, Response};
+pub use self::response::{Body, FileBody, Part, Response};
 pub use self::service::{Answer, Ended, Reply, Served, Service, To};
 
 pub use crate::proto::http1::{

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use crate::reactor::{ConnId, Mailbox};
+use crate::reactor::{ConnId, Mailbox, Shared};
 
 /// Names a request that awaits its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,7 +47,7 @@ impl std::error::Error for ReactorEnded {}
 pub struct Envelope<M>(pub(super) Contents<M>);
 
 /// A piece of a file, or why there is none.
-pub(super) type Chunk = io::Result<Vec<u8>>;
+pub(super) type Chunk = io::Result<Shared>;
 
 #[derive(Debug)]
 pub(super) enum Contents<M> {

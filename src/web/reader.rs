@@ -8,6 +8,7 @@ use std::sync::mpsc::{self, Sender};
 use std::thread;
 
 use super::post::{Chunk, ExchangeId, Post};
+use crate::reactor::Shared;
 
 /// The most that is read, and held for one connection, at a time.
 pub(super) const CHUNK_BYTES_MAX: usize = 256 * 1024;
@@ -59,7 +60,5 @@ impl Reader {
 
 /// Exactly `len` bytes: fewer means that the file was cut short.
 fn read(file: &File, offset: u64, len: usize) -> Chunk {
-    let mut bytes = vec![0; len];
-    file.read_exact_at(&mut bytes, offset)?;
-    Ok(bytes)
+    Shared::fill(len, |bytes| file.read_exact_at(bytes, offset))
 }

@@ -1,5 +1,6 @@
 //! An answer as a service makes it.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -46,6 +47,32 @@ pub enum Body {
     Shared(Shared),
     /// A part of a file, read off the loop while it is sent.
     File(FileBody),
+    /// Pieces, one after another.
+    Parts(Vec<Part>),
+}
+
+/// A piece of a body.
+#[derive(Clone, Debug)]
+pub enum Part {
+    /// Bytes that go by reference.
+    Shared(Shared),
+    /// A part of a file, read off the loop while it is sent.
+    File(FileBody),
+}
+
+impl Part {
+    /// How long it is, in bytes.
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Shared(shared) => shared.len() as u64,
+            Self::File(part) => part.len,
+        }
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// A part of a file.
@@ -67,6 +94,7 @@ impl Body {
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::Shared(shared) => shared.len() as u64,
             Self::File(part) => part.len,
+            Self::Parts(parts) => parts.iter().map(Part::len).sum(),
         }
     }
 
@@ -74,9 +102,30 @@ impl Body {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Takes out what is sent piece by piece, after the head; the rest goes out with it.
+    pub(super) fn take_parts(&mut self) -> VecDeque<Part> {
+        match std::mem::replace(self, Self::Empty) {
+            Self::File(part) => [Part::File(part)].into(),
+            Self::Parts(parts) => parts.into(),
+            whole @ (Self::Empty | Self::Bytes(_) | Self::Shared(_)) => {
+                *self = whole;
+                VecDeque::new()
+            }
+        }
+    }
 }
 
 impl Response {
+    /// The body, where it is one part of a file.
+    #[cfg(test)]
+    pub(super) fn file(&self) -> Option<&FileBody> {
+        match &self.body {
+            Body::File(file) => Some(file),
+            _ => None,
+        }
+    }
+
     /// An answer with this body.
     pub fn new(status: u16, body: Body) -> Self {
         Self {
@@ -158,26 +207,20 @@ impl Response {
         }
     }
 
-    /// The body, where it is a file.
-    pub(super) fn file(&self) -> Option<&FileBody> {
-        match &self.body {
-            Body::File(file) => Some(file),
-            Body::Empty | Body::Bytes(_) | Body::Shared(_) => None,
-        }
+    /// Whether head and body go out in one go.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self.body, Body::Empty | Body::Bytes(_) | Body::Shared(_))
     }
 
-    /// Queues the head, and the body unless it is a file. Returns whether a body follows the head.
+    /// Queues the head, and the body unless it comes in parts. Returns whether a body follows the head.
     pub(super) fn write(
         self,
         cx: &mut Cx<'_>,
+        length: BodyLength,
         asked: Asked,
         after: After,
         date: &[u8; 29],
     ) -> bool {
-        let length = match &self.body {
-            Body::Empty => BodyLength::None,
-            body => BodyLength::Known(body.len()),
-        };
         let joined;
         let lines = match &self.fields {
             Head::Own(lines) => lines.as_slice(),
@@ -190,7 +233,7 @@ impl Response {
         let copied = match &self.body {
             Body::Bytes(bytes) => bytes.as_slice(),
             Body::Shared(shared) => shared.as_ref(),
-            Body::Empty | Body::File(_) => &[],
+            Body::Empty | Body::File(_) | Body::Parts(_) => &[],
         };
         let mut has_body = false;
         cx.write_with(|out| {
@@ -204,7 +247,7 @@ impl Response {
             let shared = match self.body {
                 Body::Bytes(bytes) => Shared::from(bytes),
                 Body::Shared(shared) => shared,
-                Body::Empty | Body::File(_) => return has_body,
+                Body::Empty | Body::File(_) | Body::Parts(_) => return has_body,
             };
             cx.send(cx.id(), &shared);
         }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::post::{Envelope, Post};
 use super::{
-    CloseCode, Config, ConnId, Cx, Ended, ExchangeId, FileBody, Message, ReactorConfig, Reply,
-    Request, Response, Security, Served, Service, Shared, To, Web, WsCx, frame,
+    CloseCode, Config, ConnId, Cx, Ended, ExchangeId, FileBody, Message, Part, ReactorConfig,
+    Reply, Request, Response, Security, Served, Service, Shared, To, Web, WsCx, frame,
 };
 use crate::reactor::sim::{Client, Rng, Sim, for_seeds, run};
 
@@ -71,6 +71,10 @@ impl Service for Site {
                 return Reply::Upgrade(());
             }
             "/file" => Response::new(200, super::Body::File(self.file.clone().unwrap())),
+            "/parts" => {
+                let file = self.file.clone().unwrap();
+                Response::new(200, super::Body::Parts(parts(&file)))
+            }
             "/unchanged" => Response::new(304, super::Body::File(self.file.clone().unwrap())),
             _ if path.starts_with("/big") => {
                 Response::new(200, super::Body::Bytes(vec![b'b'; number.parse().unwrap()]))
@@ -115,6 +119,27 @@ impl Service for Site {
             _ => {}
         }
     }
+}
+
+/// Bytes and pieces of a file in turn, some of them empty, some of them large.
+fn parts(file: &FileBody) -> Vec<Part> {
+    let shared = |len| Part::Shared(Shared::from(vec![b's'; len]));
+    let piece = |len| {
+        Part::File(FileBody {
+            len,
+            ..file.clone()
+        })
+    };
+    vec![
+        shared(10),
+        piece(0),
+        piece(file.len),
+        shared(0),
+        shared(200_000),
+        piece(file.len / 2),
+        piece(file.len / 3),
+        shared(1),
+    ]
 }
 
 type World = Sim<Web<Site>>;

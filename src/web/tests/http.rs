@@ -384,6 +384,51 @@ fn files() {
 }
 
 #[test]
+fn parts_go_out_in_their_order() {
+    let mut file = tempfile::tempfile().unwrap();
+    let bytes = Rng::new(1).bytes(300_000);
+    file.write_all(&bytes).unwrap();
+    let file = FileBody {
+        file: Arc::new(file),
+        offset: 0,
+        len: 300_000,
+    };
+    let expected: Vec<u8> = parts(&file)
+        .iter()
+        .flat_map(|part| match part {
+            Part::Shared(shared) => shared.as_ref(),
+            Part::File(part) => &bytes[..usize::try_from(part.len).unwrap()],
+        })
+        .copied()
+        .collect();
+    for is_secure in [false, true] {
+        let mut world = usual();
+        let mut client = if is_secure {
+            secure(&mut world)
+        } else {
+            plain(&mut world)
+        };
+        client.peer.set_capacity(50_000);
+        site(&mut world).file = Some(file.clone());
+        let head = b"HEAD /parts HTTP/1.1\r\nHost: a\r\n\r\n";
+        let get = b"GET /parts HTTP/1.1\r\nHost: a\r\n\r\n";
+        client.write(&[head.as_slice(), get, GET, get].concat());
+        client.finish();
+        world.wait_for_mail(|world| {
+            run(world, &mut [&mut client]);
+            client.peer.at_end()
+        });
+        let received = &mut client.received;
+        assert_eq!(answer(received, true).unwrap().body, b"");
+        assert!(answer(received, false).unwrap().body == expected);
+        assert_eq!(answer(received, false).unwrap().body, b"GET 1");
+        assert!(answer(received, false).unwrap().body == expected);
+        assert!(client.saw_orderly_end());
+        assert_empty(&mut world);
+    }
+}
+
+#[test]
 fn a_file_cut_short_ends_the_connection() {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(&[1; 500_000]).unwrap();

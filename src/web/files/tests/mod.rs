@@ -13,7 +13,7 @@ use super::entry::{Content, Entry, Facts};
 use super::{Folder, Options};
 use crate::proto::http1::{After, BodyLength, Head, date, encode};
 use crate::reactor::{ConnId, Shared};
-use crate::web::{Body, ExchangeId, Request, Response};
+use crate::web::{Body, ExchangeId, FileBody, Part, Request, Response};
 
 const ETAG: &str = "\"e-1\"";
 const MODIFIED: u64 = 784_111_777;
@@ -25,6 +25,12 @@ struct Sent {
     status: u16,
     head: String,
     body: Vec<u8>,
+}
+
+fn read(part: &FileBody) -> Vec<u8> {
+    let mut bytes = vec![0; usize::try_from(part.len).unwrap()];
+    part.file.read_exact_at(&mut bytes, part.offset).unwrap();
+    bytes
 }
 
 impl Sent {
@@ -50,11 +56,14 @@ impl Sent {
             Body::Empty => Vec::new(),
             Body::Bytes(bytes) => bytes,
             Body::Shared(shared) => shared.as_ref().to_vec(),
-            Body::File(part) => {
-                let mut bytes = vec![0; usize::try_from(part.len).unwrap()];
-                part.file.read_exact_at(&mut bytes, part.offset).unwrap();
-                bytes
-            }
+            Body::File(part) => read(&part),
+            Body::Parts(parts) => parts
+                .iter()
+                .flat_map(|part| match part {
+                    Part::Shared(shared) => shared.as_ref().to_vec(),
+                    Part::File(part) => read(part),
+                })
+                .collect(),
         };
         let head = String::from_utf8(head).unwrap();
         Self { status, head, body }
