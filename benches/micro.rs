@@ -214,7 +214,7 @@ fn head_encode(bencher: Bencher<'_, '_>) {
         head: false,
         keep_alive: true,
     };
-    let date = date::format(784_111_777);
+    let common = encode::Common::at(784_111_777);
     let fields = b"Content-Type: text/plain; charset=utf-8\r\n";
     let mut out = Vec::with_capacity(512);
     bencher.bench_local(|| {
@@ -226,7 +226,7 @@ fn head_encode(bencher: Bencher<'_, '_>) {
             black_box(BodyLength::Known(13)),
             asked,
             After::KeepAlive,
-            &date,
+            &common,
         )
     });
 }

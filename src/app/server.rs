@@ -146,6 +146,7 @@ fn reactor_config(config: &Config) -> ReactorConfig {
             .tail_bytes_max
             .max(config.max_header_size + 16 * 1024),
         handshake_timeout: config.ssl_handshake_timeout,
+        flush_timeout: config.connection_timeout,
         ..default
     }
 }

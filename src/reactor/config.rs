@@ -29,9 +29,12 @@ pub struct Config {
     pub output_bytes_max_total: usize,
     /// How long a TLS handshake, or an outbound connection, may take.
     pub handshake_timeout: Duration,
-    /// How long a finishing connection may go without the peer taking any of its last bytes, and
-    /// how long it waits for the peer's own end after them.
+    /// How long a finishing connection may go without the peer taking any of its last bytes.
+    pub flush_timeout: Duration,
+    /// How long it waits after them for the peer's own end, or for something else to drop.
     pub linger_timeout: Duration,
+    /// How long it does so at most, whatever the peer still sends.
+    pub linger_timeout_max: Duration,
     /// How many connections each listener accepts in one turn of the loop.
     pub accepts_per_turn: usize,
     /// How long accepting pauses when descriptors or memory run out.
@@ -49,7 +52,9 @@ impl Default for Config {
             output_bytes_max: 16 * 1024 * 1024,
             output_bytes_max_total: 512 * 1024 * 1024,
             handshake_timeout: Duration::from_secs(10),
+            flush_timeout: Duration::from_secs(60),
             linger_timeout: Duration::from_secs(5),
+            linger_timeout_max: Duration::from_secs(30),
             accepts_per_turn: 64,
             accept_pause: Duration::from_millis(100),
         }

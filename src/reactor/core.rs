@@ -283,7 +283,7 @@ impl Core {
     }
 
     pub(super) fn finish(&mut self, id: ConnId) {
-        let lingers_ms = self.now_ms + ms(self.config.linger_timeout);
+        let flushes_ms = self.now_ms + ms(self.config.flush_timeout);
         let Some(channel) = self.channel(id) else {
             return;
         };
@@ -291,7 +291,7 @@ impl Core {
             Phase::Open => {
                 channel.phase = Phase::Flush;
                 channel.handler_due_ms = NEVER;
-                channel.engine_due_ms = lingers_ms;
+                channel.engine_due_ms = flushes_ms;
                 self.arm(id);
                 self.make_dirty(id);
             }
@@ -385,6 +385,27 @@ impl Core {
 
     pub(super) fn stop(&mut self) {
         self.stopped = true;
+    }
+
+    /// Everything was sent: what still comes is dropped, until the peer's end or for some time.
+    pub(super) fn linger(&mut self, id: ConnId) {
+        let lingers_ms = self.now_ms + ms(self.config.linger_timeout);
+        let ends_ms = self.now_ms + ms(self.config.linger_timeout_max);
+        if let Some(channel) = self.channel(id) {
+            channel.phase = Phase::Linger;
+            channel.engine_due_ms = lingers_ms.min(ends_ms);
+            channel.handler_due_ms = ends_ms; // the handler's part is over
+            self.arm(id);
+            self.make_ready(id);
+        }
+    }
+
+    /// A peer that is not listened to any more still sends: it may come to its end.
+    pub(super) fn linger_on(&mut self, id: ConnId) {
+        let lingers_ms = self.now_ms + ms(self.config.linger_timeout);
+        if let Some(channel) = self.channel(id) {
+            channel.engine_due_ms = lingers_ms.min(channel.handler_due_ms);
+        }
     }
 
     fn lookup(&self, id: ConnId) -> Option<&Channel> {

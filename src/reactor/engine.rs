@@ -288,7 +288,10 @@ impl<H: Handler> Engine<H> {
     fn discard(&mut self, id: ConnId, wire: &mut impl Wire, closing: bool) -> Readiness {
         let room_len = self.buffers.plain.len();
         match read(wire, &mut self.buffers.plain) {
-            Attempt::Bytes(count) => after_read(count, room_len, closing),
+            Attempt::Bytes(count) => {
+                self.core.linger_on(id);
+                after_read(count, room_len, closing)
+            }
             Attempt::Nothing => Readiness::Cleared,
             Attempt::Eof => {
                 self.eof(id);
@@ -317,7 +320,7 @@ impl<H: Handler> Engine<H> {
             return Readiness::Kept;
         }
         let before = channel.queued_bytes();
-        let lingers_ms = self.core.now_ms() + super::core::ms(self.core.config.linger_timeout);
+        let flushes_ms = self.core.now_ms() + super::core::ms(self.core.config.flush_timeout);
         let readiness = self.write_once(id, wire);
         let Core {
             channels,
@@ -334,7 +337,7 @@ impl<H: Handler> Engine<H> {
             channel.release(pool);
         }
         if channel.phase == Phase::Flush && after < before {
-            channel.engine_due_ms = lingers_ms;
+            channel.engine_due_ms = flushes_ms;
         }
         let held_back = channel.held_back;
         self.core.account(before, after);
@@ -380,8 +383,7 @@ impl<H: Handler> Engine<H> {
             if wire.shutdown_write().is_err() || channel.eof {
                 self.kill_ended(id);
             } else {
-                channel.phase = Phase::Linger;
-                self.core.make_ready(id);
+                self.core.linger(id);
             }
         }
         readiness

@@ -4,14 +4,14 @@ use std::io;
 
 use super::conn::{Conn, Side};
 use super::exchange::Line;
-use super::http::{Http, Switch};
+use super::http::{Http, Switch, Turn};
 use super::post::{Contents, Envelope, ExchangeId, Post};
 use super::reader::Reader;
 use super::service::Answer;
 use super::socket::Socket;
 use super::tools::{Buffers, Tools};
 use super::{Service, To};
-use crate::proto::http1::date;
+use crate::proto::http1::encode::Common;
 use crate::proto::ws::CloseCode;
 use crate::reactor::{CloseReason, Config, Cx, Handler, Origin, Reactor, Shared};
 
@@ -22,8 +22,9 @@ pub struct Web<S: Service> {
     post: Post<S::Mail>,
     reader: Option<Reader>,
     buffers: Buffers,
-    date: [u8; 29],
-    date_secs: u64,
+    /// What every answer begins with, for one second.
+    common: Common,
+    common_secs: u64,
 }
 
 /// A reactor that serves HTTP and WebSockets.
@@ -45,14 +46,13 @@ pub fn reactor<S: Service>(
 
 impl<S: Service> Web<S> {
     pub(super) fn new(service: S, post: Post<S::Mail>) -> Self {
-        let date = date::format(0);
         Self {
             service,
             post,
             reader: None,
             buffers: Buffers::default(),
-            date,
-            date_secs: 0,
+            common: Common::at(0),
+            common_secs: 0,
         }
     }
 
@@ -67,25 +67,34 @@ impl<S: Service> Web<S> {
     }
 
     fn tools(&mut self, cx: &Cx<'_>) -> Tools<'_, S> {
-        if self.date_secs != cx.unix_secs() {
-            self.date_secs = cx.unix_secs();
-            self.date = date::format(self.date_secs);
+        if self.common_secs != cx.unix_secs() {
+            self.common_secs = cx.unix_secs();
+            self.common = self.common_lines();
         }
         let Self {
             service,
             post,
             reader,
             buffers,
-            date,
+            common,
             ..
         } = self;
         Tools {
             service,
             buffers,
-            date,
+            common,
             post,
             reader,
         }
+    }
+
+    #[cold]
+    fn common_lines(&self) -> Common {
+        let server = self.service.config().server;
+        Common::new(self.common_secs, server).unwrap_or_else(|error| {
+            log::error!("field Server {server:?} is not sent: {error}");
+            Common::at(self.common_secs)
+        })
     }
 
     /// Sends what is ready, and goes on as a WebSocket where that was the answer.
@@ -100,11 +109,10 @@ impl<S: Service> Web<S> {
     fn switch(&mut self, cx: &mut Cx<'_>, conn: &mut Conn<S::Socket>, switch: Switch<S::Socket>) {
         let (upgrade, line) = switch;
         let Line { path, .. } = line;
-        let date = *self.tools(cx).date;
+        let common = self.tools(cx).common;
         cx.write_with(|out| {
-            out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\nDate: ");
-            out.extend_from_slice(&date);
-            out.extend_from_slice(b"\r\n");
+            out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
+            out.extend_from_slice(common.lines());
             out.extend_from_slice(&upgrade.fields);
             out.extend_from_slice(b"\r\n");
         });
@@ -147,7 +155,7 @@ impl<S: Service> Handler for Web<S> {
     fn eof(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
         match &mut conn.0 {
             Side::Http(http) => {
-                http.eof();
+                http.eof(&mut self.tools(cx), cx);
                 self.pump(cx, conn);
             }
             Side::Socket(_) => cx.finish(),
@@ -156,7 +164,9 @@ impl<S: Service> Handler for Web<S> {
 
     fn drained(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
         if let Side::Http(http) = &mut conn.0 {
-            http.send_parts(&mut self.tools(cx), cx);
+            let mut tools = self.tools(cx);
+            http.send_parts(&mut tools, cx);
+            http.refill_stream(&mut tools, cx);
             self.pump(cx, conn);
         }
         cx.resume();
@@ -174,8 +184,12 @@ impl<S: Service> Handler for Web<S> {
 
     fn stalled(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
         match &mut conn.0 {
-            // Whether the peer takes nothing at all is for `expired` to find out.
-            Side::Http(_) => {}
+            // Whether the peer takes nothing at all of a whole answer is for `expired` to find out.
+            Side::Http(http) => {
+                if http.is_streaming() {
+                    cx.close();
+                }
+            }
             Side::Socket(socket) => socket.end(cx, CloseCode::TRY_AGAIN_LATER, "too slow"),
         }
     }
@@ -183,7 +197,7 @@ impl<S: Service> Handler for Web<S> {
     fn draining(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
         match &mut conn.0 {
             Side::Http(http) => {
-                http.drain(cx);
+                http.drain(&mut self.tools(cx), cx);
                 self.pump(cx, conn);
             }
             Side::Socket(socket) if socket.is_closing() => cx.finish(),
@@ -206,7 +220,7 @@ impl<S: Service> Handler for Web<S> {
                 });
             }
             (Contents::Answer(number, mail), Some(conn @ Conn(Side::Http(_)))) => {
-                self.late_answer(cx, conn, number, mail);
+                self.exchange_mail(cx, conn, number, mail);
             }
             (Contents::Mail(mail) | Contents::Answer(_, mail), _) => {
                 self.service.mail(To::Nobody(cx), mail);
@@ -221,17 +235,20 @@ impl<S: Service> Handler for Web<S> {
     fn closed(&mut self, cx: &mut Cx<'_>, conn: Self::Conn, reason: CloseReason) {
         log::debug!("{}: {} {reason}", cx.id(), conn.origin().peer());
         let origin = conn.origin();
-        if let Side::Socket(socket) = conn.0 {
-            let mut path = Box::default();
-            let (state, ended) = socket.ended(cx.clock(), &mut path);
-            self.service.closed(cx, state, &ended);
+        match conn.0 {
+            Side::Http(http) => http.closed(&mut self.tools(cx), cx),
+            Side::Socket(socket) => {
+                let mut path = Box::default();
+                let (state, ended) = socket.ended(cx.clock(), &mut path);
+                self.service.closed(cx, state, &ended);
+            }
         }
         self.service.released(cx, origin);
     }
 }
 
 impl<S: Service> Web<S> {
-    fn late_answer(
+    fn exchange_mail(
         &mut self,
         cx: &mut Cx<'_>,
         conn: &mut Conn<S::Socket>,
@@ -241,23 +258,32 @@ impl<S: Service> Web<S> {
         let Side::Http(http) = &mut conn.0 else {
             return;
         };
-        if !http.awaits_answer(number) {
-            self.service.mail(To::Nobody(cx), mail);
-            return;
+        match http.turn(number) {
+            Turn::Nobody => return self.service.mail(To::Nobody(cx), mail),
+            Turn::Upload => {
+                http.with_upload(cx, |upload| self.service.mail(To::Upload(upload), mail));
+                // If it is all here, its end is still to be told.
+                http.data(&mut self.tools(cx), cx, &[]);
+            }
+            Turn::Stream => {
+                http.with_stream(&mut self.tools(cx), cx, number, |service, stream| {
+                    service.mail(To::Stream(stream), mail);
+                });
+            }
+            Turn::Answer => {
+                let conn = cx.id();
+                let mut answer = Answer {
+                    exchange: ExchangeId { conn, number },
+                    reply: None,
+                };
+                self.service.mail(To::Exchange(cx, &mut answer), mail);
+                let Some(reply) = answer.reply else {
+                    return;
+                };
+                http.answer(&mut self.tools(cx), cx, number, reply);
+            }
         }
-        let exchange = ExchangeId {
-            conn: cx.id(),
-            number,
-        };
-        let mut answer = Answer {
-            exchange,
-            reply: None,
-        };
-        self.service.mail(To::Exchange(cx, &mut answer), mail);
-        if let Some(reply) = answer.reply {
-            http.answer(&mut self.tools(cx), number, reply);
-            self.pump(cx, conn);
-        }
+        self.pump(cx, conn);
     }
 
     fn file_piece(

@@ -18,7 +18,7 @@ pub struct Config {
     /// go without taking a byte of an answer.
     pub connection_timeout: Duration,
     /// How long a request may take from its first byte to its last, and again from there to its
-    /// answer.
+    /// answer. With a body that is handed on as it comes: from one piece to the next.
     pub request_timeout: Duration,
     /// How long a connection may idle between requests.
     pub keepalive_timeout: Duration,
@@ -34,6 +34,8 @@ pub struct Config {
     pub pipeline_max: usize,
     /// How many requests or messages of one connection are handled in one turn of the loop.
     pub messages_per_turn: usize,
+    /// What the field Server says (RFC 9110 §10.2.4); `None` sends none.
+    pub server: Option<&'static str>,
 }
 
 impl Config {
@@ -53,6 +55,7 @@ impl Config {
         close_timeout: Duration::from_secs(5),
         pipeline_max: 64,
         messages_per_turn: 64,
+        server: None,
     };
 }
 

@@ -6,8 +6,9 @@ use std::time::Instant;
 use super::opening::Opening;
 use super::response::{Part, Response};
 use super::service::{Reply, Service};
+use super::stream::Streaming;
 use super::tools::Tools;
-use crate::proto::http1::Asked;
+use crate::proto::http1::{Asked, Head};
 
 /// A request between its end and the end of its answer.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(super) struct Exchange<S> {
     pub(super) asked: Asked,
     pub(super) line: Line,
     pub(super) state: State<S>,
+    /// When the service is to hear of it again.
+    pub(super) due: Option<Instant>,
 }
 
 /// What the access log will want to know about a request.
@@ -24,6 +27,51 @@ pub(super) struct Line {
     pub(super) method: Box<str>,
     pub(super) path: Box<str>,
     pub(super) since: Instant,
+}
+
+/// The same, borrowed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record<'a> {
+    pub(super) method: &'a str,
+    pub(super) path: &'a str,
+    pub(super) since: Instant,
+}
+
+impl Line {
+    pub(super) fn borrowed<'a>(head: &Head<'a>, since: Instant) -> Record<'a> {
+        Record {
+            method: head.method.as_str(),
+            path: head.path(),
+            since,
+        }
+    }
+
+    /// Of a request that could not be read.
+    pub(super) fn unknown(since: Instant) -> Self {
+        Self {
+            method: Box::default(),
+            path: Box::default(),
+            since,
+        }
+    }
+
+    pub(super) fn record(&self) -> Record<'_> {
+        Record {
+            method: &self.method,
+            path: &self.path,
+            since: self.since,
+        }
+    }
+}
+
+impl Record<'_> {
+    pub(super) fn to_line(self) -> Line {
+        Line {
+            method: self.method.into(),
+            path: self.path.into(),
+            since: self.since,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -40,6 +88,8 @@ pub(super) enum State<S> {
     Upgrade(Box<Upgrade<S>>),
     /// Its head is out, its body follows in parts.
     Sending(Sending),
+    /// Its body is being written by the service; its turn may not have come yet.
+    Streaming(Box<Streaming>),
 }
 
 /// What is left of a body that is sent in parts.
@@ -84,10 +134,11 @@ impl<S> State<S> {
         tools: &mut Tools<'_, V>,
         opening: Opening,
         reply: Reply<S>,
+        now: Instant,
     ) -> Self {
         match reply {
-            Reply::Send(response) => Self::Ready(response),
-            Reply::Later => Self::AwaitService(opening),
+            Reply::Send(response) => Self::answered(response, now),
+            Reply::Later | Reply::LaterWithin(_) => Self::AwaitService(opening),
             #[cfg(feature = "ws")]
             Reply::Upgrade(socket) => Self::upgrade(tools, opening, socket, None),
             #[cfg(feature = "ws")]
@@ -96,6 +147,15 @@ impl<S> State<S> {
             }
             #[cfg(not(feature = "ws"))]
             Reply::Never(never, _) => match never {},
+        }
+    }
+
+    /// Answered; its turn may not have come yet.
+    pub(super) fn answered(response: Response, now: Instant) -> Self {
+        if response.is_stream() {
+            Self::Streaming(Box::new(Streaming::new(response, now)))
+        } else {
+            Self::Ready(response)
         }
     }
 
@@ -167,27 +227,41 @@ impl<S> Exchanges<S> {
         self.queue.push_front(exchange);
     }
 
-    pub(super) fn clear(&mut self) {
-        self.queue = VecDeque::new();
+    /// Gives up on all of them.
+    pub(super) fn take_all(&mut self) -> VecDeque<Exchange<S>> {
+        std::mem::take(&mut self.queue)
     }
 
-    /// Takes the oldest, if its answer can be sent now.
+    /// Takes the oldest, if its answer, or the head of it, can be sent now.
     pub(super) fn pop_ready(&mut self) -> Option<Exchange<S>> {
-        match self.queue.front()?.state {
+        match &self.queue.front()?.state {
             State::Ready(_) | State::Upgrade(_) => self.pop(),
-            State::AwaitService(_) | State::Sending(_) => None,
+            State::Streaming(streaming) if !streaming.has_begun() => self.pop(),
+            State::AwaitService(_) | State::Sending(_) | State::Streaming(_) => None,
         }
     }
 
-    /// Whether a body is on its way in parts.
-    pub(super) fn is_sending(&self) -> bool {
-        matches!(
-            self.queue.front(),
-            Some(Exchange {
-                state: State::Sending(_),
-                ..
+    /// Whether a body is on its way, in parts or as the service writes it.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.queue
+            .front()
+            .is_some_and(|oldest| match &oldest.state {
+                State::Sending(_) => true,
+                State::Streaming(streaming) => streaming.has_begun(),
+                State::AwaitService(_) | State::Ready(_) | State::Upgrade(_) => false,
             })
-        )
+    }
+
+    /// The streamed answer that is on its way.
+    pub(super) fn streaming(&mut self) -> Option<(u32, &mut Streaming)> {
+        match self.queue.front_mut()? {
+            Exchange {
+                number,
+                state: State::Streaming(streaming),
+                ..
+            } if streaming.has_begun() => Some((*number, streaming)),
+            _ => None,
+        }
     }
 
     /// How many bytes of files went out with the body on its way.
@@ -201,19 +275,32 @@ impl<S> Exchanges<S> {
         }
     }
 
-    /// The request with that number, if it awaits its answer.
-    pub(super) fn awaiting(&mut self, number: u32) -> Option<&mut Exchange<S>> {
+    /// The request with that number.
+    pub(super) fn numbered(&mut self, number: u32) -> Option<&mut Exchange<S>> {
         let first = self.queue.front()?.number;
         let index = usize::try_from(number.wrapping_sub(first)).ok()?;
-        self.queue
-            .get_mut(index)
-            .filter(|exchange| matches!(exchange.state, State::AwaitService(_)))
+        self.queue.get_mut(index)
     }
 
-    /// The oldest request the service has not answered.
-    pub(super) fn oldest_awaiting(&mut self) -> Option<&mut Exchange<S>> {
-        self.queue
-            .iter_mut()
-            .find(|exchange| matches!(exchange.state, State::AwaitService(_)))
+    /// When the service is to hear of one of them next, and of which.
+    pub(super) fn next_due(&self) -> Option<(Instant, u32)> {
+        let dues = self.queue.iter();
+        dues.filter_map(|exchange| Some((exchange.due?, exchange.number)))
+            .min()
+    }
+
+    /// The numbers of those that are streams.
+    pub(super) fn streams(&self) -> Vec<u32> {
+        let streams = self.queue.iter().filter_map(|exchange| {
+            matches!(exchange.state, State::Streaming(_)).then_some(exchange.number)
+        });
+        streams.collect()
+    }
+}
+
+impl<S> Exchange<S> {
+    /// Whether the service would go on with it by itself.
+    pub(super) const fn is_with_service(&self) -> bool {
+        matches!(self.state, State::AwaitService(_) | State::Streaming(_))
     }
 }

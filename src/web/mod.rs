@@ -52,10 +52,12 @@ mod request;
 mod response;
 mod service;
 mod socket;
+mod stream;
 #[cfg(test)]
 #[cfg(feature = "app")]
 mod tests;
 mod tools;
+mod upload;
 
 pub use self::adapter::{Web, reactor};
 pub use self::config::Config;
@@ -65,6 +67,8 @@ pub use self::post::{Envelope, ExchangeId, Post, ReactorEnded};
 pub use self::request::Request;
 pub use self::response::{Body, FileBody, Part, Response};
 pub use self::service::{Answer, Ended, Reply, Served, Service, To};
+pub use self::stream::StreamCx;
+pub use self::upload::{Intake, UploadCx};
 
 pub use crate::proto::http1::{
     Fields, Limits as HttpLimits, Method, TargetError, Version, date, decode_path,

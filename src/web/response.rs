@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::sync::Arc;
 
-use crate::proto::http1::encode::{self, BodyForm};
+use crate::proto::http1::encode::{self, BodyForm, Common};
 use crate::proto::http1::{After, Asked, BodyLength};
 use crate::reactor::{Cx, Shared};
 
@@ -49,6 +49,8 @@ pub enum Body {
     File(FileBody),
     /// Pieces, one after another.
     Parts(Vec<Part>),
+    /// Written by the service while it goes out: see [`StreamCx`](super::StreamCx).
+    Stream,
 }
 
 /// A piece of a body.
@@ -87,10 +89,10 @@ pub struct FileBody {
 }
 
 impl Body {
-    /// How long it is, in bytes.
+    /// How long it is, in bytes; zero for a stream.
     pub fn len(&self) -> u64 {
         match self {
-            Self::Empty => 0,
+            Self::Empty | Self::Stream => 0,
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::Shared(shared) => shared.len() as u64,
             Self::File(part) => part.len,
@@ -103,12 +105,21 @@ impl Body {
         self.len() == 0
     }
 
+    /// How the head is to tell its length.
+    pub(super) fn length(&self) -> BodyLength {
+        match self {
+            Self::Empty => BodyLength::None,
+            Self::Stream => BodyLength::Chunked,
+            body => BodyLength::Known(body.len()),
+        }
+    }
+
     /// Takes out what is sent piece by piece, after the head; the rest goes out with it.
     pub(super) fn take_parts(&mut self) -> VecDeque<Part> {
         match std::mem::replace(self, Self::Empty) {
             Self::File(part) => [Part::File(part)].into(),
             Self::Parts(parts) => parts.into(),
-            whole @ (Self::Empty | Self::Bytes(_) | Self::Shared(_)) => {
+            whole @ (Self::Empty | Self::Bytes(_) | Self::Shared(_) | Self::Stream) => {
                 *self = whole;
                 VecDeque::new()
             }
@@ -150,6 +161,15 @@ impl Response {
     /// JSON, serialised already.
     pub fn json(status: u16, json: impl Into<Vec<u8>>) -> Self {
         Self::new(status, Body::Bytes(json.into())).field("Content-Type", "application/json")
+    }
+
+    /// An answer whose body the service writes bit by bit, of any length.
+    ///
+    /// [`Service::drained`](super::Service::drained) is called when it can begin; after that mail to
+    /// the request ([`To::Stream`](super::To::Stream)) and timers reach it. It ends with
+    /// [`StreamCx::finish`](super::StreamCx::finish).
+    pub fn stream(status: u16) -> Self {
+        Self::new(status, Body::Stream)
     }
 
     /// An answer whose field lines were made before, by [`field_lines`](Self::field_lines).
@@ -207,20 +227,25 @@ impl Response {
         }
     }
 
+    /// Whether the service writes the body.
+    pub(super) fn is_stream(&self) -> bool {
+        matches!(self.body, Body::Stream)
+    }
+
     /// Whether head and body go out in one go.
     pub(super) fn is_whole(&self) -> bool {
         matches!(self.body, Body::Empty | Body::Bytes(_) | Body::Shared(_))
     }
 
-    /// Queues the head, and the body unless it comes in parts. Returns whether a body follows the head.
+    /// Queues the head, and the body if that is whole. Returns how a body follows the head.
     pub(super) fn write(
         self,
         cx: &mut Cx<'_>,
         length: BodyLength,
         asked: Asked,
         after: After,
-        date: &[u8; 29],
-    ) -> bool {
+        common: &Common,
+    ) -> BodyForm {
         let joined;
         let lines = match &self.fields {
             Head::Own(lines) => lines.as_slice(),
@@ -233,24 +258,23 @@ impl Response {
         let copied = match &self.body {
             Body::Bytes(bytes) => bytes.as_slice(),
             Body::Shared(shared) => shared.as_ref(),
-            Body::Empty | Body::File(_) | Body::Parts(_) => &[],
+            Body::Empty | Body::File(_) | Body::Parts(_) | Body::Stream => &[],
         };
-        let mut has_body = false;
+        let mut form = BodyForm::Absent;
         cx.write_with(|out| {
-            let form = encode::head(out, self.status, lines, length, asked, after, date);
-            has_body = form == BodyForm::Plain;
-            if has_body && copied.len() <= COPIED_BYTES_MAX {
+            form = encode::head(out, self.status, lines, length, asked, after, common);
+            if form != BodyForm::Absent && copied.len() <= COPIED_BYTES_MAX {
                 out.extend_from_slice(copied);
             }
         });
-        if has_body && copied.len() > COPIED_BYTES_MAX {
+        if form != BodyForm::Absent && copied.len() > COPIED_BYTES_MAX {
             let shared = match self.body {
                 Body::Bytes(bytes) => Shared::from(bytes),
                 Body::Shared(shared) => shared,
-                Body::Empty | Body::File(_) | Body::Parts(_) => return has_body,
+                Body::Empty | Body::File(_) | Body::Parts(_) | Body::Stream => return form,
             };
             cx.send(cx.id(), &shared);
         }
-        has_body
+        form
     }
 }

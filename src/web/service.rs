@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::message::{Message, WsCx};
 use super::post::ExchangeId;
+use super::stream::StreamCx;
+use super::upload::{Intake, UploadCx};
 use super::{Config, Cx, Origin, Request, Response};
 use crate::proto::ws::CloseCode;
 
@@ -35,13 +37,58 @@ pub trait Service {
         let _ = (cx, from);
     }
 
+    /// The head of a request with a body is here: says what is to become of the body, which the
+    /// request given does not have.
+    fn intake(&mut self, cx: &mut Cx<'_>, request: &Request<'_>) -> Intake {
+        let _ = (cx, request);
+        Intake::Collect
+    }
+
+    /// A piece of a body arrived that [`intake`](Self::intake) said to [`Stream`](Intake::Stream).
+    /// After the last one, [`request`](Self::request) is called, with no body.
+    fn body(&mut self, upload: &mut UploadCx<'_, '_>, data: &[u8]) {
+        let _ = (upload, data);
+    }
+
     /// A request is complete.
     fn request(&mut self, cx: &mut Cx<'_>, request: &Request<'_>) -> Reply<Self::Socket>;
 
     /// The answer to a request that was refused before it came to [`request`](Self::request):
     /// broken, over a limit, too slow, or no handshake where one was needed.
     fn refusal(&mut self, status: u16, reason: &str) -> Response {
-        Response::text(status, &format!("{reason}\n"))
+        let refusal = Response::text(status, &format!("{reason}\n"));
+        match status {
+            405 => refusal.field("Allow", ""), // a tunnel was asked for (RFC 9110 §15.5.6)
+            _ => refusal,
+        }
+    }
+
+    /// A request has waited for its answer as long as it may: says what to answer. By default that is
+    /// 503, and the connection ends.
+    fn overdue(&mut self, cx: &mut Cx<'_>, exchange: ExchangeId) -> Response {
+        let _ = (cx, exchange);
+        self.refusal(503, "the answer took too long").close()
+    }
+
+    /// A streamed answer can take bytes: its head is out, or what was over the mark has left.
+    fn drained(&mut self, stream: &mut StreamCx<'_, '_>) {
+        let _ = stream;
+    }
+
+    /// The time set by [`StreamCx::set_timeout`] is over.
+    fn expired(&mut self, stream: &mut StreamCx<'_, '_>) {
+        let _ = stream;
+    }
+
+    /// The reactor is shutting down with a streamed answer under way. By default the answer ends.
+    fn draining(&mut self, stream: &mut StreamCx<'_, '_>) {
+        stream.finish();
+    }
+
+    /// Nobody waits any more for the end of this answer, which was to come [later](Reply::Later) or is
+    /// a stream; or nothing more comes of this body, which was handed on as it came.
+    fn abandoned(&mut self, cx: &mut Cx<'_>, exchange: ExchangeId) {
+        let _ = (cx, exchange);
     }
 
     /// An answer was queued: what an access log wants to know.
@@ -81,8 +128,11 @@ pub enum Reply<S> {
     /// The same, and tell the client which of its subprotocols was chosen.
     #[cfg(feature = "ws")]
     UpgradeTo(S, String),
-    /// The answer comes later, by mail to [`Request::exchange`].
+    /// The answer comes later, by mail to [`Request::exchange`], within
+    /// [`Config::request_timeout`].
     Later,
+    /// The same, within this time.
+    LaterWithin(Duration),
     #[doc(hidden)]
     #[cfg(not(feature = "ws"))]
     Never(std::convert::Infallible, std::marker::PhantomData<S>),
@@ -101,6 +151,10 @@ pub enum To<'a, 'b, 'c, S> {
     Nobody(&'a mut Cx<'c>),
     /// A request that awaits its answer.
     Exchange(&'a mut Cx<'c>, &'a mut Answer<S>),
+    /// A streamed answer under way.
+    Stream(&'a mut StreamCx<'b, 'c>),
+    /// A request whose body is handed on while it arrives.
+    Upload(&'a mut UploadCx<'b, 'c>),
     /// A WebSocket.
     Socket(&'a mut WsCx<'b, 'c>, &'a mut S),
 }

@@ -2,6 +2,7 @@
 
 mod http;
 mod socket;
+mod streams;
 
 use std::time::Duration;
 

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use super::Service;
 use super::post::{ExchangeId, Post};
 use super::reader::Reader;
+use crate::proto::http1::encode::Common;
 
 /// What a connection needs of the rest while it is served.
 pub(super) struct Tools<'a, S: Service> {
     pub(super) service: &'a mut S,
     pub(super) buffers: &'a mut Buffers,
-    pub(super) date: &'a [u8; 29],
+    pub(super) common: &'a Common,
     pub(super) post: &'a Post<S::Mail>,
     pub(super) reader: &'a mut Option<Reader>,
 }

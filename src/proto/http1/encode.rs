@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use super::date;
 use super::fields::{is_token, is_value_byte};
 use super::head::{Asked, Version};
 use super::machine::After;
@@ -47,12 +48,44 @@ pub enum BodyForm {
     UntilClose,
 }
 
+/// The field lines of every answer: Date (RFC 9110 §6.6.1) and, where it is wanted, Server (§10.2.4).
+/// Made once a second.
+#[derive(Clone, Debug)]
+pub struct Common(Vec<u8>);
+
+impl Common {
+    /// The lines for a time in seconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// `server` is no field value.
+    pub fn new(unix_secs: u64, server: Option<&str>) -> Result<Self, FieldError> {
+        let mut common = Self::at(unix_secs);
+        if let Some(server) = server {
+            field(&mut common.0, "Server", server)?;
+        }
+        Ok(common)
+    }
+
+    /// The lines for a time in seconds since 1970, without Server.
+    #[must_use]
+    pub fn at(unix_secs: u64) -> Self {
+        Self([b"Date: ".as_slice(), &date::format(unix_secs), b"\r\n"].concat())
+    }
+
+    /// The lines, each with its line end.
+    #[must_use]
+    pub fn lines(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// Appends the head of an answer, and returns how its body has to follow.
 ///
 /// `fields` are field lines as [`field`] writes them; `after` is what
-/// [`Machine::answer`](super::Machine::answer) returned for this answer; `date` is
-/// [`date::format`](super::date::format) of now. Written here: Date, Connection, and Content-Length
-/// (RFC 9110 §8.6) or Transfer-Encoding (RFC 9112 §6.1), which a 1xx, 204 or 304 answer never has.
+/// [`Machine::answer`](super::Machine::answer) returned for this answer. Written here besides `common`:
+/// Connection, and Content-Length (RFC 9110 §8.6) or Transfer-Encoding (RFC 9112 §6.1), which a 1xx,
+/// 204 or 304 answer never has.
 pub fn head(
     out: &mut Vec<u8>,
     status: u16,
@@ -60,13 +93,11 @@ pub fn head(
     body: BodyLength,
     asked: Asked,
     after: After,
-    date: &[u8; 29],
+    common: &Common,
 ) -> BodyForm {
     out.reserve(160 + fields.len());
     status_line(out, status);
-    out.extend_from_slice(b"Date: ");
-    out.extend_from_slice(date);
-    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(common.lines());
     let form = framing(out, status, body, asked);
     match (after, asked.version) {
         (After::Upgrade, _) => {}
@@ -134,9 +165,14 @@ pub fn chunk(out: &mut Vec<u8>, data: &[u8]) {
     if data.is_empty() {
         return;
     }
-    number(out, data.len() as u64, 16);
-    out.extend_from_slice(b"\r\n");
+    chunk_size(out, data.len());
     out.extend_from_slice(data);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the line before the data of a chunk, whose length is not zero. CRLF comes behind the data.
+pub fn chunk_size(out: &mut Vec<u8>, len: usize) {
+    number(out, len as u64, 16);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -261,7 +297,6 @@ pub const fn reason(status: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::http1::date;
 
     const GET: Asked = Asked {
         version: Version::Http11,
@@ -283,7 +318,7 @@ mod tests {
             body,
             asked,
             after,
-            &date::format(0),
+            &Common::at(0),
         );
         let date = "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
         let text = String::from_utf8(out).unwrap();

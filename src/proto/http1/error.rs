@@ -18,7 +18,7 @@ pub enum Error {
     Method,
     /// A method longer than any known one: 501 (RFC 9112 §3).
     MethodTooLong,
-    /// `CONNECT`: this is an origin server and no tunnel: 501 (RFC 9110 §9.3.6).
+    /// `CONNECT` to a host and port: this is an origin server and no tunnel: 405 (RFC 9110 §9.3.6).
     Connect,
     /// A request target of none of the four forms, or of the wrong one (RFC 9112 §3.2).
     Target,
@@ -82,10 +82,11 @@ impl Error {
     pub const fn status(self) -> u16 {
         match self {
             Self::BodyTooLong | Self::ChunkExtensionsTooLong => 413,
+            Self::Connect => 405,
             Self::TargetTooLong => 414,
             Self::Expectation => 417,
             Self::HeadTooLong | Self::TooManyFields | Self::TrailersTooLong => 431,
-            Self::MethodTooLong | Self::Connect | Self::CodingUnknown => 501,
+            Self::MethodTooLong | Self::CodingUnknown => 501,
             Self::Version => 505,
             _ => 400,
         }
@@ -100,7 +101,7 @@ impl Error {
             Self::RequestLine => "the request line is malformed",
             Self::Method => "the method is not a token",
             Self::MethodTooLong => "the method is longer than any known one",
-            Self::Connect => "CONNECT is not implemented",
+            Self::Connect => "this server is no tunnel",
             Self::Target => "the request target is malformed",
             Self::TargetSpace => "there is white space in the request target",
             Self::TargetTooLong => "the request target is too long",

@@ -14,7 +14,7 @@ use super::scan::{Scan, check_request_line, scan, skip_empty_lines};
 /// read before the first is answered; who holds the queue may stop stepping whenever it is long enough.
 ///
 /// ```
-/// use edgeloop::proto::http1::{After, BodyLength, Limits, Machine, Step, date, encode};
+/// use edgeloop::proto::http1::{After, BodyLength, Limits, Machine, Step, encode};
 ///
 /// let mut machine = Machine::new();
 /// let input = b"GET / HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n";
@@ -24,7 +24,7 @@ use super::scan::{Scan, check_request_line, scan, skip_empty_lines};
 /// let after = machine.answer(head.asked(), body, After::KeepAlive);
 /// assert_eq!(after, After::Close); // the client asked for it
 /// let mut out = Vec::new();
-/// encode::head(&mut out, 200, b"", body, head.asked(), after, &date::format(784_111_777));
+/// encode::head(&mut out, 200, b"", body, head.asked(), after, &encode::Common::at(784_111_777));
 /// out.extend_from_slice(b"hi");
 /// # Ok::<(), edgeloop::proto::http1::Error>(())
 /// ```

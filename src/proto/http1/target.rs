@@ -17,7 +17,15 @@ impl<'b> Target<'b> {
     /// Takes the origin form, the absolute form of `http` and `https`, and `*` for OPTIONS.
     pub(super) fn parse(method: Method<'_>, target: &'b str) -> Result<Self, Error> {
         if method == Method::Connect {
-            return Err(Error::Connect);
+            let has_port = target
+                .rsplit_once(':')
+                .is_some_and(|(_, port)| is_port(port));
+            let is_tunnel = has_port && is_authority(target) && !target.ends_with(':');
+            return Err(if is_tunnel {
+                Error::Connect
+            } else {
+                Error::Target
+            });
         }
         if !target.bytes().all(is_target_byte) {
             return Err(Error::Target);

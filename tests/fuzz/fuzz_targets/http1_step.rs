@@ -3,7 +3,7 @@
 #![no_main]
 
 use edgeloop::proto::http1::{
-    After, Asked, Awaits, BodyLength, Error, Head, Limits, Machine, Step, date, encode,
+    After, Asked, Awaits, BodyLength, Error, Head, Limits, Machine, Step, encode,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -197,7 +197,7 @@ fn check_encoding(body: BodyLength, asked: Asked, after: After) {
         body,
         asked,
         after,
-        &date::format(0),
+        &encode::Common::at(0),
     );
     let mut table = [httparse::EMPTY_HEADER; 8];
     let parsed = httparse::Response::new(&mut table).parse(&out);

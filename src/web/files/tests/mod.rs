@@ -48,12 +48,12 @@ impl Sent {
             length,
             request.asked(),
             After::KeepAlive,
-            &date::format(0),
+            &encode::Common::at(0),
         );
         let status = response.status();
         let body = match response.body {
             _ if form == encode::BodyForm::Absent => Vec::new(),
-            Body::Empty => Vec::new(),
+            Body::Empty | Body::Stream => Vec::new(),
             Body::Bytes(bytes) => bytes,
             Body::Shared(shared) => shared.as_ref().to_vec(),
             Body::File(part) => read(&part),

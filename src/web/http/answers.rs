@@ -1,0 +1,239 @@
+//! Answers on their way out, in the order of their requests.
+
+use std::collections::VecDeque;
+
+use super::{Http, Switch};
+use crate::proto::http1::encode::{self, BodyForm};
+use crate::proto::http1::{After, Asked, BodyLength};
+use crate::reactor::{Cx, Shared};
+use crate::web::exchange::{Exchange, Record, Sending, State};
+use crate::web::post::ExchangeId;
+use crate::web::response::{Part, Response};
+use crate::web::tools::Tools;
+use crate::web::{Served, Service};
+
+impl<S> Http<S> {
+    /// Sends the answers whose turn has come, and sets the time for what comes next.
+    ///
+    /// To be called after everything that may have made an answer ready.
+    pub(in crate::web) fn pump<V: Service<Socket = S>>(
+        &mut self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+    ) -> Option<Switch<S>> {
+        while let Some(exchange) = self.next_ready(tools, cx) {
+            let Exchange {
+                number,
+                asked,
+                line,
+                state,
+                due,
+            } = exchange;
+            match state {
+                State::Upgrade(upgrade) => {
+                    let after = self.machine.answer(asked, BodyLength::None, After::Upgrade);
+                    if after == After::Upgrade {
+                        return Some((upgrade, line));
+                    }
+                    // Answers before it have ended the connection.
+                    self.ends = true;
+                }
+                State::Ready(response) => {
+                    let parts = self.send(tools, cx, asked, response, &line.record());
+                    if !parts.is_empty() {
+                        self.exchanges.push_front(Exchange {
+                            number,
+                            asked,
+                            line,
+                            state: State::Sending(Sending::new(parts)),
+                            due: None,
+                        });
+                        self.send_parts(tools, cx);
+                    }
+                }
+                State::Streaming(streaming) => {
+                    let exchange = Exchange {
+                        number,
+                        asked,
+                        line,
+                        state: State::Streaming(streaming),
+                        due,
+                    };
+                    self.begin_stream(tools, cx, exchange);
+                }
+                State::AwaitService(_) | State::Sending(_) => {}
+            }
+        }
+        if self.exchanges.is_empty() {
+            self.write_continue(cx);
+        }
+        if self.is_full && self.exchanges.len() < tools.service.config().pipeline_max {
+            self.is_full = false;
+            cx.resume();
+        }
+        self.arm(tools.service.config(), cx);
+        None
+    }
+
+    fn next_ready<V: Service<Socket = S>>(
+        &mut self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+    ) -> Option<Exchange<S>> {
+        if self.ends && !self.exchanges.is_under_way() {
+            self.abandon_all(tools, cx);
+        }
+        self.exchanges.pop_ready()
+    }
+
+    /// Gives up on all requests, and tells the service of those it works on.
+    pub(super) fn abandon_all<V: Service<Socket = S>>(
+        &mut self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+    ) {
+        for exchange in self.exchanges.take_all() {
+            if exchange.is_with_service() {
+                self.abandon(tools, cx, &exchange);
+            }
+        }
+    }
+
+    pub(super) fn write_continue(&mut self, cx: &mut Cx<'_>) {
+        if self.owes_continue && self.exchanges.is_empty() {
+            self.owes_continue = false;
+            cx.write(encode::CONTINUE);
+        }
+    }
+
+    /// Writes an answer, all but a body in parts; returns those that are to follow.
+    pub(super) fn send<V: Service<Socket = S>>(
+        &mut self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+        asked: Asked,
+        mut response: Response,
+        record: &Record<'_>,
+    ) -> VecDeque<Part> {
+        let (status, body_bytes) = (response.status, response.body.len());
+        let length = response.body.length();
+        let parts = response.body.take_parts();
+        let form = self.write_head(tools, cx, asked, response, length);
+        let has_body = form != BodyForm::Absent;
+        let body_bytes = if has_body { body_bytes } else { 0 };
+        self.serve(tools, cx, record, status, body_bytes);
+        if has_body { parts } else { VecDeque::new() }
+    }
+
+    /// Writes the head of an answer, and its body if that is whole.
+    pub(super) fn write_head<V: Service<Socket = S>>(
+        &mut self,
+        tools: &Tools<'_, V>,
+        cx: &mut Cx<'_>,
+        asked: Asked,
+        response: Response,
+        length: BodyLength,
+    ) -> BodyForm {
+        let is_last = (self.is_last || cx.is_draining()) && self.machine.owed() <= 1;
+        let wish = if response.close || is_last {
+            After::Close
+        } else {
+            After::KeepAlive
+        };
+        let after = self.machine.answer(asked, length, wish);
+        self.ends |= after == After::Close;
+        response.write(cx, length, asked, after, tools.common)
+    }
+
+    /// Tells the service of an answer that was given.
+    pub(super) fn serve<V: Service<Socket = S>>(
+        &self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+        record: &Record<'_>,
+        status: u16,
+        body_bytes: u64,
+    ) {
+        let served = Served {
+            peer: self.origin.peer(),
+            method: record.method,
+            path: record.path,
+            status,
+            body_bytes,
+            duration: cx.clock().saturating_duration_since(record.since),
+        };
+        tools.service.served(cx, &served);
+    }
+
+    /// Sends parts up to the next piece of a file, and asks for that, unless the peer has enough to
+    /// take. The caller pumps: the answer may be complete.
+    pub(in crate::web) fn send_parts<V: Service<Socket = S>>(
+        &mut self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+    ) {
+        let Some(Exchange {
+            number,
+            state: State::Sending(sending),
+            ..
+        }) = self.exchanges.front()
+        else {
+            return;
+        };
+        let to = ExchangeId {
+            conn: cx.id(),
+            number: *number,
+        };
+        while let Some(part) = sending.parts.front() {
+            match part {
+                part if part.is_empty() => {}
+                _ if cx.is_over_mark() || sending.is_reading => return, // `drained` goes on
+                Part::Shared(shared) => {
+                    cx.send(to.conn, shared);
+                }
+                Part::File(part) => {
+                    sending.is_reading = tools.read(&part.file, part.offset, part.len, to);
+                    if !sending.is_reading {
+                        cx.close();
+                    }
+                    return;
+                }
+            }
+            sending.parts.pop_front();
+        }
+        self.exchanges.pop();
+    }
+
+    /// A piece of the file being sent arrived. `false`: the rest of it cannot be had.
+    pub(in crate::web) fn file_piece(
+        &mut self,
+        cx: &mut Cx<'_>,
+        number: u32,
+        piece: &Shared,
+    ) -> bool {
+        let Some(Exchange {
+            number: sending_number,
+            state: State::Sending(sending),
+            ..
+        }) = self.exchanges.front()
+        else {
+            return true;
+        };
+        if *sending_number != number {
+            return true;
+        }
+        sending.is_reading = false;
+        let Some(Part::File(part)) = sending.parts.front_mut() else {
+            return false;
+        };
+        let len = piece.len() as u64;
+        if len == 0 || len > part.len {
+            return false;
+        }
+        part.offset += len;
+        part.len -= len;
+        sending.file_bytes += len;
+        cx.send(cx.id(), piece);
+        true
+    }
+}

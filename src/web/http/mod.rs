@@ -1,0 +1,352 @@
+//! The HTTP side of a connection: requests in, answers out in their order.
+
+mod answers;
+mod receiving;
+mod streams;
+mod times;
+
+use std::time::Instant;
+
+use self::receiving::Receiving;
+use self::times::{Due, Unsent};
+use super::exchange::{Exchange, Exchanges, Line, State, Upgrade};
+use super::opening::Opening;
+use super::post::ExchangeId;
+use super::tools::Tools;
+use super::{Config, Reply, Request, Service};
+use crate::proto::http1::{Asked, Awaits, Framing, Head, Limits, Machine, Step};
+use crate::reactor::{Cx, Origin};
+
+/// HTTP state of one connection.
+#[derive(Debug)]
+pub(super) struct Http<S> {
+    pub(super) origin: Origin,
+    machine: Machine,
+    exchanges: Exchanges<S>,
+    /// A request whose body is still arriving.
+    receiving: Option<Box<Receiving>>,
+    /// When the connection opened, or the request being read began to arrive.
+    began: Instant,
+    /// What was unsent when a deadline passed, and when that was.
+    stuck: Option<(Unsent, Instant)>,
+    /// What the deadline is for.
+    due: Due,
+    has_served: bool,
+    /// The peer will send nothing more.
+    saw_end: bool,
+    /// The next answer is the last, whatever the client would like.
+    is_last: bool,
+    /// The last answer is on its way.
+    ends: bool,
+    /// `100 Continue` waits for the answers before it.
+    owes_continue: bool,
+    /// Reading stopped because too many requests await their answers.
+    is_full: bool,
+}
+
+/// The switch to a WebSocket, when its turn has come.
+pub(super) type Switch<S> = (Box<Upgrade<S>>, Line);
+
+/// Whose turn it is with a request that has a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It awaits its answer.
+    Answer,
+    /// Its answer is a stream.
+    Stream,
+    /// Its body is handed on while it arrives.
+    Upload,
+    /// It is over.
+    Nobody,
+}
+
+impl<S> Http<S> {
+    pub(super) fn new(origin: Origin, now: Instant) -> Self {
+        Self {
+            origin,
+            machine: Machine::new(),
+            exchanges: Exchanges::new(),
+            receiving: None,
+            began: now,
+            stuck: None,
+            due: Due::Idle,
+            has_served: false,
+            saw_end: false,
+            is_last: false,
+            ends: false,
+            owes_continue: false,
+            is_full: false,
+        }
+    }
+
+    /// Reads requests until there is no whole one, or it is another connection's turn.
+    pub(super) fn data<V: Service<Socket = S>>(
+        &mut self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+        input: &[u8],
+    ) -> usize {
+        let Config {
+            http,
+            pipeline_max,
+            messages_per_turn,
+            ..
+        } = *tools.service.config();
+        let (mut used, mut handled) = (0, 0);
+        // Whole requests are counted: where pieces stop, a step without input may be due.
+        while handled < messages_per_turn {
+            if self.exchanges.len() >= pipeline_max {
+                self.is_full = true;
+                cx.pause();
+                return used;
+            }
+            if self.is_upload_paused() {
+                cx.pause();
+                return used;
+            }
+            if cx.is_over_mark() {
+                return used; // `drained` resumes
+            }
+            let rest = input.get(used..).unwrap_or_default();
+            if !rest.is_empty() && self.machine.awaits() == Awaits::Request {
+                self.began = cx.now();
+            }
+            match self.machine.step(rest, &self.limits(&http)) {
+                Ok(Step::More { used: count }) => return used + count,
+                Ok(Step::Head { used: count, head }) => {
+                    used += count;
+                    let behind = input.get(used..).unwrap_or_default();
+                    used += self.begin(tools, cx, &head, behind, &http);
+                    handled += usize::from(self.receiving.is_none());
+                }
+                Ok(Step::Body { used: count, data }) => {
+                    used += count;
+                    self.take_body(tools, cx, data);
+                }
+                Ok(Step::End { used: count }) => {
+                    used += count;
+                    self.complete(tools, cx);
+                    handled += 1;
+                }
+                Err(error) => {
+                    self.refuse(tools, cx, error.status(), &error.to_string());
+                    return input.len();
+                }
+            }
+        }
+        cx.resume();
+        used
+    }
+
+    /// Those of the configuration, but for the length of a body, which the service decides on when it
+    /// has seen the head.
+    fn limits(&self, limits: &Limits) -> Limits {
+        let receiving = self.receiving.as_ref();
+        Limits {
+            body_bytes_max: receiving.map_or(u64::MAX, |receiving| receiving.bytes_max),
+            ..*limits
+        }
+    }
+
+    /// Hands a request on if all of it is here in one piece, else begins to receive its body.
+    /// Returns how many bytes behind the head are done with.
+    fn begin<V: Service<Socket = S>>(
+        &mut self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+        head: &Head<'_>,
+        behind: &[u8],
+        limits: &Limits,
+    ) -> usize {
+        let number = self.exchanges.number();
+        let has_body = !matches!(head.framing, Framing::None | Framing::Length(0));
+        if has_body && !self.take_in(tools, cx, head, number, behind.is_empty(), limits) {
+            return 0;
+        }
+        let (mut used, mut body): (usize, &[u8]) = (0, &[]);
+        // An empty body has no piece: its step would tell the end already.
+        if matches!(head.framing, Framing::Length(1..))
+            && let Ok(Step::Body { used: count, data }) = self.machine.step(behind, limits)
+        {
+            (used, body) = (count, data);
+        }
+        if self.machine.awaits() == Awaits::Answer {
+            let rest = behind.get(used..).unwrap_or_default();
+            if let Ok(Step::End { used: count }) = self.machine.step(rest, limits) {
+                used += count;
+            }
+            self.request(tools, cx, head, body, number);
+            return used;
+        }
+        self.receive(head, number, limits, body);
+        self.owes_continue = head.wants_continue && behind.is_empty();
+        self.write_continue(cx);
+        used
+    }
+
+    fn request<V: Service<Socket = S>>(
+        &mut self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+        head: &Head<'_>,
+        body: &[u8],
+        number: u32,
+    ) {
+        self.has_served = true;
+        let exchange = ExchangeId {
+            conn: cx.id(),
+            number,
+        };
+        let request = Request {
+            head: *head,
+            body,
+            origin: self.origin,
+            exchange,
+        };
+        let reply = tools.service.request(cx, &request);
+        self.reply(tools, cx, head, number, reply);
+    }
+
+    /// Sends an answer if it is its turn, else queues it.
+    fn reply<V: Service<Socket = S>>(
+        &mut self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+        head: &Head<'_>,
+        number: u32,
+        reply: Reply<S>,
+    ) {
+        let line = Line::borrowed(head, cx.now());
+        let reply = match reply {
+            Reply::Send(response) if self.exchanges.is_empty() && response.is_whole() => {
+                self.send(tools, cx, head.asked(), response, &line);
+                return;
+            }
+            reply => reply,
+        };
+        let due = due_of(&reply, tools.service.config(), cx.now());
+        let state = State::settle(tools, Opening::check(head), reply, cx.now());
+        let (line, asked) = (line.to_line(), head.asked());
+        self.exchanges.push(Exchange {
+            number,
+            asked,
+            line,
+            state,
+            due,
+        });
+    }
+
+    /// Queues a refusal of what is being read as the last answer of the connection.
+    fn refuse<V: Service<Socket = S>>(
+        &mut self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+        status: u16,
+        reason: &str,
+    ) {
+        let response = match self.take_dropped() {
+            Some(answer) => answer,
+            None => tools.service.refusal(status, reason),
+        };
+        match self.receiving.take() {
+            Some(receiving) => {
+                self.abandon_upload(tools, cx, &receiving);
+                let head = Head::reparse(&receiving.head);
+                self.answer_last(cx, head.as_ref(), receiving.number, response);
+            }
+            None => {
+                let number = self.exchanges.number();
+                self.answer_last(cx, None, number, response);
+            }
+        }
+    }
+
+    /// Queues the last answer of the connection; nothing more is read.
+    fn answer_last(
+        &mut self,
+        cx: &Cx<'_>,
+        head: Option<&Head<'_>>,
+        number: u32,
+        response: super::Response,
+    ) {
+        self.machine.stop();
+        self.owes_continue = false;
+        let line = match head {
+            Some(head) => Line::borrowed(head, cx.now()).to_line(),
+            None => Line::unknown(cx.now()),
+        };
+        let asked = head.map_or(Asked::REFUSED, Head::asked);
+        self.exchanges.push(Exchange {
+            number,
+            asked,
+            line,
+            state: State::answered(response.close(), cx.now()),
+            due: None,
+        });
+    }
+
+    /// Whose turn it is with the request that has this number.
+    pub(super) fn turn(&mut self, number: u32) -> Turn {
+        if self.is_upload(number) {
+            return Turn::Upload;
+        }
+        let exchange = self.exchanges.numbered(number);
+        match exchange.map(|exchange| &exchange.state) {
+            Some(State::AwaitService(_)) => Turn::Answer,
+            Some(State::Streaming(_)) => Turn::Stream,
+            _ => Turn::Nobody,
+        }
+    }
+
+    /// The service has answered a request.
+    pub(super) fn answer<V: Service<Socket = S>>(
+        &mut self,
+        tools: &mut Tools<'_, V>,
+        cx: &Cx<'_>,
+        number: u32,
+        reply: Reply<S>,
+    ) {
+        if let Some(exchange) = self.exchanges.numbered(number)
+            && let State::AwaitService(opening) = &exchange.state
+        {
+            if !matches!(reply, Reply::Later) {
+                exchange.due = due_of(&reply, tools.service.config(), cx.now());
+            }
+            exchange.state = State::settle(tools, *opening, reply, cx.now());
+        }
+    }
+
+    /// The peer will send nothing more: what it has asked is still answered.
+    pub(super) fn eof<V: Service<Socket = S>>(
+        &mut self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+    ) {
+        self.saw_end = true;
+        self.machine.stop();
+        if let Some(receiving) = self.receiving.take() {
+            self.abandon_upload(tools, cx, &receiving);
+        }
+    }
+
+    /// The connection is gone: tells the service which of its work nobody waits for.
+    pub(super) fn closed<V: Service<Socket = S>>(
+        mut self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+    ) {
+        if let Some(receiving) = self.receiving.take() {
+            self.abandon_upload(tools, cx, &receiving);
+        }
+        self.abandon_all(tools, cx);
+    }
+}
+
+/// When the service has to have answered.
+fn due_of<S>(reply: &Reply<S>, config: &Config, now: Instant) -> Option<Instant> {
+    match reply {
+        Reply::Later => now.checked_add(config.request_timeout),
+        Reply::LaterWithin(time) => now.checked_add(*time),
+        _ => None,
+    }
+}

@@ -1,0 +1,217 @@
+//! A request whose body is still arriving.
+
+use super::Http;
+use crate::proto::http1::{Framing, Head, Limits};
+use crate::reactor::Cx;
+use crate::web::post::ExchangeId;
+use crate::web::tools::Tools;
+use crate::web::upload::{Intake, UploadCx};
+use crate::web::{Request, Response, Service};
+
+/// A request whose body is still arriving.
+#[derive(Debug)]
+pub(super) struct Receiving {
+    pub(super) number: u32,
+    /// The head, copied.
+    pub(super) head: Vec<u8>,
+    /// How long the body may be.
+    pub(super) bytes_max: u64,
+    sink: Sink,
+}
+
+/// Where the body goes.
+#[derive(Debug)]
+enum Sink {
+    Collect(Vec<u8>),
+    Service {
+        is_paused: bool,
+    },
+    /// Nowhere: this is the answer already.
+    Drop(Response),
+}
+
+/// A body that is not wanted is still read up to this size, so that the connection can live on.
+const DROPPED_BYTES_MAX: u64 = 64 * 1024;
+
+impl<S> Http<S> {
+    /// Asks the service what is to become of a body, and acts on it unless it is to be collected.
+    /// Returns `false` when the request is over already.
+    pub(super) fn take_in<V: Service<Socket = S>>(
+        &mut self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+        head: &Head<'_>,
+        number: u32,
+        is_awaited: bool,
+        limits: &Limits,
+    ) -> bool {
+        let exchange = ExchangeId {
+            conn: cx.id(),
+            number,
+        };
+        let request = Request {
+            head: *head,
+            body: &[],
+            origin: self.origin,
+            exchange,
+        };
+        let length = match head.framing {
+            Framing::Length(length) => length,
+            Framing::None | Framing::Chunked => 0,
+        };
+        let (sink, bytes_max) = match tools.service.intake(cx, &request) {
+            Intake::Collect => (None, limits.body_bytes_max),
+            Intake::CollectUpTo(bytes_max) => (Some(Sink::Collect(Vec::new())), bytes_max),
+            Intake::Stream(bytes_max) => (Some(Sink::Service { is_paused: false }), bytes_max),
+            Intake::Answer(response) => {
+                let would_wait = head.wants_continue && is_awaited;
+                if would_wait || length > DROPPED_BYTES_MAX {
+                    self.answer_last(cx, Some(head), number, response);
+                    return false;
+                }
+                (Some(Sink::Drop(response)), DROPPED_BYTES_MAX)
+            }
+        };
+        if length > bytes_max {
+            let refusal = tools.service.refusal(413, "the body is too long");
+            self.answer_last(cx, Some(head), number, refusal);
+            return false;
+        }
+        let Some(sink) = sink else {
+            return true;
+        };
+        self.owes_continue = head.wants_continue && is_awaited;
+        self.write_continue(cx);
+        self.receiving = Some(Box::new(Receiving {
+            number,
+            head: head.bytes().to_vec(),
+            bytes_max,
+            sink,
+        }));
+        false
+    }
+
+    /// Begins to collect a body, with what is there of it.
+    pub(super) fn receive(&mut self, head: &Head<'_>, number: u32, limits: &Limits, body: &[u8]) {
+        self.receiving = Some(Box::new(Receiving {
+            number,
+            head: head.bytes().to_vec(),
+            bytes_max: limits.body_bytes_max,
+            sink: Sink::Collect(body.to_vec()),
+        }));
+    }
+
+    /// A piece of the body.
+    pub(super) fn take_body<V: Service<Socket = S>>(
+        &mut self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+        data: &[u8],
+    ) {
+        let Some(receiving) = &mut self.receiving else {
+            return;
+        };
+        match &mut receiving.sink {
+            Sink::Collect(body) => body.extend_from_slice(data),
+            Sink::Drop(_) => {}
+            Sink::Service { .. } => {
+                self.began = cx.now();
+                self.with_upload(cx, |upload| tools.service.body(upload, data));
+            }
+        }
+    }
+
+    /// Calls back with the view of the body that is handed on.
+    pub(in crate::web) fn with_upload(
+        &mut self,
+        cx: &mut Cx<'_>,
+        callback: impl FnOnce(&mut UploadCx<'_, '_>),
+    ) {
+        let Some(receiving) = &mut self.receiving else {
+            return;
+        };
+        let Sink::Service { is_paused } = &mut receiving.sink else {
+            return;
+        };
+        let exchange = ExchangeId {
+            conn: cx.id(),
+            number: receiving.number,
+        };
+        let mut upload = UploadCx {
+            cx,
+            exchange,
+            is_paused,
+            answer: None,
+        };
+        callback(&mut upload);
+        if let Some(response) = upload.answer.take()
+            && let Some(receiving) = self.receiving.take()
+        {
+            let head = Head::reparse(&receiving.head);
+            self.answer_last(cx, head.as_ref(), receiving.number, response);
+            cx.resume(); // what still comes is dropped
+        }
+    }
+
+    /// The body is complete.
+    pub(super) fn complete<V: Service<Socket = S>>(
+        &mut self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+    ) {
+        self.owes_continue = false;
+        let Some(receiving) = self.receiving.take() else {
+            return;
+        };
+        let Receiving {
+            number, head, sink, ..
+        } = *receiving;
+        let Some(head) = Head::reparse(&head) else {
+            return;
+        };
+        match sink {
+            Sink::Collect(body) => self.request(tools, cx, &head, &body, number),
+            Sink::Service { .. } => self.request(tools, cx, &head, &[], number),
+            Sink::Drop(response) => {
+                self.has_served = true;
+                self.reply(tools, cx, &head, number, response.into());
+            }
+        }
+    }
+
+    /// The answer to a request whose body is dropped.
+    pub(super) fn take_dropped(&mut self) -> Option<Response> {
+        match &mut self.receiving.as_mut()?.sink {
+            Sink::Drop(response) => Some(std::mem::replace(response, Response::empty(500))),
+            Sink::Collect(_) | Sink::Service { .. } => None,
+        }
+    }
+
+    pub(super) fn is_upload_paused(&self) -> bool {
+        let sink = self.receiving.as_ref().map(|receiving| &receiving.sink);
+        matches!(sink, Some(Sink::Service { is_paused: true }))
+    }
+
+    /// Whether the body of the request with this number is handed on.
+    pub(super) fn is_upload(&self, number: u32) -> bool {
+        self.receiving.as_ref().is_some_and(|receiving| {
+            receiving.number == number && matches!(receiving.sink, Sink::Service { .. })
+        })
+    }
+
+    /// Tells the service that nothing more comes of a body it has the beginning of.
+    pub(super) fn abandon_upload<V: Service<Socket = S>>(
+        &self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+        receiving: &Receiving,
+    ) {
+        if matches!(receiving.sink, Sink::Service { .. }) {
+            let exchange = ExchangeId {
+                conn: cx.id(),
+                number: receiving.number,
+            };
+            tools.service.abandoned(cx, exchange);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! How long anyone is waited for.
+
+use std::time::{Duration, Instant};
+
+use super::Http;
+use crate::proto::http1::Awaits;
+use crate::reactor::Cx;
+use crate::web::exchange::State;
+use crate::web::post::ExchangeId;
+use crate::web::tools::Tools;
+use crate::web::{Config, Service};
+
+/// Bytes the peer has not taken, and how far into its files the answer being sent is: while both
+/// stay the same, the peer takes nothing.
+pub(super) type Unsent = (usize, u64);
+
+/// What a deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// The peer is to take what is unsent.
+    Unsent,
+    /// The peer is to send the rest of its request.
+    Request,
+    /// The peer is to begin a request.
+    Idle,
+    /// The service is to answer the request with this number, or to write on.
+    Service(u32),
+    /// The service is to write on, for a peer that may have gone.
+    Silence,
+}
+
+/// How long a connection that has not sent anything yet has at shutdown.
+const FRESH_GRACE: Duration = Duration::from_secs(1);
+
+impl<S> Http<S> {
+    /// The reactor is shutting down: what was asked is answered, nothing more is read.
+    pub(in crate::web) fn drain<V: Service<Socket = S>>(
+        &mut self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+    ) {
+        self.is_last = true;
+        let is_idle = self.exchanges.is_empty() && self.machine.awaits() == Awaits::Request;
+        // A fresh connection has most likely sent its first request already.
+        self.ends |= is_idle && self.has_served;
+        if is_idle && !self.has_served {
+            self.due = Due::Idle;
+            cx.set_timeout(FRESH_GRACE);
+        }
+        self.drain_streams(tools, cx);
+    }
+
+    /// The deadline passed: whoever is waited for has had its time.
+    pub(in crate::web) fn expired<V: Service<Socket = S>>(
+        &mut self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+    ) {
+        let unsent = self.unsent(cx);
+        match self.due {
+            Due::Service(number) => self.overdue(tools, cx, number),
+            Due::Silence => cx.close(),
+            Due::Unsent | Due::Request | Due::Idle if unsent.0 > 0 => match self.stuck {
+                Some((seen, since)) if seen == unsent => {
+                    if since + tools.service.config().connection_timeout <= cx.now() {
+                        cx.close();
+                    }
+                }
+                _ => self.stuck = Some((unsent, cx.now())),
+            },
+            Due::Unsent => {}
+            Due::Request => self.refuse(tools, cx, 408, "the request took too long"),
+            Due::Idle => self.ends = true,
+        }
+    }
+
+    /// The service has not answered in time, or wanted to hear of its stream again.
+    fn overdue<V: Service<Socket = S>>(
+        &mut self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+        number: u32,
+    ) {
+        let exchange_id = ExchangeId {
+            conn: cx.id(),
+            number,
+        };
+        let Some(exchange) = self.exchanges.numbered(number) else {
+            return;
+        };
+        exchange.due = None;
+        if matches!(exchange.state, State::AwaitService(_)) {
+            let answer = tools.service.overdue(cx, exchange_id);
+            exchange.state = State::answered(answer, cx.now());
+        } else {
+            self.with_stream(tools, cx, number, V::expired);
+        }
+    }
+
+    fn unsent(&self, cx: &Cx<'_>) -> Unsent {
+        (cx.queued_bytes(), self.exchanges.file_bytes_sent())
+    }
+
+    /// Finishes the connection after its last answer, or sets the next deadline.
+    pub(super) fn arm(&mut self, config: &Config, cx: &mut Cx<'_>) {
+        let is_done = match self.machine.awaits() {
+            Awaits::Nothing => true,
+            // The last answer at shutdown may have been under way already, and not have said so.
+            Awaits::Request => self.is_last && self.has_served,
+            Awaits::Head | Awaits::Body | Awaits::Answer => false,
+        };
+        self.ends |= is_done && self.exchanges.is_empty();
+        if self.ends && !self.exchanges.is_under_way() {
+            cx.finish();
+            return;
+        }
+        if cx.is_draining() && !self.has_served && self.exchanges.is_empty() {
+            return;
+        }
+        let service = self.exchanges.next_due();
+        let service = service.map(|(at, number)| (at, Due::Service(number)));
+        let next = match (self.peer_due(config, cx), service) {
+            (Some(peer), Some(service)) if service.0 < peer.0 => Some(service),
+            (peer, service) => peer.or(service),
+        };
+        match next {
+            Some((at, due)) => {
+                self.due = due;
+                cx.set_deadline(at);
+            }
+            None => cx.clear_deadline(),
+        }
+    }
+
+    /// What the peer is waited for, and until when.
+    fn peer_due(&mut self, config: &Config, cx: &Cx<'_>) -> Option<(Instant, Due)> {
+        let unsent = self.unsent(cx);
+        let stuck = self.stuck.filter(|(seen, _)| *seen == unsent);
+        let saw_end = self.saw_end;
+        if let Some((_, since)) = stuck {
+            return Some((since + config.connection_timeout, Due::Unsent));
+        }
+        if let Some((_, streaming)) = self.exchanges.streaming() {
+            if unsent.0 > 0 {
+                return Some((cx.now() + config.connection_timeout, Due::Unsent));
+            }
+            // One who has closed altogether looks the same as one who reads on: what is written
+            // tells, so some time is given for that.
+            let gone_at = streaming.wrote_at() + config.connection_timeout;
+            return saw_end.then_some((gone_at, Due::Silence));
+        }
+        if self.exchanges.is_under_way() {
+            return Some((cx.now() + config.connection_timeout, Due::Unsent));
+        }
+        match self.machine.awaits() {
+            _ if self.is_upload_paused() => None,
+            Awaits::Head | Awaits::Body => {
+                Some((self.began + config.request_timeout, Due::Request))
+            }
+            _ if !self.exchanges.is_empty() => None,
+            Awaits::Request if self.has_served => {
+                Some((cx.now() + config.keepalive_timeout, Due::Idle))
+            }
+            Awaits::Request => Some((self.began + config.connection_timeout, Due::Idle)),
+            Awaits::Answer | Awaits::Nothing => {
+                Some((cx.now() + config.connection_timeout, Due::Idle))
+            }
+        }
+    }
+}
