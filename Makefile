@@ -3,7 +3,7 @@
 CARGO ?= cargo
 BIN := target/release/edgeloop
 # Every way to build: `make test` and `make check` go through all of them.
-FEATURES := tls ws files
+FEATURES := tls ws files router
 BUILDS := default none $(FEATURES)
 # Seconds for each fuzz target.
 FUZZ_SECONDS ?= 60

@@ -53,13 +53,16 @@ fn unknown_paths_are_404() {
 fn known_paths_with_another_method_are_405() {
     let server = Server::start();
     let mut connection = server.connect();
-    let cases: [(&str, &str, &[&str]); 6] = [
+    let cases: [(&str, &str, &[&str]); 9] = [
         ("PUT", "/login", &["GET", "HEAD", "POST", "OPTIONS"]),
         ("PATCH", "/register", &["GET", "HEAD", "POST", "OPTIONS"]),
         ("POST", "/me", &["GET", "PUT", "OPTIONS"]),
         ("POST", "/", &["GET", "HEAD", "OPTIONS"]),
         ("PUT", "/chat", &["GET", "HEAD", "OPTIONS"]),
-        ("BREW", "/profile", &["GET", "HEAD", "OPTIONS"]),
+        ("DELETE", "/profile", &["GET", "HEAD", "OPTIONS"]),
+        ("TRACE", "/", &["GET", "HEAD", "OPTIONS"]),
+        ("POST", "/css/base.css", &["GET", "HEAD", "OPTIONS"]),
+        ("DELETE", "/ws", &["GET", "OPTIONS"]),
     ];
     for (method, path, wanted) in cases {
         let answer = connection.request(method, path, &[], b"");
@@ -77,6 +80,23 @@ fn known_paths_with_another_method_are_405() {
             );
         }
         assert!(!allowed.contains(&method), "{path}: {allowed:?}");
+    }
+    connection.get("/").expect(200);
+}
+
+#[test]
+fn methods_nobody_knows_are_501() {
+    let server = Server::start();
+    let mut connection = server.connect();
+    for (method, path) in [
+        ("BREW", "/profile"),
+        ("get", "/"),
+        ("PROPFIND", "/me"),
+        ("BREW", "/nothing/here"),
+    ] {
+        connection.request(method, path, &[], b"").error(501);
+        // A body is not waited for, and does not end the connection.
+        connection.request(method, path, &[], b"body").error(501);
     }
     connection.get("/").expect(200);
 }

@@ -1,6 +1,6 @@
 //! Which path and method lead where.
 
-use crate::web::Method;
+use crate::web::{Method, RouteError, Router};
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,104 +13,88 @@ pub enum Route {
     Me,
     /// `PUT /me`
     UpdateMe,
-    /// `GET /ws`, and `GET /` with an upgrade.
+    /// `GET /ws`
     Chat,
-    /// A page, by the name of its file.
+    /// `GET /`, a page or with an upgrade the chat.
+    Home,
+    /// Another page, by the name of its file.
     Page(&'static str),
     /// Anything else that may be a file.
     File,
-    /// `OPTIONS`, with what may be asked there.
-    Options(&'static str),
-    /// A known path, another method; with what may be asked there.
-    NotAllowed(&'static str),
 }
+
+/// The file of the page at `/`.
+pub const HOME: &str = "/index.html";
 
 /// What the server understands at all: the answer to `OPTIONS *` (RFC 9110 §9.3.7).
 pub const METHODS: &str = "GET, HEAD, POST, PUT, OPTIONS";
-const FILE_METHODS: &str = "GET, HEAD, OPTIONS";
+/// What may be asked of files.
+pub const FILE_METHODS: &str = "GET, HEAD, OPTIONS";
 
-impl Route {
-    /// Finds the way for a decoded path. `upgrade`: the client asks for a WebSocket.
-    pub fn find(method: Method<'_>, path: &str, upgrade: bool) -> Self {
-        let page = match path {
-            "/" if upgrade => return Self::chat(method),
-            "/ws" => return Self::chat(method),
-            "/me" => return Self::me(method),
-            "/" => "/index.html",
-            "/login" => "/login.html",
-            "/register" => "/register.html",
-            "/profile" => "/profile.html",
-            "/chat" => "/chat.html",
-            _ => return Self::file(method),
-        };
-        let form = match path {
-            "/login" => Some(Self::Login),
-            "/register" => Some(Self::Register),
-            _ => None,
-        };
-        let allow = if form.is_some() {
-            "GET, HEAD, POST, OPTIONS"
-        } else {
-            FILE_METHODS
-        };
-        match (method, form) {
-            (Method::Get | Method::Head, _) => Self::Page(page),
-            (Method::Post, Some(route)) => route,
-            (Method::Options, _) => Self::Options(allow),
-            _ => Self::NotAllowed(allow),
-        }
+/// The table of the contract.
+///
+/// # Errors
+/// There is a mistake in it.
+pub fn table() -> Result<Router<Route>, RouteError> {
+    let mut table = Router::new();
+    for (method, path, route) in [
+        (Method::Get, "/", Route::Home),
+        (Method::Get, "/login", Route::Page("/login.html")),
+        (Method::Post, "/login", Route::Login),
+        (Method::Get, "/register", Route::Page("/register.html")),
+        (Method::Post, "/register", Route::Register),
+        (Method::Get, "/profile", Route::Page("/profile.html")),
+        (Method::Get, "/chat", Route::Page("/chat.html")),
+        (Method::Get, "/me", Route::Me),
+        (Method::Put, "/me", Route::UpdateMe),
+        (Method::Get, "/ws", Route::Chat),
+    ] {
+        table.add(method, path, route)?;
     }
-
-    fn chat(method: Method<'_>) -> Self {
-        match method {
-            Method::Get => Self::Chat,
-            Method::Options => Self::Options("GET, OPTIONS"),
-            _ => Self::NotAllowed("GET, OPTIONS"),
-        }
-    }
-
-    fn me(method: Method<'_>) -> Self {
-        const ALLOW: &str = "GET, HEAD, PUT, OPTIONS";
-        match method {
-            Method::Get | Method::Head => Self::Me,
-            Method::Put => Self::UpdateMe,
-            Method::Options => Self::Options(ALLOW),
-            _ => Self::NotAllowed(ALLOW),
-        }
-    }
-
-    fn file(method: Method<'_>) -> Self {
-        match method {
-            Method::Options => Self::Options(FILE_METHODS),
-            _ => Self::File,
-        }
-    }
+    table.add_any("/{*file}", Route::File)?;
+    Ok(table)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::Found;
 
     #[test]
     fn the_table_of_the_contract() {
-        let find = |method: &'static str, path| Route::find(Method::from(method), path, false);
-        assert_eq!(find("POST", "/register"), Route::Register);
-        assert_eq!(find("POST", "/login"), Route::Login);
-        assert_eq!(find("GET", "/me"), Route::Me);
-        assert_eq!(find("PUT", "/me"), Route::UpdateMe);
-        assert_eq!(find("GET", "/"), Route::Page("/index.html"));
-        assert_eq!(find("HEAD", "/chat"), Route::Page("/chat.html"));
-        assert_eq!(find("GET", "/css/base.css"), Route::File);
-        assert_eq!(find("GET", "/ws"), Route::Chat);
-        assert_eq!(Route::find(Method::Get, "/", true), Route::Chat);
-        assert_eq!(
-            find("OPTIONS", "/anything"),
-            Route::Options("GET, HEAD, OPTIONS")
-        );
-        assert_eq!(
-            find("DELETE", "/login"),
-            Route::NotAllowed("GET, HEAD, POST, OPTIONS")
-        );
-        assert_eq!(find("POST", "/ws"), Route::NotAllowed("GET, OPTIONS"));
+        let table = table().unwrap();
+        for (method, path, route) in [
+            ("POST", "/register", Route::Register),
+            ("POST", "/login", Route::Login),
+            ("GET", "/me", Route::Me),
+            ("PUT", "/me", Route::UpdateMe),
+            ("GET", "/", Route::Home),
+            ("HEAD", "/chat", Route::Page("/chat.html")),
+            ("GET", "/css/base.css", Route::File),
+            ("OPTIONS", "/anything", Route::File),
+            ("GET", "/ws", Route::Chat),
+        ] {
+            let found = table.find(Method::from(method), path);
+            assert!(
+                matches!(found, Found::Route(found, _) if *found == route),
+                "{path}"
+            );
+        }
+        for (method, path, allow) in [
+            ("DELETE", "/login", "GET, HEAD, POST, OPTIONS"),
+            ("POST", "/ws", "GET, HEAD, OPTIONS"),
+            ("PATCH", "/me", "GET, HEAD, PUT, OPTIONS"),
+        ] {
+            let found = table.find(Method::from(method), path);
+            assert!(
+                matches!(found, Found::NotAllowed(found) if found == allow),
+                "{path}"
+            );
+            let found = table.find(Method::Options, path);
+            assert!(
+                matches!(found, Found::Options(found) if found == allow),
+                "{path}"
+            );
+        }
     }
 }

@@ -15,6 +15,7 @@ use super::config::Config;
 use super::logging::Logging;
 use super::passwords::{Cost, HasherPool};
 use super::reload::Reloader;
+use super::routes;
 use super::signals;
 use super::site::{Mail, Site};
 use super::store::{self, Store};
@@ -100,12 +101,13 @@ impl Started {
             .map_err(|error| format!("public_dir: {}: {error}", config.public_dir.display()))?;
         let folder = Arc::new(folder);
 
+        let routes = routes::table().map_err(|error| format!("routes: {error}"))?;
         let mut kept = None;
         let site_config = config.clone();
         let first = Arc::clone(&folder);
         let mut reactor = web::reactor(reactor_config(&config), |post: Post<Mail>| {
             kept = Some(post.clone());
-            Site::new(site_config, accounts, first, post)
+            Site::new(site_config, routes, accounts, first, post)
         })
         .map_err(|error| format!("cannot start the event loop: {error}"))?;
         let post = kept.ok_or("the reactor made no service")?;

@@ -50,6 +50,8 @@ mod post;
 mod reader;
 mod request;
 mod response;
+#[cfg(feature = "router")]
+mod router;
 mod service;
 mod socket;
 mod stream;
@@ -66,12 +68,14 @@ pub use self::message::{Message, WsCx, frame};
 pub use self::post::{Envelope, ExchangeId, Post, ReactorEnded};
 pub use self::request::Request;
 pub use self::response::{Body, FileBody, Part, Response};
+#[cfg(feature = "router")]
+pub use self::router::{Found, Parameters, RouteError, Router};
 pub use self::service::{Answer, Ended, Reply, Served, Service, To};
 pub use self::stream::StreamCx;
 pub use self::upload::{Intake, UploadCx};
 
 pub use crate::proto::http1::{
-    Fields, Limits as HttpLimits, Method, TargetError, Version, date, decode_path,
+    FIELDS_MAX, Fields, Limits as HttpLimits, Method, TargetError, Version, date, decode_path,
 };
 #[cfg(feature = "ws")]
 pub use crate::proto::ws::handshake::subprotocols;

@@ -129,7 +129,7 @@ impl Body {
 
 impl Response {
     /// The body, where it is one part of a file.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "files"))]
     pub(super) fn file(&self) -> Option<&FileBody> {
         match &self.body {
             Body::File(file) => Some(file),

@@ -94,7 +94,7 @@ impl Streaming {
         }
     }
 
-    fn write(&mut self, cx: &mut Cx<'_>, data: &[u8]) {
+    fn write(&self, cx: &mut Cx<'_>, data: &[u8]) {
         match self.form {
             BodyForm::Absent => {}
             BodyForm::Chunks => cx.write_with(|out| encode::chunk(out, data)),

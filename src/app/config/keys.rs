@@ -2,6 +2,7 @@
 
 use super::Config;
 use super::value::{self, Bad};
+use crate::web::FIELDS_MAX;
 
 /// What it takes for a new value of a key to count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,10 +77,11 @@ pub(super) const KEYS: &[Key] = &[
     key!(keepalive_timeout, Live, |t| value::seconds(t, 1, 86_400)),
     key!(max_request_size, Live, |t| value::bytes(t, 1, GIB)),
     key!(max_header_size, Live, |t| value::bytes(t, 256, 1 << 20)),
-    key!(max_header_count, Live, |t| value::whole(t, 1, 1000)),
+    key!(max_header_count, Live, |t| value::whole(t, 1, FIELDS_MAX)),
     key!(max_uri_length, Live, |t| value::bytes(t, 64, 1 << 20)),
     key!(cors_allow_origin, Live, |t| value::cors_origin(t)),
     key!(content_security_policy, Live, |t| value::header_value(t)),
+    key!(server_header, Live, |t| value::switch(t)),
     key!(ws_max_frame_size, Live, |t| value::bytes(t, 125, GIB)),
     key!(ws_max_message_size, Live, |t| value::bytes(t, 125, GIB)),
     key!(ws_ping_interval, Live, |t| value::seconds(t, 1, 3600)),

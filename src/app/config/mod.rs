@@ -95,6 +95,8 @@ pub struct Config {
     pub cors_allow_origin: Option<String>,
     /// Value of `Content-Security-Policy` with pages; `None` (`off`) sends none.
     pub content_security_policy: Option<String>,
+    /// Whether answers have a field Server, which tells the program's name and no version.
+    pub server_header: bool,
 
     /// Bytes of one WebSocket frame.
     pub ws_max_frame_size: usize,
@@ -163,6 +165,7 @@ impl Default for Config {
             max_uri_length: 8192,
             cors_allow_origin: Some("*".to_owned()),
             content_security_policy: Some(STRICT_POLICY.to_owned()),
+            server_header: false,
 
             ws_max_frame_size: 1_048_576,
             ws_max_message_size: 1_048_576,

@@ -3,6 +3,7 @@
 mod api;
 mod outcome;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,14 +15,14 @@ use super::chat::Chat;
 use super::config::Config;
 use super::gate::Gate;
 use super::reload::Reload;
-use super::routes::{self, Route};
+use super::routes::{self, FILE_METHODS, HOME, Route};
 use super::store::User;
 use super::talk::{Frames, Member};
 use super::tokens::Tokens;
 use crate::web::files::Folder;
 use crate::web::{
-    self, CloseCode, ConnId, Cx, Ended, ListenerId, Message, Method, Origin, Post, Reply, Request,
-    Response, Served, Service, To, WsCx,
+    self, CloseCode, ConnId, Cx, Ended, Found, Intake, ListenerId, Message, Method, Origin, Post,
+    Reply, Request, Response, Router, Served, Service, To, WsCx,
 };
 
 /// What other threads tell the service.
@@ -66,12 +67,20 @@ pub struct Site {
     /// The port to send the clients of `http_port` to.
     port: u16,
     start: Option<Instant>,
+    routes: Router<Route>,
 }
 
 impl Site {
     /// A site nobody is on yet.
-    pub fn new(config: Config, accounts: Accounts, folder: Arc<Folder>, post: Post<Mail>) -> Self {
+    pub fn new(
+        config: Config,
+        routes: Router<Route>,
+        accounts: Accounts,
+        folder: Arc<Folder>,
+        post: Post<Mail>,
+    ) -> Self {
         Self {
+            routes,
             web: web_config(&config),
             tokens: Tokens::new(config.secret_key.bytes(), config.jwt_expiry_seconds),
             answers: Answers::new(config.cors_allow_origin.clone()),
@@ -104,27 +113,77 @@ impl Site {
     }
 
     fn route(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
-        if request.method() == Method::Options && request.path() == "*" {
-            return self.answers.preflight(routes::METHODS).into();
-        }
-        let Ok(path) = request.decoded_path() else {
-            return self.answers.error(400, "The path is not valid").into();
+        let (route, path) = match self.lead(request) {
+            Ok(found) => found,
+            Err(answer) => return answer.into(),
         };
-        let answers = &self.answers;
-        match Route::find(request.method(), &path, request.wants_websocket()) {
+        match route {
             Route::Register => self.register(request),
             Route::Login => self.login(cx, request),
             Route::Me => self.me(cx, request),
             Route::UpdateMe => self.update_me(cx, request),
-            Route::Chat => self.open_chat(cx, request),
+            Route::Home if !request.wants_websocket() => self.file(request, HOME).into(),
+            Route::Home | Route::Chat => self.open_chat(cx, request),
             Route::Page(file) => self.file(request, file).into(),
             Route::File => self.file(request, &path).into(),
-            Route::Options(allow) => answers.preflight(allow).into(),
-            Route::NotAllowed(allow) => answers
-                .error(405, "Method not allowed")
-                .field("Allow", allow)
-                .into(),
         }
+    }
+
+    /// Finds the route of a request, and its decoded path.
+    ///
+    /// # Errors
+    /// The answer, where head and path are all it takes.
+    fn lead<'a>(&self, request: &Request<'a>) -> Result<(Route, Cow<'a, str>), Response> {
+        let (answers, method) = (&self.answers, request.method());
+        match method {
+            Method::Other(_) => return Err(answers.error(501, "This method is not known here")),
+            Method::Options if request.path() == "*" => {
+                return Err(answers.preflight(routes::METHODS));
+            }
+            _ => {}
+        }
+        let Ok(path) = request.decoded_path() else {
+            return Err(answers.error(400, "The path is not valid"));
+        };
+        let route = match self.routes.find(method, &path) {
+            Found::Route(route, _) => *route,
+            Found::Options(allow) => return Err(answers.preflight(allow)),
+            Found::NotAllowed(allow) => return Err(self.not_allowed(allow)),
+            Found::Nothing => return Err(answers.error(404, "Not found")),
+        };
+        match (route, method) {
+            (Route::File, Method::Options) => Err(answers.preflight(FILE_METHODS)),
+            (Route::File, Method::Get | Method::Head) => Ok((route, path)),
+            (Route::File, _) if self.folder.has(&path) => Err(self.not_allowed(FILE_METHODS)),
+            (Route::File, _) => Err(answers.error(404, "Not found")),
+            _ => Ok((route, path)),
+        }
+    }
+
+    fn not_allowed(&self, allow: &str) -> Response {
+        let answer = self.answers.error(405, "Method not allowed");
+        answer.field("Allow", allow)
+    }
+
+    /// Whether a request came by the port that only redirects.
+    fn is_plain(&self, request: &Request<'_>) -> bool {
+        match request.origin() {
+            Origin::Accepted { listener, .. } => !self.secure.contains(&listener),
+            _ => false,
+        }
+    }
+
+    /// Whether a request may be served.
+    ///
+    /// # Errors
+    /// The answer that it may not.
+    fn admit(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Result<(), Response> {
+        let now_ms = self.now_ms(cx);
+        let admitted = self.gate.request(request.peer(), now_ms);
+        admitted.map_err(|refused| {
+            let text = "Too many requests, try again later";
+            self.answers.try_later(429, text, refused.retry_after_s)
+        })
     }
 
     fn file(&self, request: &Request<'_>, path: &str) -> Response {
@@ -214,26 +273,33 @@ impl Service for Site {
         self.gate.leave(from.peer());
     }
 
+    /// Only the forms of the API have bodies; what is wrong without one is told before it is read.
+    fn intake(&mut self, cx: &mut Cx<'_>, request: &Request<'_>) -> Intake {
+        if self.is_plain(request) {
+            return Intake::Answer(self.redirect(request));
+        }
+        match self.lead(request) {
+            Ok(_) => Intake::Collect,
+            Err(answer) => Intake::Answer(self.admit(cx, request).err().unwrap_or(answer)),
+        }
+    }
+
     fn request(&mut self, cx: &mut Cx<'_>, request: &Request<'_>) -> Reply<Member> {
-        if let Origin::Accepted { listener, .. } = request.origin()
-            && !self.secure.contains(&listener)
-        {
+        if self.is_plain(request) {
             return self.redirect(request).into();
         }
-        let now_ms = self.now_ms(cx);
-        match self.gate.request(request.peer(), now_ms) {
+        match self.admit(cx, request) {
             Ok(()) => self.route(cx, request),
-            Err(refused) => {
-                let text = "Too many requests, try again later";
-                self.answers
-                    .try_later(429, text, refused.retry_after_s)
-                    .into()
-            }
+            Err(answer) => answer.into(),
         }
     }
 
     fn refusal(&mut self, status: u16, reason: &str) -> Response {
-        self.answers.error(status, reason)
+        let refusal = self.answers.error(status, reason);
+        match status {
+            405 => refusal.field("Allow", routes::METHODS), // a tunnel was asked for
+            _ => refusal,
+        }
     }
 
     fn served(&mut self, _: &mut Cx<'_>, served: &Served<'_>) {
@@ -327,6 +393,7 @@ fn web_config(config: &Config) -> web::Config {
         request_timeout: config.request_timeout,
         keepalive_timeout: config.keepalive_timeout,
         ping_interval: config.ws_ping_interval,
+        server: config.server_header.then_some("edgeloop"),
         ..web::Config::DEFAULT
     }
 }

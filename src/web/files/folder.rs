@@ -68,6 +68,11 @@ impl Folder {
         Some(self.slots.get(path)?.entry.page(status))
     }
 
+    /// Whether there is a file at that path.
+    pub fn has(&self, path: &str) -> bool {
+        self.slots.contains_key(path)
+    }
+
     /// How many files there are.
     pub fn len(&self) -> usize {
         self.files

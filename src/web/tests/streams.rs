@@ -309,7 +309,7 @@ fn a_stream_goes_as_fast_as_its_client_takes_it() {
 #[test]
 fn a_stream_to_one_who_does_not_read_is_given_up() {
     let mut feed = feed();
-    let mut client = client(&mut feed);
+    let client = client(&mut feed);
     client.peer.set_capacity(10_000);
     feeder(&mut feed).fill_bytes = 3_000_000;
     client.peer.send(&get("/stream"));
@@ -320,7 +320,7 @@ fn a_stream_to_one_who_does_not_read_is_given_up() {
     assert_eq!(feeder(&mut feed).abandoned, [stream]);
 
     // The same for one that has not come to the mark.
-    let mut client = self::client(&mut feed);
+    let client = self::client(&mut feed);
     client.peer.set_capacity(10);
     client.peer.send(&get("/stream"));
     feed.settle();
