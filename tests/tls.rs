@@ -79,25 +79,74 @@ fn http_1_1_is_negotiated() {
     );
 }
 
+/// What the server says to these bytes on its TLS port, up to the end of the connection.
+fn answer_without_tls(server: &Server, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = tcp(server).unwrap();
+    stream.write_all(bytes).unwrap();
+    let mut answer = Vec::new();
+    stream
+        .read_to_end(&mut answer)
+        .expect("an end, within the read timeout and without a reset");
+    answer
+}
+
 #[test]
 fn what_is_no_tls_is_turned_away() {
     let server = Server::start();
-    let openings: [&[u8]; 4] = [
-        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    let openings: [&[u8]; 5] = [
+        b"SSH-2.0-OpenSSH_9.9\r\n",
+        b"get / http/1.1\r\n\r\n",
         b"\0\0\0\0\0\0\0\0",
         &[0x16, 3, 1, 0xFF, 0xFF, 0],
         &[0x80; 600],
     ];
     for bytes in openings {
-        let mut stream = tcp(&server).unwrap();
-        stream.write_all(bytes).unwrap();
-        stream.shutdown(std::net::Shutdown::Write).unwrap();
-        let mut answer = Vec::new();
-        // Ended with an alert or reset; what counts is that it ends, within the read timeout.
-        if let Err(error) = stream.read_to_end(&mut answer) {
-            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}");
+        let answer = answer_without_tls(&server, bytes);
+        // A fatal alert (RFC 8446 §6), and nothing else.
+        assert!(
+            matches!(answer[..], [21, 3, _, 0, 2, 2, _]),
+            "{}",
+            answer.escape_ascii()
+        );
+    }
+    server.connect().get("/").expect(200);
+}
+
+#[test]
+fn plain_http_on_the_tls_port_is_told_where_to_go() {
+    let server = Server::start();
+    let host = server.host();
+    let large = format!(
+        "POST /login HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1000000\r\n\r\n{}",
+        "x".repeat(1_000_000)
+    );
+    let cases = [
+        (format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"), Some("/")),
+        (
+            format!("GET /chat?a=b HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"),
+            Some("/chat"),
+        ),
+        // Sent before it is known that it will not be read: no reset eats the answer.
+        (large, Some("/login")),
+        ("GET / HTTP/1.0\r\n\r\n".to_owned(), None),
+        ("GET / HTTP/1.1\r\nHost: a\"b\\c\r\n\r\n".to_owned(), None),
+    ];
+    for (request, path) in cases {
+        let answer = String::from_utf8(answer_without_tls(&server, request.as_bytes())).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{head}");
+        assert!(head.contains("\r\nConnection: close\r\n"), "{head}");
+        assert!(
+            head.contains("\r\nContent-Type: application/json\r\n"),
+            "{head}"
+        );
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        let text = body["error"].as_str().unwrap();
+        assert!(text.contains("this port speaks TLS"), "{text}");
+        match path {
+            Some(path) => assert!(text.ends_with(&format!("https://{host}{path}")), "{text}"),
+            None => assert!(!text.contains("://"), "{text}"),
         }
-        assert!(!answer.starts_with(b"HTTP"), "an answer without TLS");
     }
     server.connect().get("/").expect(200);
 }

@@ -25,6 +25,8 @@ pub const RECORD_OVERHEAD_BYTES_MAX: usize = 64;
 /// The server side of one TLS connection.
 pub struct Tls {
     conn: Box<UnbufferedServerConnection>,
+    /// Something of the peer's has been used.
+    begun: bool,
     established: bool,
     /// rustls has failed, or panicked: it is not to be called again.
     is_over: bool,
@@ -85,9 +87,15 @@ impl Tls {
         let conn = UnbufferedServerConnection::new(config).map_err(TlsError::Protocol)?;
         Ok(Self {
             conn: Box::new(conn),
+            begun: false,
             established: false,
             is_over: false,
         })
+    }
+
+    /// Whether anything that came was a record of the peer's.
+    pub fn has_begun(&self) -> bool {
+        self.begun
     }
 
     /// Whether the handshake is complete and [`encrypt`](Self::encrypt) can be used.
@@ -145,6 +153,7 @@ impl Tls {
             let records = cipher.get_mut(received.used..).unwrap_or_default();
             let UnbufferedStatus { discard, state } = self.conn.process_tls_records(records);
             received.used += discard;
+            self.begun |= received.used > 0;
             match state {
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
                     while let Some(record) = traffic.next_record() {

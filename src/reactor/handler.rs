@@ -56,6 +56,18 @@ pub trait Handler {
     /// turn, calls [`Cx::resume`].
     fn data(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn, input: &mut [u8]) -> usize;
 
+    /// A fresh connection of a TLS listener began with a letter, which no TLS record does: most
+    /// likely a request of a client that took the port for a plain one.
+    ///
+    /// `input` is everything that has come so far. What this callback writes to the connection
+    /// with [`Cx::write`] and [`Cx::write_with`] goes out without encryption if it returns
+    /// [`Cleartext::Answered`], and only then. By default TLS answers with an alert.
+    #[cfg(feature = "tls")]
+    fn cleartext(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn, input: &[u8]) -> Cleartext {
+        let _ = (cx, conn, input);
+        Cleartext::Refused
+    }
+
     /// The peer will send nothing more; what is queued or still being worked on can be sent.
     ///
     /// By default the connection finishes. A handler that owes an answer finishes after it.
@@ -99,6 +111,19 @@ pub trait Handler {
     fn closed(&mut self, cx: &mut Cx<'_>, conn: Self::Conn, reason: CloseReason) {
         let _ = (cx, conn, reason);
     }
+}
+
+/// What a handler makes of bytes where TLS was to begin.
+#[cfg(feature = "tls")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cleartext {
+    /// Nothing: TLS answers with an alert, and the connection ends.
+    Refused,
+    /// They are only the beginning: they are shown again with what comes next. A connection has as
+    /// long for this as for a handshake.
+    Incomplete,
+    /// They are answered: what was written goes out as it is, and the connection finishes.
+    Answered,
 }
 
 /// Where a connection comes from.

@@ -44,6 +44,8 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Waker};
 
 pub use self::config::Config;
+#[cfg(feature = "tls")]
+pub use self::handler::Cleartext;
 pub use self::handler::{CloseReason, Cx, Handler, Origin, Sent};
 pub use self::id::ConnId;
 pub use self::listener::ListenerId;

@@ -2,6 +2,8 @@
 
 use std::io;
 
+#[cfg(feature = "tls")]
+use super::cleartext;
 use super::conn::{Conn, Side};
 use super::exchange::Line;
 use super::http::{Http, Switch, Turn};
@@ -13,6 +15,8 @@ use super::tools::{Buffers, Tools};
 use super::{Service, To};
 use crate::proto::http1::encode::Common;
 use crate::proto::ws::CloseCode;
+#[cfg(feature = "tls")]
+use crate::reactor::Cleartext;
 use crate::reactor::{CloseReason, Config, Cx, Handler, Origin, Reactor, Shared};
 
 /// Serves HTTP/1.1 and WebSockets with a [`Service`]. Made by [`reactor`].
@@ -150,6 +154,12 @@ impl<S: Service> Handler for Web<S> {
             }
             Side::Socket(socket) => socket.data(&mut self.tools(cx), cx, input),
         }
+    }
+
+    #[cfg(feature = "tls")]
+    fn cleartext(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn, input: &[u8]) -> Cleartext {
+        let origin = conn.origin();
+        cleartext::answer(&mut self.tools(cx), cx, origin, input)
     }
 
     fn eof(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {

@@ -38,6 +38,8 @@
 //! [`Later`](Reply::Later) from a worker thread, by mail through a [`Post`].
 
 mod adapter;
+#[cfg(feature = "tls")]
+mod cleartext;
 mod config;
 mod conn;
 mod exchange;

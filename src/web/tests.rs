@@ -1,5 +1,6 @@
 //! The web layer as a whole: a service in an engine, against a scripted client.
 
+mod cleartext;
 mod http;
 mod socket;
 mod streams;

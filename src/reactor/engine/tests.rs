@@ -4,6 +4,9 @@ use std::time::Duration;
 use crate::reactor::sim::{Client, Peer, Rng, Sim, for_seeds, run};
 use crate::reactor::{CloseReason, Config, ConnId, Cx, Handler, Origin, Security, Sent, Shared};
 
+#[cfg(feature = "app")]
+use crate::reactor::Cleartext;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 /// What the engine called back about.
@@ -11,6 +14,8 @@ const SECOND: Duration = Duration::from_secs(1);
 enum Call<'a> {
     Open,
     Data(&'a mut [u8]),
+    #[cfg(feature = "app")]
+    Cleartext(&'a [u8]),
     Eof,
     Drained,
     Expired,
@@ -19,6 +24,14 @@ enum Call<'a> {
     Mail(u32),
     Closed,
 }
+
+/// What a closure makes of cleartext.
+#[cfg(feature = "app")]
+const REFUSED: usize = 0;
+#[cfg(feature = "app")]
+const INCOMPLETE: usize = 1;
+#[cfg(feature = "app")]
+const ANSWERED: usize = 2;
 
 /// Acts as a closure says, and checks that the calls make sense.
 struct Probe<F> {
@@ -40,6 +53,8 @@ impl<F: FnMut(&mut Cx<'_>, Call<'_>) -> usize> Probe<F> {
         assert!(self.open.contains(&cx.id()), "{call:?} on nobody");
         self.log.push(match &call {
             Call::Data(input) => format!("data {}", input.len()),
+            #[cfg(feature = "app")]
+            Call::Cleartext(input) => format!("cleartext {}", input.len()),
             call => format!("{call:?}").to_lowercase(),
         });
         (self.act)(cx, call)
@@ -66,6 +81,16 @@ impl<F: FnMut(&mut Cx<'_>, Call<'_>) -> usize> Handler for Probe<F> {
         assert_eq!(*conn, cx.id());
         assert!(!input.is_empty());
         self.call(cx, Call::Data(input))
+    }
+
+    #[cfg(feature = "app")]
+    fn cleartext(&mut self, cx: &mut Cx<'_>, conn: &mut ConnId, input: &[u8]) -> Cleartext {
+        assert_eq!(*conn, cx.id());
+        match self.call(cx, Call::Cleartext(input)) {
+            REFUSED => Cleartext::Refused,
+            INCOMPLETE => Cleartext::Incomplete,
+            _ => Cleartext::Answered,
+        }
     }
 
     fn eof(&mut self, cx: &mut Cx<'_>, _: &mut ConnId) {
@@ -673,16 +698,140 @@ fn a_handshake_takes_only_so_long() {
 #[cfg(feature = "app")]
 #[test]
 fn what_is_not_tls_gets_an_alert() {
-    let mut sim = probe(Config::default(), echo);
-    let peer = sim.accept(&securities()[1]).unwrap();
-    peer.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let openings: [(&[u8], bool); 4] = [
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", true),
+        (b"\0\0\0\0\0\0\0\0", false),
+        (b"{\"GET\": 1}\n", false),
+        (b"\xe9\xe9\xe9\xe9\xe9\xe9", false),
+    ];
+    for (opening, is_shown) in openings {
+        let mut sim = probe(Config::default(), |cx, call| match call {
+            // Not for those who speak no TLS, whatever is written later.
+            Call::Open => {
+                cx.write(b"secret");
+                1
+            }
+            Call::Cleartext(_) => {
+                cx.write(b"second thoughts");
+                REFUSED
+            }
+            call => echo(cx, call),
+        });
+        let peer = sim.accept(&securities()[1]).unwrap();
+        peer.send(opening);
+        sim.settle();
+        let answer = peer.take_all();
+        assert_eq!((answer[0], answer.len()), (21, 7), "an alert alone");
+        assert!(peer.at_end());
+        peer.shut();
+        sim.settle();
+        let mut calls = vec!["closed(tls)".to_owned()];
+        if is_shown {
+            calls.insert(0, format!("cleartext {}", opening.len()));
+        }
+        assert_eq!(sim.handler().calls(), calls);
+        sim.audit();
+    }
+}
+
+#[cfg(feature = "app")]
+#[test]
+fn cleartext_can_be_answered() {
+    let request = b"GET / HTTP/1.1\r\n\r\n";
+    for_seeds(20, |rng| {
+        let mut sim = probe(Config::default(), |cx, call| match call {
+            Call::Open => {
+                cx.write(b"for TLS only");
+                1
+            }
+            Call::Cleartext(input) if input.ends_with(b"\r\n\r\n") => {
+                assert_eq!(input, request, "all of it is shown");
+                cx.write(&[b'a'; 50_000]);
+                ANSWERED
+            }
+            Call::Cleartext(_) => INCOMPLETE,
+            call => echo(cx, call),
+        });
+        let peer = sim.accept(&securities()[1]).unwrap();
+        peer.set_capacity(1 + rng.below(20_000));
+        let mut pieces = 0;
+        let mut rest = request.as_slice();
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at(1 + rng.below(rest.len()));
+            assert_eq!(peer.take_all(), b"", "an answer to a part");
+            peer.send(piece);
+            sim.settle();
+            sim.audit();
+            (pieces, rest) = (pieces + 1, after);
+        }
+        // What still comes is dropped, and no reset overtakes the answer.
+        peer.send(&[b'x'; 100_000]);
+        let mut answer = Vec::new();
+        while !peer.at_end() {
+            answer.extend(peer.take_all());
+            sim.settle();
+        }
+        assert_eq!(answer, [b'a'; 50_000]);
+        assert!(peer.is_shut() && !peer.is_dropped());
+        assert_eq!(peer.unread(), 0);
+        peer.shut();
+        sim.settle();
+        let calls = sim.handler().calls();
+        assert_eq!(calls.len(), pieces + 1, "{calls:?}");
+        assert_eq!(calls.last().unwrap(), "closed(finished)");
+        assert_eq!(sim.connections(), 0);
+        sim.audit();
+    });
+}
+
+#[cfg(feature = "app")]
+#[test]
+fn cleartext_has_the_time_and_the_room_of_a_handshake() {
+    let act = |cx: &mut Cx<'_>, call: Call<'_>| match call {
+        Call::Cleartext(_) => INCOMPLETE,
+        call => echo(cx, call),
+    };
+    let mut sim = probe(Config::default(), act);
+    let slow = sim.accept(&securities()[1]).unwrap();
+    for _ in 0..9 {
+        slow.send(b"A");
+        sim.advance(SECOND);
+    }
+    assert!(!slow.is_dropped());
+    sim.advance(SECOND);
+    assert!(slow.is_dropped());
+    assert_eq!(slow.take_all(), b"");
+    let calls = sim.handler().calls();
+    assert_eq!(calls.last().unwrap(), "closed(handshaketimeout)");
+
+    let endless = sim.accept(&securities()[1]).unwrap();
+    endless.send(&vec![b'A'; 1 << 20]);
     sim.settle();
-    assert_eq!(peer.take_all()[0], 21);
-    assert!(peer.at_end());
-    peer.shut();
-    sim.settle();
-    assert_eq!(sim.handler().calls(), ["closed(tls)"]);
+    assert!(endless.is_dropped());
+    assert_eq!(sim.connections(), 0);
     sim.audit();
+}
+
+#[cfg(feature = "app")]
+#[test]
+fn cleartext_within_tls_is_no_cleartext() {
+    let mut sim = probe(Config::default(), echo);
+    let mut client = client(sim.accept(&securities()[1]).unwrap(), &securities()[1]);
+    client.write(b"GET");
+    run(&mut sim, &mut [&mut client]);
+    assert_eq!(client.received, b"GET");
+    client.peer.send(b"GET / HTTP/1.1\r\n\r\n");
+    sim.settle();
+    let calls = sim.handler().calls();
+    assert!(
+        !calls.iter().any(|call| call.starts_with("cleartext")),
+        "{calls:?}"
+    );
+    assert!(
+        client.peer.take_all().starts_with(&[23]),
+        "an encrypted alert"
+    );
+    assert!(client.peer.at_end());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::proto::tls::{RECORD_OVERHEAD_BYTES_MAX, RECORD_PLAINTEXT_BYTES_MAX};
 use crate::reactor::channel::{Channel, NEVER, Phase};
 use crate::reactor::core::{self, Core};
 use crate::reactor::link::Wire;
-use crate::reactor::{CloseReason, ConnId, Handler};
+use crate::reactor::{Cleartext, CloseReason, ConnId, Cx, Handler};
 
 impl<H: Handler> Engine<H> {
     pub(super) fn receive_tls(
@@ -32,7 +32,10 @@ impl<H: Handler> Engine<H> {
         let room_len = room.len();
         match read(wire, room) {
             Attempt::Bytes(count) => {
-                self.decrypt(id, waiting + count);
+                let len = waiting + count;
+                if !self.is_cleartext(id) || !self.take_cleartext(id, len) {
+                    self.decrypt(id, len);
+                }
                 after_read(count, room_len, closing)
             }
             Attempt::Nothing => {
@@ -51,6 +54,65 @@ impl<H: Handler> Engine<H> {
                 Readiness::Cleared
             }
         }
+    }
+
+    /// Whether what is in the record buffer is where TLS was to begin, and begins with a letter.
+    fn is_cleartext(&mut self, id: ConnId) -> bool {
+        let is_letter = self
+            .buffers
+            .cipher
+            .first()
+            .is_some_and(u8::is_ascii_alphabetic);
+        is_letter
+            && self
+                .core
+                .channel(id)
+                .is_some_and(|channel| channel.tls.as_ref().is_some_and(|tls| !tls.has_begun()))
+    }
+
+    /// Shows the first `len` bytes of the record buffer to the handler as they are. Returns
+    /// whether it has taken them on itself.
+    fn take_cleartext(&mut self, id: ConnId, len: usize) -> bool {
+        let Self {
+            core,
+            handler,
+            conns,
+            buffers,
+            ..
+        } = self;
+        let Some(conn) = conns.get_mut(id.index()).and_then(Option::as_mut) else {
+            return false;
+        };
+        let meant_for_tls = core.queued_bytes(id);
+        let input = buffers.cipher.get(..len).unwrap_or_default();
+        match handler.cleartext(&mut Cx { core, id }, conn, input) {
+            Cleartext::Refused => false,
+            Cleartext::Incomplete => {
+                self.keep_cipher(id, 0..len);
+                true
+            }
+            Cleartext::Answered => {
+                self.go_without_tls(id, meant_for_tls);
+                true
+            }
+        }
+    }
+
+    /// Sends what was queued behind the first `meant_for_tls` bytes, unencrypted, and ends.
+    fn go_without_tls(&mut self, id: ConnId, meant_for_tls: usize) {
+        let Some(channel) = self.core.channel(id) else {
+            return;
+        };
+        if channel.phase != Phase::Handshake {
+            return;
+        }
+        channel.tls = None;
+        if let Some(held) = channel.held_mut() {
+            held.output.advance(meant_for_tls);
+        }
+        self.core.account(meant_for_tls, 0);
+        self.core.opened(id);
+        self.core.finish(id);
     }
 
     /// Decrypts the first `len` bytes of the record buffer and delivers what they held.
