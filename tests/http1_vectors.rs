@@ -9,23 +9,15 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
-use std::path::{Path, PathBuf};
+mod vectors;
 
-use edgeloop::proto::http1::{Awaits, Error, Framing, Head, Limits, Machine, Step};
-
-struct Vector {
-    title: String,
-    clause: String,
-    limits: Limits,
-    shows_fields: bool,
-    sent: Vec<u8>,
-    expected: Vec<String>,
-}
+use edgeloop::proto::http1::{Awaits, Error, FIELDS_MAX, Framing, Head, Limits, Machine, Step};
+use vectors::{Vector, vectors};
 
 #[test]
 fn every_vector_gives_the_same_however_it_arrives() {
     let vectors = vectors();
-    assert!(vectors.len() >= 120, "only {} vectors", vectors.len());
+    assert!(vectors.len() >= 400, "only {} vectors", vectors.len());
     let mut failures = Vec::new();
     for vector in &vectors {
         assert!(
@@ -107,6 +99,132 @@ fn every_error_has_a_vector() {
             expected.contains(&error_line(error)),
             "no vector for {error:?}"
         );
+    }
+}
+
+/// Every kind of line there is, for damage to be done to.
+const SPECIMEN: &[u8] =
+    b"POST /a?b HTTP/1.1\r\nHost: a\r\nX: y\r\nTransfer-Encoding: chunked\r\n\r\n\
+    3;e=f\r\nabc\r\n0\r\nT: u\r\n\r\n";
+
+fn outcome_of(sent: Vec<u8>) -> Vec<String> {
+    let vector = Vector {
+        title: String::new(),
+        clause: String::new(),
+        limits: Limits::default(),
+        shows_fields: false,
+        sent,
+        expected: Vec::new(),
+    };
+    run(&vector, &[])
+}
+
+/// RFC 9110 §5.5, RFC 9112 §2.2.
+#[test]
+fn no_control_byte_passes_anywhere() {
+    assert_eq!(outcome_of(SPECIMEN.to_vec()).last().unwrap(), "end");
+    let others = (0..=0x1f).filter(|byte| !matches!(byte, b'\t' | b'\r' | b'\n'));
+    for byte in others.chain([0x7f]) {
+        for place in 0..=SPECIMEN.len() {
+            let mut sent = SPECIMEN.to_vec();
+            sent.insert(place, byte);
+            let outcome = outcome_of(sent);
+            let last = outcome.last().unwrap();
+            assert!(
+                last.starts_with("error 400 "),
+                "{byte:#x} at {place}: {outcome:?}"
+            );
+        }
+    }
+}
+
+/// RFC 9112 §2.2: a line ends in CR and LF, in that order, and nowhere else is either of them.
+#[test]
+fn no_line_ends_otherwise() {
+    for place in 0..=SPECIMEN.len() {
+        let mut with_lf = SPECIMEN.to_vec();
+        with_lf.insert(place, b'\n');
+        let outcome = outcome_of(with_lf);
+        let last = outcome.last().unwrap();
+        assert!(last.starts_with("error 400 "), "LF at {place}: {outcome:?}");
+
+        let mut with_cr = SPECIMEN.to_vec();
+        with_cr.insert(place, b'\r');
+        let outcome = outcome_of(with_cr);
+        let last = outcome.last().unwrap();
+        // At the very end it may yet become an empty line.
+        let is_open = place == SPECIMEN.len() && last == "awaits head";
+        assert!(
+            is_open || last.starts_with("error 400 "),
+            "CR at {place}: {outcome:?}"
+        );
+
+        if matches!(SPECIMEN.get(place), Some(b'\r' | b'\n')) {
+            let mut without = SPECIMEN.to_vec();
+            without.remove(place);
+            let outcome = outcome_of(without);
+            let last = outcome.last().unwrap();
+            let is_open = place == SPECIMEN.len() - 1 && last == "awaits body";
+            assert!(
+                is_open || last.starts_with("error 400 "),
+                "no end at {place}: {outcome:?}"
+            );
+        }
+    }
+}
+
+/// RFC 9110 §5.5: bytes outside ASCII pass in values, and in extensions, which nobody reads.
+#[test]
+fn bytes_outside_ascii_pass_in_values_only() {
+    let marked = b"POST /a?b HTTP/1.1\r\nHost: a\r\nX:{ y}\r\nTransfer-Encoding: chunked\r\n\r\n\
+        3;{e=f}\r\nabc\r\n0\r\nT:{ u}\r\n\r\n";
+    let (mut plain, mut may_pass, mut is_value) = (Vec::new(), Vec::new(), false);
+    for byte in marked {
+        match byte {
+            b'{' => is_value = true,
+            b'}' => {
+                may_pass.push(plain.len());
+                is_value = false;
+            }
+            byte => {
+                may_pass.extend(is_value.then_some(plain.len()));
+                plain.push(*byte);
+            }
+        }
+    }
+    assert_eq!(plain, SPECIMEN);
+    for place in 0..SPECIMEN.len() {
+        let mut sent = plain.clone();
+        sent.insert(place, 0xe9);
+        let outcome = outcome_of(sent);
+        let last = outcome.last().unwrap();
+        if may_pass.contains(&place) {
+            assert_eq!(last, "end", "{place}");
+        } else {
+            assert!(last.starts_with("error 400 "), "{place}: {outcome:?}");
+        }
+    }
+}
+
+/// RFC 6585 §5: whatever limit is set, this many and no more.
+#[test]
+fn the_table_of_fields_has_an_end() {
+    for (count, last) in [
+        (FIELDS_MAX, "end"),
+        (FIELDS_MAX + 1, "error 431 TooManyFields"),
+    ] {
+        let mut vector = Vector {
+            title: String::new(),
+            clause: String::new(),
+            limits: Limits::default(),
+            shows_fields: false,
+            sent: b"GET / HTTP/1.1\r\nHost: a\r\n".to_vec(),
+            expected: Vec::new(),
+        };
+        vector.limits.fields_max = usize::MAX;
+        vector.sent.extend(b"A:\r\n".repeat(count - 1));
+        vector.sent.extend(b"\r\n");
+        assert_eq!(run(&vector, &[]).last().unwrap(), last);
     }
 }
 
@@ -229,113 +347,4 @@ fn body_line(data: &[u8]) -> String {
 
 fn error_line(error: Error) -> String {
     format!("error {} {error:?}", error.status())
-}
-
-fn vectors() -> Vec<Vector> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/http1");
-    let entries = folder.read_dir().expect("the vectors are there");
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
-    paths.sort();
-    paths.iter().flat_map(|path| vectors_of(path)).collect()
-}
-
-fn vectors_of(path: &Path) -> Vec<Vector> {
-    let text = std::fs::read_to_string(path).unwrap();
-    let mut vectors: Vec<Vector> = Vec::new();
-    for (line, number) in text.lines().zip(1..) {
-        let place = format!("{}:{number}", path.display());
-        if let Some(title) = line.strip_prefix("== ") {
-            let (title, clause) = title
-                .split_once(" | ")
-                .unwrap_or_else(|| panic!("{place}: clause"));
-            vectors.push(Vector {
-                title: format!("{place}: {title}"),
-                clause: clause.to_owned(),
-                limits: Limits::default(),
-                shows_fields: false,
-                sent: Vec::new(),
-                expected: Vec::new(),
-            });
-            continue;
-        }
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let vector = vectors
-            .last_mut()
-            .unwrap_or_else(|| panic!("{place}: no title"));
-        if let Some(sent) = line.strip_prefix(">>") {
-            vector
-                .sent
-                .extend(unescape(sent.strip_prefix(' ').unwrap_or(sent), &place));
-            vector.sent.extend(b"\r\n");
-        } else if let Some(sent) = line.strip_prefix("> ") {
-            vector.sent.extend(unescape(sent, &place));
-        } else if let Some(limits) = line.strip_prefix("limits ") {
-            limits
-                .split(' ')
-                .for_each(|limit| set_limit(&mut vector.limits, limit, &place));
-        } else if line == "show fields" {
-            vector.shows_fields = true;
-        } else {
-            let expected = unescape_repeats(line, &place);
-            vector.expected.push(expected);
-        }
-    }
-    vectors
-}
-
-fn set_limit(limits: &mut Limits, limit: &str, place: &str) {
-    let (name, value) = limit.split_once('=').unwrap();
-    let value: usize = value.parse().unwrap();
-    match name {
-        "target" => limits.target_bytes_max = value,
-        "head" => limits.head_bytes_max = value,
-        "fields" => limits.fields_max = value,
-        "body" => limits.body_bytes_max = value as u64,
-        "extensions" => limits.chunk_extension_bytes_max = value,
-        "trailers" => limits.trailer_bytes_max = value,
-        _ => panic!("{place}: no limit {name}"),
-    }
-}
-
-/// Replaces each `\{text*count}`.
-fn unescape_repeats(line: &str, place: &str) -> String {
-    let mut parts = line.split("\\{");
-    let mut text = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let (repeat, rest) = part
-            .split_once('}')
-            .unwrap_or_else(|| panic!("{place}: no brace"));
-        let (what, count) = repeat
-            .rsplit_once('*')
-            .unwrap_or_else(|| panic!("{place}: no count"));
-        text += &what.repeat(count.parse().unwrap());
-        text += rest;
-    }
-    text
-}
-
-fn unescape(line: &str, place: &str) -> Vec<u8> {
-    let text = unescape_repeats(line, place);
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let [byte, after @ ..] = rest {
-        let (byte, after) = match (byte, after) {
-            (b'\\', [b'x', high, low, after @ ..]) => {
-                let hex = String::from_utf8(vec![*high, *low]).unwrap();
-                (u8::from_str_radix(&hex, 16).unwrap(), after)
-            }
-            (b'\\', [b'r', after @ ..]) => (b'\r', after),
-            (b'\\', [b'n', after @ ..]) => (b'\n', after),
-            (b'\\', [b't', after @ ..]) => (b'\t', after),
-            (b'\\', [b'\\', after @ ..]) => (b'\\', after),
-            (b'\\', _) => panic!("{place}: unknown escape"),
-            _ => (*byte, after),
-        };
-        bytes.push(byte);
-        rest = after;
-    }
-    bytes
 }

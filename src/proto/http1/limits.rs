@@ -1,6 +1,6 @@
 /// The most field lines a head may ever have, whatever [`Limits::fields_max`] says: the parser's
 /// table of them lies on the stack.
-pub const FIELDS_MAX: usize = 256;
+pub const FIELDS_MAX: usize = 1000;
 
 /// How much of everything a peer may send. The defaults are those of `server.conf`.
 ///
