@@ -171,50 +171,66 @@ fn a_member_given_twice_is_read_in_one_way() {
     assert!(matches!(answer.status, 400 | 401), "{}", answer.status);
 }
 
+/// A login that is understood and refused, this many bytes long.
+fn login_of(size: usize) -> String {
+    let mut body = json!({"username": "ann", "password": "x", "pad": ""});
+    let pad = size - body.to_string().len();
+    body["pad"] = Value::from("x".repeat(pad));
+    body.to_string()
+}
+
 #[test]
 fn bodies_have_a_limit() {
+    const MAX: usize = 2000;
     let server = Server::with_config("max_request_size=2000");
-    let padded = |size: usize| {
-        let mut body = json!({"username": "ann", "password": "x", "pad": ""});
-        let pad = size - body.to_string().len();
-        body["pad"] = Value::from("x".repeat(pad));
-        body.to_string()
-    };
-    let mut connection = server.connect();
-    for size in [1999, 2000] {
-        connection
-            .request("POST", "/login", &[JSON], padded(size).as_bytes())
-            .error(401);
-    }
     let head = format!(
         "POST /login HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n",
         server.host()
     );
-    // Told by its length: refused before it is sent.
-    assert_refused(&server, format!("{head}Content-Length: 2001\r\n\r\n"), 413);
+    let chunked = |body: &str, chunk_bytes: usize| {
+        let mut bytes = format!("{head}Transfer-Encoding: chunked\r\n\r\n");
+        for chunk in body.as_bytes().chunks(chunk_bytes) {
+            let chunk = std::str::from_utf8(chunk).unwrap();
+            bytes.push_str(&format!("{:x}\r\n{chunk}\r\n", chunk.len()));
+        }
+        bytes + "0\r\nX-Trailer: z\r\n\r\n"
+    };
+    let mut connection = server.connect();
+    for size in [MAX - 1, MAX] {
+        let body = login_of(size);
+        connection.send(format!("{head}Content-Length: {size}\r\n\r\n{body}"));
+        connection.answer().error(401);
+        for chunk_bytes in [size, 900, 1] {
+            connection.send(chunked(&body, chunk_bytes));
+            connection.answer().error(401);
+        }
+    }
+    // Told by its length: refused before it is sent, or while it is.
+    let over = login_of(MAX + 1);
+    let told = format!("{head}Content-Length: {}\r\n\r\n", MAX + 1);
+    assert_refused(&server, &told, 413);
+    assert_refused(&server, format!("{told}{over}"), 413);
     assert_refused(
         &server,
         format!("{head}Content-Length: 99999999999\r\n\r\n"),
         413,
     );
-    // Not told: refused when it grows over.
-    let chunk = |body: &str| format!("{:x}\r\n{body}\r\n", body.len());
-    let chunked = format!("{head}Transfer-Encoding: chunked\r\n\r\n");
-    let whole = padded(2000);
-    let (first, second) = whole.split_at(900);
-    let fits = format!("{chunked}{}{}0\r\n\r\n", chunk(first), chunk(second));
-    answer_to(&server, fits).0.error(401);
+    // Not told: refused when it grows over, and by the size of the chunk alone.
+    for chunk_bytes in [MAX + 1, MAX, 900, 1] {
+        assert_refused(&server, chunked(&over, chunk_bytes), 413);
+    }
     assert_refused(
         &server,
-        format!("{chunked}{}{}", chunk(&whole), chunk("x")),
+        format!("{head}Transfer-Encoding: chunked\r\n\r\n{:x}", MAX + 1),
         413,
     );
+    connection.get("/").expect(200);
 }
 
 #[test]
-fn targets_and_heads_have_limits() {
-    let server =
-        Server::with_config("max_uri_length=1000\nmax_header_size=3000\nmax_header_count=20");
+fn targets_have_a_limit() {
+    const MAX: usize = 1000;
+    let server = Server::with_config("max_uri_length=1000");
     let host = server.host();
     let target = |size: usize| {
         format!(
@@ -222,34 +238,85 @@ fn targets_and_heads_have_limits() {
             "x".repeat(size - 1)
         )
     };
-    assert_eq!(answer_to(&server, target(1000)).0.status, 404);
-    assert_refused(&server, target(1001), 414);
-    assert_refused(&server, format!("GET /{}", "x".repeat(2000)), 414);
+    let mut connection = server.connect();
+    for size in [MAX - 1, MAX] {
+        connection.send(target(size));
+        connection.answer().error(404);
+    }
+    assert_refused(&server, target(MAX + 1), 414);
+    // The query counts, and nothing waits for the end.
+    let query = format!("GET /?{}", "x".repeat(MAX - 1));
+    assert_refused(&server, query, 414);
+    connection.get("/").expect(200);
+}
 
+#[test]
+fn heads_have_a_limit() {
+    const MAX: usize = 3000;
+    let server = Server::with_config("max_uri_length=1000\nmax_header_size=3000");
+    let host = server.host();
     let head = |size: usize| {
         let start = format!("GET / HTTP/1.1\r\nHost: {host}\r\nX-Pad: ");
         let pad = "x".repeat(size - start.len() - 4);
         format!("{start}{pad}\r\n\r\n")
     };
-    assert_eq!(answer_to(&server, head(3000)).0.status, 200);
-    assert_refused(&server, head(3001), 431);
-    assert_refused(
-        &server,
-        format!(
-            "GET / HTTP/1.1\r\nHost: {host}\r\nX-Endless: {}",
-            "x".repeat(10_000)
-        ),
-        431,
+    let mut connection = server.connect();
+    for size in [MAX - 1, MAX] {
+        connection.send(head(size));
+        connection.answer().expect(200);
+    }
+    assert_refused(&server, head(MAX + 1), 431);
+    let endless = format!(
+        "GET / HTTP/1.1\r\nHost: {host}\r\nX-Endless: {}",
+        "x".repeat(10_000)
     );
+    assert_refused(&server, endless, 431);
+    connection.get("/").expect(200);
+}
 
-    let fields = |count: usize| {
-        let more: String = (1..count)
-            .map(|number| format!("X-{number}: y\r\n"))
-            .collect();
-        format!("GET / HTTP/1.1\r\nHost: {host}\r\n{more}\r\n")
-    };
-    assert_eq!(answer_to(&server, fields(20)).0.status, 200);
-    assert_refused(&server, fields(21), 431);
+#[test]
+fn fields_have_a_limit() {
+    for max in [1, 20, 1000] {
+        let server = Server::with_config(&format!("max_header_count={max}"));
+        let host = server.host();
+        let fields = |count: usize| {
+            let more: String = (1..count)
+                .map(|number| format!("X-{number}: y\r\n"))
+                .collect();
+            format!("GET / HTTP/1.1\r\nHost: {host}\r\n{more}\r\n")
+        };
+        let mut connection = server.connect();
+        for count in [max.max(2) - 1, max] {
+            connection.send(fields(count));
+            connection.answer().expect(200);
+        }
+        assert_refused(&server, fields(max + 1), 431);
+        connection.get("/").expect(200);
+    }
+}
+
+/// RFC 9112 §7.1.1 and §7.1.2 want these, too; they have no key of their own.
+#[test]
+fn what_surrounds_chunks_has_a_limit() {
+    let server = Server::start();
+    let head = format!(
+        "POST /login HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+         Transfer-Encoding: chunked\r\n\r\n",
+        server.host()
+    );
+    let extended = |size: usize| format!("{head}2;{}\r\n{{}}\r\n0\r\n\r\n", "x".repeat(size - 1));
+    let trailed =
+        |size: usize| format!("{head}2\r\n{{}}\r\n0\r\nX:{}\r\n\r\n", "y".repeat(size - 2));
+    let mut connection = server.connect();
+    for (size, trailer_size) in [(4095, 8191), (4096, 8192)] {
+        connection.send(extended(size));
+        connection.answer().error(400);
+        connection.send(trailed(trailer_size));
+        connection.answer().error(400);
+    }
+    connection.get("/").expect(200);
+    assert_refused(&server, extended(4097), 413);
+    assert_refused(&server, trailed(8193), 431);
 }
 
 #[test]
@@ -322,11 +389,25 @@ fn a_refused_request_leaves_what_follows_unread() {
 fn a_request_that_does_not_end_in_time_is_408() {
     let server = Server::with_config("request_timeout=1");
     let host = server.host();
-    assert_refused(&server, format!("GET / HTTP/1.1\r\nHost: {host}\r\n"), 408);
+    let head = format!("GET / HTTP/1.1\r\nHost: {host}\r\n");
     let body = format!(
         "POST /login HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{{"
     );
-    assert_refused(&server, body, 408);
+    let chunked = format!(
+        "POST /login HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{{"
+    );
+    for part in [head, body, chunked] {
+        let mut connection = server.connect();
+        let sent = std::time::SystemTime::now();
+        connection.send(&part);
+        let answer = connection.answer();
+        let waited = sent.elapsed().unwrap();
+        answer.error(408);
+        assert!(answer.closes());
+        connection.expect_close();
+        // To the millisecond it is tested on virtual time; here it is not too early.
+        assert!(waited.as_millis() >= 999, "{waited:?}: {part:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The web layer as a whole: a service in an engine, against a scripted client.
 
 mod cleartext;
+mod deadlines;
 mod http;
 mod socket;
 mod streams;

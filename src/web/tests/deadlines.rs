@@ -1,0 +1,47 @@
+use super::*;
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// What a whole request is made of, cut where a slow client may pause.
+const PARTS: [(&[u8], &[u8]); 4] = [
+    (b"G", b"ET /now/1 HTTP/1.1\r\nHost: a\r\n\r\n"),
+    (b"GET /now/1 HTTP/1.1\r\nHost: a\r\n\r", b"\n"),
+    (
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhell",
+        b"o",
+    ),
+    (
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r",
+        b"\n",
+    ),
+];
+
+#[test]
+fn a_request_has_its_time_to_the_millisecond() {
+    for is_secure in [false, true] {
+        for (first, rest) in PARTS {
+            let timeout = Config::DEFAULT.request_timeout;
+            for (waits, status) in [
+                (timeout - MILLISECOND, 200),
+                (timeout, 200),
+                (timeout + 2 * MILLISECOND, 408),
+            ] {
+                let mut world = usual();
+                let mut client = if is_secure {
+                    secure(&mut world)
+                } else {
+                    plain(&mut world)
+                };
+                ask(&mut world, &mut client, first);
+                world.advance(waits);
+                ask(&mut world, &mut client, rest);
+                assert_eq!(
+                    statuses(&mut client),
+                    (vec![status], status == 408),
+                    "{waits:?}"
+                );
+                assert_eq!(client.saw_orderly_end(), status == 408);
+            }
+        }
+    }
+}
