@@ -74,12 +74,87 @@ fn wire(request: &Request, chunk_bytes: usize) -> Vec<u8> {
     head
 }
 
+/// What may be written in more than one way, and how it is this time.
+#[derive(Clone, Debug)]
+struct Habits {
+    empty_lines: usize,
+    before_value: String,
+    after_value: String,
+    extensions: String,
+    size_zeros: usize,
+    sizes_are_upper: bool,
+    trailers: Vec<(String, String)>,
+}
+
+prop_compose! {
+    fn habits()(
+        empty_lines in 0..=4usize,
+        before_value in "[ \t]{0,3}",
+        after_value in "[ \t]{0,3}",
+        extensions in "([ \t]{0,2};[a-z]{0,3}(=([a-z]{1,3}|\"[a-z ;,]{0,5}\"))?){0,2}",
+        size_zeros in 0..6usize,
+        sizes_are_upper in any::<bool>(),
+        trailers in prop::collection::vec(("X-[a-z]{0,3}|Content-Length|Host", "[ -~]{0,8}"), 0..3),
+    ) -> Habits {
+        Habits {
+            empty_lines, before_value, after_value, extensions, size_zeros, sizes_are_upper, trailers,
+        }
+    }
+}
+
+/// The request as a client with these habits writes it.
+fn untidy(request: &Request, chunk_bytes: usize, habits: &Habits) -> Vec<u8> {
+    let minor = if request.is_http10 { 0 } else { 1 };
+    let mut out = b"\r\n".repeat(habits.empty_lines);
+    out.extend(format!("{} {} HTTP/1.{minor}\r\n", request.method, request.target).bytes());
+    let mut field = |name: &str, value: &[u8]| {
+        out.extend([name.as_bytes(), b":", habits.before_value.as_bytes(), value].concat());
+        out.extend([habits.after_value.as_bytes(), b"\r\n"].concat());
+    };
+    match &request.body {
+        Some(_) if request.is_chunked => field("transfer-encoding", b"CHUNKED"),
+        Some(body) => field("CONTENT-LENGTH", format!("00{}", body.len()).as_bytes()),
+        None => {}
+    }
+    for (name, value) in &request.fields {
+        field(name, value);
+    }
+    out.extend(b"\r\n");
+    let body = request.body.as_deref().unwrap_or_default();
+    if !request.is_chunked {
+        out.extend(body);
+        return out;
+    }
+    let size_line = |size: usize| {
+        let size = match habits.sizes_are_upper {
+            true => format!("{size:X}"),
+            false => format!("{size:x}"),
+        };
+        format!(
+            "{}{size}{}\r\n",
+            "0".repeat(habits.size_zeros),
+            habits.extensions
+        )
+    };
+    for chunk in body.chunks(chunk_bytes) {
+        out.extend(size_line(chunk.len()).bytes());
+        out.extend([chunk, b"\r\n"].concat());
+    }
+    out.extend(size_line(0).bytes());
+    for (name, value) in &habits.trailers {
+        out.extend(format!("{name}:{value}\r\n").bytes());
+    }
+    out.extend(b"\r\n");
+    out
+}
+
 fn read_head(head: &Head<'_>) -> Request {
     let fields = head
         .fields
         .iter()
         .map(|(name, value)| (name.to_owned(), value.to_vec()));
-    let is_framing = |name: &str| matches!(name, "Content-Length" | "Transfer-Encoding");
+    let framing = ["Content-Length", "Transfer-Encoding"];
+    let is_framing = |name: &str| framing.iter().any(|other| other.eq_ignore_ascii_case(name));
     Request {
         method: head.method.as_str().to_owned(),
         target: head.target.to_owned(),
@@ -178,6 +253,50 @@ proptest! {
         }
         let awaits = if meant.last().unwrap().0.is_http10 { Awaits::Nothing } else { Awaits::Request };
         prop_assert_eq!(read(&input, &pieces, &Limits::default()), (meant, None, awaits));
+    }
+
+    #[test]
+    fn the_habits_of_clients_change_nothing(
+        requests in prop::collection::vec((request(), habits()), 1..4),
+        chunk_bytes in 1..100usize,
+        pieces in prop::collection::vec(0..60usize, 0..20),
+    ) {
+        let mut input = Vec::new();
+        let mut meant = Vec::new();
+        for (request, habits) in requests {
+            input.extend(untidy(&request, chunk_bytes, &habits));
+            let is_last = request.is_http10;
+            meant.push((request, true));
+            if is_last {
+                break;
+            }
+        }
+        let limits = Limits { chunk_extension_bytes_max: 1 << 20, ..Limits::default() };
+        let (read, error, _) = read(&input, &pieces, &limits);
+        prop_assert_eq!((read, error), (meant, None));
+    }
+
+    /// Whatever was read, sent on in our own words, is read again as the same: nothing is in it that
+    /// another reader could take in another way.
+    #[test]
+    fn what_was_read_can_be_sent_on(
+        input in prop_oneof![
+            nearly_requests(),
+            prop::collection::vec((request(), habits(), 1..100usize), 1..4).prop_map(|requests| {
+                requests.iter().flat_map(|(request, habits, chunk_bytes)| {
+                    untidy(request, *chunk_bytes, habits)
+                }).collect()
+            }),
+        ],
+        chunk_bytes in 1..100usize,
+    ) {
+        let limits = Limits { chunk_extension_bytes_max: 1 << 20, ..Limits::default() };
+        let (mut first, ..) = read(&input, &[], &limits);
+        first.retain(|(_, is_complete)| *is_complete);
+        let sent_on: Vec<u8> = first.iter().flat_map(|(request, _)| wire(request, chunk_bytes)).collect();
+        let (second, error, awaits) = read(&sent_on, &[], &limits);
+        prop_assert_eq!((&second, error), (&first, None));
+        prop_assert!(matches!(awaits, Awaits::Request | Awaits::Answer | Awaits::Nothing));
     }
 
     #[test]
