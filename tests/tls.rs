@@ -61,22 +61,34 @@ fn sessions_are_resumed() {
 }
 
 #[test]
-fn http_1_1_is_negotiated() {
+fn the_protocol_is_negotiated() {
     let server = Server::start();
-    let mut config = config_of(&server, &rustls::version::TLS13);
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let mut connection = Connection::open_with(&server, Arc::new(config.clone())).unwrap();
-    assert_eq!(
-        connection.session().alpn_protocol(),
-        Some(b"http/1.1".as_slice())
-    );
-    connection.get("/").expect(200);
-
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    assert!(
-        Connection::open_with(&server, Arc::new(config)).is_err(),
-        "h2 alone is not spoken"
-    );
+    let open = |offered: &[&str]| {
+        let mut config = config_of(&server, &rustls::version::TLS13);
+        config.alpn_protocols = offered
+            .iter()
+            .map(|name| name.as_bytes().to_vec())
+            .collect();
+        Connection::open_with(&server, Arc::new(config))
+    };
+    let cases = [
+        (&["h2", "http/1.1"][..], Some("http/1.1")),
+        (&["http/1.0", "http/1.1"], Some("http/1.1")),
+        (&["http/1.0"], Some("http/1.0")),
+        (&[], None),
+    ];
+    for (offered, chosen) in cases {
+        let mut connection = open(offered).unwrap();
+        assert_eq!(
+            connection.session().alpn_protocol(),
+            chosen.map(str::as_bytes)
+        );
+        connection.get("/").expect(200);
+    }
+    let refused = open(&["h2"])
+        .expect_err("h2 alone is not spoken")
+        .to_string();
+    assert!(refused.contains("NoApplicationProtocol"), "{refused}");
 }
 
 /// What the server says to these bytes on its TLS port, up to the end of the connection.

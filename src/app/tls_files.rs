@@ -15,6 +15,9 @@ use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
+/// What is spoken over TLS (RFC 7301 §6), the better one first: curl asks for HTTP/1.0 by name.
+const PROTOCOLS: [&str; 2] = ["http/1.1", "http/1.0"];
+
 /// Loads certificate files, any number of times. What must outlive a reload is kept here: the
 /// keys of the session tickets, so that clients resume across SIGHUP.
 pub struct TlsFiles {
@@ -37,8 +40,8 @@ impl TlsFiles {
 
     /// Reads both PEM files and checks that they belong together.
     ///
-    /// The result speaks TLS 1.3 and 1.2 and ALPN `http/1.1`, and keeps no sessions: resumption
-    /// is by stateless tickets (RFC 8446 section 4.6.1, RFC 5077).
+    /// The result speaks TLS 1.3 and 1.2 and in them HTTP/1.1 and 1.0, and keeps no sessions:
+    /// resumption is by stateless tickets (RFC 8446 section 4.6.1, RFC 5077).
     ///
     /// # Errors
     ///
@@ -50,7 +53,7 @@ impl TlsFiles {
             .map_err(TlsFilesError::Provider)?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = PROTOCOLS.map(|name| name.as_bytes().to_vec()).to_vec();
         config.ticketer = Arc::clone(&self.ticketer);
         config.session_storage = Arc::new(NoServerSessionStorage {});
         Ok(Arc::new(config))

@@ -253,17 +253,18 @@ impl Tls {
         .ok();
     }
 
-    /// Appends the alert that goes with an error, if one does, and is done with rustls.
+    /// Appends the alert that goes with an error, if one does, with what rustls had to say before
+    /// it, and is done with rustls.
     ///
-    /// One call gets the alert before any input is looked at. Where there is none it looks at
-    /// `records` again, which must be those of the error: rustls remembers places in them, also
-    /// that of the culprit, and a further call, or one without them, would panic.
+    /// It is asked for no more than it has: with nothing left to send it would look at `records`
+    /// again, where it remembers places, also that of the culprit, and would panic.
     fn write_alert(&mut self, records: &mut [u8], out: &mut Vec<u8>) {
         self.is_over = true;
-        if let Ok(ConnectionState::EncodeTlsData(data)) =
-            self.conn.process_tls_records(records).state
-        {
-            encode(data, out);
+        while self.conn.wants_write() {
+            match self.conn.process_tls_records(records).state {
+                Ok(ConnectionState::EncodeTlsData(data)) => encode(data, out),
+                _ => return,
+            }
         }
     }
 

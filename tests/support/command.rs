@@ -1,10 +1,11 @@
 //! Child processes that cannot outlive their test, and the `edgeloop` command itself.
 
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use super::deadline::{poll, wait_for};
+use super::deadline::{PATIENCE, poll, poll_for, wait_for};
 
 /// A secret of the wanted length; the tests that are about secrets give their own.
 pub const SECRET_KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -30,6 +31,31 @@ pub fn edgeloop() -> Command {
     command
 }
 
+/// A program of this machine that a test wants, without a proxy in its environment.
+///
+/// Where there is none this says so and gives `None`, but on CI (`CI` is set) it fails.
+pub fn program(name: &str) -> Option<Command> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if !std::env::split_paths(&path).any(|folder| folder.join(name).is_file()) {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "no {name} on this machine, and CI wants one"
+        );
+        // Not by `println!`, which a passing test keeps to itself.
+        let told =
+            format!("SKIPPED: no {name} on this machine, the server was not tried with it\n");
+        std::io::stderr()
+            .write_all(told.as_bytes())
+            .expect("stderr takes a line");
+        return None;
+    }
+    let mut command = Command::new(name);
+    for proxy in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
+        command.env_remove(proxy).env_remove(proxy.to_uppercase());
+    }
+    Some(command)
+}
+
 /// What a command that ended left behind.
 #[derive(Debug)]
 pub struct Finished {
@@ -47,6 +73,11 @@ impl Finished {
 
 /// Runs a command that is expected to end by itself; one that does not is killed and fails the test.
 pub fn run(command: &mut Command) -> Finished {
+    run_for(command, PATIENCE)
+}
+
+/// As [`run`], for one that may take this long.
+pub fn run_for(command: &mut Command, patience: Duration) -> Finished {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -54,7 +85,8 @@ pub fn run(command: &mut Command) -> Finished {
     let mut child = Guarded::spawn(command);
     let stdout = collect(child.0.stdout.take().unwrap());
     let stderr = collect(child.0.stderr.take().unwrap());
-    let status = child.wait(&format!("{command:?} to end"));
+    let status = poll_for(patience, || child.ended())
+        .unwrap_or_else(|| panic!("waited {patience:?} in vain for {command:?} to end"));
     Finished {
         status,
         stdout: stdout.join().unwrap(),

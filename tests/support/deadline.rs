@@ -38,8 +38,13 @@ pub fn wait_for<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
 }
 
 /// As [`wait_for`], but gives `None` when the time is up.
-pub fn poll<T>(mut probe: impl FnMut() -> Option<T>) -> Option<T> {
-    let deadline = Deadline::new();
+pub fn poll<T>(probe: impl FnMut() -> Option<T>) -> Option<T> {
+    poll_for(PATIENCE, probe)
+}
+
+/// As [`poll`], with a patience of one's own.
+pub fn poll_for<T>(patience: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Deadline(now() + patience);
     loop {
         let found = probe();
         if found.is_some() || deadline.left().is_none() {

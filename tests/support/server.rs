@@ -225,12 +225,21 @@ impl Server {
 
     /// The memory it holds, as the kernel counts it.
     pub fn resident_kib(&self) -> u64 {
+        self.status_kib("VmRSS:")
+    }
+
+    /// The most memory it has ever held.
+    pub fn resident_kib_peak(&self) -> u64 {
+        self.status_kib("VmHWM:")
+    }
+
+    fn status_kib(&self, name: &str) -> u64 {
         let path = format!("/proc/{}/status", self.process.0.id());
         let status = std::fs::read_to_string(path).expect("the server runs");
         let line = status
             .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .expect("VmRSS");
+            .find_map(|line| line.strip_prefix(name))
+            .expect(name);
         line.trim()
             .trim_end_matches(" kB")
             .parse()

@@ -284,6 +284,27 @@ fn garbage_is_answered_with_an_alert() {
     assert_eq!(client.error, Some(rustls::Error::AlertReceived(alert)));
 }
 
+#[test]
+fn an_alert_follows_what_was_said_before_it() {
+    for version in [&TLS13, &TLS12] {
+        let mut config = Arc::unwrap_or_clone(server_config());
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let mut server = Server::new();
+        server.tls = Tls::new(Arc::new(config)).unwrap();
+        let mut config = client_config(&[version]);
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let mut client = Client::with(Arc::new(config));
+        server.input(&client.output()).unwrap_err();
+        client.input(&server.output());
+        let alert = rustls::AlertDescription::NoApplicationProtocol;
+        assert_eq!(
+            client.error,
+            Some(rustls::Error::AlertReceived(alert)),
+            "{version:?}"
+        );
+    }
+}
+
 /// Each of these made rustls panic when it was called again after refusing them.
 #[test]
 fn refused_handshake_messages_cost_their_connection_only() {
