@@ -16,7 +16,7 @@ nextest := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build certs test browser check fmt clippy doc deny bench bench-report soak fuzz clean \
+.PHONY: help run build certs test browser clients check fmt clippy doc deny bench bench-report soak fuzz clean \
 	$(BUILDS:%=test-%) $(BUILDS:%=clippy-%)
 
 help: ## List the targets
@@ -44,7 +44,7 @@ certs: build ## Make a self-signed certificate in certs/ unless there is one
 	[ $${#secret} -eq 64 ] && printf 'SECRET_KEY=%s\n' "$$secret" > $@.new && mv $@.new $@
 	@echo "made .env with a random SECRET_KEY"
 
-test: browser $(BUILDS:%=test-%) ## Run all tests, with and without features
+test: browser clients $(BUILDS:%=test-%) ## Run all tests, with and without features
 
 $(BUILDS:%=test-%): test-%:
 ifeq ($(nextest),yes)
@@ -63,6 +63,17 @@ browser: ## Install Chromium for the browser tests, if root and missing
 		&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; \
 	then exit 0; fi; \
 	echo "NOTE: no Chromium here and it could not be installed: THE BROWSER TESTS ARE SKIPPED"
+
+clients: ## Install the clients the tests want: curl, wrk, python3; if root and missing
+	@missing=; for name in curl wrk python3; do \
+		command -v $$name >/dev/null || missing="$$missing $$name"; \
+	done; \
+	[ -z "$$missing" ] && exit 0; \
+	if [ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null \
+		&& apt-get update -qq \
+		&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+	then exit 0; fi; \
+	echo "NOTE: could not install$$missing: THE TESTS THAT WANT THEM ARE SKIPPED"
 
 check: fmt clippy doc ## Formatting, lints and docs, warnings as errors
 

@@ -471,3 +471,34 @@ impl Site {
         });
     }
 }
+
+#[test]
+fn a_slow_reader_gets_all_and_holds_up_nobody() {
+    let whole = content(6 << 20);
+    let site = Site::start(&[("large", &whole), ("small", b"small")]);
+    let Some(mut curl) = curl(&site.server) else {
+        return;
+    };
+    curl.args(["--limit-rate", "3M", "-o", "got", "-w", "%{http_code}"]);
+    curl.arg(site.url("/large"));
+    let mut other = site.server.connect();
+    other.get("/small").expect(200);
+    let before = site.server.resident_kib_peak();
+    let (told, served) = std::thread::scope(|scope| {
+        let slow = scope.spawn(|| written(&mut curl));
+        let mut served = 0;
+        while !slow.is_finished() {
+            assert_eq!(other.get("/small").expect(200).body, b"small");
+            served += 1;
+        }
+        (slow.join().unwrap(), served)
+    });
+    assert_eq!(told, "200");
+    assert!(std::fs::read(site.file("got")).unwrap() == whole);
+    assert!(served > 100, "only {served} others were served meanwhile");
+    let growth = site.server.resident_kib_peak() - before;
+    assert!(
+        growth < GROWTH_KIB_MAX,
+        "{growth} KiB more than {before} KiB"
+    );
+}
