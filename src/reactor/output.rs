@@ -19,6 +19,9 @@ pub struct Shared {
     range: Range<usize>,
 }
 
+/// Copied, they are written as fast as memory takes them, without optimisation, too.
+static ZEROS: [u8; 256 * 1024] = [0; 256 * 1024];
+
 impl Shared {
     /// A part of the same bytes. A range that reaches outside of them is cut to what is there.
     #[must_use]
@@ -44,7 +47,10 @@ impl Shared {
     /// # Errors
     /// Those of `fill`.
     pub fn fill<E>(len: usize, fill: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<Self, E> {
-        let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, len).collect();
+        let mut bytes: Arc<[u8]> = match ZEROS.get(..len) {
+            Some(zeros) => Arc::from(zeros),
+            None => Arc::from(vec![0; len]),
+        };
         fill(Arc::get_mut(&mut bytes).unwrap_or_default())?;
         Ok(Self {
             bytes,
