@@ -43,6 +43,8 @@ pub(super) struct Channel {
     pub(super) eof_waits: bool,
     /// The handler takes no more output for it.
     pub(super) sealed: bool,
+    /// The last write left something behind.
+    pub(super) is_blocked: bool,
     /// Output went over the mark and has not come down yet.
     pub(super) over_mark: bool,
     /// Its reads stopped because all connections together hold too much output.
@@ -133,6 +135,7 @@ impl Channel {
             eof: false,
             eof_waits: false,
             sealed: false,
+            is_blocked: false,
             over_mark: false,
             held_back: false,
             orderly: true,

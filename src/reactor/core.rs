@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use super::channel::{Channel, NEVER, Phase, Pool};
+use super::channel::{Channel, Held, NEVER, Phase, Pool};
 use super::id::GENERATION_END;
 use super::{CloseReason, Config, ConnId, ListenerId, Security, Sent, Shared, Wheel};
 
@@ -132,7 +132,7 @@ impl Core {
         if let Some(mut channel) = self.channels.try_remove(id.index()) {
             if let Some(held) = channel.held_mut() {
                 self.queued_bytes_total -= held.queued_bytes().min(self.queued_bytes_total);
-                *held = super::channel::Held::default();
+                *held = Held::default();
             }
             channel.release(&mut self.pool);
         }
@@ -174,27 +174,63 @@ impl Core {
     }
 
     pub(super) fn append(&mut self, id: ConnId, write: impl FnOnce(&mut Vec<u8>)) -> Sent {
-        let Self { channels, pool, .. } = self;
-        let channel = channels
-            .get_mut(id.index())
-            .filter(|c| c.generation == id.generation());
-        let Some(channel) = channel.filter(|channel| channel.takes_output()) else {
+        let Some(held) = self.held_for_output(id) else {
             return Sent::Gone;
         };
-        let added = channel.hold(pool).output.append(write);
+        let added = held.output.append(write);
         self.queued(id, added)
     }
 
     pub(super) fn push(&mut self, id: ConnId, shared: &Shared) -> Sent {
+        let Some(held) = self.held_for_output(id) else {
+            return Sent::Gone;
+        };
+        held.output.push(shared);
+        self.queued(id, shared.len())
+    }
+
+    pub(super) fn push_urgent(&mut self, id: ConnId, bytes: &[u8]) -> Sent {
+        let Some(held) = self.held_for_output(id) else {
+            return Sent::Gone;
+        };
+        held.output.push_urgent(bytes);
+        self.queued(id, bytes.len())
+    }
+
+    pub(super) fn push_lossy(&mut self, id: ConnId, shared: &Shared, label: u32) -> (Sent, usize) {
+        let mark = self.config.output_mark_bytes;
+        let Some(held) = self.held_for_output(id) else {
+            return (Sent::Gone, 0);
+        };
+        let (mut skipped, mut skipped_bytes) = (0, 0);
+        let mut has_room = true;
+        while has_room && held.queued_bytes() > 0 && held.queued_bytes() + shared.len() > mark {
+            let dropped = held.output.drop_oldest(label);
+            has_room = dropped.is_some();
+            skipped += 1;
+            skipped_bytes += dropped.unwrap_or(0);
+        }
+        if has_room {
+            held.output.push_labelled(shared, label);
+        }
+        self.account(skipped_bytes, 0);
+        if has_room {
+            (self.queued(id, shared.len()), skipped)
+        } else {
+            (Sent::OverMark, skipped)
+        }
+    }
+
+    fn held_for_output(&mut self, id: ConnId) -> Option<&mut Held> {
         let Self { channels, pool, .. } = self;
         let channel = channels
             .get_mut(id.index())
-            .filter(|c| c.generation == id.generation());
-        let Some(channel) = channel.filter(|channel| channel.takes_output()) else {
-            return Sent::Gone;
-        };
-        channel.hold(pool).output.push(shared);
-        self.queued(id, shared.len())
+            .filter(|c| c.generation == id.generation() && c.takes_output())?;
+        Some(channel.hold(pool))
+    }
+
+    pub(super) fn is_open(&self, id: ConnId) -> bool {
+        self.lookup(id).is_some_and(Channel::takes_output)
     }
 
     /// Accounts for `added` bytes of output and applies the limits on it.
@@ -213,7 +249,10 @@ impl Core {
             return Sent::Gone;
         }
         if queued <= mark {
-            return Sent::Queued;
+            return match channel.is_blocked || channel.phase != Phase::Open {
+                true => Sent::Queued,
+                false => Sent::AtOnce,
+            };
         }
         if !channel.over_mark {
             channel.over_mark = true;

@@ -333,6 +333,7 @@ impl<H: Handler> Engine<H> {
         };
         let after = channel.queued_bytes();
         let is_clear = channel.over_mark && after <= config.output_mark_bytes / 2;
+        channel.is_blocked = after > 0;
         if after == 0 {
             channel.release(pool);
         }

@@ -199,7 +199,9 @@ impl fmt::Display for CloseReason {
 /// `closed`, one that is too slow by `stalled`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
-    /// Queued; they go out at the end of this turn if the socket takes them.
+    /// They go out at the end of this turn: nothing is in their way.
+    AtOnce,
+    /// Queued behind what the peer has not taken yet.
     Queued,
     /// Queued, but the output is over its high-water mark: better wait for `drained`.
     OverMark,
@@ -235,20 +237,40 @@ impl Cx<'_> {
     }
 
     /// Queues a copy of `bytes` on this connection.
-    pub fn write(&mut self, bytes: &[u8]) {
-        self.write_with(|out| out.extend_from_slice(bytes));
+    pub fn write(&mut self, bytes: &[u8]) -> Sent {
+        self.write_with(|out| out.extend_from_slice(bytes))
     }
 
     /// Lets `write` append to this connection's output, without a copy in between.
     ///
     /// `write` must only append: what is in the buffer already was queued before.
-    pub fn write_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        self.core.append(self.id, write);
+    pub fn write_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Sent {
+        self.core.append(self.id, write)
+    }
+
+    /// Queues a copy of bytes on this connection ahead of all that went by reference and is not
+    /// begun to be sent. Whole frames must have gone so, each with one call, for nothing to be torn.
+    pub fn write_urgent(&mut self, bytes: &[u8]) -> Sent {
+        self.core.push_urgent(self.id, bytes)
     }
 
     /// Queues bytes on any connection, by reference.
     pub fn send(&mut self, to: ConnId, shared: &Shared) -> Sent {
         self.core.push(to, shared)
+    }
+
+    /// Queues bytes on any connection, by reference, that may give way: where output would go over
+    /// its high-water mark, the oldest bytes sent with the same label are taken out instead, one call's
+    /// at a time, or where there are none, these are not queued.
+    ///
+    /// Returns [`Sent::OverMark`] for the latter, and how many calls' bytes will never be sent.
+    pub fn send_lossy(&mut self, to: ConnId, shared: &Shared, label: u32) -> (Sent, usize) {
+        self.core.push_lossy(to, shared, label)
+    }
+
+    /// Whether that connection is there still.
+    pub fn is_open(&self, id: ConnId) -> bool {
+        self.core.is_open(id)
     }
 
     /// Queues a copy of bytes on any connection.

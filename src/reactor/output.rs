@@ -97,13 +97,15 @@ impl From<Vec<u8>> for Shared {
 enum Chunk {
     Own(Vec<u8>),
     Shared(Shared),
+    /// One that may give way to a later one with the same label.
+    Labelled(Shared, u32),
 }
 
 impl Chunk {
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Own(bytes) => bytes,
-            Self::Shared(shared) => shared.as_ref(),
+            Self::Shared(shared) | Self::Labelled(shared, _) => shared.as_ref(),
         }
     }
 }
@@ -161,6 +163,43 @@ impl Queue {
         if !shared.is_empty() {
             self.bytes += shared.len();
             self.chunks.push_back(Chunk::Shared(shared.clone()));
+        }
+    }
+
+    /// Queues bytes that [`drop_oldest`](Self::drop_oldest) may take out again.
+    pub(crate) fn push_labelled(&mut self, shared: &Shared, label: u32) {
+        if !shared.is_empty() {
+            self.bytes += shared.len();
+            self.chunks
+                .push_back(Chunk::Labelled(shared.clone(), label));
+        }
+    }
+
+    /// Takes out the oldest chunk with that label of which nothing is sent; returns its length.
+    pub(crate) fn drop_oldest(&mut self, label: u32) -> Option<usize> {
+        let first = usize::from(self.sent > 0);
+        let mut chunks = self.chunks.iter().skip(first);
+        let place =
+            chunks.position(|chunk| matches!(chunk, Chunk::Labelled(_, l) if *l == label))?;
+        let len = self.chunks.remove(first + place)?.bytes().len();
+        self.bytes -= len;
+        Some(len)
+    }
+
+    /// Queues bytes ahead of all shared ones of which nothing is sent, but behind other urgent ones.
+    pub(crate) fn push_urgent(&mut self, bytes: &[u8]) {
+        let first = usize::from(self.sent > 0);
+        let mut chunks = self.chunks.iter().skip(first);
+        match chunks.position(|chunk| !matches!(chunk, Chunk::Own(_))) {
+            None => {
+                self.append(|out| out.extend_from_slice(bytes));
+            }
+            Some(_) if bytes.is_empty() => {}
+            Some(place) => {
+                self.bytes += bytes.len();
+                let chunk = Chunk::Own(bytes.to_vec());
+                self.chunks.insert(first + place, chunk);
+            }
         }
     }
 
@@ -251,6 +290,50 @@ mod tests {
         assert!(queue.is_empty());
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         assert_eq!(queue.slices(&mut slices), 0);
+    }
+
+    /// What is left to send.
+    fn rest(queue: &Queue) -> Vec<u8> {
+        let mut skip = queue.sent;
+        let chunks = queue.chunks.iter();
+        let rest: Vec<u8> = chunks
+            .flat_map(|chunk| chunk.bytes()[std::mem::take(&mut skip)..].to_vec())
+            .collect();
+        assert_eq!(rest.len(), queue.len());
+        rest
+    }
+
+    #[test]
+    fn what_is_urgent_passes_what_is_shared_and_not_begun() {
+        let mut queue = Queue::default();
+        queue.push_urgent(b"u");
+        queue.append(|out| out.extend_from_slice(b"head"));
+        queue.push(&Shared::from(b"first".as_slice()));
+        queue.push(&Shared::from(b"second".as_slice()));
+        queue.append(|out| out.extend_from_slice(b"own"));
+        queue.push_urgent(b"1");
+        queue.push_urgent(b"");
+        queue.push_urgent(b"2");
+        assert_eq!(rest(&queue), b"uhead12firstsecondown");
+        queue.advance(9); // into "first"
+        queue.push_urgent(b"3");
+        queue.push_urgent(b"4");
+        assert_eq!(rest(&queue), b"rst34secondown");
+    }
+
+    #[test]
+    fn the_oldest_of_a_label_gives_way() {
+        let mut queue = Queue::default();
+        for (text, label) in [("a1", 1), ("b1", 2), ("a2", 1), ("a3", 1)] {
+            queue.push_labelled(&Shared::from(text.as_bytes()), label);
+        }
+        queue.advance(1); // of "a1" something is gone already
+        assert_eq!(queue.drop_oldest(1), Some(2));
+        assert_eq!(rest(&queue), b"1b1a3");
+        assert_eq!(queue.drop_oldest(1), Some(2));
+        assert_eq!(queue.drop_oldest(1), None);
+        assert_eq!(queue.drop_oldest(2), Some(2));
+        assert_eq!(rest(&queue), b"1");
     }
 
     proptest! {

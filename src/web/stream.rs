@@ -94,9 +94,9 @@ impl Streaming {
         }
     }
 
-    fn write(&self, cx: &mut Cx<'_>, data: &[u8]) {
+    fn write(&self, cx: &mut Cx<'_>, data: &[u8]) -> Sent {
         match self.form {
-            BodyForm::Absent => {}
+            BodyForm::Absent => Sent::Gone,
             BodyForm::Chunks => cx.write_with(|out| encode::chunk(out, data)),
             BodyForm::Plain | BodyForm::UntilClose => cx.write(data),
         }
@@ -104,30 +104,21 @@ impl Streaming {
 
     fn send(&self, cx: &mut Cx<'_>, shared: &Shared) -> Sent {
         match self.form {
-            BodyForm::Absent => return Sent::Gone,
-            BodyForm::Plain | BodyForm::UntilClose => return cx.send(cx.id(), shared),
-            BodyForm::Chunks if shared.is_empty() => {}
+            BodyForm::Absent => Sent::Gone,
+            BodyForm::Plain | BodyForm::UntilClose => cx.send(cx.id(), shared),
+            BodyForm::Chunks if shared.is_empty() => cx.write(b""),
             BodyForm::Chunks => {
                 cx.write_with(|out| encode::chunk_size(out, shared.len()));
                 cx.send(cx.id(), shared);
-                cx.write(b"\r\n");
+                cx.write(b"\r\n")
             }
         }
-        state(cx)
     }
 
     fn end(&self, cx: &mut Cx<'_>) {
         if self.form == BodyForm::Chunks {
             cx.write(encode::LAST_CHUNK);
         }
-    }
-}
-
-fn state(cx: &Cx<'_>) -> Sent {
-    if cx.is_over_mark() {
-        Sent::OverMark
-    } else {
-        Sent::Queued
     }
 }
 
@@ -155,8 +146,7 @@ impl<'b> StreamCx<'_, 'b> {
             return self.wait(data.into());
         }
         self.note(data.len());
-        self.streaming.write(self.cx, data);
-        state(self.cx)
+        self.streaming.write(self.cx, data)
     }
 
     /// The same by reference.

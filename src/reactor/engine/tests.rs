@@ -362,7 +362,7 @@ fn one_write_for_all_that_a_turn_queues() {
                 for _ in 0..10 {
                     cx.write(b"piece");
                     let sent = cx.send(cx.id(), &Shared::from(b"shared".as_slice()));
-                    assert_eq!(sent, Sent::Queued);
+                    assert_eq!(sent, Sent::AtOnce);
                 }
                 return input.len();
             }
