@@ -1,23 +1,26 @@
 //! One room: `cargo run --example chat_room -- 127.0.0.1:9002`, then `websocat ws://127.0.0.1:9002/`
 
-use std::collections::HashSet;
 use std::error::Error;
 
 use edgeloop::web::{
-    self, ConnId, Cx, Ended, Message, Reply, Request, Response, Security, Service, WsCx, frame,
+    self, Cx, Ended, Except, Framed, Message, Reply, Request, Response, Security, Service, Topics,
+    WsCx,
 };
 
 #[derive(Default)]
 struct Room {
-    here: HashSet<ConnId>,
+    topics: Topics<&'static str>,
 }
 
 impl Room {
-    fn tell_all(&self, cx: &mut Cx<'_>, text: &str) {
-        let frame = frame(Message::Text(text));
-        for &id in &self.here {
-            cx.send(id, &frame);
-        }
+    fn tell_all(&mut self, cx: &mut Cx<'_>, text: &str) {
+        let framed = Framed::new(Message::Text(text));
+        self.topics.publish(cx, &"room", &framed, Except::Nobody);
+    }
+
+    fn tell_how_many(&mut self, cx: &mut Cx<'_>) {
+        let text = format!("* {} here", self.topics.subscribers(&"room"));
+        self.tell_all(cx, &text);
     }
 }
 
@@ -33,8 +36,8 @@ impl Service for Room {
     }
 
     fn opened(&mut self, ws: &mut WsCx<'_, '_>, _: &mut ()) {
-        self.here.insert(ws.id());
-        self.tell_all(ws.cx(), &format!("* {} here", self.here.len()));
+        self.topics.subscribe(ws.id(), "room");
+        self.tell_how_many(ws.cx());
     }
 
     fn message(&mut self, ws: &mut WsCx<'_, '_>, _: &mut (), message: Message<'_>) {
@@ -44,8 +47,8 @@ impl Service for Room {
     }
 
     fn closed(&mut self, cx: &mut Cx<'_>, _: (), _: &Ended<'_>) {
-        self.here.remove(&cx.id());
-        self.tell_all(cx, &format!("* {} here", self.here.len()));
+        self.topics.remove(cx.id());
+        self.tell_how_many(cx);
     }
 }
 

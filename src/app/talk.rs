@@ -1,7 +1,7 @@
 //! Carries what the chat says to WebSockets.
 
-use super::chat::Outbox;
-use crate::web::{ConnId, Cx, Message, frame};
+use super::chat::{Audience, Outbox, UserId};
+use crate::web::{ConnId, Cx, Except, Framed, Message, Topics};
 
 /// A user at one end of a WebSocket.
 #[derive(Debug)]
@@ -12,19 +12,54 @@ pub struct Member {
     pub username: Box<str>,
 }
 
-/// Frames each message once, whoever gets it.
-#[derive(Debug)]
-pub struct Frames<'a, 'b>(pub &'a mut Cx<'b>);
+/// What those subscribe to who have joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// What everybody gets.
+    Room,
+    /// What all connections of a user get.
+    User(UserId),
+}
 
-impl Outbox<ConnId> for Frames<'_, '_> {
+/// Publishes what the chat says: each message is framed once, whoever gets it.
+#[derive(Debug)]
+pub struct Publisher<'a, 'b> {
+    /// Who has joined.
+    pub topics: &'a mut Topics<Topic>,
+    /// The reactor's view.
+    pub cx: &'a mut Cx<'b>,
+}
+
+impl Outbox<ConnId> for Publisher<'_, '_> {
     fn to(&mut self, to: ConnId, json: &str) {
-        self.0.send(to, &frame(Message::Text(json)));
+        Framed::new(Message::Text(json)).send_to(self.cx, to);
     }
 
-    fn to_many(&mut self, to: impl Iterator<Item = ConnId>, json: &str) {
-        let frame = frame(Message::Text(json));
-        for to in to {
-            self.0.send(to, &frame);
+    fn joined(&mut self, id: ConnId, user: UserId) {
+        self.topics.subscribe(id, Topic::Room);
+        self.topics.subscribe(id, Topic::User(user));
+    }
+
+    fn left(&mut self, id: ConnId, _: UserId) {
+        self.topics.remove(id);
+    }
+
+    fn publish(&mut self, audience: Audience<'_>, json: &str) {
+        let framed = Framed::new(Message::Text(json));
+        let Self { topics, cx } = self;
+        match audience {
+            Audience::Everybody => {
+                topics.publish(cx, &Topic::Room, &framed, Except::Nobody);
+            }
+            Audience::Others(user) => {
+                let user = Topic::User(user);
+                topics.publish(cx, &Topic::Room, &framed, Except::Subscribers(&user));
+            }
+            Audience::Only(users) => {
+                for &user in users {
+                    topics.publish(cx, &Topic::User(user), &framed, Except::Nobody);
+                }
+            }
         }
     }
 }

@@ -321,16 +321,18 @@ impl Core {
         self.lookup(id).is_some_and(|channel| channel.over_mark)
     }
 
-    pub(super) fn finish(&mut self, id: ConnId) {
+    /// Ends a connection in order, `within` a time if one is given.
+    pub(super) fn finish(&mut self, id: ConnId, within: Option<Duration>) {
         let flushes_ms = self.now_ms + ms(self.config.flush_timeout);
+        let ends_ms = within.map_or(NEVER, |within| self.now_ms + ms(within));
         let Some(channel) = self.channel(id) else {
             return;
         };
         match channel.phase {
             Phase::Open => {
                 channel.phase = Phase::Flush;
-                channel.handler_due_ms = NEVER;
-                channel.engine_due_ms = flushes_ms;
+                channel.handler_due_ms = ends_ms; // the handler's part is over
+                channel.engine_due_ms = flushes_ms.min(ends_ms);
                 self.arm(id);
                 self.make_dirty(id);
             }

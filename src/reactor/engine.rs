@@ -338,7 +338,7 @@ impl<H: Handler> Engine<H> {
             channel.release(pool);
         }
         if channel.phase == Phase::Flush && after < before {
-            channel.engine_due_ms = flushes_ms;
+            channel.engine_due_ms = flushes_ms.min(channel.handler_due_ms);
         }
         let held_back = channel.held_back;
         self.core.account(before, after);

@@ -300,7 +300,12 @@ impl Cx<'_> {
     /// close_notify (TLS), then a half-close, then a short wait for the peer's own end, so that
     /// a reset cannot overtake the last answer.
     pub fn finish(&mut self) {
-        self.core.finish(self.id);
+        self.core.finish(self.id, None);
+    }
+
+    /// The same, but what has not left within that time is dropped.
+    pub fn finish_within(&mut self, time: Duration) {
+        self.core.finish(self.id, Some(time));
     }
 
     /// Ends the connection at once and drops what is queued.

@@ -125,7 +125,7 @@ impl<S: Service> Web<S> {
         cx.set_timeout(config.ping_interval);
         socket.with(&config, cx, |ws, state| self.service.opened(ws, state));
         if cx.is_draining() {
-            socket.end(cx, CloseCode::GOING_AWAY, "");
+            socket.end(&config, cx, CloseCode::GOING_AWAY, "");
         }
         conn.0 = Side::Socket(socket);
         // Frames may have come with the handshake.
@@ -200,7 +200,10 @@ impl<S: Service> Handler for Web<S> {
                     cx.close();
                 }
             }
-            Side::Socket(socket) => socket.end(cx, CloseCode::TRY_AGAIN_LATER, "too slow"),
+            Side::Socket(socket) => {
+                let config = self.service.config();
+                socket.end(config, cx, CloseCode::TRY_AGAIN_LATER, "too slow");
+            }
         }
     }
 

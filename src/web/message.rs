@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::proto::ws::frame::{self as framing, Opcode};
 use crate::proto::ws::{CloseCode, Event, Sender};
-use crate::reactor::{ConnId, Cx, Shared};
+use crate::reactor::{ConnId, Cx, Sent, Shared};
 
 /// A message of a WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,83 @@ pub fn frame(message: Message<'_>) -> Shared {
     Shared::from(bytes)
 }
 
+/// A longer message is sent in fragments of this size (RFC 6455 §5.4), so that pings and pongs need not
+/// wait for its end.
+const FRAGMENT_BYTES: usize = 64 * 1024;
+
+/// A message framed once, to be sent to any number of WebSockets: long ones in fragments, between which
+/// control frames may pass.
+///
+/// See [`Topics::publish`](super::Topics::publish) and [`WsCx::send`].
+#[derive(Clone, Debug)]
+pub struct Framed {
+    whole: Shared,
+    /// The frames in it, if there are several.
+    fragments: Box<[Shared]>,
+}
+
+impl Framed {
+    /// Frames a message.
+    #[must_use]
+    pub fn new(message: Message<'_>) -> Self {
+        let (opcode, payload) = match message {
+            Message::Text(text) => (Opcode::Text, text.as_bytes()),
+            Message::Binary(data) => (Opcode::Binary, data),
+        };
+        if payload.len() <= FRAGMENT_BYTES {
+            return Self {
+                whole: frame(message),
+                fragments: Box::default(),
+            };
+        }
+        let pieces = payload.chunks(FRAGMENT_BYTES);
+        let count = pieces.len();
+        let mut bytes = Vec::with_capacity(payload.len() + count * framing::HEADER_BYTES_MAX);
+        let mut ranges = Vec::with_capacity(count);
+        for (number, piece) in pieces.enumerate() {
+            let start = bytes.len();
+            let header = framing::Header {
+                fin: number + 1 == count,
+                reserved: 0,
+                opcode: if number == 0 {
+                    opcode
+                } else {
+                    Opcode::Continuation
+                },
+                mask_key: None,
+                payload_bytes: piece.len() as u64,
+            };
+            header.encode(&mut bytes);
+            bytes.extend_from_slice(piece);
+            ranges.push(start..bytes.len());
+        }
+        let whole = Shared::from(bytes);
+        Self {
+            fragments: ranges.into_iter().map(|range| whole.slice(range)).collect(),
+            whole,
+        }
+    }
+
+    /// Queues it on a WebSocket.
+    pub fn send_to(&self, cx: &mut Cx<'_>, to: ConnId) -> Sent {
+        self.send(cx, to, None).0
+    }
+
+    /// The same; with a label so that it may give way to later ones with the same.
+    /// Returns how many messages gave way.
+    pub(super) fn send(&self, cx: &mut Cx<'_>, to: ConnId, label: Option<u32>) -> (Sent, usize) {
+        match label {
+            // What may give way has to be in one piece.
+            Some(label) => cx.send_lossy(to, &self.whole, label),
+            None if self.fragments.is_empty() => (cx.send(to, &self.whole), 0),
+            None => {
+                let sent = self.fragments.iter().map(|fragment| cx.send(to, fragment));
+                (sent.last().unwrap_or(Sent::Gone), 0)
+            }
+        }
+    }
+}
+
 /// A WebSocket, to its service: what [`Cx`] is, and frames.
 pub struct WsCx<'a, 'b> {
     pub(super) cx: &'a mut Cx<'b>,
@@ -70,12 +147,20 @@ impl<'b> WsCx<'_, 'b> {
     }
 
     /// Sends a message to this WebSocket. After a Close nothing is sent any more.
-    pub fn reply(&mut self, message: Message<'_>) {
+    pub fn reply(&mut self, message: Message<'_>) -> Sent {
+        if message.len() > FRAGMENT_BYTES {
+            return self.send(&Framed::new(message));
+        }
         let event = match message {
             Message::Text(text) => Event::Text(text),
             Message::Binary(data) => Event::Binary(data),
         };
-        send(self.cx, self.sender, event);
+        send(self.cx, self.sender, event)
+    }
+
+    /// Sends a message that was framed before to this WebSocket.
+    pub fn send(&mut self, message: &Framed) -> Sent {
+        message.send_to(self.cx, self.cx.id())
     }
 
     /// Closes this WebSocket: sends a Close, then waits for the peer's (RFC 6455 §7.1.2).
@@ -97,14 +182,22 @@ impl fmt::Debug for WsCx<'_, '_> {
     }
 }
 
-/// Frames and queues; after a Close it does nothing.
-pub(super) fn send(cx: &mut Cx<'_>, sender: &mut Sender, event: Event<'_>) {
+/// Frames and queues; after a Close it does nothing. Pings and pongs pass messages that wait.
+pub(super) fn send(cx: &mut Cx<'_>, sender: &mut Sender, event: Event<'_>) -> Sent {
     if sender.is_sealed() {
-        return;
+        return Sent::Gone;
     }
-    cx.write_with(|out| {
+    let mut encode = |out: &mut Vec<u8>| {
         if let Err(error) = sender.send(out, event) {
             log::debug!("frame not sent: {error}");
         }
-    });
+    };
+    match event {
+        Event::Ping(_) | Event::Pong(_) => {
+            let mut frame = Vec::new();
+            encode(&mut frame);
+            cx.write_urgent(&frame)
+        }
+        Event::Text(_) | Event::Binary(_) | Event::Close(_) => cx.write_with(encode),
+    }
 }

@@ -61,12 +61,13 @@ mod stream;
 #[cfg(feature = "app")]
 mod tests;
 mod tools;
+mod topics;
 mod upload;
 
 pub use self::adapter::{Web, reactor};
 pub use self::config::Config;
 pub use self::conn::Conn;
-pub use self::message::{Message, WsCx, frame};
+pub use self::message::{Framed, Message, WsCx, frame};
 pub use self::post::{Envelope, ExchangeId, Post, ReactorEnded};
 pub use self::request::Request;
 pub use self::response::{Body, FileBody, Part, Response};
@@ -74,6 +75,7 @@ pub use self::response::{Body, FileBody, Part, Response};
 pub use self::router::{Found, Parameters, RouteError, Router};
 pub use self::service::{Answer, Ended, Reply, Served, Service, To};
 pub use self::stream::StreamCx;
+pub use self::topics::{Except, Published, Topics};
 pub use self::upload::{Intake, UploadCx};
 
 pub use crate::proto::http1::{

@@ -181,10 +181,10 @@ impl<S> Socket<S> {
     /// The deadline passed: the peer is silent, or has not answered our Close.
     pub(super) fn expired(&mut self, config: &Config, cx: &mut Cx<'_>) {
         if self.machine.is_closing() {
-            cx.finish();
+            cx.finish_within(config.close_timeout);
         } else if self.pings >= config.pings_missed_max {
             self.close.get_or_insert(CloseCode::ABNORMAL);
-            cx.finish();
+            cx.finish_within(config.close_timeout);
         } else {
             self.pings += 1;
             let (_, sender) = self.machine.split();
@@ -194,13 +194,13 @@ impl<S> Socket<S> {
     }
 
     /// Says Close and waits for no answer: the peer does not read, or we are going.
-    pub(super) fn end(&mut self, cx: &mut Cx<'_>, code: CloseCode, reason: &str) {
+    pub(super) fn end(&mut self, config: &Config, cx: &mut Cx<'_>, code: CloseCode, reason: &str) {
         let (_, sender) = self.machine.split();
         if !sender.is_sealed() {
             self.close.get_or_insert(code);
             send(cx, sender, Event::Close(Some((code, reason))));
         }
-        cx.finish();
+        cx.finish_within(config.close_timeout);
     }
 
     pub(super) fn is_closing(&self) -> bool {

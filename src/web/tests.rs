@@ -5,6 +5,7 @@ mod deadlines;
 mod http;
 mod socket;
 mod streams;
+mod topics;
 
 use std::time::Duration;
 
@@ -96,7 +97,9 @@ impl Service for Site {
         match message {
             Message::Text("close") => ws.close(CloseCode::NORMAL, "asked for"),
             Message::Text("quiet") => {}
-            message => ws.reply(message),
+            message => {
+                ws.reply(message);
+            }
         }
     }
 

@@ -44,12 +44,13 @@ use std::borrow::Cow;
 use std::hash::Hash;
 
 pub use fault::Fault;
+pub use room::UserId;
 
 use inbound::{Draft, Inbound, Reaction};
 use members::{Id, Members};
 use outbound::{Outbound, Users};
 use rate::{Allowance, JOIN_COST};
-use room::{Joined, Left, Room, Seat, UserId};
+use room::{Joined, Left, Room, Seat};
 
 /// Where the chat puts what it sends. `json` is one whole text message.
 ///
@@ -59,14 +60,31 @@ pub trait Outbox<K> {
     /// Sends `json` to one connection.
     fn to(&mut self, k: K, json: &str);
 
-    /// Sends `json` to each of `ks`, which are distinct. There may be none.
-    fn to_many(&mut self, ks: impl Iterator<Item = K>, json: &str);
+    /// A connection of this user has joined: it gets what is published from now on.
+    fn joined(&mut self, k: K, user: UserId);
+
+    /// It has left, and gets no more.
+    fn left(&mut self, k: K, user: UserId);
+
+    /// Sends `json` to the connections that have joined, of those whom it is for.
+    fn publish(&mut self, audience: Audience<'_>, json: &str);
+}
+
+/// Whom of those who have joined a message is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience<'a> {
+    /// All.
+    Everybody,
+    /// All but this user.
+    Others(UserId),
+    /// These users, who are distinct.
+    Only(&'a [UserId]),
 }
 
 /// A chat whose connections are known by `K`.
 ///
 /// ```
-/// use edgeloop::app::chat::{Chat, Outbox};
+/// use edgeloop::app::chat::{Audience, Chat, Outbox, UserId};
 ///
 /// struct Print;
 ///
@@ -74,8 +92,14 @@ pub trait Outbox<K> {
 ///     fn to(&mut self, k: u32, json: &str) {
 ///         println!("{k}: {json}");
 ///     }
-///     fn to_many(&mut self, ks: impl Iterator<Item = u32>, json: &str) {
-///         ks.for_each(|k| println!("{k}: {json}"));
+///     fn joined(&mut self, k: u32, user: UserId) {
+///         println!("{k} is {user:?}");
+///     }
+///     fn left(&mut self, k: u32, _: UserId) {
+///         println!("{k} is gone");
+///     }
+///     fn publish(&mut self, audience: Audience<'_>, json: &str) {
+///         println!("{audience:?}: {json}");
 ///     }
 /// }
 ///
@@ -244,41 +268,48 @@ impl<K: Copy + Eq + Hash> Chat<K> {
     }
 
     fn join(&mut self, seat: Seat<K>, unix_secs: u64, out: &mut impl Outbox<K>) {
-        match self.room.join(seat.k) {
+        let joined = self.room.join(seat.k);
+        if joined != Joined::Before {
+            out.joined(seat.k, seat.user);
+        }
+        match joined {
             Joined::First => {
                 let username = self.room.name(seat.user);
                 let join = Outbound::Join {
                     username,
                     timestamp: unix_secs,
                 };
-                out.to_many(
-                    self.room.others(seat.user),
+                out.publish(
+                    Audience::Others(seat.user),
                     outbound::json(&join, &mut self.json),
                 );
                 self.send_users(out);
             }
-            Joined::Again => out.to(seat.k, outbound::json(&Users(&self.room), &mut self.json)),
+            Joined::Again | Joined::Before => {
+                out.to(seat.k, outbound::json(&Users(&self.room), &mut self.json))
+            }
         }
     }
 
     fn leave(&mut self, seat: Seat<K>, unix_secs: u64, out: &mut impl Outbox<K>) {
-        if self.room.leave(seat.k) == Left::Last {
+        let left = self.room.leave(seat.k);
+        if left != Left::Before {
+            out.left(seat.k, seat.user);
+        }
+        if left == Left::Last {
             let username = self.room.name(seat.user);
             let leave = Outbound::Leave {
                 username,
                 timestamp: unix_secs,
             };
-            out.to_many(
-                self.room.everybody(),
-                outbound::json(&leave, &mut self.json),
-            );
+            out.publish(Audience::Everybody, outbound::json(&leave, &mut self.json));
             self.send_users(out);
         }
     }
 
     fn send_users(&mut self, out: &mut impl Outbox<K>) {
-        out.to_many(
-            self.room.everybody(),
+        out.publish(
+            Audience::Everybody,
             outbound::json(&Users(&self.room), &mut self.json),
         );
     }
@@ -289,8 +320,8 @@ impl<K: Copy + Eq + Hash> Chat<K> {
             false => Outbound::Typing { username },
             true => Outbound::StopTyping { username },
         };
-        out.to_many(
-            self.room.others(user),
+        out.publish(
+            Audience::Others(user),
             outbound::json(&typing, &mut self.json),
         );
     }
@@ -312,10 +343,7 @@ impl<K: Copy + Eq + Hash> Chat<K> {
             timestamp,
             mentions,
         };
-        out.to_many(
-            self.room.everybody(),
-            outbound::json(&to_all, &mut self.json),
-        );
+        out.publish(Audience::Everybody, outbound::json(&to_all, &mut self.json));
 
         self.mentioned.clear();
         self.mentioned.extend(
@@ -333,7 +361,7 @@ impl<K: Copy + Eq + Hash> Chat<K> {
                 timestamp,
             };
             let json = outbound::json(&notification, &mut self.json);
-            out.to_many(self.room.only(&self.mentioned), json);
+            out.publish(Audience::Only(&self.mentioned), json);
         }
     }
 
@@ -352,8 +380,8 @@ impl<K: Copy + Eq + Hash> Chat<K> {
             message,
             timestamp,
         };
-        out.to_many(
-            self.room.only(&[recipient]),
+        out.publish(
+            Audience::Only(&[recipient]),
             outbound::json(&private, &mut self.json),
         );
         Ok(())
@@ -372,8 +400,8 @@ impl<K: Copy + Eq + Hash> Chat<K> {
             false => Outbound::PrivateTyping { from },
             true => Outbound::PrivateStopTyping { from },
         };
-        out.to_many(
-            self.room.only(&[recipient]),
+        out.publish(
+            Audience::Only(&[recipient]),
             outbound::json(&typing, &mut self.json),
         );
         Ok(())
@@ -406,9 +434,9 @@ impl<K: Copy + Eq + Hash> Chat<K> {
         };
         let json = outbound::json(&reaction, &mut self.json);
         match peer {
-            None => out.to_many(self.room.everybody(), json),
-            Some(peer) if peer == user => out.to_many(self.room.only(&[user]), json),
-            Some(peer) => out.to_many(self.room.only(&[user, peer]), json),
+            None => out.publish(Audience::Everybody, json),
+            Some(peer) if peer == user => out.publish(Audience::Only(&[user]), json),
+            Some(peer) => out.publish(Audience::Only(&[user, peer]), json),
         }
         Ok(())
     }

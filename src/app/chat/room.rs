@@ -14,9 +14,7 @@ const DEPARTED_MAX: usize = 65_536;
 #[derive(Debug)]
 pub(super) struct Room<K> {
     connections: HashMap<K, Connection>,
-    /// The joined connections, side by side, so that a broadcast is a walk through memory.
-    members: Vec<Member<K>>,
-    users: Slab<User<K>>,
+    users: Slab<User>,
     names: HashMap<Arc<str>, UserId>,
     /// Users to look at again at the time given, because they left with something spent.
     /// Each stands in it once at most, and is not removed while it does.
@@ -24,8 +22,8 @@ pub(super) struct Room<K> {
 }
 
 /// A user who has a connection or is remembered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct UserId(usize);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserId(usize);
 
 /// What is known of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -40,8 +38,10 @@ pub(super) struct Seat<K> {
 pub(super) enum Joined {
     /// The user is online now.
     First,
-    /// The user was online already, on this connection or another.
+    /// The user was online already, on another connection.
     Again,
+    /// This connection had joined before, or is not known.
+    Before,
 }
 
 /// What a leave changed.
@@ -49,29 +49,25 @@ pub(super) enum Joined {
 pub(super) enum Left {
     /// The user is offline now.
     Last,
-    /// The user is still online on another connection, or was not online.
-    Unchanged,
+    /// The user is still online on another connection.
+    NotLast,
+    /// This connection had not joined, or is not known.
+    Before,
 }
 
 #[derive(Debug)]
 struct Connection {
     user: UserId,
-    /// Its index in `members`.
-    place: Option<usize>,
+    joined: bool,
 }
 
 #[derive(Debug)]
-struct Member<K> {
-    k: K,
-    user: UserId,
-}
-
-#[derive(Debug)]
-struct User<K> {
+struct User {
     name: Arc<str>,
     /// Joined or not.
     connections: usize,
-    joined: Vec<K>,
+    /// Those of them that have joined.
+    joined: usize,
     spent: Spent,
     is_departed: bool,
 }
@@ -80,7 +76,6 @@ impl<K: Copy + Eq + Hash> Room<K> {
     pub(super) fn new() -> Self {
         Self {
             connections: HashMap::new(),
-            members: Vec::new(),
             users: Slab::new(),
             names: HashMap::new(),
             departed: VecDeque::new(),
@@ -97,7 +92,13 @@ impl<K: Copy + Eq + Hash> Room<K> {
         if let Some(user) = self.users.get_mut(user.0) {
             user.connections += 1;
         }
-        self.connections.insert(k, Connection { user, place: None });
+        self.connections.insert(
+            k,
+            Connection {
+                user,
+                joined: false,
+            },
+        );
     }
 
     fn new_user(&mut self, name: &str) -> UserId {
@@ -105,7 +106,7 @@ impl<K: Copy + Eq + Hash> Room<K> {
         let user = User {
             name: Arc::clone(&name),
             connections: 0,
-            joined: Vec::new(),
+            joined: 0,
             spent: Spent::default(),
             is_departed: false,
         };
@@ -116,10 +117,10 @@ impl<K: Copy + Eq + Hash> Room<K> {
 
     /// The connection is gone; it must have left before.
     pub(super) fn disconnect(&mut self, k: K, now_ms: u64) {
-        let Some(Connection { user: id, place }) = self.connections.remove(&k) else {
+        let Some(Connection { user: id, joined }) = self.connections.remove(&k) else {
             return;
         };
-        debug_assert!(place.is_none(), "left before");
+        debug_assert!(!joined, "left before");
         let Some(user) = self.users.get_mut(id.0) else {
             return;
         };
@@ -171,79 +172,42 @@ impl<K: Copy + Eq + Hash> Room<K> {
         Some(Seat {
             k,
             user: connection.user,
-            joined: connection.place.is_some(),
+            joined: connection.joined,
         })
     }
 
     pub(super) fn join(&mut self, k: K) -> Joined {
-        let Some(connection) = self.connections.get_mut(&k) else {
-            return Joined::Again;
+        let Some((connection, user)) = self.look_up(k) else {
+            return Joined::Before;
         };
-        let Some(user) = self.users.get_mut(connection.user.0) else {
-            return Joined::Again;
-        };
-        if connection.place.is_some() {
-            return Joined::Again;
+        if std::mem::replace(&mut connection.joined, true) {
+            return Joined::Before;
         }
-        connection.place = Some(self.members.len());
-        self.members.push(Member {
-            k,
-            user: connection.user,
-        });
-        user.joined.push(k);
-        if user.joined.len() == 1 {
-            Joined::First
-        } else {
-            Joined::Again
+        user.joined += 1;
+        match user.joined {
+            1 => Joined::First,
+            _ => Joined::Again,
         }
     }
 
     pub(super) fn leave(&mut self, k: K) -> Left {
-        let Some(connection) = self.connections.get_mut(&k) else {
-            return Left::Unchanged;
+        let Some((connection, user)) = self.look_up(k) else {
+            return Left::Before;
         };
-        let user = connection.user;
-        let Some(place) = connection.place.take() else {
-            return Left::Unchanged;
-        };
-        self.members.swap_remove(place);
-        let moved = self
-            .members
-            .get(place)
-            .and_then(|moved| self.connections.get_mut(&moved.k));
-        if let Some(moved) = moved {
-            moved.place = Some(place);
+        if !std::mem::replace(&mut connection.joined, false) {
+            return Left::Before;
         }
-        let Some(user) = self.users.get_mut(user.0) else {
-            return Left::Unchanged;
-        };
-        user.joined.retain(|joined| *joined != k);
-        if user.joined.is_empty() {
-            Left::Last
-        } else {
-            Left::Unchanged
+        user.joined -= 1;
+        match user.joined {
+            0 => Left::Last,
+            _ => Left::NotLast,
         }
     }
 
-    /// Every joined connection.
-    pub(super) fn everybody(&self) -> impl Iterator<Item = K> {
-        self.members.iter().map(|member| member.k)
-    }
-
-    /// Every joined connection of other users.
-    pub(super) fn others(&self, user: UserId) -> impl Iterator<Item = K> {
-        self.members
-            .iter()
-            .filter(move |member| member.user != user)
-            .map(|member| member.k)
-    }
-
-    /// Every joined connection of these users.
-    pub(super) fn only(&self, users: &[UserId]) -> impl Iterator<Item = K> {
-        users
-            .iter()
-            .filter_map(|id| self.users.get(id.0))
-            .flat_map(|user| user.joined.iter().copied())
+    fn look_up(&mut self, k: K) -> Option<(&mut Connection, &mut User)> {
+        let connection = self.connections.get_mut(&k)?;
+        let user = self.users.get_mut(connection.user.0)?;
+        Some((connection, user))
     }
 
     /// The user of that name, if online.
@@ -251,7 +215,7 @@ impl<K: Copy + Eq + Hash> Room<K> {
         let id = *self.names.get(name)?;
         self.users
             .get(id.0)
-            .filter(|user| !user.joined.is_empty())
+            .filter(|user| user.joined > 0)
             .map(|_| id)
     }
 
@@ -265,15 +229,12 @@ impl<K: Copy + Eq + Hash> Room<K> {
 
     /// The names of the users online.
     pub(super) fn online(&self) -> impl Iterator<Item = &str> {
-        let online = self
-            .users
-            .iter()
-            .filter(|(_, user)| !user.joined.is_empty());
+        let online = self.users.iter().filter(|(_, user)| user.joined > 0);
         online.map(|(_, user)| user.name.as_ref())
     }
 
     pub(super) fn joined_connections(&self) -> usize {
-        self.members.len()
+        self.users.iter().map(|(_, user)| user.joined).sum()
     }
 
     #[cfg(test)]
@@ -284,19 +245,6 @@ impl<K: Copy + Eq + Hash> Room<K> {
     #[cfg(test)]
     pub(super) fn assert_sound(&self) {
         assert_eq!(self.users.len(), self.names.len());
-        for (place, member) in self.members.iter().enumerate() {
-            let connection = &self.connections[&member.k];
-            assert_eq!(
-                (connection.place, connection.user),
-                (Some(place), member.user)
-            );
-        }
-        let joined = self
-            .connections
-            .values()
-            .filter(|connection| connection.place.is_some())
-            .count();
-        assert_eq!(joined, self.members.len());
         for (id, user) in &self.users {
             let id = UserId(id);
             assert_eq!(self.names[&user.name], id);
@@ -306,10 +254,11 @@ impl<K: Copy + Eq + Hash> Room<K> {
                 .filter(|connection| connection.user == id)
                 .count();
             assert_eq!(user.connections, mine);
-            assert_eq!(
-                user.joined.len(),
-                self.members.iter().filter(|m| m.user == id).count()
-            );
+            let joined = self
+                .connections
+                .values()
+                .filter(|c| c.user == id && c.joined);
+            assert_eq!(user.joined, joined.count());
             assert!(
                 mine > 0 || user.is_departed,
                 "an empty user is removed or about to be"

@@ -58,6 +58,36 @@ struct World {
     clients: BTreeMap<u32, Client>,
     next_k: u32,
     now_ms: u64,
+    joined: Joined,
+}
+
+/// Who has joined, in the order of joining.
+#[derive(Debug, Default)]
+pub(super) struct Joined(Vec<(u32, UserId)>);
+
+impl Joined {
+    pub(super) fn join(&mut self, k: u32, user: UserId) {
+        assert!(self.0.iter().all(|(other, _)| *other != k), "joined twice");
+        self.0.push((k, user));
+    }
+
+    pub(super) fn leave(&mut self, k: u32, user: UserId) {
+        let place = self.0.iter().position(|member| *member == (k, user));
+        self.0.remove(place.expect("joined before"));
+    }
+
+    pub(super) fn receivers(&self, audience: Audience<'_>) -> Vec<u32> {
+        let members = self.0.iter().filter(|(_, user)| match audience {
+            Audience::Everybody => true,
+            Audience::Others(other) => *user != other,
+            Audience::Only(users) => {
+                let times = users.iter().filter(|other| *other == user).count();
+                assert!(times <= 1, "users are distinct");
+                times == 1
+            }
+        });
+        members.map(|(k, _)| *k).collect()
+    }
 }
 
 impl Outbox<u32> for World {
@@ -89,13 +119,16 @@ impl Outbox<u32> for World {
         client.inbox.push((kind, json));
     }
 
-    fn to_many(&mut self, ks: impl Iterator<Item = u32>, json: &str) {
-        let ks: Vec<u32> = ks.collect();
-        assert_eq!(
-            ks.iter().collect::<BTreeSet<_>>().len(),
-            ks.len(),
-            "receivers are distinct"
-        );
+    fn joined(&mut self, k: u32, user: UserId) {
+        self.joined.join(k, user);
+    }
+
+    fn left(&mut self, k: u32, user: UserId) {
+        self.joined.leave(k, user);
+    }
+
+    fn publish(&mut self, audience: Audience<'_>, json: &str) {
+        let ks = self.joined.receivers(audience);
         ks.into_iter().for_each(|k| self.to(k, json));
     }
 }
@@ -118,7 +151,7 @@ impl World {
             .collect()
     }
 
-    fn joined(&self) -> BTreeSet<u32> {
+    fn all_joined(&self) -> BTreeSet<u32> {
         self.clients
             .iter()
             .filter(|(_, client)| client.joined)
@@ -185,7 +218,7 @@ fn run(chat: &mut Chat<u32>, world: &mut World, act: Act) {
         }
         Act::Typing(_) => {
             chat.received(k, r#"{"type":"typing"}"#, now_ms, 7, world);
-            let others = &world.joined() - &world.joined_of(&[&user]);
+            let others = &world.all_joined() - &world.joined_of(&[&user]);
             assert_eq!(
                 world.receivers("typing"),
                 if joined { others } else { BTreeSet::new() }
@@ -222,13 +255,13 @@ fn join(chat: &mut Chat<u32>, world: &mut World, k: u32, user: &str) {
         client.joined = true;
     }
     chat.received(k, r#"{"type":"join"}"#, world.now_ms, 7, world);
-    let others = &world.joined() - &world.joined_of(&[user]);
+    let others = &world.all_joined() - &world.joined_of(&[user]);
     assert_eq!(
         world.receivers("join"),
         if first { others } else { BTreeSet::new() }
     );
     let all = if first {
-        world.joined()
+        world.all_joined()
     } else {
         BTreeSet::from([k])
     };
@@ -239,7 +272,7 @@ fn join(chat: &mut Chat<u32>, world: &mut World, k: u32, user: &str) {
 fn check_gone(world: &World, before: &BTreeSet<String>, user: &str) {
     let gone = before.contains(user) && !world.online().contains(user);
     let told = if gone {
-        world.joined()
+        world.all_joined()
     } else {
         BTreeSet::new()
     };
@@ -254,7 +287,7 @@ fn say(chat: &mut Chat<u32>, world: &mut World, act: Act, from: (u32, &str, bool
         Act::Message(..) => (
             format!(r#"{{"type":"message","message":"x","mentions":["{to}","{to}"]}}"#),
             "message",
-            world.joined(),
+            world.all_joined(),
         ),
         Act::Private(..) => (
             format!(r#"{{"type":"private_message","to":"{to}","message":"x"}}"#),
@@ -308,7 +341,7 @@ fn say(chat: &mut Chat<u32>, world: &mut World, act: Act, from: (u32, &str, bool
 fn check(chat: &Chat<u32>, world: &mut World) {
     let online = world.online();
     assert_eq!(chat.online_users(), online.len());
-    assert_eq!(chat.joined_connections(), world.joined().len());
+    assert_eq!(chat.joined_connections(), world.all_joined().len());
     assert_eq!(
         chat.room
             .online()
@@ -343,7 +376,7 @@ proptest! {
             run(&mut chat, &mut world, act);
             check(&chat, &mut world);
         }
-        for k in world.joined().into_iter().chain(world.clients.keys().copied().collect::<Vec<_>>()) {
+        for k in world.all_joined().into_iter().chain(world.clients.keys().copied().collect::<Vec<_>>()) {
             world.clients.remove(&k);
             chat.disconnected(k, world.now_ms, 7, &mut world);
         }

@@ -1,20 +1,31 @@
 //! The table of the protocol, row by row, and its rules, with the exact JSON.
 
+use super::simulation::Joined;
 use super::*;
 
 const NOW: u64 = 1_700_000_000;
 
-/// Everything sent since the last look, in order.
+/// Everything sent since the last look, in order, and who has joined.
 #[derive(Debug, Default)]
-struct Sent(Vec<(u32, String)>);
+struct Sent(Vec<(u32, String)>, Joined);
 
 impl Outbox<u32> for Sent {
     fn to(&mut self, k: u32, json: &str) {
         self.0.push((k, json.to_owned()));
     }
 
-    fn to_many(&mut self, ks: impl Iterator<Item = u32>, json: &str) {
-        self.0.extend(ks.map(|k| (k, json.to_owned())));
+    fn joined(&mut self, k: u32, user: UserId) {
+        self.1.join(k, user);
+    }
+
+    fn left(&mut self, k: u32, user: UserId) {
+        self.1.leave(k, user);
+    }
+
+    fn publish(&mut self, audience: Audience<'_>, json: &str) {
+        let receivers = self.1.receivers(audience);
+        self.0
+            .extend(receivers.into_iter().map(|k| (k, json.to_owned())));
     }
 }
 

@@ -17,12 +17,12 @@ use super::gate::Gate;
 use super::reload::Reload;
 use super::routes::{self, FILE_METHODS, HOME, Route};
 use super::store::User;
-use super::talk::{Frames, Member};
+use super::talk::{Member, Publisher, Topic};
 use super::tokens::Tokens;
 use crate::web::files::Folder;
 use crate::web::{
     self, CloseCode, ConnId, Cx, Ended, Found, Intake, ListenerId, Message, Method, Origin, Post,
-    Reply, Request, Response, Router, Served, Service, To, WsCx,
+    Reply, Request, Response, Router, Served, Service, To, Topics, WsCx,
 };
 
 /// What other threads tell the service.
@@ -58,6 +58,8 @@ pub struct Site {
     tokens: Tokens,
     answers: Answers,
     chat: Chat<ConnId>,
+    /// Who hears what is said there.
+    topics: Topics<Topic>,
     gate: Gate,
     folder: Arc<Folder>,
     /// The WebSockets of each user.
@@ -85,6 +87,7 @@ impl Site {
             tokens: Tokens::new(config.secret_key.bytes(), config.jwt_expiry_seconds),
             answers: Answers::new(config.cors_allow_origin.clone()),
             chat: Chat::new(config.messages_per_minute),
+            topics: Topics::new(),
             gate: Gate::new(&config),
             sockets: HashMap::new(),
             secure: Vec::new(),
@@ -321,8 +324,11 @@ impl Service for Site {
     fn opened(&mut self, ws: &mut WsCx<'_, '_>, member: &mut Member) {
         let (id, now_ms) = (ws.id(), self.now_ms(ws.cx()));
         self.sockets.entry(member.user_id).or_default().push(id);
-        self.chat
-            .connected(id, &member.username, now_ms, &mut Frames(ws.cx()));
+        let mut out = Publisher {
+            topics: &mut self.topics,
+            cx: ws.cx(),
+        };
+        self.chat.connected(id, &member.username, now_ms, &mut out);
     }
 
     fn message(&mut self, ws: &mut WsCx<'_, '_>, _: &mut Member, message: Message<'_>) {
@@ -332,14 +338,20 @@ impl Service for Site {
             Message::Binary(_) => "",
         };
         let (id, now_ms, unix_secs) = (ws.id(), self.now_ms(ws.cx()), ws.cx().unix_secs());
-        self.chat
-            .received(id, text, now_ms, unix_secs, &mut Frames(ws.cx()));
+        let mut out = Publisher {
+            topics: &mut self.topics,
+            cx: ws.cx(),
+        };
+        self.chat.received(id, text, now_ms, unix_secs, &mut out);
     }
 
     fn closed(&mut self, cx: &mut Cx<'_>, member: Member, ended: &Ended<'_>) {
         let (id, now_ms, unix_secs) = (cx.id(), self.now_ms(cx), cx.unix_secs());
-        self.chat
-            .disconnected(id, now_ms, unix_secs, &mut Frames(cx));
+        let mut out = Publisher {
+            topics: &mut self.topics,
+            cx,
+        };
+        self.chat.disconnected(id, now_ms, unix_secs, &mut out);
         if let Some(sockets) = self.sockets.get_mut(&member.user_id) {
             sockets.retain(|&socket| socket != id);
             if sockets.is_empty() {

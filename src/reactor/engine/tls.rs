@@ -112,7 +112,7 @@ impl<H: Handler> Engine<H> {
         }
         self.core.account(meant_for_tls, 0);
         self.core.opened(id);
-        self.core.finish(id);
+        self.core.finish(id, None);
     }
 
     /// Decrypts the first `len` bytes of the record buffer and delivers what they held.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::proto::ws::{Event, Limits, Machine, Role, Step};
 
-const HANDSHAKE: &[u8] =
+pub(super) const HANDSHAKE: &[u8] =
     b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 

@@ -1,0 +1,439 @@
+//! Publishing: order, who gets what, slow subscribers, long messages.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::socket::HANDSHAKE;
+use super::*;
+use crate::proto::ws::frame::{Header, Opcode};
+use crate::proto::ws::{Event, Limits, Machine, Role, Step};
+use crate::web::{Except, Framed, Published, Sent, Topics};
+
+/// Publishes what its mail says.
+struct Hub {
+    post: Post<Act>,
+    config: Config,
+    topics: Topics<&'static str>,
+    open: Vec<ConnId>,
+    published: Vec<Published>,
+    replied: Vec<Sent>,
+    ended: Vec<(ConnId, CloseCode)>,
+}
+
+#[derive(Debug)]
+enum Act {
+    Publish(&'static str, String),
+    /// By the socket the mail is for.
+    PublishExcept(&'static str, Option<&'static str>, String),
+    Subscribe(&'static str),
+    Unsubscribe(&'static str),
+    Reply(String),
+}
+
+impl Service for Hub {
+    type Socket = ();
+    type Mail = Act;
+
+    fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn request(&mut self, _: &mut Cx<'_>, _: &Request<'_>) -> Reply<()> {
+        Reply::Upgrade(())
+    }
+
+    fn opened(&mut self, ws: &mut WsCx<'_, '_>, (): &mut ()) {
+        self.open.push(ws.id());
+    }
+
+    fn message(&mut self, ws: &mut WsCx<'_, '_>, (): &mut (), message: Message<'_>) {
+        self.replied.push(ws.reply(message));
+    }
+
+    fn closed(&mut self, cx: &mut Cx<'_>, (): (), ended: &Ended<'_>) {
+        self.topics.remove(cx.id());
+        self.open.retain(|id| *id != cx.id());
+        self.ended.push((cx.id(), ended.code));
+    }
+
+    fn mail(&mut self, to: To<'_, '_, '_, ()>, act: Act) {
+        match (to, act) {
+            (To::Nobody(cx), Act::Publish(topic, text)) => {
+                let framed = Framed::new(Message::Text(&text));
+                let published = self.topics.publish(cx, &topic, &framed, Except::Nobody);
+                self.published.push(published);
+            }
+            (To::Socket(ws, ()), act) => match act {
+                Act::Subscribe(topic) => assert!(self.topics.subscribe(ws.id(), topic)),
+                Act::Unsubscribe(topic) => assert!(self.topics.unsubscribe(ws.id(), &topic)),
+                Act::Reply(text) => self.replied.push(ws.reply(Message::Text(&text))),
+                Act::PublishExcept(topic, others, text) => {
+                    let framed = Framed::new(Message::Text(&text));
+                    let except = others.as_ref().map_or(Except::Sender, Except::Subscribers);
+                    let published = self.topics.publish(ws.cx(), &topic, &framed, except);
+                    self.published.push(published);
+                }
+                Act::Publish(..) => panic!("for nobody"),
+            },
+            _ => {}
+        }
+    }
+}
+
+type Net = Sim<Web<Hub>>;
+
+const MARK: usize = 100_000;
+
+fn net() -> Net {
+    let reactor = ReactorConfig {
+        output_mark_bytes: MARK,
+        ..ReactorConfig::default()
+    };
+    Sim::new(reactor, |mailbox| {
+        let post: Post<Act> = Post::new(mailbox);
+        let hub = Hub {
+            post: post.clone(),
+            config: Config::default(),
+            topics: Topics::new().with_lossy(|name| name.starts_with("lossy")),
+            open: Vec::new(),
+            published: Vec::new(),
+            replied: Vec::new(),
+            ended: Vec::new(),
+        };
+        Web::new(hub, post)
+    })
+}
+
+fn hub(net: &mut Net) -> &mut Hub {
+    net.handler().service()
+}
+
+/// A client that keeps the frames it gets.
+struct Ear {
+    client: Client,
+    machine: Machine,
+    id: ConnId,
+}
+
+impl Ear {
+    fn open(net: &mut Net) -> Self {
+        let mut client = Client::plain(net.accept(&Security::Plain).unwrap());
+        let id = client.peer.id;
+        client.write(HANDSHAKE);
+        run(net, &mut [&mut client]);
+        assert_eq!(answer(&mut client.received, false).unwrap().status, 101);
+        Self {
+            client,
+            machine: Machine::new(Role::Client),
+            id,
+        }
+    }
+
+    fn send(&mut self, event: Event<'_>) {
+        let mut out = Vec::new();
+        let (_, sender) = self.machine.split();
+        sender.send_masked(&mut out, event, [1, 2, 3, 4]).unwrap();
+        self.client.write(&out);
+    }
+
+    fn act(&self, net: &mut Net, act: Act) {
+        let post = hub(net).post.clone();
+        post.to_socket(self.id, act).unwrap();
+        net.settle();
+    }
+
+    /// The texts received.
+    fn texts(&mut self) -> Vec<String> {
+        self.client.pump();
+        let mut input = std::mem::take(&mut self.client.received);
+        let (mut texts, mut used) = (Vec::new(), 0);
+        let (receiver, _) = self.machine.split();
+        loop {
+            match receiver
+                .step(&mut input[used..], &Limits::default())
+                .unwrap()
+            {
+                Step::More { used: count } => {
+                    used += count;
+                    break;
+                }
+                Step::Event { used: count, event } => {
+                    used += count;
+                    if let Event::Text(text) = event {
+                        texts.push(text.to_owned());
+                    }
+                }
+            }
+        }
+        self.client.received = input.split_off(used);
+        texts
+    }
+
+    /// The headers of the frames received.
+    fn headers(&mut self) -> Vec<Header> {
+        self.client.pump();
+        let mut input = self.client.received.as_slice();
+        let mut headers = Vec::new();
+        while let Some((header, len)) = Header::decode(input).unwrap() {
+            input = &input[len + usize::try_from(header.payload_bytes).unwrap()..];
+            headers.push(header);
+        }
+        headers
+    }
+}
+
+fn publish(net: &mut Net, topic: &'static str, text: &str) -> Published {
+    let act = Act::Publish(topic, text.to_owned());
+    hub(net).post.clone().to_service(act).unwrap();
+    net.settle();
+    hub(net).published.pop().unwrap()
+}
+
+fn delivered(count: usize) -> Published {
+    Published {
+        delivered: count,
+        ..Published::default()
+    }
+}
+
+#[test]
+fn subscribers_get_what_is_published_and_others_do_not() {
+    let mut net = net();
+    let mut ears: Vec<Ear> = (0..4).map(|_| Ear::open(&mut net)).collect();
+    ears[0].act(&mut net, Act::Subscribe("a"));
+    ears[1].act(&mut net, Act::Subscribe("a"));
+    ears[1].act(&mut net, Act::Subscribe("b"));
+    ears[2].act(&mut net, Act::Subscribe("a"));
+    assert_eq!(publish(&mut net, "a", "1"), delivered(3));
+    assert_eq!(publish(&mut net, "b", "2"), delivered(1));
+    assert_eq!(publish(&mut net, "c", "3"), delivered(0));
+    ears[1].act(&mut net, Act::PublishExcept("a", None, "4".into()));
+    ears[3].act(&mut net, Act::PublishExcept("a", None, "5".into()));
+    ears[3].act(&mut net, Act::PublishExcept("a", Some("b"), "6".into()));
+    ears[3].act(
+        &mut net,
+        Act::PublishExcept("a", Some("nobody"), "7".into()),
+    );
+    let published: Vec<usize> = hub(&mut net)
+        .published
+        .iter()
+        .map(|p| p.delivered)
+        .collect();
+    assert_eq!(published, [2, 3, 2, 3]);
+    ears[0].act(&mut net, Act::Unsubscribe("a"));
+    assert_eq!(publish(&mut net, "a", "8"), delivered(2));
+    for (ear, want) in ears.iter_mut().zip([
+        ["1", "4", "5", "6", "7"].as_slice(),
+        &["1", "2", "5", "7", "8"],
+        &["1", "4", "5", "6", "7", "8"],
+        &[],
+    ]) {
+        assert_eq!(ear.texts(), want);
+    }
+    assert_eq!(hub(&mut net).topics.len(), 2);
+    for ear in &ears {
+        ear.client.peer.reset();
+    }
+    net.settle();
+    assert!(hub(&mut net).topics.is_empty());
+}
+
+#[test]
+fn the_table_is_that_of_a_simple_model() {
+    const NAMES: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
+    for_seeds(20, |rng| {
+        let mut net = net();
+        let ids: Vec<ConnId> = (0..20).map(|_| Ear::open(&mut net).id).collect();
+        let topics = &mut hub(&mut net).topics;
+        let mut model: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
+        for _ in 0..2000 {
+            let (who, name) = (rng.below(ids.len()), NAMES[rng.below(NAMES.len())]);
+            match rng.below(20) {
+                0 => {
+                    topics.remove(ids[who]);
+                    model.values_mut().for_each(|members| {
+                        members.remove(&who);
+                    });
+                }
+                1..8 => {
+                    let was_there = model.get_mut(name).is_some_and(|m| m.remove(&who));
+                    assert_eq!(topics.unsubscribe(ids[who], &name), was_there);
+                }
+                _ => {
+                    let is_new = model.entry(name).or_default().insert(who);
+                    assert_eq!(topics.subscribe(ids[who], name), is_new);
+                }
+            }
+            model.retain(|_, members| !members.is_empty());
+            assert_eq!(topics.len(), model.len());
+            let members = model.get(name);
+            assert_eq!(topics.subscribers(&name), members.map_or(0, BTreeSet::len));
+            let is_member = members.is_some_and(|members| members.contains(&who));
+            assert_eq!(topics.is_subscribed(ids[who], &name), is_member);
+        }
+    });
+}
+
+#[test]
+fn all_get_the_same_in_the_same_order() {
+    for_seeds(10, |rng| {
+        let mut net = net();
+        let mut ears: Vec<Ear> = (0..5).map(|_| Ear::open(&mut net)).collect();
+        for ear in &mut ears {
+            ear.act(&mut net, Act::Subscribe("a"));
+            ear.client.peer.set_capacity(1 + rng.below(5_000));
+            ear.client.peer.chop(Rng::new(rng.next()));
+        }
+        let mut heard: Vec<Vec<String>> = vec![Vec::new(); ears.len()];
+        let mut said = Vec::new();
+        for n in 0..100 {
+            let text = format!("{n} {}", "x".repeat(rng.below(500)));
+            publish(&mut net, "a", &text);
+            said.push(text);
+            let listener = rng.below(ears.len());
+            heard[listener].extend(ears[listener].texts());
+        }
+        for (ear, heard) in ears.iter_mut().zip(&mut heard) {
+            run(&mut net, &mut [&mut ear.client]);
+            heard.extend(ear.texts());
+            assert_eq!(*heard, said);
+        }
+    });
+}
+
+#[test]
+fn a_slow_subscriber_is_closed_and_does_not_hold_up_others() {
+    let mut net = net();
+    let slow = Ear::open(&mut net);
+    let mut quick = Ear::open(&mut net);
+    slow.act(&mut net, Act::Subscribe("a"));
+    quick.act(&mut net, Act::Subscribe("a"));
+    slow.client.peer.set_capacity(1000);
+    let text = "x".repeat(1000);
+    let mut over_mark = 0;
+    for n in 0..150 {
+        let published = publish(&mut net, "a", &text);
+        assert_eq!((published.delivered, published.skipped), (2, 0), "{n}");
+        over_mark += published.over_mark;
+        assert_eq!(quick.texts(), [text.as_str()]);
+    }
+    assert!((45..60).contains(&over_mark), "{over_mark}");
+    net.advance(11 * SECOND);
+    // The Close waits behind what is not taken; it is not taken either.
+    net.advance(6 * SECOND);
+    let ended = [(slow.id, CloseCode::TRY_AGAIN_LATER)];
+    assert_eq!(hub(&mut net).ended, ended);
+    assert_eq!(publish(&mut net, "a", &text), delivered(1));
+}
+
+#[test]
+fn a_slow_subscriber_of_a_lossy_topic_misses_the_oldest() {
+    let mut net = net();
+    let mut slow = Ear::open(&mut net);
+    let mut quick = Ear::open(&mut net);
+    for ear in [&slow, &quick] {
+        ear.act(&mut net, Act::Subscribe("lossy"));
+        ear.act(&mut net, Act::Subscribe("kept"));
+    }
+    slow.client.peer.set_capacity(1000);
+    let mut skipped = 0;
+    for n in 0..500 {
+        if n == 250 {
+            let kept = publish(&mut net, "kept", "kept");
+            assert_eq!((kept.delivered, kept.skipped), (2, 0));
+        }
+        let published = publish(&mut net, "lossy", &format!("{n:04}{}", "x".repeat(996)));
+        assert_eq!((published.delivered, published.over_mark), (2, 0));
+        skipped += published.skipped;
+        net.advance(Duration::from_millis(100));
+        quick.client.pump();
+    }
+    assert!((390..410).contains(&skipped), "{skipped}");
+    assert_eq!(hub(&mut net).topics.skipped(), skipped as u64);
+    assert_eq!(hub(&mut net).open.len(), 2);
+    assert_eq!(quick.texts().len(), 501);
+    // It gets what was begun, what was not lossy, and the newest, without a gap.
+    run(&mut net, &mut [&mut slow.client]);
+    let texts = slow.texts();
+    assert_eq!(texts.len(), 501 - skipped);
+    let numbers: Vec<usize> = texts
+        .iter()
+        .filter(|text| *text != "kept")
+        .map(|text| text[..4].parse().unwrap())
+        .collect();
+    assert_eq!(numbers.len(), texts.len() - 1);
+    let first = numbers.iter().position(|n| *n > 100).unwrap();
+    assert!(first < 4, "{numbers:?}");
+    let newest: Vec<usize> = (500 - (numbers.len() - first)..500).collect();
+    assert_eq!(numbers[first..], newest);
+}
+
+#[test]
+fn long_messages_let_pings_and_pongs_pass() {
+    let mut net = net();
+    let mut ear = Ear::open(&mut net);
+    ear.act(&mut net, Act::Subscribe("a"));
+    ear.client.peer.set_capacity(10_000);
+    let text = "é".repeat(150_000);
+    assert_eq!(publish(&mut net, "a", &text).over_mark, 1);
+    ear.act(&mut net, Act::Reply(text.clone()));
+    assert_eq!(hub(&mut net).replied.pop(), Some(Sent::OverMark));
+    // Nothing was taken: the server asks whether anybody is there, and answers the same question.
+    net.advance(5 * SECOND);
+    ear.client.pump();
+    ear.send(Event::Ping(b"there?"));
+    run(&mut net, &mut [&mut ear.client]);
+    let headers = ear.headers();
+    let data: Vec<&Header> = headers.iter().filter(|h| !h.opcode.is_control()).collect();
+    assert_eq!(data.len(), 10, "{headers:?}");
+    for message in data.chunks(5) {
+        let opcodes = message.iter().map(|header| header.opcode);
+        assert!(opcodes.clone().take(1).eq([Opcode::Text]));
+        assert!(opcodes.skip(1).eq([Opcode::Continuation; 4]));
+        let ends = message.iter().map(|header| header.fin);
+        assert!(ends.eq([false, false, false, false, true]));
+    }
+    assert_eq!(ear.texts(), [text.as_str(), &text]);
+}
+
+#[test]
+fn a_pong_passes_a_message_that_is_not_begun() {
+    let mut net = net();
+    let mut ear = Ear::open(&mut net);
+    ear.client.peer.set_capacity(70_000);
+    ear.act(&mut net, Act::Subscribe("a"));
+    publish(&mut net, "a", &"x".repeat(60_000));
+    publish(&mut net, "a", &"y".repeat(60_000));
+    ear.client.peer.send(&[0x89, 0x80, 1, 2, 3, 4]);
+    net.settle();
+    run(&mut net, &mut [&mut ear.client]);
+    let opcodes: Vec<Opcode> = ear.headers().iter().map(|header| header.opcode).collect();
+    assert_eq!(opcodes, [Opcode::Text, Opcode::Text, Opcode::Pong]);
+    // The second was begun; what comes after the pong was not.
+    ear.texts();
+    for _ in 0..3 {
+        publish(&mut net, "a", &"z".repeat(30_000));
+    }
+    ear.client.peer.send(&[0x89, 0x80, 1, 2, 3, 4]);
+    net.settle();
+    run(&mut net, &mut [&mut ear.client]);
+    let opcodes: Vec<Opcode> = ear.headers().iter().map(|header| header.opcode).collect();
+    assert_eq!(
+        opcodes,
+        [Opcode::Text, Opcode::Text, Opcode::Text, Opcode::Pong]
+    );
+}
+
+#[test]
+fn a_reply_says_what_becomes_of_it() {
+    let mut net = net();
+    let ear = Ear::open(&mut net);
+    ear.act(&mut net, Act::Reply("one".into()));
+    assert_eq!(hub(&mut net).replied.pop(), Some(Sent::AtOnce));
+    ear.client.peer.set_capacity(10);
+    ear.act(&mut net, Act::Reply("x".repeat(100)));
+    assert_eq!(hub(&mut net).replied.pop(), Some(Sent::AtOnce));
+    ear.act(&mut net, Act::Reply("two".into()));
+    assert_eq!(hub(&mut net).replied.pop(), Some(Sent::Queued));
+    ear.act(&mut net, Act::Reply("x".repeat(MARK)));
+    assert_eq!(hub(&mut net).replied.pop(), Some(Sent::OverMark));
+}

@@ -1,0 +1,291 @@
+//! Publish and subscribe: a message is framed once and goes to all WebSockets of a topic.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::Hash;
+
+use slab::Slab;
+
+use super::message::Framed;
+use super::{ConnId, Cx, Sent};
+
+/// Who has subscribed to what. A service owns one and publishes through it.
+///
+/// A topic is named by any value; it exists while somebody is subscribed. A published message is framed
+/// once and queued on each subscriber by reference, in the order of the calls: all subscribers of a topic
+/// get the same in the same order.
+///
+/// When a WebSocket has [closed](super::Service::closed), [`remove`](Self::remove) it.
+///
+/// A subscriber that takes too little is paused, and after the grace time closed with 1013; of a topic that
+/// is [lossy](Self::with_lossy) it misses the oldest messages instead, which are counted.
+///
+/// ```
+/// use edgeloop::web::{Cx, Ended, Except, Framed, Message, Reply, Request, Service, Topics, WsCx};
+///
+/// struct Room {
+///     topics: Topics<&'static str>,
+/// }
+///
+/// impl Service for Room {
+///     type Socket = ();
+///     type Mail = ();
+///
+///     fn request(&mut self, _: &mut Cx<'_>, _: &Request<'_>) -> Reply<()> {
+///         # #[cfg(feature = "ws")]
+///         return Reply::Upgrade(());
+///         # #[cfg(not(feature = "ws"))]
+///         # unimplemented!()
+///     }
+///
+///     fn opened(&mut self, ws: &mut WsCx<'_, '_>, _: &mut ()) {
+///         self.topics.subscribe(ws.id(), "room");
+///     }
+///
+///     fn message(&mut self, ws: &mut WsCx<'_, '_>, _: &mut (), message: Message<'_>) {
+///         let framed = Framed::new(message);
+///         self.topics.publish(ws.cx(), &"room", &framed, Except::Sender);
+///     }
+///
+///     fn closed(&mut self, cx: &mut Cx<'_>, _: (), _: &Ended<'_>) {
+///         self.topics.remove(cx.id());
+///     }
+/// }
+/// ```
+pub struct Topics<T> {
+    table: Slab<Topic<T>>,
+    names: HashMap<T, usize>,
+    /// Where each subscriber stands.
+    seats: HashMap<ConnId, Vec<Seat>>,
+    is_lossy: fn(&T) -> bool,
+    skipped: u64,
+}
+
+struct Topic<T> {
+    name: T,
+    subscribers: Vec<ConnId>,
+    is_lossy: bool,
+}
+
+/// A place among the subscribers of a topic.
+#[derive(Clone, Copy, Debug)]
+struct Seat {
+    topic: usize,
+    place: usize,
+}
+
+/// Who of the subscribers does not get a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Except<'a, T> {
+    /// All get it.
+    Nobody,
+    /// Not the connection the callback is for.
+    Sender,
+    /// Not those who have subscribed to that topic, too.
+    Subscribers(&'a T),
+}
+
+/// What became of a published message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Published {
+    /// To how many it is on its way.
+    pub delivered: usize,
+    /// How many of them are over their high-water mark.
+    pub over_mark: usize,
+    /// How many messages, this one or older ones of the topic, were skipped for those who are.
+    pub skipped: usize,
+}
+
+impl<T: Clone + Eq + Hash> Topics<T> {
+    /// Nobody has subscribed to anything.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            table: Slab::new(),
+            names: HashMap::new(),
+            seats: HashMap::new(),
+            is_lossy: |_| false,
+            skipped: 0,
+        }
+    }
+
+    /// The same, with topics of which a slow subscriber misses messages rather than be closed.
+    #[must_use]
+    pub fn with_lossy(self, is_lossy: fn(&T) -> bool) -> Self {
+        Self { is_lossy, ..self }
+    }
+
+    /// Subscribes a WebSocket to a topic. Returns whether it is new there.
+    pub fn subscribe(&mut self, id: ConnId, name: T) -> bool {
+        let topic = match self.names.get(&name) {
+            Some(topic) => *topic,
+            None => {
+                let topic = self.table.insert(Topic {
+                    is_lossy: (self.is_lossy)(&name),
+                    name: name.clone(),
+                    subscribers: Vec::new(),
+                });
+                self.names.insert(name, topic);
+                topic
+            }
+        };
+        let seats = self.seats.entry(id).or_default();
+        if seats.iter().any(|seat| seat.topic == topic) {
+            return false;
+        }
+        if let Some(entry) = self.table.get_mut(topic) {
+            seats.push(Seat {
+                topic,
+                place: entry.subscribers.len(),
+            });
+            entry.subscribers.push(id);
+        }
+        true
+    }
+
+    /// Takes back a subscription. Returns whether there was one.
+    pub fn unsubscribe(&mut self, id: ConnId, name: &T) -> bool {
+        let (Some(&topic), Some(seats)) = (self.names.get(name), self.seats.get_mut(&id)) else {
+            return false;
+        };
+        let Some(number) = seats.iter().position(|seat| seat.topic == topic) else {
+            return false;
+        };
+        let seat = seats.swap_remove(number);
+        if seats.is_empty() {
+            self.seats.remove(&id);
+        }
+        self.vacate(seat);
+        true
+    }
+
+    /// Takes back all subscriptions of a WebSocket: it has closed.
+    pub fn remove(&mut self, id: ConnId) {
+        for seat in self.seats.remove(&id).unwrap_or_default() {
+            self.vacate(seat);
+        }
+    }
+
+    /// Sends a message to all subscribers of a topic.
+    pub fn publish(
+        &mut self,
+        cx: &mut Cx<'_>,
+        name: &T,
+        message: &Framed,
+        except: Except<'_, T>,
+    ) -> Published {
+        let mut published = Published::default();
+        let Some((label, topic)) = self
+            .names
+            .get(name)
+            .and_then(|topic| Some((*topic, self.table.get(*topic)?)))
+        else {
+            return published;
+        };
+        let label = topic
+            .is_lossy
+            .then(|| u32::try_from(label).unwrap_or(u32::MAX));
+        let sender = match except {
+            Except::Sender => cx.id(),
+            Except::Nobody | Except::Subscribers(_) => ConnId::NONE,
+        };
+        let others = match except {
+            Except::Subscribers(other) => self.names.get(other).copied(),
+            Except::Nobody | Except::Sender => None,
+        };
+        for &id in &topic.subscribers {
+            if id == sender || others.is_some_and(|other| self.has_seat(other, id)) {
+                continue;
+            }
+            let (sent, skipped) = message.send(cx, id, label);
+            published.skipped += skipped;
+            match sent {
+                Sent::Gone => {}
+                Sent::OverMark if skipped > 0 => published.over_mark += 1, // this one is skipped
+                Sent::OverMark => {
+                    published.over_mark += 1;
+                    published.delivered += 1;
+                }
+                Sent::AtOnce | Sent::Queued => published.delivered += 1,
+            }
+        }
+        self.skipped += published.skipped as u64;
+        published
+    }
+
+    /// How many have subscribed to a topic.
+    pub fn subscribers(&self, name: &T) -> usize {
+        let topic = self
+            .names
+            .get(name)
+            .and_then(|topic| self.table.get(*topic));
+        topic.map_or(0, |topic| topic.subscribers.len())
+    }
+
+    /// Whether a WebSocket has subscribed to a topic.
+    pub fn is_subscribed(&self, id: ConnId, name: &T) -> bool {
+        let topic = self.names.get(name);
+        topic.is_some_and(|topic| self.has_seat(*topic, id))
+    }
+
+    /// How many topics there are.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether nobody has subscribed to anything.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// How many messages of lossy topics were skipped so far, for all subscribers together.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    fn has_seat(&self, topic: usize, id: ConnId) -> bool {
+        match self.table.get(topic) {
+            // As the connections of one user are: quicker looked through than looked up.
+            Some(topic) if topic.subscribers.len() <= 8 => topic.subscribers.contains(&id),
+            _ => {
+                let seats = self.seats.get(&id);
+                seats.is_some_and(|seats| seats.iter().any(|seat| seat.topic == topic))
+            }
+        }
+    }
+
+    /// Frees a place, which the last subscriber takes; the last one to go ends the topic.
+    fn vacate(&mut self, Seat { topic, place }: Seat) {
+        let Some(entry) = self.table.get_mut(topic) else {
+            return;
+        };
+        if place < entry.subscribers.len() {
+            entry.subscribers.swap_remove(place);
+        }
+        let moved = entry.subscribers.get(place);
+        let seats = moved.and_then(|moved| self.seats.get_mut(moved));
+        if let Some(seat) = seats.and_then(|seats| seats.iter_mut().find(|s| s.topic == topic)) {
+            seat.place = place;
+        }
+        if entry.subscribers.is_empty() {
+            let entry = self.table.remove(topic);
+            self.names.remove(&entry.name);
+        }
+    }
+}
+
+impl<T: Clone + Eq + Hash> Default for Topics<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> fmt::Debug for Topics<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Topics")
+            .field("topics", &self.table.len())
+            .field("subscribers", &self.seats.len())
+            .field("skipped", &self.skipped)
+            .finish_non_exhaustive()
+    }
+}
