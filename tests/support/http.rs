@@ -223,6 +223,17 @@ impl Connection {
         assert_eq!(end, End::Clean, "the connection ended without close_notify");
     }
 
+    /// Whether anything has come that was not looked at, without waiting for it.
+    pub fn has_received(&mut self) -> bool {
+        self.stream.sock.set_nonblocking(true).unwrap();
+        let received = self.receive();
+        self.stream.sock.set_nonblocking(false).unwrap();
+        match received {
+            Err(error) if !is_timeout(&error) => panic!("{error}"),
+            _ => !self.received.is_empty(),
+        }
+    }
+
     /// The bytes received and not yet looked at, with `more` of them at least.
     pub fn peek(&mut self, more: usize) -> &[u8] {
         self.fill(more);

@@ -244,9 +244,10 @@ impl<S> Http<S> {
         status: u16,
         reason: &str,
     ) {
-        let response = match self.take_dropped() {
-            Some(answer) => answer,
-            None => tools.service.refusal(status, reason),
+        let response = match (self.take_dropped(), status) {
+            // Nothing is wrong with the request but that it does not come to its end here.
+            (Some(answer), 408 | 413) => answer,
+            _ => tools.service.refusal(status, reason),
         };
         match self.receiving.take() {
             Some(receiving) => {
