@@ -3,6 +3,7 @@
 mod cleartext;
 mod deadlines;
 mod http;
+mod pipelining;
 mod socket;
 mod streams;
 mod topics;

@@ -280,6 +280,8 @@ impl Peer {
     }
 }
 
+/// What the clock on the wall shows at first: Sun, 06 Nov 1994 08:49:37 GMT.
+const START_UNIX_SECS: u64 = 784_111_777;
 /// Turns without rest after which a loop counts as a busy one.
 const BUSY_TURNS: usize = 100_000;
 /// Timers that one stretch of time has at most: a loop that wakes up more often polls.
@@ -290,6 +292,7 @@ pub(crate) struct Sim<H: Handler> {
     links: Links<Socket>,
     peers: Vec<Peer>,
     mailbox: Mailbox<H::Mail>,
+    start: Instant,
     now: Instant,
 }
 
@@ -303,6 +306,7 @@ impl<H: Handler> Sim<H> {
             links: Vec::new(),
             peers: Vec::new(),
             mailbox,
+            start: now,
             now,
         }
     }
@@ -378,7 +382,8 @@ impl<H: Handler> Sim<H> {
 
     /// One turn of the loop; time stands still.
     pub(crate) fn turn(&mut self) {
-        self.engine.core.set_now(self.now, 784_111_777);
+        let unix_secs = START_UNIX_SECS + (self.now - self.start).as_secs();
+        self.engine.core.set_now(self.now, unix_secs);
         self.peers.retain(|peer| !peer.is_dropped());
         for peer in &self.peers {
             let events = std::mem::take(&mut peer.pair.borrow_mut().events);

@@ -45,3 +45,21 @@ fn a_request_has_its_time_to_the_millisecond() {
         }
     }
 }
+
+#[test]
+fn dates_change_once_a_second() {
+    let mut world = usual();
+    let mut client = plain(&mut world);
+    let get = b"GET /now/1 HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut dates = Vec::new();
+    for _ in 0..25 {
+        ask(&mut world, &mut client, get);
+        let text = String::from_utf8(std::mem::take(&mut client.received)).unwrap();
+        let date = text.lines().find_map(|line| line.strip_prefix("Date: "));
+        dates.push(date.unwrap().to_owned());
+        world.advance(100 * MILLISECOND);
+    }
+    let date = |second: usize| format!("Sun, 06 Nov 1994 08:49:{} GMT", 37 + second);
+    let wanted: Vec<String> = (0..25).map(|tenth| date(tenth / 10)).collect();
+    assert_eq!(dates, wanted);
+}
