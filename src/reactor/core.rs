@@ -190,6 +190,9 @@ impl Core {
     }
 
     pub(super) fn push_urgent(&mut self, id: ConnId, bytes: &[u8]) -> Sent {
+        if self.lookup(id).is_some_and(|channel| !channel.is_blocked) {
+            return self.append(id, |out| out.extend_from_slice(bytes));
+        }
         let Some(held) = self.held_for_output(id) else {
             return Sent::Gone;
         };

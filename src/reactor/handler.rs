@@ -248,8 +248,9 @@ impl Cx<'_> {
         self.core.append(self.id, write)
     }
 
-    /// Queues a copy of bytes on this connection ahead of all that went by reference and is not
-    /// begun to be sent. Whole frames must have gone so, each with one call, for nothing to be torn.
+    /// Queues a copy of bytes on this connection; where the peer is behind with taking what is queued,
+    /// ahead of all that went by reference and is not begun to be sent. Whole frames must have gone
+    /// so, each with one call, for nothing to be torn.
     pub fn write_urgent(&mut self, bytes: &[u8]) -> Sent {
         self.core.push_urgent(self.id, bytes)
     }
