@@ -292,6 +292,7 @@ fn check_copy(head: &Head<'_>) {
     assert_eq!(format!("{head:?}"), format!("{again:?}"));
     assert!(Head::reparse(&copy[..copy.len() - 1]).is_none());
     assert!(Head::reparse(&[&copy[..], b"x"].concat()).is_none());
+    assert!(Head::reparse(&[b"\r\n", &copy[..]].concat()).is_none());
 }
 
 fn head_line(head: &Head<'_>) -> String {

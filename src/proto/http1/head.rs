@@ -67,7 +67,10 @@ impl<'b> Head<'b> {
     #[must_use]
     pub fn reparse(bytes: &'b [u8]) -> Option<Self> {
         match scan(bytes, 0) {
-            Scan::Whole(end) if end == bytes.len() => Self::parse(bytes, FIELDS_MAX).ok(),
+            // An empty line before it would be skipped, and is none of a head.
+            Scan::Whole(end) if end == bytes.len() && !bytes.starts_with(b"\r\n") => {
+                Self::parse(bytes, FIELDS_MAX).ok()
+            }
             _ => None,
         }
     }
