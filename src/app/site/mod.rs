@@ -244,7 +244,10 @@ impl Site {
             Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
             _ => host,
         };
-        let target = request.path();
+        let target = match request.path() {
+            "*" => "/", // of OPTIONS
+            path => path,
+        };
         let query = request
             .query()
             .map(|query| format!("?{query}"))
