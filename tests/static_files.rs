@@ -39,7 +39,7 @@ impl Service for Site {
     fn request(&mut self, _: &mut Cx<'_>, request: &Request<'_>) -> Reply<()> {
         let path = request.decoded_path().unwrap_or_default();
         let answer = self.folder.answer(request, &path);
-        let answer = answer.or_else(|| self.folder.page(404, "/404.html"));
+        let answer = answer.or_else(|| self.folder.page(request, 404, "/404.html"));
         Reply::Send(answer.unwrap_or_else(|| Response::empty(404)))
     }
 

@@ -28,7 +28,7 @@ struct Failed<'a> {
 
 /// The methods and fields a script of another origin may use.
 const METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
-const FIELDS: &str = "Authorization, Content-Type";
+const FIELDS: &str = "Authorization, Content-Type, If-None-Match, If-Range, Range";
 
 impl Answers {
     /// Answers that scripts of this origin, or of any (`*`), may read.

@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod answers;
+pub mod assets;
 pub mod bearer;
 pub mod cert;
 pub mod chat;

@@ -1,13 +1,15 @@
 //! Reading the configuration again on SIGHUP, off the loop.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use rustls::ServerConfig;
 
+use super::assets;
 use super::config::{Changes, Config, environment};
 use super::logging::Logging;
 use super::tls_files::TlsFiles;
+use crate::web::files::Watcher;
 
 /// A configuration to put in force.
 #[derive(Debug)]
@@ -25,21 +27,25 @@ pub struct Reloader {
     path: Option<PathBuf>,
     tls_files: TlsFiles,
     logging: Arc<Logging>,
+    watcher: Weak<Watcher>,
 }
 
 impl Reloader {
-    /// `current` is in force; `path` is the file the command line named, if it named one.
+    /// `current` is in force; `path` is the file the command line named, if it named one. The files
+    /// that `watcher` sees to are served as a new configuration says.
     pub fn new(
         current: Config,
         path: Option<PathBuf>,
         tls_files: TlsFiles,
         logging: Arc<Logging>,
+        watcher: Weak<Watcher>,
     ) -> Self {
         Self {
             current,
             path,
             tls_files,
             logging,
+            watcher,
         }
     }
 
@@ -77,6 +83,9 @@ impl Reloader {
             log::warn!("takes effect only after a restart: {}", restart.join(", "));
         }
         self.logging.set_level(config.log_level);
+        if let Some(watcher) = self.watcher.upgrade() {
+            watcher.set_options(assets::options(&config));
+        }
         self.current = config.clone();
         Some(Reload { config, tls })
     }

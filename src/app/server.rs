@@ -11,6 +11,7 @@ use std::thread;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::accounts::Accounts;
+use super::assets;
 use super::config::Config;
 use super::logging::Logging;
 use super::passwords::{Cost, HasherPool};
@@ -20,7 +21,7 @@ use super::signals;
 use super::site::{Mail, Site};
 use super::store::{self, Store};
 use super::tls_files::TlsFiles;
-use crate::web::files::{self, Folder, Watcher};
+use crate::web::files::{Folder, Watcher};
 use crate::web::{self, ListenerId, Post, Reactor, ReactorConfig, Security, Web};
 
 /// What the command has checked and opened before the server starts.
@@ -74,7 +75,7 @@ pub fn run(setup: Setup) -> ExitCode {
 struct Started {
     reactor: Reactor<Web<Site>>,
     /// Ends with the server.
-    _watcher: Watcher,
+    _watcher: Arc<Watcher>,
 }
 
 impl Started {
@@ -96,7 +97,7 @@ impl Started {
         )
         .map_err(|error| error.to_string())?;
         let accounts = Accounts::new(store, hasher);
-        let options = file_options();
+        let options = assets::options(&config);
         let folder = Folder::load(&config.public_dir, &options)
             .map_err(|error| format!("public_dir: {}: {error}", config.public_dir.display()))?;
         let folder = Arc::new(folder);
@@ -120,7 +121,14 @@ impl Started {
             news.to_service(Mail::Files(folder)).ok();
         })
         .map_err(|error| format!("cannot watch public_dir: {error}"))?;
-        let reloader = Reloader::new(config, config_path, tls_files, Arc::clone(logging));
+        let watcher = Arc::new(watcher);
+        let reloader = Reloader::new(
+            config,
+            config_path,
+            tls_files,
+            Arc::clone(logging),
+            Arc::downgrade(&watcher),
+        );
         signals::handle(post, reloader).map_err(|error| format!("cannot take signals: {error}"))?;
         if let Some(path) = port_file {
             write_port(path, port)
@@ -204,14 +212,6 @@ fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())
-}
-
-fn file_options() -> files::Options {
-    let nosniff = || vec![("X-Content-Type-Options".into(), "nosniff".into())];
-    files::Options {
-        fields: Arc::new(move |_| nosniff()),
-        ..files::Options::default()
-    }
 }
 
 /// A process may be allowed fewer descriptors than `max_connections`: better said now.

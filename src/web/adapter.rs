@@ -113,10 +113,14 @@ impl<S: Service> Web<S> {
     fn switch(&mut self, cx: &mut Cx<'_>, conn: &mut Conn<S::Socket>, switch: Switch<S::Socket>) {
         let (upgrade, line) = switch;
         let Line { path, .. } = line;
-        let common = self.tools(cx).common;
+        let Tools {
+            common, service, ..
+        } = self.tools(cx);
+        let lines = service.field_lines(conn.origin());
         cx.write_with(|out| {
             out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
             out.extend_from_slice(common.lines());
+            out.extend_from_slice(lines.map(AsRef::as_ref).unwrap_or_default());
             out.extend_from_slice(&upgrade.fields);
             out.extend_from_slice(b"\r\n");
         });

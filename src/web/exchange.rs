@@ -171,7 +171,7 @@ impl<S> State<S> {
             Err(refusal) => {
                 let status = refusal.status();
                 let answer = tools.service.refusal(status, &refusal.to_string());
-                Self::Ready(answer.lines(refusal.fields()))
+                Self::Ready(answer.lines(refusal.fields().as_bytes()))
             }
         }
     }

@@ -199,10 +199,9 @@ impl Response {
     }
 
     /// Adds field lines that are known to be good.
-    #[cfg(feature = "ws")]
-    pub(super) fn lines(mut self, lines: &'static str) -> Self {
+    pub(super) fn lines(mut self, lines: &[u8]) -> Self {
         let (Head::Own(own) | Head::Shared(_, own)) = &mut self.fields;
-        own.extend_from_slice(lines.as_bytes());
+        own.extend_from_slice(lines);
         self
     }
 

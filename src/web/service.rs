@@ -7,7 +7,7 @@ use super::message::{Message, WsCx};
 use super::post::ExchangeId;
 use super::stream::StreamCx;
 use super::upload::{Intake, UploadCx};
-use super::{Config, Cx, Origin, Request, Response};
+use super::{Config, Cx, Origin, Request, Response, Shared};
 use crate::proto::ws::CloseCode;
 
 /// Answers requests and handles the messages of WebSockets.
@@ -24,6 +24,14 @@ pub trait Service {
     /// The limits and times to apply. Asked for at each use.
     fn config(&self) -> &Config {
         &Config::DEFAULT
+    }
+
+    /// Field lines to add to every answer to a peer from there, refusals included, as
+    /// Strict-Transport-Security is to those of secure listeners. They are made before, by
+    /// [`Response::field_lines`].
+    fn field_lines(&self, from: Origin) -> Option<&Shared> {
+        let _ = from;
+        None
     }
 
     /// A connection was accepted; `false` refuses it, before any TLS.

@@ -216,6 +216,24 @@ impl Connection {
         }
     }
 
+    /// How many bytes come before the end of the connection, and how it ends. More than `max` are not
+    /// waited for.
+    pub fn received_until_end(&mut self, max: usize) -> (usize, End) {
+        let mut count = self.received.len();
+        loop {
+            self.received.clear();
+            match self.receive() {
+                Ok(0) => return (count, End::Clean),
+                Ok(more) => count += more,
+                Err(error) if is_timeout(&error) => {
+                    panic!("still open after {PATIENCE:?} and {count} bytes")
+                }
+                Err(_) => return (count, End::Cut),
+            }
+            assert!(count <= max, "{count} bytes and no end");
+        }
+    }
+
     /// The server closes in order, and says nothing more.
     pub fn expect_close(&mut self) {
         let (rest, end) = self.rest();

@@ -82,6 +82,10 @@ pub(super) const KEYS: &[Key] = &[
     key!(cors_allow_origin, Live, |t| value::cors_origin(t)),
     key!(content_security_policy, Live, |t| value::header_value(t)),
     key!(server_header, Live, |t| value::switch(t)),
+    key!(strict_transport_security, Live, |t| {
+        value::strict_transport_security(t)
+    }),
+    key!(compress_files, Live, |t| value::switch(t)),
     key!(ws_max_frame_size, Live, |t| value::bytes(t, 125, GIB)),
     key!(ws_max_message_size, Live, |t| value::bytes(t, 125, GIB)),
     key!(ws_ping_interval, Live, |t| value::seconds(t, 1, 3600)),

@@ -97,6 +97,10 @@ pub struct Config {
     pub content_security_policy: Option<String>,
     /// Whether answers have a field Server, which tells the program's name and no version.
     pub server_header: bool,
+    /// Value of `Strict-Transport-Security` with every answer over TLS; `None` (`off`) sends none.
+    pub strict_transport_security: Option<String>,
+    /// Whether files that gain by it are compressed.
+    pub compress_files: bool,
 
     /// Bytes of one WebSocket frame.
     pub ws_max_frame_size: usize,
@@ -166,6 +170,8 @@ impl Default for Config {
             cors_allow_origin: Some("*".to_owned()),
             content_security_policy: Some(STRICT_POLICY.to_owned()),
             server_header: false,
+            strict_transport_security: None,
+            compress_files: true,
 
             ws_max_frame_size: 1_048_576,
             ws_max_message_size: 1_048_576,

@@ -130,6 +130,37 @@ pub(super) fn header_value(text: &str) -> Result<Option<String>, Bad> {
     }
 }
 
+/// `off`, or the directives of RFC 6797 §6.1: `max-age` once, `includeSubDomains` and, for the lists
+/// that come with browsers, `preload`.
+pub(super) fn strict_transport_security(text: &str) -> Result<Option<String>, Bad> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let (mut max_ages, mut others) = (0, Vec::new());
+    let is_good = text.split(';').map(str::trim).all(|directive| {
+        let lower = directive.to_ascii_lowercase();
+        match lower.strip_prefix("max-age=") {
+            Some(secs) => {
+                max_ages += 1;
+                whole(secs, 0, u32::MAX).is_ok()
+            }
+            None => {
+                let is_known = ["includesubdomains", "preload"].contains(&lower.as_str());
+                let is_new = !others.contains(&lower);
+                others.push(lower);
+                is_known && is_new
+            }
+        }
+    });
+    if is_good && max_ages == 1 {
+        return Ok(Some(text.to_owned()));
+    }
+    Err(Bad::new(
+        text,
+        "off or a policy such as max-age=31536000; includeSubDomains",
+    ))
+}
+
 pub(super) fn socket_address(text: &str) -> Result<Option<SocketAddr>, Bad> {
     match text {
         "off" => Ok(None),
@@ -280,6 +311,44 @@ mod tests {
         );
         for bad in ["", "a\r\nb", "a\tb", "é"] {
             assert!(message(header_value(bad)).ends_with("a policy in printable ASCII"));
+        }
+    }
+
+    #[test]
+    fn a_transport_policy_has_one_age_and_known_words() {
+        assert_eq!(strict_transport_security("off"), Ok(None));
+        for good in [
+            "max-age=0",
+            "max-age=31536000",
+            "max-age=31536000; includeSubDomains",
+            "MAX-AGE=1;includesubdomains ;preload",
+            "includeSubDomains; max-age=1",
+        ] {
+            assert_eq!(strict_transport_security(good), Ok(Some(good.to_owned())));
+        }
+        for bad in [
+            "",
+            "on",
+            "31536000",
+            "max-age",
+            "max-age=",
+            "max-age=-1",
+            "max-age=1y",
+            "max-age=\"1\"",
+            "max-age=4294967296",
+            "max-age=1; max-age=1",
+            "max-age=1;",
+            "max-age=1, preload",
+            "includeSubDomains",
+            "max-age=1; preload; preload",
+            "max-age=1; includeSubdomain",
+            "max-age=1\r\nX: y",
+        ] {
+            let message = message(strict_transport_security(bad));
+            assert!(
+                message.ends_with("max-age=31536000; includeSubDomains"),
+                "{bad}"
+            );
         }
     }
 

@@ -22,7 +22,7 @@ use super::tokens::Tokens;
 use crate::web::files::Folder;
 use crate::web::{
     self, CloseCode, ConnId, Cx, Ended, Found, Intake, ListenerId, Message, Method, Origin, Post,
-    Reply, Request, Response, Router, Served, Service, To, Topics, WsCx,
+    Reply, Request, Response, Router, Served, Service, Shared, To, Topics, WsCx,
 };
 
 /// What other threads tell the service.
@@ -66,6 +66,8 @@ pub struct Site {
     sockets: HashMap<i64, Vec<ConnId>>,
     /// The listeners of `port`, which speak TLS.
     secure: Vec<ListenerId>,
+    /// Field lines of every answer over TLS.
+    secure_lines: Option<Shared>,
     /// The port to send the clients of `http_port` to.
     port: u16,
     start: Option<Instant>,
@@ -91,6 +93,7 @@ impl Site {
             gate: Gate::new(&config),
             sockets: HashMap::new(),
             secure: Vec::new(),
+            secure_lines: secure_lines(&config),
             port: config.port,
             start: None,
             config,
@@ -191,34 +194,22 @@ impl Site {
 
     fn file(&self, request: &Request<'_>, path: &str) -> Response {
         if let Some(answer) = self.folder.answer(request, path) {
-            let is_page = path.ends_with(".html");
-            return if is_page { self.guard(answer) } else { answer };
+            return answer;
         }
         let wants_page = request
             .field("accept")
             .is_some_and(|types| types.contains("text/html"));
-        match wants_page
-            .then(|| self.folder.page(404, "/404.html"))
+        wants_page
+            .then(|| self.folder.page(request, 404, "/404.html"))
             .flatten()
-        {
-            Some(page) => self.guard(page),
-            None => self.answers.error(404, "Not found"),
-        }
-    }
-
-    /// Says what a page may load, and that it may not be framed.
-    fn guard(&self, page: Response) -> Response {
-        let page = page.field("Referrer-Policy", "same-origin");
-        match &self.config.content_security_policy {
-            Some(policy) => page.field("Content-Security-Policy", policy),
-            None => page,
-        }
+            .unwrap_or_else(|| self.answers.error(404, "Not found"))
     }
 
     fn reload(&mut self, cx: &mut Cx<'_>, reload: Reload) {
         let Reload { config, tls } = reload;
         self.web = web_config(&config);
         self.answers = Answers::new(config.cors_allow_origin.clone());
+        self.secure_lines = secure_lines(&config);
         self.tokens = Tokens::new(self.config.secret_key.bytes(), config.jwt_expiry_seconds);
         self.chat
             .set_messages_per_minute(config.messages_per_minute);
@@ -268,6 +259,14 @@ impl Service for Site {
 
     fn config(&self) -> &web::Config {
         &self.web
+    }
+
+    fn field_lines(&self, from: Origin) -> Option<&Shared> {
+        let lines = self.secure_lines.as_ref()?;
+        match from {
+            Origin::Accepted { listener, .. } => self.secure.contains(&listener).then_some(lines),
+            Origin::Connected { .. } => None,
+        }
     }
 
     fn accept(&mut self, cx: &mut Cx<'_>, from: Origin) -> bool {
@@ -388,6 +387,13 @@ impl Service for Site {
             _ => {}
         }
     }
+}
+
+/// What is only said over TLS (RFC 6797 §7.2).
+fn secure_lines(config: &Config) -> Option<Shared> {
+    let policy = config.strict_transport_security.as_ref()?;
+    let answer = Response::empty(200).field("Strict-Transport-Security", policy);
+    Some(answer.field_lines())
 }
 
 /// The web layer's part of the configuration.

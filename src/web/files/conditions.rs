@@ -1,5 +1,6 @@
 //! Conditional requests (RFC 9110 §13).
 
+use super::codings::Accepted;
 use crate::proto::http1::{Fields, date};
 
 /// What tells one state of a file from another (RFC 9110 §8.8).
@@ -25,16 +26,20 @@ pub(super) enum Verdict {
 }
 
 /// The fields of a request that an answer with a file depends on, gathered in one pass.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Conditions<'b> {
-    /// Whether If-Match is there, and whether it names our entity tag.
-    if_match: Option<bool>,
-    if_none_match: Option<bool>,
+    fields: Fields<'b>,
+    accepted: Accepted,
+    if_match: Single<'b>,
+    if_none_match: Single<'b>,
     if_modified_since: Single<'b>,
     if_unmodified_since: Single<'b>,
     if_range: Single<'b>,
     range: Single<'b>,
 }
+
+const IF_MATCH: &str = "if-match";
+const IF_NONE_MATCH: &str = "if-none-match";
 
 /// A field that makes sense once only.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,36 +51,47 @@ enum Single<'b> {
 }
 
 impl<'b> Conditions<'b> {
-    /// Gathers the conditions about a file with the entity tag `etag`.
-    pub(super) fn gather(fields: Fields<'b>, etag: &str) -> Self {
-        let mut conditions = Self::default();
+    pub(super) fn gather(fields: Fields<'b>) -> Self {
+        let mut conditions = Self {
+            fields,
+            accepted: Accepted::default(),
+            if_match: Single::Absent,
+            if_none_match: Single::Absent,
+            if_modified_since: Single::Absent,
+            if_unmodified_since: Single::Absent,
+            if_range: Single::Absent,
+            range: Single::Absent,
+        };
         for (name, value) in fields.iter() {
-            conditions.take(name, value, etag);
+            conditions.take(name, value);
         }
         conditions
     }
 
     /// Most names are told apart by their length alone.
-    fn take(&mut self, name: &str, value: &'b [u8], etag: &str) {
+    fn take(&mut self, name: &str, value: &'b [u8]) {
         let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
         match name.len() {
             5 if is("range") => self.range.add(value),
             8 if is("if-range") => self.if_range.add(value),
-            8 if is("if-match") => {
-                *self.if_match.get_or_insert(false) |= names(value, etag, Comparison::Strong);
-            }
-            13 if is("if-none-match") => {
-                *self.if_none_match.get_or_insert(false) |= names(value, etag, Comparison::Weak);
-            }
+            8 if is(IF_MATCH) => self.if_match.add(value),
+            13 if is(IF_NONE_MATCH) => self.if_none_match.add(value),
+            15 if is("accept-encoding") => self.accepted.add(value),
             17 if is("if-modified-since") => self.if_modified_since.add(value),
             19 if is("if-unmodified-since") => self.if_unmodified_since.add(value),
             _ => {}
         }
     }
 
-    /// The verdict on a GET or HEAD, in the order of RFC 9110 §13.2.2.
-    pub(super) fn verdict(&self, modified_secs: u64) -> Verdict {
-        let is_refused = match self.if_match {
+    /// What the client can decode.
+    pub(super) const fn accepted(&self) -> Accepted {
+        self.accepted
+    }
+
+    /// The verdict on a GET or HEAD about the form with this entity tag, in the order of
+    /// RFC 9110 §13.2.2.
+    pub(super) fn verdict(&self, etag: &str, modified_secs: u64) -> Verdict {
+        let is_refused = match self.names(IF_MATCH, self.if_match, etag, Comparison::Strong) {
             Some(is_named) => !is_named,
             None => self
                 .if_unmodified_since
@@ -85,17 +101,33 @@ impl<'b> Conditions<'b> {
         if is_refused {
             return Verdict::Failed;
         }
-        let is_known = match self.if_none_match {
-            Some(is_named) => is_named,
-            None => self
-                .if_modified_since
-                .date()
-                .is_some_and(|date| modified_secs <= date),
-        };
+        let named = self.names(IF_NONE_MATCH, self.if_none_match, etag, Comparison::Weak);
+        let is_known = named.unwrap_or_else(|| {
+            let date = self.if_modified_since.date();
+            date.is_some_and(|date| modified_secs <= date)
+        });
         if is_known {
             Verdict::NotModified
         } else {
             Verdict::Proceed
+        }
+    }
+
+    /// Whether a field names this entity tag; `None` if it is not there.
+    fn names(
+        &self,
+        name: &str,
+        field: Single<'_>,
+        etag: &str,
+        comparison: Comparison,
+    ) -> Option<bool> {
+        match field {
+            Single::Absent => None,
+            Single::One(list) => Some(names(list, etag, comparison)),
+            Single::Several => {
+                let mut lists = self.fields.get_all(name);
+                Some(lists.any(|list| names(list, etag, comparison)))
+            }
         }
     }
 

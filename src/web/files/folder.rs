@@ -3,35 +3,31 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
-use std::hash::{DefaultHasher, Hasher};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::disk::{self, Found, LeftOut, Reading, Room, Source, Stamp};
-use super::entry::{Content, Entry, Facts};
+use super::disk::{self, Found, LeftOut, Room};
+use super::entry;
 use super::options::Options;
-use crate::reactor::Shared;
-use crate::web::{Request, Response};
+use super::redirect;
+use super::slot::Slot;
+use crate::web::{Method, Request, Response};
 
 /// A picture of a folder, to answer requests from. It never changes; see
 /// [`Watcher`](super::Watcher) for a newer one.
+#[derive(Clone)]
 pub struct Folder {
     /// By path in URLs. A folder with an `index.html` is there too, with a slash at its end.
-    slots: HashMap<Box<str>, Slot>,
+    pub(super) slots: HashMap<Box<str>, Slot>,
     files: usize,
-    memory_bytes: u64,
+    pub(super) memory_bytes: u64,
     open_files: usize,
+    /// Whether there are files that may be the encoded forms of others.
+    pub(super) has_encoded_files: bool,
+    /// Whether the encoded forms of all files were made, or found not to be worth it.
+    pub(super) is_encoded: bool,
     left_out: LeftOut,
-}
-
-/// A file and what is needed to see whether it has changed.
-#[derive(Clone, Debug)]
-struct Slot {
-    entry: Arc<Entry>,
-    stamp: Stamp,
-    /// Whether any change of the file can be seen in its stamp.
-    is_settled: bool,
 }
 
 const INDEX: &str = "index.html";
@@ -39,7 +35,8 @@ const INDEX: &str = "index.html";
 impl Folder {
     /// Reads a folder. It blocks: not for the thread of a reactor that serves already.
     ///
-    /// A file that cannot be had is left out, and the log says so.
+    /// A file that cannot be had is left out, and the log says so. No file has its encoded forms yet:
+    /// they come with [`compress`](Self::compress), or from a [`Watcher`](super::Watcher).
     ///
     /// # Errors
     /// A folder cannot be listed, or [`Options::fields`] or [`Options::cache_control`] made a field
@@ -52,25 +49,37 @@ impl Folder {
     /// [`Request::decoded_path`](crate::web::Request::decoded_path) has it. `None`: there is no such
     /// file.
     ///
-    /// A path that ends in a slash means the `index.html` there. Of a folder without the slash there
-    /// is no such file: the links in its page would lead astray.
+    /// A path that ends in a slash means the `index.html` there. A folder that has one and is asked
+    /// for without the slash is answered with 308 to the path with it: in its page, links would lead
+    /// astray.
     ///
-    /// GET and HEAD get the file, a part of it (RFC 9110 §14), or what their conditions come to
-    /// (RFC 9110 §13); other methods get 405. Several ranges are answered with the whole.
+    /// GET and HEAD get the file in the form that Accept-Encoding prefers, parts of it (RFC 9110
+    /// §14), or what their conditions come to (RFC 9110 §13); other methods get 405. 406 tells a
+    /// client that refuses every form there is.
     pub fn answer(&self, request: &Request<'_>, path: &str) -> Option<Response> {
-        Some(self.slots.get(path)?.entry.answer(request))
+        if let Some(slot) = self.slots.get(path) {
+            return Some(slot.entry.answer(request));
+        }
+        let folder = redirect::folder(path)?;
+        self.slots
+            .contains_key(folder.as_str())
+            .then(|| match request.method() {
+                Method::Get | Method::Head => redirect::answer(&folder, request.query()),
+                _ => entry::not_allowed(),
+            })
     }
 
     /// The file at `path` as the body of an answer about something else, as an error is: with
     /// Content-Type, Cache-Control and the fields of [`Options::fields`], and without what tells one
-    /// state of the file from another.
-    pub fn page(&self, status: u16, path: &str) -> Option<Response> {
-        Some(self.slots.get(path)?.entry.page(status))
+    /// state of the file from another. It comes in the form that the request prefers.
+    pub fn page(&self, request: &Request<'_>, status: u16, path: &str) -> Option<Response> {
+        Some(self.slots.get(path)?.entry.page(request, status))
     }
 
-    /// Whether there is a file at that path.
+    /// Whether [`answer`](Self::answer) has one for that path.
     pub fn has(&self, path: &str) -> bool {
-        self.slots.contains_key(path)
+        let is_folder = |path: String| self.slots.contains_key(path.as_str());
+        self.slots.contains_key(path) || redirect::folder(path).is_some_and(is_folder)
     }
 
     /// How many files there are.
@@ -83,7 +92,7 @@ impl Folder {
         self.files == 0
     }
 
-    /// How many bytes of files are held in memory.
+    /// How many bytes of files are held in memory, encoded forms included.
     pub fn memory_bytes(&self) -> u64 {
         self.memory_bytes
     }
@@ -111,8 +120,7 @@ impl Folder {
         &'a self,
         other: &'a Self,
     ) -> impl Iterator<Item = &'a Arc<File>> {
-        let files = self.slots.iter().filter(|(path, _)| !path.ends_with('/'));
-        files.filter_map(|(path, slot)| {
+        self.files().filter_map(|(path, slot)| {
             let file = slot.entry.file()?;
             let kept = other.slots.get(path).and_then(|kept| kept.entry.file());
             let is_kept = kept.is_some_and(|kept| Arc::ptr_eq(kept, file));
@@ -126,34 +134,50 @@ impl Folder {
             files: 0,
             memory_bytes: 0,
             open_files: 0,
+            has_encoded_files: false,
+            is_encoded: false,
             left_out: LeftOut::default(),
         };
-        for found in disk::walk(root, options.files_max, &mut folder.left_out)? {
-            let known = before.and_then(|before| before.slots.get(found.path.as_str()));
-            folder.visit(&found, known, options)?;
-        }
-        folder.left_out.log(before.map(|before| &before.left_out));
+        let mut left_out = LeftOut::default();
+        disk::walk(
+            root,
+            options.files_max,
+            &mut left_out,
+            &mut |found, left_out| {
+                let known = before.and_then(|before| before.slots.get(found.path.as_str()));
+                folder.visit(found, known, options, left_out)
+            },
+        )?;
+        left_out.log(before.map(|before| &before.left_out));
+        folder.left_out = left_out;
+        folder.keep_forms(options)?;
         Ok(folder)
     }
 
     /// Takes a file in, from the picture before if it has not changed.
-    fn visit(&mut self, found: &Found, known: Option<&Slot>, options: &Options) -> io::Result<()> {
+    fn visit(
+        &mut self,
+        found: &Found<'_>,
+        known: Option<&Slot>,
+        options: &Options,
+        left_out: &mut LeftOut,
+    ) -> io::Result<()> {
         let known_that_fits = known.filter(|slot| self.has_room(slot, options));
         if let Some(slot) = known_that_fits
             && slot.is_settled
-            && matches!(disk::stamp(&found.disk_path), Ok(Some(stamp)) if stamp == slot.stamp)
+            && matches!(disk::stamp(found), Ok(Some(stamp)) if stamp == slot.stamp)
         {
             self.insert(&found.path, slot.clone());
             return Ok(());
         }
-        match disk::read(&found.disk_path, self.room(options)) {
+        match disk::read(found, self.room(options)) {
             Ok(Some(reading)) => {
                 let slot = Slot::new(&found.path, reading, known, options)?;
                 self.insert(&found.path, slot);
             }
             Ok(None) => {}
             Err(reason) => {
-                self.left_out.add(&found.path, reason);
+                left_out.add(&found.path, reason);
                 // Its stamp is the old one, so the next look tries again.
                 if let Some(slot) = known_that_fits.filter(|_| reason.is_passing()) {
                     self.insert(&found.path, slot.clone());
@@ -175,18 +199,32 @@ impl Folder {
         let room = self.room(options);
         match slot.entry.file() {
             Some(_) => room.may_hold_open,
-            None => slot.entry.memory_bytes() <= room.small_bytes_max,
+            None => slot.entry.content().memory_bytes() <= room.small_bytes_max,
         }
     }
 
+    /// Takes a file in. Its encoded forms are counted when all are in: they only get what room is left.
     fn insert(&mut self, path: &str, slot: Slot) {
         self.open_files += usize::from(slot.entry.file().is_some());
         self.files += 1;
-        self.memory_bytes += slot.entry.memory_bytes();
+        self.memory_bytes += slot.entry.content().memory_bytes();
+        self.has_encoded_files |= path.ends_with(".br") || path.ends_with(".gz");
+        self.put(path, slot);
+    }
+
+    pub(super) fn put(&mut self, path: &str, slot: Slot) {
         if let Some(folder) = path.strip_suffix(INDEX).filter(|path| path.ends_with('/')) {
             self.slots.insert(folder.into(), slot.clone());
         }
         self.slots.insert(path.into(), slot);
+    }
+
+    /// The files, each once, in no order.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&str, &Slot)> {
+        let slots = self.slots.iter();
+        slots
+            .filter(|(path, _)| !path.ends_with('/'))
+            .map(|(path, slot)| (&**path, slot))
     }
 
     /// As if all changes were long over.
@@ -211,106 +249,5 @@ impl fmt::Debug for Folder {
             .field("memory_bytes", &self.memory_bytes)
             .field("open_files", &self.open_files)
             .finish_non_exhaustive()
-    }
-}
-
-impl Slot {
-    /// What was read, or what is known of the file already if that is the same.
-    fn new(
-        path: &str,
-        reading: Reading,
-        known: Option<&Self>,
-        options: &Options,
-    ) -> io::Result<Self> {
-        let Reading {
-            stamp,
-            is_settled,
-            modified_secs,
-            source,
-        } = reading;
-        let (content, etag) = match source {
-            Source::Memory(bytes) => {
-                let etag = content_tag(&bytes);
-                (Content::Memory(Shared::from(bytes)), etag)
-            }
-            Source::Disk(file) => {
-                let (file, len) = (Arc::new(file), stamp.len);
-                (Content::Disk { file, len }, stamp_tag(stamp))
-            }
-        };
-        let entry = match known.map(|known| &known.entry) {
-            Some(entry) if entry.etag() == etag && entry.modified_secs() == modified_secs => {
-                Arc::clone(entry)
-            }
-            before => {
-                let had_date = before.is_some_and(|before| before.modified_secs() == modified_secs);
-                let facts = Facts {
-                    content,
-                    etag,
-                    modified_secs,
-                    is_date_strong: is_settled && !had_date,
-                };
-                Arc::new(Entry::new(path, facts, options)?)
-            }
-        };
-        Ok(Self {
-            entry,
-            stamp,
-            is_settled,
-        })
-    }
-}
-
-/// The entity tag of a content: the same for all that serve it.
-fn content_tag(content: &[u8]) -> String {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(content);
-    format!("\"{:016x}-{:x}\"", hasher.finish(), content.len())
-}
-
-/// The entity tag of a file too large to be read. The time of change is the one that nobody can set
-/// back.
-fn stamp_tag(stamp: Stamp) -> String {
-    let (secs, nanos) = stamp.changed;
-    format!("\"{secs:x}.{nanos:x}-{:x}-{:x}\"", stamp.len, stamp.inode)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn slot(content: &str, modified_secs: u64, is_settled: bool, known: Option<&Slot>) -> Slot {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let reading = Reading {
-            stamp: disk::stamp(file.path()).unwrap().unwrap(),
-            is_settled,
-            modified_secs,
-            source: Source::Memory(content.into()),
-        };
-        Slot::new("/a", reading, known, &Options::default()).unwrap()
-    }
-
-    #[test]
-    fn a_date_is_strong_when_no_other_content_can_have_had_it() {
-        // RFC 9110 §8.8.2.2.
-        let is_strong = |slot: &Slot| slot.entry.validators().is_date_strong;
-        let settled = slot("1", 1000, true, None);
-        let fresh = slot("1", 1000, false, None);
-        assert!(is_strong(&settled));
-        assert!(!is_strong(&fresh));
-        assert!(is_strong(&slot("2", 1001, true, Some(&fresh))));
-        assert!(!is_strong(&slot("2", 1001, false, Some(&fresh))));
-        assert!(!is_strong(&slot("2", 1000, true, Some(&fresh))));
-        assert!(!is_strong(&slot("2", 1000, true, Some(&settled))));
-    }
-
-    #[test]
-    fn the_same_content_of_the_same_time_is_kept() {
-        let known = slot("1", 1000, false, None);
-        let is_kept = |slot: &Slot| Arc::ptr_eq(&slot.entry, &known.entry);
-        let same = slot("1", 1000, true, Some(&known));
-        assert!(is_kept(&same) && same.is_settled);
-        assert!(!is_kept(&slot("1", 1001, true, Some(&known))));
-        assert!(!is_kept(&slot("2", 1000, true, Some(&known))));
     }
 }

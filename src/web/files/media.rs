@@ -21,6 +21,38 @@ pub(super) fn parameters(media_type: &str) -> &'static str {
     }
 }
 
+/// Whether files of this type get much smaller when they are compressed: those that are text, and
+/// the few others that are not packed already.
+pub(super) fn is_compressible(media_type: &str) -> bool {
+    let (kind, subtype) = media_type.split_once('/').unwrap_or_default();
+    let is_text = kind == "text" || subtype.ends_with("+xml") || subtype.ends_with("+json");
+    is_text
+        || matches!(
+            media_type,
+            "application/json"
+                | "application/xml"
+                | "application/wasm"
+                | "application/x-javascript"
+                | "application/rtf"
+                | "application/font-sfnt"
+                | "application/vnd.ms-fontobject"
+                | "font/collection"
+                | "font/otf"
+                | "font/sfnt"
+                | "font/ttf"
+                | "image/bmp"
+                | "image/x-icon"
+        )
+}
+
+/// Whether a browser shows it as a document, in which scripts may run.
+pub(super) fn is_document(media_type: &str) -> bool {
+    matches!(
+        media_type,
+        "text/html" | "text/xml" | "application/xml" | "application/xhtml+xml" | "image/svg+xml"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,6 +80,51 @@ mod tests {
         ] {
             let found = media_type(path);
             assert_eq!(format!("{found}{}", parameters(found)), want, "{path}");
+        }
+    }
+
+    #[test]
+    fn text_is_compressible_and_what_is_packed_is_not() {
+        for path in [
+            "/a.html",
+            "/a.css",
+            "/a.js",
+            "/a.mjs",
+            "/a.json",
+            "/a.svg",
+            "/a.xml",
+            "/a.txt",
+            "/a.wasm",
+            "/a.md",
+            "/a.csv",
+            "/a.map",
+            "/a.webmanifest",
+            "/a.geojson",
+            "/a.rss",
+            "/a.atom",
+            "/a.xhtml",
+            "/a.ico",
+            "/a.ttf",
+            "/a.otf",
+            "/a.eot",
+            "/a.bmp",
+            "/a.jsonld",
+        ] {
+            assert!(
+                is_compressible(media_type(path)),
+                "{path}: {}",
+                media_type(path)
+            );
+        }
+        for path in [
+            "/a.png", "/a.jpg", "/a.webp", "/a.avif", "/a.woff", "/a.woff2", "/a.gz", "/a.br",
+            "/a.zip", "/a.zst", "/a.mp4", "/a.webm", "/a.mp3", "/a.pdf", "/a.bin", "/a",
+        ] {
+            assert!(
+                !is_compressible(media_type(path)),
+                "{path}: {}",
+                media_type(path)
+            );
         }
     }
 }

@@ -13,6 +13,10 @@
 //! * everything else that is neither a folder nor a regular file;
 //! * names that are not UTF-8.
 //!
+//! Files that gain by it have encoded forms (gzip and Brotli): those that lie beside them as `name.gz`
+//! and `name.br`, if they decode to what the file holds, else those that were made once by
+//! [`Folder::compress`] or by the watcher. Accept-Encoding chooses between them.
+//!
 //! A file is best replaced by renaming a new one over it. A small file that is overwritten in place
 //! is read again until it holds still; a large one is on disk only, so those who are downloading it
 //! get what is written into it.
@@ -25,7 +29,7 @@
 //!     let path = request.decoded_path().unwrap_or_default();
 //!     folder
 //!         .answer(request, &path)
-//!         .or_else(|| folder.page(404, "/404.html"))
+//!         .or_else(|| folder.page(request, 404, "/404.html"))
 //!         .unwrap_or_else(|| Response::text(404, "not found\n"))
 //! }
 //!
@@ -37,17 +41,26 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod caching;
+mod codings;
+mod compress;
 mod conditions;
 mod disk;
+mod encode;
 mod entry;
 mod folder;
+mod form;
 mod media;
+mod multipart;
 mod options;
 mod range;
+mod redirect;
+mod slot;
 #[cfg(test)]
 mod tests;
 mod watcher;
 
+pub use self::caching::by_kind;
 pub use self::folder::Folder;
 pub use self::options::{Asset, CacheControlOf, FieldsOf, Options};
 pub use self::watcher::Watcher;

@@ -4,6 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use super::caching::by_kind;
+use super::media;
+
 /// A file that is served, as far as its field lines may depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asset<'a> {
@@ -11,6 +14,14 @@ pub struct Asset<'a> {
     pub path: &'a str,
     /// The media type, without parameters: `text/css`.
     pub media_type: &'a str,
+}
+
+impl Asset<'_> {
+    /// Whether a browser shows it as a document, in which scripts may run: HTML, XML and SVG.
+    #[must_use]
+    pub fn is_document(&self) -> bool {
+        media::is_document(self.media_type)
+    }
 }
 
 /// Makes the fields to add to the answers for a file, names and values.
@@ -25,19 +36,21 @@ pub struct Options {
     /// Files up to this size are held in memory.
     pub small_file_bytes_max: u64,
     /// How many bytes of files one [`Folder`](super::Folder) holds in memory. Those that do not fit
-    /// are held open, like large ones.
+    /// are held open, like large ones. Encoded forms get what is left.
     pub memory_bytes_max: u64,
+    /// Files up to this size are compressed, if that makes much of their type; 0 for none. Encoded
+    /// forms that lie beside their files, as `name.br` and `name.gz`, are used in any case.
+    pub compress_bytes_max: u64,
     /// How many files are held open. The rest of the large ones is not served, and the log says so.
     pub open_files_max: usize,
     /// How many files and folders are looked at. The rest is not served, and the log says so.
     pub files_max: usize,
     /// Fields to add, as Content-Security-Policy is to pages. They go out with 200, 206 and 304.
     ///
-    /// Not to be among them: Accept-Ranges, Cache-Control, Connection, Content-Length, Content-Range,
-    /// Content-Type, Date, ETag, Last-Modified and Transfer-Encoding.
+    /// Not to be among them: Accept-Ranges, Cache-Control, Connection, Content-Encoding,
+    /// Content-Length, Content-Range, Content-Type, Date, ETag, Last-Modified and Transfer-Encoding.
     pub fields: Arc<FieldsOf>,
-    /// Cache-Control (RFC 9111 §5.2). By default `no-cache` for all: what is cached is checked with
-    /// its ETag at each use, so a deploy is seen at once, and what has not changed costs a 304.
+    /// Cache-Control (RFC 9111 §5.2); [`by_kind`](super::by_kind) by default.
     pub cache_control: Arc<CacheControlOf>,
 }
 
@@ -48,8 +61,9 @@ impl Default for Options {
             memory_bytes_max: 64 * 1024 * 1024,
             open_files_max: 512,
             files_max: 10_000,
+            compress_bytes_max: 4 * 1024 * 1024,
             fields: Arc::new(|_| Vec::new()),
-            cache_control: Arc::new(|_| Cow::Borrowed("no-cache")),
+            cache_control: Arc::new(by_kind),
         }
     }
 }
@@ -59,6 +73,7 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("small_file_bytes_max", &self.small_file_bytes_max)
             .field("memory_bytes_max", &self.memory_bytes_max)
+            .field("compress_bytes_max", &self.compress_bytes_max)
             .field("open_files_max", &self.open_files_max)
             .field("files_max", &self.files_max)
             .finish_non_exhaustive()

@@ -1,6 +1,5 @@
 //! Sees when a folder changes.
 
-use std::convert::Infallible;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,21 +8,28 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::encode::Step;
 use super::folder::Folder;
 use super::options::Options;
 
 /// How long it rests between two looks.
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// How many bytes of files are compressed between two looks, at most: some tenths of a second.
+const STEP_BYTES_MAX: u64 = 2 * 1024 * 1024;
+
 /// A thread that looks at a folder once a second, and calls back with a new picture when something
 /// has changed. It ends when this is dropped, which waits for the look or callback under way.
 ///
 /// Files that have not changed are shared between the pictures. When a look fails, as it does while
 /// the folder is being replaced, the picture before stays.
+///
+/// The encoded forms of files are made here too, those of the first picture right after the start. A
+/// file that has changed is seen as it is at first, and soon after with them in a further picture.
 #[derive(Debug)]
 pub struct Watcher {
-    /// Nothing is ever sent: the thread sees that this end is gone.
-    stop: Option<Sender<Infallible>>,
+    /// The thread sees when this end is gone.
+    wishes: Option<Sender<Options>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -39,21 +45,29 @@ impl Watcher {
         first: Arc<Folder>,
         changed: impl FnMut(Arc<Folder>) + Send + 'static,
     ) -> io::Result<Self> {
-        let (stop, stopped) = mpsc::channel();
+        let (wishes, wished) = mpsc::channel();
         let watch = Watch::new(root, options, first);
         let thread = thread::Builder::new()
             .name("files-watch".into())
-            .spawn(move || watch.run(&stopped, changed))?;
+            .spawn(move || watch.run(&wished, changed))?;
         Ok(Self {
-            stop: Some(stop),
+            wishes: Some(wishes),
             thread: Some(thread),
         })
+    }
+
+    /// Goes on with other options. A picture made with them comes at once.
+    pub fn set_options(&self, options: Options) {
+        if let Some(wishes) = &self.wishes {
+            // The thread has only ended if it panicked, which is logged.
+            wishes.send(options).ok();
+        }
     }
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        drop(self.wishes.take());
         if let Some(thread) = self.thread.take()
             // The callback may be the one that drops it.
             && thread.thread().id() != thread::current().id()
@@ -88,16 +102,51 @@ impl Watch {
         }
     }
 
-    fn run(mut self, stopped: &Receiver<Infallible>, mut changed: impl FnMut(Arc<Folder>)) {
+    fn run(mut self, wished: &Receiver<Options>, mut changed: impl FnMut(Arc<Folder>)) {
         loop {
-            match stopped.recv_timeout(INTERVAL) {
-                Err(RecvTimeoutError::Timeout) => {}
+            let (news, has_more) = self.encode();
+            news.map(&mut changed);
+            let pause = if has_more { Duration::ZERO } else { INTERVAL };
+            let news = match wished.recv_timeout(pause) {
+                Err(RecvTimeoutError::Timeout) => self.look(),
                 Err(RecvTimeoutError::Disconnected) => return,
-                Ok(never) => match never {},
+                Ok(options) => self.set_options(options),
+            };
+            news.map(&mut changed);
+        }
+    }
+
+    /// The folder with more encoded forms than before, if there are more, and whether even more are
+    /// to be made.
+    pub(super) fn encode(&mut self) -> (Option<Arc<Folder>>, bool) {
+        match self.current.encode(&self.options, STEP_BYTES_MAX) {
+            Ok(None) => (None, false),
+            Ok(Some(Step { folder, has_more })) => (self.replace(Arc::new(folder)), has_more),
+            Err(error) => {
+                self.complain(&error);
+                (None, false)
             }
-            if let Some(folder) = self.look() {
-                changed(folder);
+        }
+    }
+
+    /// The folder with the field lines of other options.
+    pub(super) fn set_options(&mut self, options: Options) -> Option<Arc<Folder>> {
+        let keeps_forms = options.compress_bytes_max == self.options.compress_bytes_max;
+        match self.current.remade(&options, keeps_forms) {
+            Ok(folder) => {
+                self.options = options;
+                self.replace(Arc::new(folder))
             }
+            Err(error) => {
+                self.complain(&error);
+                None
+            }
+        }
+    }
+
+    fn complain(&mut self, error: &io::Error) {
+        if self.failure.replace(error.kind()) != Some(error.kind()) {
+            log::warn!("cannot look at {}: {error}", self.root.display());
         }
     }
 
@@ -111,9 +160,7 @@ impl Watch {
                 self.replace(Arc::new(folder))
             }
             Err(error) => {
-                if self.failure.replace(error.kind()) != Some(error.kind()) {
-                    log::warn!("cannot look at {}: {error}", self.root.display());
-                }
+                self.complain(&error);
                 None
             }
         }

@@ -142,6 +142,10 @@ impl<S> Http<S> {
         };
         let after = self.machine.answer(asked, length, wish);
         self.ends |= after == After::Close;
+        let response = match tools.service.field_lines(self.origin) {
+            Some(lines) => response.lines(lines.as_ref()),
+            None => response,
+        };
         response.write(cx, length, asked, after, tools.common)
     }
 

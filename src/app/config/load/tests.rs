@@ -69,7 +69,8 @@ fn every_key_is_read_into_its_own_field() {
         requests_per_second_per_ip=9\nconnection_timeout=10\nrequest_timeout=11\n\
         keepalive_timeout=12\nmax_request_size=13\nmax_header_size=1400\nmax_header_count=15\n\
         max_uri_length=160\ncors_allow_origin=https://a.example\n\
-        content_security_policy=default-src 'self'\nserver_header=1\nws_max_frame_size=170\n\
+        content_security_policy=default-src 'self'\nserver_header=1\n\
+        strict_transport_security=max-age=16\ncompress_files=0\nws_max_frame_size=170\n\
         ws_max_message_size=180\nws_ping_interval=19\nws_compression=0\n\
         allowed_origins=https://b.example\nmessages_per_minute=20\njwt_expiry_seconds=21\n\
         login_attempts_per_minute=22\nlog_level=2\nlog_format=json\nlog_to_console=0\n\
@@ -104,6 +105,8 @@ fn every_key_is_read_into_its_own_field() {
         cors_allow_origin: Some("https://a.example".to_owned()),
         content_security_policy: Some("default-src 'self'".to_owned()),
         server_header: true,
+        strict_transport_security: Some("max-age=16".to_owned()),
+        compress_files: false,
         ws_max_frame_size: 170,
         ws_max_message_size: 180,
         ws_ping_interval: Duration::from_secs(19),
@@ -426,7 +429,8 @@ fn defaults_are_those_of_the_protocol() {
         ws_compression=1\nmessages_per_minute=100\nrequests_per_second_per_ip=0\n\
         handshakes_per_second_per_ip=100\nlogin_attempts_per_minute=10\ntrusted_proxies=\n\
         allowed_origins=\ncors_allow_origin=*\nshutdown_grace=10\n\
-        metrics_address=127.0.0.1:9464\npublic_dir=public\nlog_format=text\nserver_header=0";
+        metrics_address=127.0.0.1:9464\npublic_dir=public\nlog_format=text\nserver_header=0\n\
+        strict_transport_security=off\ncompress_files=1";
     assert_eq!(load(text), defaults());
     let settings = shipped_settings();
     for line in text.lines() {

@@ -28,7 +28,6 @@ fn files_are_found_at_their_paths() {
         ("/docs/deep/index.html", Some("docs")),
         ("/name with \u{e4} and \\", Some("odd")),
         ("/empty", Some("")),
-        ("/docs/deep", None),
         ("/docs/", None),
         ("/docs", None),
         ("/css/", None),
@@ -42,6 +41,39 @@ fn files_are_found_at_their_paths() {
         assert_eq!(text(&folder, path).as_deref(), want, "{path}");
     }
     assert_eq!(folder.len(), 5);
+}
+
+#[test]
+fn a_folder_without_its_slash_is_led_to_it() {
+    let root = root(&[
+        ("index.html", "home"),
+        ("docs/index.html", "docs"),
+        ("css/base.css", "css"),
+        ("\u{e4} b%2f/index.html", "odd"),
+        ("back\\slash/index.html", "odd"),
+    ]);
+    let folder = load(&root, &Options::default());
+    for (target, path, want) in [
+        ("/docs", "/docs", "/docs/"),
+        ("/docs?", "/docs", "/docs/?"),
+        ("/docs?a=b&c=%20", "/docs", "/docs/?a=b&c=%20"),
+        // Whatever was sent, where it leads to is the folder's own path.
+        ("//example.org/%2e%2e/docs", "/docs", "/docs/"),
+        ("/%C3%A4%20b%252f", "/\u{e4} b%2f", "/%C3%A4%20b%252f/"),
+        ("/x", "/back\\slash", "/back%5Cslash/"),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let answer = |request: &Request<'_>| folder.answer(request, path).unwrap();
+            let sent = ask_at(target, method, &[], answer);
+            assert_eq!((sent.status, sent.field("Location")), (308, Some(want)));
+            assert_eq!(sent.field("Cache-Control"), Some("no-cache"));
+            let sent = ask_at(target, "POST", &[], answer);
+            assert_eq!((sent.status, sent.field("Allow")), (405, Some("GET, HEAD")));
+        }
+    }
+    for path in ["/css", "/docs/index", "", "/nothing"] {
+        assert!(get(&folder, path).is_none(), "{path}");
+    }
 }
 
 #[test]

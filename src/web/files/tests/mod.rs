@@ -1,3 +1,4 @@
+mod compression;
 mod conditions;
 mod disk;
 mod ranges;
@@ -9,7 +10,8 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::entry::{Content, Entry, Facts};
+use super::entry::{Entry, Facts};
+use super::form::Content;
 use super::{Folder, Options};
 use crate::proto::http1::{After, BodyLength, Head, date, encode};
 use crate::reactor::{ConnId, Shared};
@@ -94,7 +96,17 @@ impl Sent {
 
 /// Has a request with these method and field lines answered.
 fn ask(method: &str, fields: &[&str], answer: impl FnOnce(&Request<'_>) -> Response) -> Sent {
-    let mut bytes = format!("{method} /x HTTP/1.1\r\nHost: a\r\n");
+    ask_at("/x", method, fields, answer)
+}
+
+/// The same with a target of one's own.
+fn ask_at(
+    target: &str,
+    method: &str,
+    fields: &[&str],
+    answer: impl FnOnce(&Request<'_>) -> Response,
+) -> Sent {
+    let mut bytes = format!("{method} {target} HTTP/1.1\r\nHost: a\r\n");
     for field in fields {
         bytes.push_str(field);
         bytes.push_str("\r\n");
@@ -134,13 +146,23 @@ fn text(folder: &Folder, path: &str) -> Option<String> {
 
 /// A text file of known validators.
 fn entry(content: &[u8], is_date_strong: bool) -> Entry {
-    let facts = Facts {
+    Entry::new(
+        "/a.txt",
+        facts(content, is_date_strong),
+        &Options::default(),
+    )
+    .unwrap()
+}
+
+fn facts(content: &[u8], is_date_strong: bool) -> Facts {
+    Facts {
         content: Content::Memory(Shared::from(content)),
         etag: ETAG.into(),
         modified_secs: MODIFIED,
         is_date_strong,
-    };
-    Entry::new("/a.txt", facts, &Options::default()).unwrap()
+        brotli: None,
+        gzip: None,
+    }
 }
 
 /// A folder on disk with these files.

@@ -51,10 +51,10 @@ fn a_range_of_nothing_is_told_the_length() {
 }
 
 #[test]
-fn what_is_no_single_range_of_bytes_is_ignored() {
+fn what_is_no_set_of_ranges_is_ignored() {
     let entry = entry(b"0123456789", true);
     for fields in [
-        &["Range: bytes=0-1,4-5"][..],
+        &["Range: bytes=0-1,5-4"][..],
         &["Range: bytes=0-1", "Range: bytes=0-1"],
         &["Range: lines=0-1"],
         &["Range: bytes=5-4"],
@@ -116,6 +116,98 @@ fn who_continues_is_not_told_again_what_it_knows() {
     assert_eq!(sent.names(), want);
 }
 
+/// Takes a multipart/byteranges body apart (RFC 2046 §5.1.1): the place and the bytes of each part.
+fn parts(sent: &Sent) -> Vec<(String, Vec<u8>)> {
+    let content_type = sent.field("Content-Type").unwrap();
+    let boundary = content_type
+        .strip_prefix("multipart/byteranges; boundary=")
+        .unwrap();
+    let (delimiter, mut rest) = (format!("--{boundary}"), sent.body.as_slice());
+    let mut parts = Vec::new();
+    let find = |bytes: &[u8], what: &[u8]| bytes.windows(what.len()).position(|at| at == what);
+    loop {
+        rest = rest.strip_prefix(delimiter.as_bytes()).unwrap();
+        if rest == b"--\r\n" {
+            return parts;
+        }
+        rest = rest.strip_prefix(b"\r\n").unwrap();
+        let head_len = find(rest, b"\r\n\r\n").unwrap() + 4;
+        let (head, body) = rest.split_at(head_len);
+        let head = str::from_utf8(head).unwrap();
+        let place = head
+            .strip_prefix("Content-Type: text/plain; charset=utf-8\r\nContent-Range: bytes ")
+            .and_then(|place| place.strip_suffix("\r\n\r\n"));
+        let len = find(body, format!("\r\n{delimiter}").as_bytes()).unwrap();
+        parts.push((place.unwrap().to_owned(), body[..len].to_vec()));
+        rest = &body[len + 2..];
+    }
+}
+
+#[test]
+fn several_parts_are_sent_with_their_places() {
+    // RFC 9110 §15.3.7.2, in memory and from disk.
+    let root = root(&[("a.txt", "0123456789")]);
+    for options in [Options::default(), small()] {
+        let folder = load(&root, &options);
+        let fields = ["Range: bytes=7-8, 0-1,-1,20-"];
+        let sent = ask("GET", &fields, |request| {
+            folder.answer(request, "/a.txt").unwrap()
+        });
+        assert_eq!(sent.status, 206);
+        let want = [("7-9/10", "789"), ("0-1/10", "01")];
+        let want = want.map(|(place, part)| (place.to_owned(), part.as_bytes().to_vec()));
+        assert_eq!(parts(&sent), want);
+        let length = sent.body.len().to_string();
+        assert_eq!(sent.field("Content-Length"), Some(&*length));
+        assert_eq!(sent.field("Content-Range"), None);
+        for name in ["ETag", "Last-Modified", "Cache-Control"] {
+            assert!(sent.field(name).is_some(), "{name}");
+        }
+        let head = ask("HEAD", &fields, |request| {
+            folder.answer(request, "/a.txt").unwrap()
+        });
+        assert_eq!(
+            (head.status, head.field("Content-Length")),
+            (200, Some("10"))
+        );
+    }
+    let entry = entry(b"0123456789", true);
+    let status = |fields: &[&str]| ask("GET", fields, |request| entry.answer(request)).status;
+    assert_eq!(status(&["Range: bytes=0-1,4-5", "If-Range: \"e-1\""]), 206);
+    assert_eq!(status(&["Range: bytes=0-1,4-5", "If-Range: \"x\""]), 200);
+    assert_eq!(status(&["Range: bytes=10-,20-30"]), 416);
+}
+
+#[test]
+fn ranges_that_come_to_one_are_answered_with_one() {
+    let entry = entry(b"0123456789", true);
+    for range in ["bytes=0-2,2-4", "bytes=3-4,0-2", "bytes=0-4,99-"] {
+        let fields = [&*format!("Range: {range}")];
+        let sent = ask("GET", &fields, |request| entry.answer(request));
+        assert_eq!((sent.status, &*sent.body), (206, b"01234".as_slice()));
+        assert_eq!(sent.field("Content-Range"), Some("bytes 0-4/10"));
+        assert_eq!(
+            sent.field("Content-Type"),
+            Some("text/plain; charset=utf-8")
+        );
+    }
+}
+
+#[test]
+fn no_set_of_ranges_makes_much_of_a_file() {
+    // Overlapping ranges, as an attack would have them, and as many small ones as there may be.
+    let content = "0123456789".repeat(100);
+    let entry = entry(content.as_bytes(), true);
+    let overlapping: Vec<_> = (0..64).map(|n| format!("{n}-")).collect();
+    let small: Vec<_> = (0..64).map(|n| format!("{0}-{0}", n * 10)).collect();
+    for (set, most) in [(overlapping, content.len()), (small, 64 + 65 * 128)] {
+        let fields = [&*format!("Range: bytes={}", set.join(","))];
+        let sent = ask("GET", &fields, |request| entry.answer(request));
+        assert_eq!(sent.status, 206);
+        assert!(sent.body.len() <= most, "{}", sent.body.len());
+    }
+}
+
 proptest! {
     /// Parts of a file in memory and of one on disk are the same bytes, and where they are said to be.
     #[test]
@@ -146,6 +238,29 @@ proptest! {
                     let place = format!("bytes */{len}");
                     prop_assert_eq!(sent.field("Content-Range"), Some(&*place));
                 }
+            }
+        }
+    }
+    /// The parts of a set are the bytes they are said to be, and their number is what was asked for at
+    /// most.
+    #[test]
+    fn several_parts_are_where_they_are_said_to_be(
+        len in 0..60usize,
+        set in proptest::collection::vec("[0-9]{0,2}-[0-9]{0,2}", 1..5),
+    ) {
+        let content: String = (b'0'..=b'z').take(len).map(char::from).collect();
+        let entry = entry(content.as_bytes(), true);
+        let fields = [&*format!("Range: bytes={}", set.join(","))];
+        let sent = ask("GET", &fields, |request| entry.answer(request));
+        if sent.status == 206 && sent.field("Content-Range").is_none() {
+            let parts = parts(&sent);
+            prop_assert!((2..=set.len()).contains(&parts.len()));
+            for (place, bytes) in parts {
+                let (place, whole) = place.split_once('/').unwrap();
+                let (first, last) = place.split_once('-').unwrap();
+                let (first, last): (usize, usize) = (first.parse()?, last.parse()?);
+                prop_assert_eq!(whole.parse::<usize>()?, len);
+                prop_assert_eq!(&bytes, &content.as_bytes()[first..=last]);
             }
         }
     }

@@ -1,0 +1,88 @@
+//! How the files of `public_dir` are served.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::config::Config;
+use crate::web::files::{Asset, Options};
+
+/// What scripts of other origins may read of an answer besides what they always may: what it takes to
+/// fetch a file in parts, and to keep it.
+const EXPOSED: &str = "Accept-Ranges, Content-Encoding, Content-Range, ETag";
+
+/// The options that this configuration asks for.
+#[must_use]
+pub fn options(config: &Config) -> Options {
+    let policy = config.content_security_policy.clone();
+    let origin = config.cors_allow_origin.clone();
+    let default = Options::default();
+    Options {
+        compress_bytes_max: if config.compress_files {
+            default.compress_bytes_max
+        } else {
+            0
+        },
+        fields: Arc::new(move |asset| fields(asset, policy.as_deref(), origin.as_deref())),
+        ..default
+    }
+}
+
+/// A field's name and value.
+type Field = (Cow<'static, str>, Cow<'static, str>);
+
+/// A document may load and be framed by what the policy says, and tells other sites nothing of where
+/// its visitors come from. Everything but pages may be fetched from elsewhere.
+fn fields(asset: Asset<'_>, policy: Option<&str>, origin: Option<&str>) -> Vec<Field> {
+    let mut fields: Vec<Field> = vec![("X-Content-Type-Options".into(), "nosniff".into())];
+    if asset.is_document() {
+        fields.push(("Referrer-Policy".into(), "same-origin".into()));
+        let policy = policy.map(|policy| policy.to_owned().into());
+        fields.extend(policy.map(|policy| ("Content-Security-Policy".into(), policy)));
+    }
+    if let Some(origin) = origin
+        && asset.media_type != "text/html"
+    {
+        let origin = origin.to_owned().into();
+        fields.push(("Access-Control-Allow-Origin".into(), origin));
+        fields.push(("Access-Control-Expose-Headers".into(), EXPOSED.into()));
+    }
+    fields
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(path: &str, media_type: &str, config: &Config) -> Vec<String> {
+        let fields = (options(config).fields)(Asset { path, media_type });
+        fields.into_iter().map(|(name, _)| name.into()).collect()
+    }
+
+    #[test]
+    fn documents_are_guarded_and_the_rest_is_shared() {
+        let page = [
+            "X-Content-Type-Options",
+            "Referrer-Policy",
+            "Content-Security-Policy",
+        ];
+        let shared = [
+            "X-Content-Type-Options",
+            "Access-Control-Allow-Origin",
+            "Access-Control-Expose-Headers",
+        ];
+        let config = Config::default();
+        assert_eq!(names("/docs/", "text/html", &config), page);
+        assert_eq!(names("/a.js", "text/javascript", &config), shared);
+        assert_eq!(names("/a.woff2", "font/woff2", &config), shared);
+        // Scripts can run in an SVG file that is opened by itself.
+        let both = [&page[..], &shared[1..]].concat();
+        assert_eq!(names("/a.svg", "image/svg+xml", &config), both);
+        let off = Config {
+            cors_allow_origin: None,
+            content_security_policy: None,
+            ..config
+        };
+        assert_eq!(names("/", "text/html", &off), page[..2]);
+        assert_eq!(names("/a.js", "text/javascript", &off), page[..1]);
+    }
+}

@@ -1,0 +1,186 @@
+//! A file in a picture, and what is needed to see whether it has changed.
+
+use std::hash::{DefaultHasher, Hasher};
+use std::io;
+use std::sync::Arc;
+
+use super::disk::{Reading, Source, Stamp};
+use super::entry::{Entry, Facts};
+use super::form::Content;
+use super::options::Options;
+use crate::reactor::Shared;
+
+/// A file and what is needed to see whether it has changed.
+#[derive(Clone, Debug)]
+pub(super) struct Slot {
+    pub(super) entry: Arc<Entry>,
+    pub(super) stamp: Stamp,
+    /// Whether any change of the file can be seen in its stamp.
+    pub(super) is_settled: bool,
+    /// How its encoded forms were come by. `None`: nobody has looked yet.
+    pub(super) forms: Option<Forms>,
+}
+
+/// How the encoded forms of a file were come by, whether or not it has any now.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Forms {
+    /// The files beside it that were looked at.
+    pub(super) beside: Beside,
+    /// How long those are that were made here.
+    pub(super) own_bytes: u64,
+}
+
+/// The files beside another one that by their names are its encoded forms.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Beside {
+    pub(super) brotli: Option<Arc<Entry>>,
+    pub(super) gzip: Option<Arc<Entry>>,
+}
+
+impl Beside {
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let is_same = |one: &Option<Arc<Entry>>, other: &Option<Arc<Entry>>| match (one, other) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        };
+        is_same(&self.brotli, &other.brotli) && is_same(&self.gzip, &other.gzip)
+    }
+}
+
+impl Slot {
+    /// What was read, or what is known of the file already if that is the same.
+    pub(super) fn new(
+        path: &str,
+        reading: Reading,
+        known: Option<&Self>,
+        options: &Options,
+    ) -> io::Result<Self> {
+        let Reading {
+            stamp,
+            is_settled,
+            modified_secs,
+            source,
+        } = reading;
+        let (content, etag) = match source {
+            Source::Memory(bytes) => {
+                let etag = content_tag(&bytes);
+                (Content::Memory(Shared::from(bytes)), etag)
+            }
+            Source::Disk(file) => {
+                let (file, len) = (Arc::new(file), stamp.len);
+                (Content::Disk { file, len }, stamp_tag(stamp))
+            }
+        };
+        // With the same content the encoded forms are the same too.
+        let same = known.filter(|known| known.entry.etag() == &*etag);
+        let entry = match same.map(|same| &same.entry) {
+            Some(entry) if entry.modified_secs() == modified_secs => Arc::clone(entry),
+            before => {
+                let had_date =
+                    known.is_some_and(|known| known.entry.modified_secs() == modified_secs);
+                let encoded = before.map(|entry| entry.facts());
+                let (brotli, gzip) = encoded.map(|facts| (facts.brotli, facts.gzip)).unzip();
+                let facts = Facts {
+                    content,
+                    etag,
+                    modified_secs,
+                    is_date_strong: is_settled && !had_date,
+                    brotli: brotli.flatten(),
+                    gzip: gzip.flatten(),
+                };
+                Arc::new(Entry::new(path, facts, options)?)
+            }
+        };
+        Ok(Self {
+            entry,
+            stamp,
+            is_settled,
+            forms: same.and_then(|same| same.forms.clone()),
+        })
+    }
+
+    /// The same file with other encoded forms.
+    pub(super) fn with(
+        &self,
+        path: &str,
+        facts: Facts,
+        forms: Option<Forms>,
+        options: &Options,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            entry: Arc::new(Entry::new(path, facts, options)?),
+            forms,
+            ..self.clone()
+        })
+    }
+
+    /// The same file as it is only.
+    pub(super) fn bare(
+        &self,
+        path: &str,
+        forms: Option<Forms>,
+        options: &Options,
+    ) -> io::Result<Self> {
+        let facts = Facts {
+            brotli: None,
+            gzip: None,
+            ..self.entry.facts()
+        };
+        self.with(path, facts, forms, options)
+    }
+}
+
+/// The entity tag of a content: the same for all that serve it.
+pub(super) fn content_tag(content: &[u8]) -> Box<str> {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(content);
+    format!("\"{:016x}-{:x}\"", hasher.finish(), content.len()).into()
+}
+
+/// The entity tag of a file too large to be read. The time of change is the one that nobody can set
+/// back.
+fn stamp_tag(stamp: Stamp) -> Box<str> {
+    let (secs, nanos) = stamp.changed;
+    format!("\"{secs:x}.{nanos:x}-{:x}-{:x}\"", stamp.len, stamp.inode).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(content: &str, modified_secs: u64, is_settled: bool, known: Option<&Slot>) -> Slot {
+        let file = tempfile::tempfile().unwrap();
+        let reading = Reading {
+            stamp: Stamp::of_open(&file).unwrap(),
+            is_settled,
+            modified_secs,
+            source: Source::Memory(content.into()),
+        };
+        Slot::new("/a", reading, known, &Options::default()).unwrap()
+    }
+
+    #[test]
+    fn a_date_is_strong_when_no_other_content_can_have_had_it() {
+        // RFC 9110 §8.8.2.2.
+        let is_strong = |slot: &Slot| slot.entry.validators().is_date_strong;
+        let settled = slot("1", 1000, true, None);
+        let fresh = slot("1", 1000, false, None);
+        assert!(is_strong(&settled));
+        assert!(!is_strong(&fresh));
+        assert!(is_strong(&slot("2", 1001, true, Some(&fresh))));
+        assert!(!is_strong(&slot("2", 1001, false, Some(&fresh))));
+        assert!(!is_strong(&slot("2", 1000, true, Some(&fresh))));
+        assert!(!is_strong(&slot("2", 1000, true, Some(&settled))));
+    }
+
+    #[test]
+    fn the_same_content_of_the_same_time_is_kept() {
+        let known = slot("1", 1000, false, None);
+        let is_kept = |slot: &Slot| Arc::ptr_eq(&slot.entry, &known.entry);
+        let same = slot("1", 1000, true, Some(&known));
+        assert!(is_kept(&same) && same.is_settled);
+        assert!(!is_kept(&slot("1", 1001, true, Some(&known))));
+        assert!(!is_kept(&slot("2", 1000, true, Some(&known))));
+    }
+}
