@@ -16,7 +16,8 @@ nextest := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build certs test browser clients check fmt clippy doc deny bench bench-report soak fuzz clean \
+.PHONY: help run build certs test browser clients check fmt clippy doc deny bench bench-report \
+	bench-nginx soak fuzz clean \
 	$(BUILDS:%=test-%) $(BUILDS:%=clippy-%)
 
 help: ## List the targets
@@ -98,6 +99,9 @@ bench: ## Measure the parts, and the memory of idle connections
 
 bench-report: ## Print the tables of docs/benchmarks.md (two cores; wrk if it is there)
 	CARGO="$(CARGO)" benches/report
+
+bench-nginx: ## Measure the server beside nginx and the floor (two cores; nginx or apt-get)
+	CARGO="$(CARGO)" benches/beside_nginx
 
 soak: build ## Load the server with everything at once for SOAK_SECONDS
 	$(CARGO) bench --locked --bench soak -- $(SOAK_SECONDS) --server $(BIN)

@@ -1,4 +1,4 @@
-//! What is asked, and how long an answer is.
+//! What is asked, and what an answer looks like.
 
 use std::sync::Arc;
 
@@ -19,13 +19,22 @@ enum Kind {
     Echo { bytes: usize },
 }
 
+/// What the head of an answer tells.
+pub(crate) struct Answer {
+    pub(crate) head_bytes: usize,
+    pub(crate) content_bytes: u64,
+}
+
 impl Job {
     /// Fetches a path.
-    pub(crate) fn get(host: &str, path: &str) -> Self {
+    pub(crate) fn get(host: &str, path: &str, accept_encoding: Option<&str>) -> Self {
+        let mut request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n");
+        if let Some(codings) = accept_encoding {
+            request += &format!("Accept-Encoding: {codings}\r\n");
+        }
+        request += "\r\n";
         Self {
-            request: format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")
-                .into_bytes()
-                .into(),
+            request: request.into_bytes().into(),
             kind: Kind::Get,
         }
     }
@@ -46,18 +55,16 @@ impl Job {
         &self.request
     }
 
-    /// How many bytes of `input` are one whole answer; `None` if it is not whole.
-    pub(crate) fn answer_bytes(&self, input: &[u8]) -> Result<Option<usize>, Failure> {
-        let answer_bytes = match self.kind {
-            Kind::Get => http_answer_bytes(input)?,
-            Kind::Echo { bytes } => echo_bytes(input, bytes)?,
-        };
-        Ok(answer_bytes.filter(|&bytes| bytes <= input.len()))
+    /// Reads the head of an answer at the front of `input`; `None` if it is not whole.
+    pub(crate) fn answer(&self, input: &[u8]) -> Result<Option<Answer>, Failure> {
+        match self.kind {
+            Kind::Get => http_answer(input),
+            Kind::Echo { bytes } => echo(input, bytes),
+        }
     }
 }
 
-/// Head and body, as soon as the head is whole.
-fn http_answer_bytes(input: &[u8]) -> Result<Option<usize>, Failure> {
+fn http_answer(input: &[u8]) -> Result<Option<Answer>, Failure> {
     let mut fields = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut fields);
     let httparse::Status::Complete(head_bytes) = response.parse(input)? else {
@@ -71,18 +78,23 @@ fn http_answer_bytes(input: &[u8]) -> Result<Option<usize>, Failure> {
         .iter()
         .find(|field| field.name.eq_ignore_ascii_case("content-length"))
         .ok_or("an answer without Content-Length")?;
-    let body_bytes: usize = str::from_utf8(length.value)?.parse()?;
-    Ok(Some(head_bytes + body_bytes))
+    Ok(Some(Answer {
+        head_bytes,
+        content_bytes: str::from_utf8(length.value)?.parse()?,
+    }))
 }
 
 /// Pings are of no use here: a server sends them to those who are silent.
-fn echo_bytes(input: &[u8], bytes: usize) -> Result<Option<usize>, Failure> {
+fn echo(input: &[u8], bytes: usize) -> Result<Option<Answer>, Failure> {
     match Header::decode(input)? {
         None => Ok(None),
-        Some((header, header_bytes))
+        Some((header, head_bytes))
             if header.opcode == Opcode::Binary && header.payload_bytes == bytes as u64 =>
         {
-            Ok(Some(header_bytes + bytes))
+            Ok(Some(Answer {
+                head_bytes,
+                content_bytes: header.payload_bytes,
+            }))
         }
         Some((header, _)) => Err(format!("not the echo: {header:?}").into()),
     }

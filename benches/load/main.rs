@@ -8,6 +8,7 @@
 //! One thread, so that it can be pinned to one core while the server has another. An `http` URL is
 //! fetched over connections that are kept alive, a `ws` URL is sent binary messages to echo. Each
 //! connection keeps `--depth` operations under way: what is answered is at once asked again.
+//! Answers may be of any size: their content is counted, not held.
 
 #![allow(
     clippy::print_stdout,
@@ -29,9 +30,12 @@ use clap::Parser;
 use mio::{Events, Interest, Poll, Token};
 
 use self::client::{Client, Failure, trust};
-use self::connection::Connection;
+use self::connection::{Connection, Tally};
 use self::job::Job;
-use self::report::{Cpu, Report, Round};
+use self::report::{Cpu, Measured, Report, Round};
+
+/// The most that is read from a connection at once.
+const READ_BYTES: usize = 256 << 10;
 
 /// Loads an HTTP or WebSocket server and measures rate, latency and the server's CPU time.
 #[derive(Debug, Parser)]
@@ -56,9 +60,12 @@ struct Args {
     /// Rounds, of which the medians are reported.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// The server process, to measure its CPU time.
+    /// Sent as Accept-Encoding.
+    #[arg(long, value_name = "CODINGS")]
+    accept_encoding: Option<String>,
+    /// The server process, to measure its CPU time; once for each, if it has several.
     #[arg(long)]
-    pid: Option<u32>,
+    pid: Vec<u32>,
     /// Report as one line of JSON.
     #[arg(long)]
     json: bool,
@@ -78,10 +85,9 @@ fn main() -> Result<(), Failure> {
     load.run(Duration::from_secs(1))?;
     let mut rounds = Vec::with_capacity(args.rounds);
     for _ in 0..args.rounds.max(1) {
-        let cpu = args.pid.map(Cpu::of_process).transpose()?;
-        let (latencies, elapsed) = load.run(Duration::from_secs(args.seconds))?;
-        let spent = cpu.map(|before| before.since()).transpose()?;
-        rounds.push(Round::new(latencies, elapsed, spent));
+        let cpu = Cpu::of_processes(&args.pid)?;
+        let measured = load.run(Duration::from_secs(args.seconds))?;
+        rounds.push(Round::new(measured, cpu.since()?));
     }
     let report = Report::new(&args.url, args.connections, args.depth, &rounds);
     match args.row {
@@ -131,6 +137,9 @@ struct Load {
     poll: Poll,
     events: Events,
     connections: Vec<Connection>,
+    /// Connections that may have more to read: epoll does not tell again.
+    unfinished: Vec<usize>,
+    room: Box<[u8]>,
 }
 
 impl Load {
@@ -144,7 +153,7 @@ impl Load {
         let job = if url.is_websocket {
             Job::echo(args.bytes)
         } else {
-            Job::get(&url.host, &url.path)
+            Job::get(&url.host, &url.path, args.accept_encoding.as_deref())
         };
         let poll = Poll::new()?;
         let mut connections = Vec::with_capacity(args.connections);
@@ -164,25 +173,46 @@ impl Load {
             poll,
             events: Events::with_capacity(args.connections),
             connections,
+            unfinished: Vec::new(),
+            room: vec![0; READ_BYTES].into(),
         })
     }
 
-    /// Keeps all busy for so long. Returns the latency of every operation, and the time it took.
-    fn run(&mut self, duration: Duration) -> Result<(Vec<Duration>, Duration), Failure> {
-        let mut latencies = Vec::new();
+    /// Keeps all busy for so long.
+    fn run(&mut self, duration: Duration) -> Result<Measured, Failure> {
+        let mut tally = Tally::default();
+        let begun = self.progress();
         let start = Instant::now();
         while start.elapsed() < duration {
-            self.poll
-                .poll(&mut self.events, Some(Duration::from_secs(5)))?;
-            if self.events.is_empty() {
+            let patience = match self.unfinished.is_empty() {
+                true => Duration::from_secs(5),
+                false => Duration::ZERO,
+            };
+            self.poll.poll(&mut self.events, Some(patience))?;
+            if self.events.is_empty() && self.unfinished.is_empty() {
                 return Err("the server has not answered for five seconds".into());
             }
-            for event in &self.events {
-                if let Some(connection) = self.connections.get_mut(event.token().0) {
-                    connection.turn(&mut latencies)?;
+            let mut turns = std::mem::take(&mut self.unfinished);
+            turns.extend(self.events.iter().map(|event| event.token().0));
+            turns.sort_unstable();
+            turns.dedup();
+            for index in turns {
+                if let Some(connection) = self.connections.get_mut(index)
+                    && !connection.turn(&mut self.room, &mut tally)?
+                {
+                    self.unfinished.push(index);
                 }
             }
         }
-        Ok((latencies, start.elapsed()))
+        Ok(Measured {
+            elapsed: start.elapsed(),
+            operations: tally.latencies.len() as f64 + self.progress() - begun,
+            tally,
+        })
+    }
+
+    /// How many answers the parts of those under way come to.
+    fn progress(&self) -> f64 {
+        self.connections.iter().map(Connection::progress).sum()
     }
 }
