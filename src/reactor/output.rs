@@ -58,6 +58,11 @@ impl Shared {
         })
     }
 
+    /// The bytes, to be written anew, if nobody else holds them.
+    pub(crate) fn get_mut(&mut self) -> Option<&mut [u8]> {
+        Arc::get_mut(&mut self.bytes)?.get_mut(self.range.clone())
+    }
+
     /// How many bytes there are.
     pub fn len(&self) -> usize {
         self.range.len()
