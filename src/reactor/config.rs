@@ -14,7 +14,8 @@ use std::time::Duration;
 pub struct Config {
     /// The most that is read from a socket at once, in bytes. One buffer for all connections.
     pub read_bytes: usize,
-    /// The most that is written to a socket at once, in bytes. One buffer for all connections.
+    /// The most that is written to a socket at once, in bytes before encryption. One buffer for all
+    /// connections.
     pub write_bytes: usize,
     /// How much input a handler may leave unconsumed, in bytes.
     pub tail_bytes_max: usize,

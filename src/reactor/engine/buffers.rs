@@ -1,7 +1,7 @@
 //! The buffers all connections of a reactor share.
 
 #[cfg(feature = "tls")]
-use crate::proto::tls::RECORD_PLAINTEXT_BYTES_MAX;
+use crate::proto::tls::{RECORD_OVERHEAD_BYTES_MAX, RECORD_PLAINTEXT_BYTES_MAX};
 use crate::reactor::Config;
 use crate::reactor::channel::Channel;
 
@@ -30,11 +30,19 @@ impl Buffers {
             #[cfg(feature = "tls")]
             cipher: zeroed(read_bytes),
             #[cfg(feature = "tls")]
-            out: zeroed(config.write_bytes.max(2 * RECORD_PLAINTEXT_BYTES_MAX)),
+            out: zeroed(sealed_bytes(config.write_bytes)),
             #[cfg(feature = "tls")]
             record: Vec::with_capacity(RECORD_PLAINTEXT_BYTES_MAX),
         }
     }
+}
+
+/// Room for so much plaintext in full records, and no less than two of them: what lies in pieces of
+/// that size is then written in as few calls as it can be.
+#[cfg(feature = "tls")]
+fn sealed_bytes(plain_bytes: usize) -> usize {
+    let records = plain_bytes.div_ceil(RECORD_PLAINTEXT_BYTES_MAX).max(2);
+    records * (RECORD_PLAINTEXT_BYTES_MAX + RECORD_OVERHEAD_BYTES_MAX)
 }
 
 /// Moves what the handler left to the front of the input buffer; returns how much that is.
