@@ -10,7 +10,7 @@ use super::http::{Http, Switch, Turn};
 use super::post::{Contents, Envelope, ExchangeId, Post};
 use super::reader::Reader;
 use super::service::Answer;
-use super::socket::Socket;
+use super::socket::{Socket, silence};
 use super::tools::{Buffers, Tools};
 use super::{Service, To};
 use crate::proto::http1::encode::Common;
@@ -124,10 +124,14 @@ impl<S: Service> Web<S> {
             out.extend_from_slice(&upgrade.fields);
             out.extend_from_slice(b"\r\n");
         });
-        let mut socket = Box::new(Socket::new(conn.origin(), upgrade.socket, path, cx.now()));
+        let machine = upgrade.machine();
+        let (origin, now) = (conn.origin(), cx.now());
+        let mut socket = Box::new(Socket::new(origin, upgrade.socket, machine, path, now));
         let config = *self.service.config();
-        cx.set_timeout(config.ping_interval);
-        socket.with(&config, cx, |ws, state| self.service.opened(ws, state));
+        cx.set_timeout(silence(cx.id(), config.ping_interval));
+        socket.with(&config, &mut self.buffers, cx, |ws, state| {
+            self.service.opened(ws, state)
+        });
         if cx.is_draining() {
             socket.end(&config, cx, CloseCode::GOING_AWAY, "");
         }
@@ -220,7 +224,7 @@ impl<S: Service> Handler for Web<S> {
             Side::Socket(socket) if socket.is_closing() => cx.finish(),
             Side::Socket(socket) => {
                 let config = *self.service.config();
-                socket.with(&config, cx, |ws, _| {
+                socket.with(&config, &mut self.buffers, cx, |ws, _| {
                     ws.close(CloseCode::GOING_AWAY, "shutting down")
                 });
             }
@@ -231,7 +235,7 @@ impl<S: Service> Handler for Web<S> {
         match (mail.0, conn) {
             (Contents::Mail(mail), Some(Conn(Side::Socket(socket)))) => {
                 let config = *self.service.config();
-                socket.with(&config, cx, |ws, state| {
+                socket.with(&config, &mut self.buffers, cx, |ws, state| {
                     // The service needs the reactor's view and the socket's at once.
                     self.service.mail(To::Socket(ws, state), mail);
                 });

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::proto::ws::deflate::Compression;
 use crate::proto::{http1, ws};
 
 /// Limits and times of HTTP and WebSocket connections.
@@ -22,6 +23,12 @@ pub struct Config {
     pub request_timeout: Duration,
     /// How long a connection may idle between requests.
     pub keepalive_timeout: Duration,
+    /// How messages of WebSockets are compressed (RFC 7692) when the client offers it; `None`
+    /// declines all offers.
+    pub compression: Option<Compression>,
+    /// How many pings, pongs and the like a WebSocket may send in a second, and twice that at
+    /// once; 0 for no limit. Over it, it is closed with 1008.
+    pub control_frames_per_second: u16,
     /// How long a WebSocket may be silent before it is pinged.
     pub ping_interval: Duration,
     /// How long the answer to a ping may take.
@@ -42,13 +49,12 @@ impl Config {
     /// The defaults: those of `server.conf` where it has a key.
     pub const DEFAULT: Self = Self {
         http: http1::Limits::DEFAULT,
-        ws: ws::Limits {
-            frame_bytes_max: 1 << 20,
-            message_bytes_max: 1 << 20,
-        },
+        ws: ws::Limits::DEFAULT,
         connection_timeout: Duration::from_secs(60),
         request_timeout: Duration::from_secs(30),
         keepalive_timeout: Duration::from_secs(60),
+        compression: Some(Compression::DEFAULT),
+        control_frames_per_second: 100,
         ping_interval: Duration::from_secs(30),
         pong_timeout: Duration::from_secs(10),
         pings_missed_max: 3,

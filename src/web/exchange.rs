@@ -9,6 +9,9 @@ use super::service::{Reply, Service};
 use super::stream::Streaming;
 use super::tools::Tools;
 use crate::proto::http1::{Asked, Head};
+#[cfg(feature = "ws")]
+use crate::proto::ws::deflate::Agreed;
+use crate::proto::ws::{Machine, Role};
 
 /// A request between its end and the end of its answer.
 #[derive(Debug)]
@@ -118,6 +121,20 @@ pub(super) struct Upgrade<S> {
     pub(super) socket: S,
     /// The field lines of the 101 answer.
     pub(super) fields: Vec<u8>,
+    /// How messages are compressed.
+    #[cfg(feature = "ws")]
+    pub(super) agreed: Option<Agreed>,
+}
+
+impl<S> Upgrade<S> {
+    /// What the connection goes on with.
+    pub(super) fn machine(&self) -> Machine {
+        #[cfg(feature = "ws")]
+        if let Some(agreed) = self.agreed {
+            return Machine::with_compression(Role::Server, agreed);
+        }
+        Machine::new(Role::Server)
+    }
 }
 
 impl<S> State<S> {
@@ -166,8 +183,13 @@ impl<S> State<S> {
         socket: S,
         protocol: Option<&str>,
     ) -> Self {
-        match opening.fields(protocol) {
-            Ok(fields) => Self::Upgrade(Box::new(Upgrade { socket, fields })),
+        let compression = tools.service.config().compression;
+        match opening.fields(protocol, compression.as_ref()) {
+            Ok((fields, agreed)) => Self::Upgrade(Box::new(Upgrade {
+                socket,
+                fields,
+                agreed,
+            })),
             Err(refusal) => {
                 let status = refusal.status();
                 let answer = tools.service.refusal(status, &refusal.to_string());

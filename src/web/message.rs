@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::proto::ws::deflate::{Compression, Deflaters, WindowBits};
 use crate::proto::ws::frame::{self as framing, Opcode};
 use crate::proto::ws::{CloseCode, Event, Sender};
 use crate::reactor::{ConnId, Cx, Sent, Shared};
@@ -22,6 +23,13 @@ impl Message<'_> {
         match self {
             Self::Text(text) => text.len(),
             Self::Binary(data) => data.len(),
+        }
+    }
+
+    fn parts(&self) -> (Opcode, &[u8]) {
+        match self {
+            Self::Text(text) => (Opcode::Text, text.as_bytes()),
+            Self::Binary(data) => (Opcode::Binary, data),
         }
     }
 
@@ -66,13 +74,31 @@ impl Framed {
     /// Frames a message.
     #[must_use]
     pub fn new(message: Message<'_>) -> Self {
-        let (opcode, payload) = match message {
-            Message::Text(text) => (Opcode::Text, text.as_bytes()),
-            Message::Binary(data) => (Opcode::Binary, data),
-        };
+        let (opcode, payload) = message.parts();
+        Self::of(opcode, 0, payload)
+    }
+
+    /// Frames a message compressed, for all whose [`WsCx::shared_window`] is this one. `None` when it
+    /// is too short to be worth it, or would not be smaller: then all get what [`new`](Self::new) makes.
+    #[must_use]
+    pub fn compressed(
+        message: Message<'_>,
+        deflaters: &mut Deflaters,
+        how: &Compression,
+        window: WindowBits,
+    ) -> Option<Self> {
+        let (opcode, payload) = message.parts();
+        let packed = deflaters.shared(how, window, payload)?;
+        Some(Self::of(opcode, framing::RESERVED_1, packed))
+    }
+
+    /// Frames a payload, with `reserved` in the first frame.
+    fn of(opcode: Opcode, reserved: u8, payload: &[u8]) -> Self {
         if payload.len() <= FRAGMENT_BYTES {
+            let mut bytes = Vec::new();
+            framing::encode_reserved(&mut bytes, opcode, reserved, payload);
             return Self {
-                whole: frame(message),
+                whole: Shared::from(bytes),
                 fragments: Box::default(),
             };
         }
@@ -84,7 +110,7 @@ impl Framed {
             let start = bytes.len();
             let header = framing::Header {
                 fin: number + 1 == count,
-                reserved: 0,
+                reserved: if number == 0 { reserved } else { 0 },
                 opcode: if number == 0 {
                     opcode
                 } else {
@@ -130,6 +156,9 @@ pub struct WsCx<'a, 'b> {
     pub(super) sender: &'a mut Sender,
     pub(super) close: &'a mut Option<CloseCode>,
     pub(super) close_timeout: Duration,
+    pub(super) deflaters: &'a mut Deflaters,
+    pub(super) compression: Option<Compression>,
+    pub(super) round_trip: Option<Duration>,
 }
 
 impl<'b> WsCx<'_, 'b> {
@@ -146,16 +175,39 @@ impl<'b> WsCx<'_, 'b> {
         self.cx
     }
 
+    /// How long the last ping took to be answered, the peer's own time included. `None` before the
+    /// first: pings go out when the peer is silent.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.round_trip
+    }
+
+    /// The window of the compressed messages that are framed for many and that this peer can read
+    /// ([`Framed::compressed`]); `None` when it is to get uncompressed ones.
+    /// It stays the same as long as the connection lives.
+    pub fn shared_window(&self) -> Option<WindowBits> {
+        self.sender.shared_window()
+    }
+
     /// Sends a message to this WebSocket. After a Close nothing is sent any more.
     pub fn reply(&mut self, message: Message<'_>) -> Sent {
-        if message.len() > FRAGMENT_BYTES {
-            return self.send(&Framed::new(message));
+        if self.sender.is_sealed() {
+            return Sent::Gone;
         }
-        let event = match message {
-            Message::Text(text) => Event::Text(text),
-            Message::Binary(data) => Event::Binary(data),
+        let (opcode, payload) = message.parts();
+        let packed = match &self.compression {
+            Some(how) => self.sender.pack(self.deflaters, how, payload),
+            None => None,
         };
-        send(self.cx, self.sender, event)
+        let (reserved, payload) = match packed {
+            Some(packed) => (framing::RESERVED_1, packed),
+            None => (0, payload),
+        };
+        if payload.len() > FRAGMENT_BYTES {
+            let id = self.cx.id();
+            return Framed::of(opcode, reserved, payload).send_to(self.cx, id);
+        }
+        self.cx
+            .write_with(|out| framing::encode_reserved(out, opcode, reserved, payload))
     }
 
     /// Sends a message that was framed before to this WebSocket.

@@ -81,6 +81,7 @@ pub use self::upload::{Intake, UploadCx};
 pub use crate::proto::http1::{
     FIELDS_MAX, Fields, Limits as HttpLimits, Method, TargetError, Version, date, decode_path,
 };
+pub use crate::proto::ws::deflate::{Compression, Deflaters, WindowBits};
 #[cfg(feature = "ws")]
 pub use crate::proto::ws::handshake::subprotocols;
 pub use crate::proto::ws::{CloseCode, Limits as WsLimits};

@@ -5,6 +5,7 @@ use crate::proto::http1::Head;
 #[cfg(feature = "ws")]
 use crate::proto::{
     http1::Version,
+    ws::deflate::{Agreed, Compression},
     ws::handshake::{self, Refusal, Subprotocol, read_request},
 };
 
@@ -32,15 +33,23 @@ impl Opening {
         Self
     }
 
-    /// The field lines of the 101 answer.
+    /// The field lines of the 101 answer, and what they agree to.
     ///
     /// # Errors
     /// Why the request opens no WebSocket.
     #[cfg(feature = "ws")]
-    pub(super) fn fields(self, protocol: Option<&str>) -> Result<Vec<u8>, Refusal> {
+    pub(super) fn fields(
+        self,
+        protocol: Option<&str>,
+        compression: Option<&Compression>,
+    ) -> Result<(Vec<u8>, Option<Agreed>), Refusal> {
+        let opening = self.0?;
         let mut fields = Vec::new();
-        self.0?
-            .encode_fields(&mut fields, protocol.and_then(Subprotocol::new));
-        Ok(fields)
+        opening.encode_fields(&mut fields, protocol.and_then(Subprotocol::new));
+        let agreed = compression.and_then(|how| opening.agree(how));
+        if let Some(agreed) = agreed {
+            opening.encode_extensions(&mut fields, agreed);
+        }
+        Ok((fields, agreed))
     }
 }

@@ -1,12 +1,17 @@
 //! The WebSocket side of a connection.
 
-use std::time::Instant;
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
 
 use super::message::{Message, WsCx, send};
-use super::tools::Tools;
+use super::tools::{Buffers, Tools};
 use super::{Config, Ended, Service};
-use crate::proto::ws::{CloseCode, Event, Machine, Role, Step};
-use crate::reactor::{Cx, Origin};
+use crate::proto::ws::{CloseCode, Event, Machine, Sender, Step};
+use crate::reactor::{ConnId, Cx, Origin};
+
+/// Bytes of messages handled in one turn, before it is another connection's: a small frame can
+/// be a large message.
+const TURN_BYTES: u64 = 256 << 10;
 
 /// WebSocket state of one connection.
 #[derive(Debug)]
@@ -18,6 +23,12 @@ pub(super) struct Socket<S> {
     since: Instant,
     /// Pings since the peer was last heard of.
     pings: u8,
+    /// When the last ping went out, in microseconds since the handshake, and what it says.
+    pinged_us: u64,
+    /// How long a ping took to be answered.
+    round_trip_us: Option<NonZeroU32>,
+    /// When the control frames that came would be due if they came evenly, likewise.
+    controls_due_us: u64,
     /// The first Close that went either way.
     close: Option<CloseCode>,
     messages: u64,
@@ -33,14 +44,23 @@ enum Stepped {
 }
 
 impl<S> Socket<S> {
-    pub(super) fn new(origin: Origin, state: S, path: Box<str>, now: Instant) -> Self {
+    pub(super) fn new(
+        origin: Origin,
+        state: S,
+        machine: Machine,
+        path: Box<str>,
+        now: Instant,
+    ) -> Self {
         Self {
             origin,
             state,
-            machine: Machine::new(Role::Server),
+            machine,
             path,
             since: now,
             pings: 0,
+            pinged_us: 0,
+            round_trip_us: None,
+            controls_due_us: 0,
             close: None,
             messages: 0,
             bytes_in: 0,
@@ -51,17 +71,20 @@ impl<S> Socket<S> {
     pub(super) fn with<R>(
         &mut self,
         config: &Config,
+        buffers: &mut Buffers,
         cx: &mut Cx<'_>,
         callback: impl FnOnce(&mut WsCx<'_, '_>, &mut S) -> R,
     ) -> R {
         let (_, sender) = self.machine.split();
-        let close_timeout = config.close_timeout;
         callback(
             &mut WsCx {
                 cx,
                 sender,
                 close: &mut self.close,
-                close_timeout,
+                close_timeout: config.close_timeout,
+                deflaters: &mut buffers.deflaters,
+                compression: config.compression,
+                round_trip: round_trip(self.round_trip_us),
             },
             &mut self.state,
         )
@@ -77,21 +100,11 @@ impl<S> Socket<S> {
         let config = *tools.service.config();
         self.pings = 0;
         if !self.machine.is_closing() {
-            cx.set_timeout(config.ping_interval);
+            cx.set_timeout(silence(cx.id(), config.ping_interval));
         }
-        let (receiver, _) = self.machine.split();
-        if let Some(spare) = tools
-            .buffers
-            .take()
-            .and_then(|buffer| receiver.lend(buffer))
-        {
-            tools.buffers.put(spare);
-        }
+        tools.buffers.lend(self.machine.split().0);
         let used = self.read(tools, cx, input, &config);
-        let (receiver, _) = self.machine.split();
-        if let Some(buffer) = receiver.recycle() {
-            tools.buffers.put(buffer);
-        }
+        tools.buffers.take_back(self.machine.split().0);
         used
     }
 
@@ -103,13 +116,18 @@ impl<S> Socket<S> {
         config: &Config,
     ) -> usize {
         let mut used = 0;
+        let bytes_before = self.bytes_in;
         for _ in 0..config.messages_per_turn {
             if cx.is_over_mark() && !self.machine.is_close_sent() {
                 return used; // `drained` resumes
             }
             let rest = input.get_mut(used..).unwrap_or_default();
             match self.step(tools, cx, rest, config) {
-                Stepped::On(count) => used += count,
+                Stepped::On(count) if self.bytes_in - bytes_before < TURN_BYTES => used += count,
+                Stepped::On(count) => {
+                    used += count;
+                    break;
+                }
                 Stepped::More(count) => return used + count,
                 Stepped::Ended => {
                     cx.finish();
@@ -129,12 +147,16 @@ impl<S> Socket<S> {
         input: &mut [u8],
         config: &Config,
     ) -> Stepped {
+        let since_us = micros(cx.now().saturating_duration_since(self.since));
         let Self {
             state,
             machine,
             close,
             messages,
             bytes_in,
+            pinged_us,
+            round_trip_us,
+            controls_due_us,
             ..
         } = self;
         let (receiver, sender) = machine.split();
@@ -143,12 +165,15 @@ impl<S> Socket<S> {
             Ok(Step::More { used }) => return Stepped::More(used),
             Err(error) => {
                 log::debug!("{}: WebSocket: {error}", cx.id());
-                let code = error.close_code();
-                close.get_or_insert(code);
-                send(cx, sender, Event::Close(Some((code, ""))));
-                return Stepped::Ended;
+                return fail(cx, sender, close, error.close_code(), "");
             }
         };
+        if matches!(event, Event::Ping(_) | Event::Pong(_))
+            && !is_due(controls_due_us, since_us, config.control_frames_per_second)
+        {
+            let code = CloseCode::POLICY_VIOLATION;
+            return fail(cx, sender, close, code, "too many pings or pongs");
+        }
         let message = match event {
             Event::Text(text) => Message::Text(text),
             Event::Binary(data) => Message::Binary(data),
@@ -156,7 +181,16 @@ impl<S> Socket<S> {
                 send(cx, sender, Event::Pong(data));
                 return Stepped::On(used);
             }
-            Event::Pong(_) => return Stepped::On(used),
+            Event::Pong(data) => {
+                if *pinged_us > 0 && *data == pinged_us.to_be_bytes() {
+                    // Not the turn's beginning: other connections had theirs since.
+                    let now_us = micros(cx.clock().saturating_duration_since(self.since));
+                    let took_us = now_us.saturating_sub(*pinged_us).max(1);
+                    *round_trip_us = u32::try_from(took_us).ok().and_then(NonZeroU32::new);
+                    *pinged_us = 0;
+                }
+                return Stepped::On(used);
+            }
             Event::Close(reason) => {
                 let code = reason.map(|(code, _)| code);
                 close.get_or_insert(code.unwrap_or(CloseCode::NO_STATUS));
@@ -172,6 +206,9 @@ impl<S> Socket<S> {
                 sender,
                 close,
                 close_timeout: config.close_timeout,
+                deflaters: &mut tools.buffers.deflaters,
+                compression: config.compression,
+                round_trip: round_trip(*round_trip_us),
             };
             tools.service.message(&mut ws, state, message);
         }
@@ -188,7 +225,8 @@ impl<S> Socket<S> {
         } else {
             self.pings += 1;
             let (_, sender) = self.machine.split();
-            send(cx, sender, Event::Ping(b""));
+            self.pinged_us = micros(cx.clock().saturating_duration_since(self.since)).max(1);
+            send(cx, sender, Event::Ping(&self.pinged_us.to_be_bytes()));
             cx.set_timeout(config.pong_timeout);
         }
     }
@@ -221,5 +259,84 @@ impl<S> Socket<S> {
             duration: now.saturating_duration_since(self.since),
         };
         (self.state, ended)
+    }
+}
+
+/// Fails the connection (RFC 6455 §7.1.7).
+fn fail(
+    cx: &mut Cx<'_>,
+    sender: &mut Sender,
+    close: &mut Option<CloseCode>,
+    code: CloseCode,
+    reason: &str,
+) -> Stepped {
+    close.get_or_insert(code);
+    send(cx, sender, Event::Close(Some((code, reason))));
+    Stepped::Ended
+}
+
+/// How long this connection may be silent: up to a quarter less than `interval`, a different part
+/// for each, so that those who came together are not all pinged together.
+pub(super) fn silence(id: ConnId, interval: Duration) -> Duration {
+    // Multiples of the golden ratio lie evenly between two whole numbers, however many there are.
+    let part = id.key().wrapping_mul(0x9E37_79B9) >> 16;
+    interval - interval / 4 * part / (1 << 16)
+}
+
+/// Whether one more may come: `per_second` of them, and twice that at once. `due_us` is when
+/// those that came would have, had they come evenly.
+fn is_due(due_us: &mut u64, now_us: u64, per_second: u16) -> bool {
+    if per_second == 0 {
+        return true;
+    }
+    let each_us = 1_000_000 / u64::from(per_second);
+    let next_us = (*due_us).max(now_us) + each_us;
+    if next_us > now_us + 2_000_000 {
+        return false;
+    }
+    *due_us = next_us;
+    true
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn round_trip(us: Option<NonZeroU32>) -> Option<Duration> {
+    us.map(|us| Duration::from_micros(us.get().into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_came_together_are_pinged_apart() {
+        let interval = Duration::from_secs(30);
+        let mut seconds: Vec<_> = (0..10_000)
+            .map(|index| silence(ConnId::new(index, 0), interval).as_secs_f64())
+            .collect();
+        seconds.sort_by(f64::total_cmp);
+        assert!(seconds[0] >= 22.5 && seconds[9_999] <= 30.0);
+        // In no tenth of a second more than two times their even share.
+        let crowded = (0..10_000 - 266).any(|at| seconds[at + 266] - seconds[at] < 0.1);
+        assert!(!crowded);
+    }
+
+    #[test]
+    fn control_frames_come_at_their_rate_and_twice_that_at_once() {
+        let mut due_us = 0;
+        let now_us = 5_000_000;
+        let at_once = (0..1000)
+            .take_while(|_| is_due(&mut due_us, now_us, 10))
+            .count();
+        assert_eq!(at_once, 20);
+        assert!(!is_due(&mut due_us, now_us + 99_999, 10));
+        assert!(is_due(&mut due_us, now_us + 100_000, 10));
+        assert!(!is_due(&mut due_us, now_us + 100_000, 10));
+        let later_us = now_us + 60_000_000;
+        let at_once = (0..1000).take_while(|_| is_due(&mut due_us, later_us, 10));
+        assert_eq!(at_once.count(), 20);
+        assert!((0..1000).all(|_| is_due(&mut due_us, now_us, 0)));
     }
 }

@@ -7,6 +7,8 @@ use super::Service;
 use super::post::{ExchangeId, Post};
 use super::reader::Reader;
 use crate::proto::http1::encode::Common;
+use crate::proto::ws::Receiver;
+use crate::proto::ws::deflate::{Deflaters, Inflater};
 
 /// What a connection needs of the rest while it is served.
 pub(super) struct Tools<'a, S: Service> {
@@ -32,22 +34,48 @@ impl<S: Service> Tools<'_, S> {
     }
 }
 
-/// Buffers of WebSocket messages under way, for the next one that needs one.
+/// What WebSockets share: buffers of messages under way, for the next one that needs one, and
+/// what compresses and decompresses.
 #[derive(Debug, Default)]
-pub(super) struct Buffers(Vec<Vec<u8>>);
+pub(super) struct Buffers {
+    spare: Vec<Vec<u8>>,
+    inflater: Option<Box<Inflater>>,
+    pub(super) deflaters: Deflaters,
+}
 
 impl Buffers {
     const MAX: usize = 64;
     const BYTES_MAX: usize = 64 * 1024;
 
     pub(super) fn put(&mut self, mut buffer: Vec<u8>) {
-        if self.0.len() < Self::MAX && buffer.capacity() <= Self::BYTES_MAX {
+        if self.spare.len() < Self::MAX && buffer.capacity() <= Self::BYTES_MAX {
             buffer.clear();
-            self.0.push(buffer);
+            self.spare.push(buffer);
         }
     }
 
     pub(super) fn take(&mut self) -> Option<Vec<u8>> {
-        self.0.pop()
+        self.spare.pop()
+    }
+
+    /// Lends what a connection may need to read what has arrived.
+    pub(super) fn lend(&mut self, receiver: &mut Receiver) {
+        if let Some(spare) = self.take().and_then(|buffer| receiver.lend(buffer)) {
+            self.put(spare);
+        }
+        self.inflater = self
+            .inflater
+            .take()
+            .and_then(|inflater| receiver.lend_inflater(inflater));
+    }
+
+    /// Takes back what it does not hold on to.
+    pub(super) fn take_back(&mut self, receiver: &mut Receiver) {
+        if let Some(buffer) = receiver.recycle() {
+            self.put(buffer);
+        }
+        if let Some(inflater) = receiver.recycle_inflater() {
+            self.inflater = Some(inflater);
+        }
     }
 }

@@ -26,7 +26,8 @@ const EDGES: [(&str, &[&str]); 5] = [
 ];
 
 /// The other crates `proto` may use, and where.
-const PROTO_CRATES: [(&str, &str); 5] = [
+const PROTO_CRATES: [(&str, &str); 6] = [
+    ("flate2", "src/proto/ws/deflate"),
     ("httparse", "src/proto/"),
     ("rustls", "src/proto/tls"),
     ("rustls_pki_types", "src/proto/tls"),

@@ -57,6 +57,7 @@ fn a_declared_length_reserves_nothing() {
     let limits = Limits {
         frame_bytes_max: u64::MAX,
         message_bytes_max: usize::MAX,
+        ..Limits::DEFAULT
     };
     let mut input = vec![0x82, 0xFF, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF];
     input.extend(KEY);
@@ -75,6 +76,7 @@ fn the_buffer_does_not_outgrow_the_largest_message() {
     let limits = Limits {
         frame_bytes_max: 100,
         message_bytes_max: 150,
+        ..Limits::DEFAULT
     };
     let mut outcome = Outcome::default();
     let mut input = Vec::new();

@@ -50,7 +50,7 @@ proptest! {
         prop_assume!(!bytes.is_empty());
         let at = at.index(bytes.len());
         bytes[at] ^= damage;
-        let limits = Limits { frame_bytes_max: 60_000, message_bytes_max: 65_535 };
+        let limits = Limits { frame_bytes_max: 60_000, message_bytes_max: 65_535, ..Limits::DEFAULT };
         let verdict = whole(Role::Server, &limits, &bytes);
         prop_assert_eq!(drive(Role::Server, &limits, pieces(&bytes, &sizes)), verdict);
     }
@@ -60,7 +60,7 @@ proptest! {
         bytes in prop_oneof![prop::collection::vec(any::<u8>(), 0..200), almost_frames()],
         sizes in piece_sizes(),
     ) {
-        let limits = Limits { frame_bytes_max: 16, message_bytes_max: 24 };
+        let limits = Limits { frame_bytes_max: 16, message_bytes_max: 24, ..Limits::DEFAULT };
         for role in [Role::Server, Role::Client] {
             let verdict = whole(role, &limits, &bytes);
             prop_assert_eq!(&drive(role, &limits, bytes.chunks(1)), &verdict);

@@ -9,6 +9,7 @@ use crate::drive::{Outcome, Owned, drive};
 const LIMITS: Limits = Limits {
     frame_bytes_max: 200,
     message_bytes_max: 300,
+    ..Limits::DEFAULT
 };
 
 const FIN: u8 = 0x80;

@@ -88,8 +88,13 @@ pub(super) const KEYS: &[Key] = &[
     key!(compress_files, Live, |t| value::switch(t)),
     key!(ws_max_frame_size, Live, |t| value::bytes(t, 125, GIB)),
     key!(ws_max_message_size, Live, |t| value::bytes(t, 125, GIB)),
+    key!(ws_max_fragments, Live, |t| value::whole(t, 1, u32::MAX)),
+    key!(ws_control_frames_per_second, Live, |t| value::whole(
+        t, 0, 10_000
+    )),
     key!(ws_ping_interval, Live, |t| value::seconds(t, 1, 3600)),
     key!(ws_compression, Live, |t| value::switch(t)),
+    key!(ws_compression_threshold, Live, |t| value::bytes(t, 0, GIB)),
     key!(allowed_origins, Live, |t| value::origins(t)),
     key!(messages_per_minute, Live, |t| value::whole(t, 0, 1_000_000)),
     key!(jwt_expiry_seconds, Live, |t| value::whole(t, 1, 31_536_000)),

@@ -43,10 +43,4 @@ pub(super) const LATER: &[Later] = &[
         verdict: Verdict::Warn,
         text: "this release does not serve metrics yet; nothing will listen there",
     },
-    Later {
-        key: "ws_compression",
-        asked: |config| config.ws_compression,
-        verdict: Verdict::Warn,
-        text: "this release does not offer permessage-deflate yet; messages go uncompressed",
-    },
 ];

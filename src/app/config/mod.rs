@@ -106,10 +106,16 @@ pub struct Config {
     pub ws_max_frame_size: usize,
     /// Bytes of a whole WebSocket message, after decompression.
     pub ws_max_message_size: usize,
+    /// Frames one WebSocket message may come in.
+    pub ws_max_fragments: u32,
+    /// Pings and pongs a WebSocket may send in a second, and twice that at once; 0 for no limit.
+    pub ws_control_frames_per_second: u16,
     /// Seconds of silence on a WebSocket before a ping.
     pub ws_ping_interval: Duration,
-    /// Whether permessage-deflate is offered.
+    /// Whether permessage-deflate is accepted.
     pub ws_compression: bool,
+    /// Bytes from which on a WebSocket message is compressed.
+    pub ws_compression_threshold: usize,
     /// Origins that may open a WebSocket, besides the server's own.
     pub allowed_origins: Vec<Origin>,
     /// Chat messages per minute of one user; 0 for no limit.
@@ -175,8 +181,11 @@ impl Default for Config {
 
             ws_max_frame_size: 1_048_576,
             ws_max_message_size: 1_048_576,
+            ws_max_fragments: 4096,
+            ws_control_frames_per_second: 100,
             ws_ping_interval: Duration::from_secs(30),
             ws_compression: true,
+            ws_compression_threshold: 256,
             allowed_origins: Vec::new(),
             messages_per_minute: 100,
 

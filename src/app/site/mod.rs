@@ -409,10 +409,16 @@ fn web_config(config: &Config) -> web::Config {
         ws: web::WsLimits {
             frame_bytes_max: config.ws_max_frame_size as u64,
             message_bytes_max: config.ws_max_message_size,
+            fragments_max: config.ws_max_fragments,
         },
         connection_timeout: config.connection_timeout,
         request_timeout: config.request_timeout,
         keepalive_timeout: config.keepalive_timeout,
+        compression: config.ws_compression.then_some(web::Compression {
+            threshold_bytes: config.ws_compression_threshold,
+            ..web::Compression::DEFAULT
+        }),
+        control_frames_per_second: config.ws_control_frames_per_second,
         ping_interval: config.ws_ping_interval,
         server: config.server_header.then_some("edgeloop"),
         ..web::Config::DEFAULT

@@ -9,7 +9,7 @@ use super::CloseCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Error {
-    /// A reserved bit is set that no negotiated extension gives a meaning (§5.2).
+    /// A reserved bit is set that no negotiated extension gives a meaning here (§5.2).
     ReservedBits,
     /// Opcode 3 to 7 or 11 to 15 (§5.2).
     ReservedOpcode,
@@ -37,6 +37,10 @@ pub enum Error {
     CloseReasonNotUtf8,
     /// A text message that is not UTF-8 (§8.1).
     TextNotUtf8,
+    /// A compressed message that is not DEFLATE, or ends before its last block does (RFC 7692 §7.2.2).
+    DeflateInvalid,
+    /// A message in more frames than [`Limits::fragments_max`](super::Limits::fragments_max).
+    FragmentsTooMany,
     /// A frame over [`Limits::frame_bytes_max`](super::Limits::frame_bytes_max).
     FrameTooBig,
     /// A message over [`Limits::message_bytes_max`](super::Limits::message_bytes_max).
@@ -44,7 +48,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The code for the Close that fails the connection: 1002, 1007 or 1009 (§7.4.1).
+    /// The code for the Close that fails the connection: 1002, 1007, 1008 or 1009 (§7.4.1).
     pub const fn close_code(self) -> CloseCode {
         match self {
             Self::ReservedBits
@@ -59,7 +63,10 @@ impl Error {
             | Self::ContinuationMissing
             | Self::CloseCodeCut
             | Self::CloseCodeInvalid => CloseCode::PROTOCOL_ERROR,
-            Self::CloseReasonNotUtf8 | Self::TextNotUtf8 => CloseCode::INVALID_PAYLOAD,
+            Self::CloseReasonNotUtf8 | Self::TextNotUtf8 | Self::DeflateInvalid => {
+                CloseCode::INVALID_PAYLOAD
+            }
+            Self::FragmentsTooMany => CloseCode::POLICY_VIOLATION,
             Self::FrameTooBig | Self::MessageTooBig => CloseCode::TOO_BIG,
         }
     }
@@ -68,7 +75,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::ReservedBits => "a reserved bit is set but no extension was negotiated",
+            Self::ReservedBits => "a reserved bit is set that was not agreed on",
             Self::ReservedOpcode => "the opcode is reserved",
             Self::MaskMissing => "a frame from the client is not masked",
             Self::MaskUnexpected => "a frame from the server is masked",
@@ -82,6 +89,8 @@ impl fmt::Display for Error {
             Self::CloseCodeInvalid => "a close frame holds a code that may not be sent",
             Self::CloseReasonNotUtf8 => "the reason in a close frame is not UTF-8",
             Self::TextNotUtf8 => "a text message is not UTF-8",
+            Self::DeflateInvalid => "a compressed message cannot be decompressed",
+            Self::FragmentsTooMany => "a message is in more fragments than the limit",
             Self::FrameTooBig => "a frame is larger than the limit",
             Self::MessageTooBig => "a message is larger than the limit",
         })

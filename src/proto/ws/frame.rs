@@ -10,6 +10,8 @@ pub const CONTROL_BYTES_MAX: usize = 125;
 
 const FIN: u8 = 0b1000_0000;
 const RESERVED: u8 = 0b0111_0000;
+/// RSV1: the first frame of a compressed message (RFC 7692 §6).
+pub const RESERVED_1: u8 = 0b0100_0000;
 const OPCODE: u8 = 0b0000_1111;
 const MASK: u8 = 0b1000_0000;
 const LENGTH: u8 = 0b0111_1111;
@@ -55,6 +57,35 @@ impl Opcode {
     }
 }
 
+/// What the first byte of a frame says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Start {
+    pub(super) fin: bool,
+    pub(super) reserved: u8,
+    pub(super) opcode: Opcode,
+}
+
+impl Start {
+    #[inline]
+    pub(super) fn decode(first: u8) -> Result<Self, Error> {
+        let fin = first & FIN != 0;
+        let opcode = Opcode::from_bits(first & OPCODE).ok_or(Error::ReservedOpcode)?;
+        if opcode.is_control() && !fin {
+            return Err(Error::ControlFragmented);
+        }
+        Ok(Self {
+            fin,
+            reserved: first & RESERVED,
+            opcode,
+        })
+    }
+}
+
+/// Whether the second byte of a frame says that a key follows.
+pub(super) const fn is_masked(second: u8) -> bool {
+    second & MASK != 0
+}
+
 /// What stands before a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
@@ -72,7 +103,7 @@ pub struct Header {
 
 impl Header {
     /// Reads the header at the start of `input`, and tells how long it is; `None` when it is not
-    /// whole.
+    /// whole, though what is there is checked.
     ///
     /// # Errors
     ///
@@ -80,18 +111,19 @@ impl Header {
     /// that is long or a fragment, a length with its top bit set or not in its shortest form.
     #[inline]
     pub fn decode(input: &[u8]) -> Result<Option<(Self, usize)>, Error> {
-        let Some((&[first, second], rest)) = input.split_first_chunk() else {
+        let Some((&first, rest)) = input.split_first() else {
             return Ok(None);
         };
-        let fin = first & FIN != 0;
-        let opcode = Opcode::from_bits(first & OPCODE).ok_or(Error::ReservedOpcode)?;
-        if opcode.is_control() {
-            if !fin {
-                return Err(Error::ControlFragmented);
-            }
-            if usize::from(second & LENGTH) > CONTROL_BYTES_MAX {
-                return Err(Error::ControlTooLong);
-            }
+        let Start {
+            fin,
+            reserved,
+            opcode,
+        } = Start::decode(first)?;
+        let Some((&second, rest)) = rest.split_first() else {
+            return Ok(None);
+        };
+        if opcode.is_control() && usize::from(second & LENGTH) > CONTROL_BYTES_MAX {
+            return Err(Error::ControlTooLong);
         }
         let Some((payload_bytes, rest)) = decode_length(second & LENGTH, rest)? else {
             return Ok(None);
@@ -106,7 +138,7 @@ impl Header {
         };
         let header = Self {
             fin,
-            reserved: first & RESERVED,
+            reserved,
             opcode,
             mask_key,
             payload_bytes,
@@ -185,6 +217,12 @@ pub fn encode(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
     encode_pieces(out, opcode, None, [payload]);
 }
 
+/// The same, with these reserved bits: [`RESERVED_1`] says that the payload is compressed
+/// (RFC 7692 §6).
+pub fn encode_reserved(out: &mut Vec<u8>, opcode: Opcode, reserved: u8, payload: &[u8]) {
+    encode_with(out, opcode, reserved, None, [payload]);
+}
+
 /// Appends a whole frame as a client sends it, with a fresh and unpredictable `key` (§5.3).
 pub fn encode_masked(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], key: MaskKey) {
     encode_pieces(out, opcode, Some(key), [payload]);
@@ -197,12 +235,22 @@ pub(super) fn encode_pieces<const N: usize>(
     mask_key: Option<MaskKey>,
     pieces: [&[u8]; N],
 ) {
+    encode_with(out, opcode, 0, mask_key, pieces);
+}
+
+pub(super) fn encode_with<const N: usize>(
+    out: &mut Vec<u8>,
+    opcode: Opcode,
+    reserved: u8,
+    mask_key: Option<MaskKey>,
+    pieces: [&[u8]; N],
+) {
     let payload_bytes: usize = pieces.iter().map(|piece| piece.len()).sum();
     debug_assert!(!opcode.is_control() || payload_bytes <= CONTROL_BYTES_MAX);
     out.reserve(HEADER_BYTES_MAX + payload_bytes);
     Header {
         fin: true,
-        reserved: 0,
+        reserved,
         opcode,
         mask_key,
         payload_bytes: payload_bytes as u64,

@@ -33,6 +33,8 @@ use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use sha1::{Digest, Sha1};
 
+use super::deflate::{Agreed, Compression, Offer, Offers};
+
 /// What [`accept_key`] returns: the text of a `Sec-WebSocket-Accept`.
 pub type AcceptKey = [u8; 28];
 
@@ -70,6 +72,8 @@ pub enum Refusal {
     VersionUnsupported,
     /// A `Sec-WebSocket-Protocol` with something that is not a token (§4.1, 10).
     SubprotocolInvalid,
+    /// A `Sec-WebSocket-Extensions` that is not a list of extensions (§9.1).
+    ExtensionsInvalid,
 }
 
 impl Refusal {
@@ -82,7 +86,8 @@ impl Refusal {
             | Self::ConnectionUpgradeMissing
             | Self::KeyNotOne
             | Self::KeyInvalid
-            | Self::SubprotocolInvalid => 400,
+            | Self::SubprotocolInvalid
+            | Self::ExtensionsInvalid => 400,
         }
     }
 
@@ -108,6 +113,7 @@ impl fmt::Display for Refusal {
             Self::KeyInvalid => "the Sec-WebSocket-Key is not 16 bytes in base64",
             Self::VersionUnsupported => "the Sec-WebSocket-Version is not 13",
             Self::SubprotocolInvalid => "a subprotocol is not a token",
+            Self::ExtensionsInvalid => "the Sec-WebSocket-Extensions is not a list of extensions",
         })
     }
 }
@@ -118,12 +124,26 @@ impl std::error::Error for Refusal {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Opening {
     accept: AcceptKey,
+    offer: Option<Offer>,
 }
 
 impl Opening {
     /// The value of `Sec-WebSocket-Accept`.
     pub const fn accept(&self) -> &AcceptKey {
         &self.accept
+    }
+
+    /// What comes of the first offer of permessage-deflate that can be accepted; `None` when there
+    /// is none such (RFC 7692 §5.1).
+    pub fn agree(&self, how: &Compression) -> Option<Agreed> {
+        self.offer.map(|offer| offer.agree(how))
+    }
+
+    /// Appends the field line that says what was agreed on, if this client may be told.
+    pub fn encode_extensions(&self, out: &mut Vec<u8>, agreed: Agreed) {
+        if let Some(offer) = self.offer {
+            agreed.encode_field(offer, out);
+        }
     }
 
     /// Appends the field lines of the 101 answer: `Upgrade`, `Connection`,
@@ -192,8 +212,13 @@ pub fn read_request<'a>(
     if !seen.subprotocols_are_tokens {
         return Err(Refusal::SubprotocolInvalid);
     }
+    let offer = seen
+        .extensions
+        .first()
+        .map_err(|_| Refusal::ExtensionsInvalid)?;
     Ok(Opening {
         accept: accept_key(key),
+        offer,
     })
 }
 
@@ -305,6 +330,7 @@ struct SeenFields<'a> {
     subprotocol: Seen<'a>,
     subprotocols_are_tokens: bool,
     has_extensions: bool,
+    extensions: Offers,
 }
 
 impl<'a> SeenFields<'a> {
@@ -327,6 +353,7 @@ impl<'a> SeenFields<'a> {
                 seen.accept = seen.accept.and(value);
             } else if name.eq_ignore_ascii_case("sec-websocket-extensions") {
                 seen.has_extensions |= elements(value).next().is_some();
+                seen.extensions.read_line(value);
             } else if is_subprotocol_field(name) {
                 seen.subprotocol = seen.subprotocol.and(value);
                 seen.subprotocols_are_tokens &= elements(value).all(is_token);
@@ -383,15 +410,17 @@ fn has_element(value: &str, wanted: &str) -> bool {
     elements(value).any(|element| element.eq_ignore_ascii_case(wanted))
 }
 
-const fn is_white_space(character: char) -> bool {
+pub(super) const fn is_white_space(character: char) -> bool {
     matches!(character, ' ' | '\t')
 }
 
 /// RFC 9110 §5.6.2.
 fn is_token(text: &str) -> bool {
-    let is_token_byte =
-        |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !text.is_empty() && text.bytes().all(is_token_byte)
+}
+
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! One connection: its two halves and how they close.
 
+#[cfg(feature = "ws")]
+use super::deflate::Agreed;
 use super::{Receiver, Sender};
 
 /// Which end of the connection this is (RFC 6455 §5.1).
@@ -11,8 +13,8 @@ pub enum Role {
     Client,
 }
 
-/// A connection after its opening handshake: 64 bytes, and no heap while no message is under
-/// way and [`Receiver::recycle`] is called.
+/// A connection after its opening handshake: 96 bytes, and no heap while no message is under
+/// way, [`Receiver::recycle`] and [`Receiver::recycle_inflater`] are called, and no windows are kept.
 ///
 /// The halves are used side by side, so that an event that lies in the one can be answered with
 /// the other: see [`split`](Self::split).
@@ -26,8 +28,21 @@ impl Machine {
     /// A connection that has carried nothing yet.
     pub const fn new(role: Role) -> Self {
         Self {
-            receiver: Receiver::new(role),
-            sender: Sender::new(role),
+            receiver: Receiver::new(role, None),
+            sender: Sender::new(role, None),
+        }
+    }
+
+    /// A connection that has carried nothing yet, and compresses as was agreed.
+    #[cfg(feature = "ws")]
+    pub const fn with_compression(role: Role, agreed: Agreed) -> Self {
+        let (ours, theirs) = match role {
+            Role::Server => (agreed.server(), agreed.client()),
+            Role::Client => (agreed.client(), agreed.server()),
+        };
+        Self {
+            receiver: Receiver::new(role, Some(theirs)),
+            sender: Sender::new(role, Some(ours)),
         }
     }
 
@@ -71,7 +86,7 @@ mod tests {
 
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<Machine>() <= 64, "{} bytes", size_of::<Machine>());
+        assert!(size_of::<Machine>() <= 96, "{} bytes", size_of::<Machine>());
         assert_eq!(Machine::new(Role::Server).split().0.buffer_bytes(), 0);
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::utf8::{Decoder, InvalidUtf8};
-use super::{Event, frame::Opcode};
+use super::{Error, Event, frame::Opcode};
 
 /// Holds a buffer only while a message needs it, or while one is lent. Text is kept as a
 /// `String`, so that it is validated once, as it comes, and needs no second look at its end.
@@ -15,7 +15,18 @@ pub(super) enum Message {
         decoder: Decoder,
     },
     Binary(Vec<u8>),
+    /// The start of a compressed message, as it came: small ones need no [`Inflater`] to
+    /// themselves while they arrive.
+    ///
+    /// [`Inflater`]: super::deflate::Inflater
+    Held {
+        packed: Vec<u8>,
+        opcode: Opcode,
+    },
 }
+
+/// Bytes of a compressed message that wait for more of it as they came.
+pub(super) const HELD_BYTES_MAX: usize = 4 << 10;
 
 impl Message {
     pub(super) const fn new() -> Self {
@@ -32,13 +43,16 @@ impl Message {
             Self::None(_) => 0,
             Self::Text { text, decoder } => text.len() + decoder.pending_bytes(),
             Self::Binary(data) => data.len(),
+            Self::Held { packed, .. } => packed.len(),
         }
     }
 
     pub(super) fn capacity(&self) -> usize {
         match self {
             Self::Text { text, .. } => text.capacity(),
-            Self::None(data) | Self::Binary(data) => data.capacity(),
+            Self::None(data) | Self::Binary(data) | Self::Held { packed: data, .. } => {
+                data.capacity()
+            }
         }
     }
 
@@ -58,11 +72,59 @@ impl Message {
         }
     }
 
+    /// Begins a compressed message, whose first bytes wait for more.
+    pub(super) fn hold(&mut self, opcode: Opcode) {
+        *self = Self::Held {
+            packed: self.take(),
+            opcode,
+        };
+    }
+
+    /// Keeps what arrived of a message that waits; `false` when it is too much to wait with, or
+    /// the message does not wait.
+    pub(super) fn keep(&mut self, piece: &[u8]) -> bool {
+        let Self::Held { packed, .. } = self else {
+            return false;
+        };
+        if packed.len() + piece.len() > HELD_BYTES_MAX {
+            return false;
+        }
+        packed.extend_from_slice(piece);
+        true
+    }
+
+    /// Ends the wait: gives out what was kept, and begins the message.
+    pub(super) fn release(&mut self) -> Option<Vec<u8>> {
+        let Self::Held { packed, opcode } = self else {
+            return None;
+        };
+        let (packed, opcode) = (std::mem::take(packed), *opcode);
+        *self = Self::new();
+        self.begin(opcode);
+        Some(packed)
+    }
+
+    /// Appends what was decompressed, up to the largest message.
+    pub(super) fn push_capped(&mut self, piece: &[u8], bytes_max: usize) -> Result<(), Error> {
+        let room = bytes_max.saturating_sub(self.bytes());
+        match piece.split_at_checked(room) {
+            Some((fits, over)) => {
+                self.push(fits, bytes_max)?;
+                if over.is_empty() {
+                    Ok(())
+                } else {
+                    Err(Error::MessageTooBig)
+                }
+            }
+            None => Ok(self.push(piece, bytes_max)?),
+        }
+    }
+
     /// Appends what arrived. The buffer grows with what is there, not with what was promised,
     /// and not over `bytes_max`.
     pub(super) fn push(&mut self, piece: &[u8], bytes_max: usize) -> Result<(), InvalidUtf8> {
         match self {
-            Self::None(_) => {}
+            Self::None(_) | Self::Held { .. } => {}
             Self::Text { text, decoder } => {
                 let more = piece.len() + decoder.pending_bytes();
                 text.reserve_exact(growth(text.len(), text.capacity(), more, bytes_max));
@@ -83,7 +145,7 @@ impl Message {
     pub(super) fn finish(&self) -> Result<(), InvalidUtf8> {
         match self {
             Self::Text { decoder, .. } => decoder.finish(),
-            Self::None(_) | Self::Binary(_) => Ok(()),
+            Self::None(_) | Self::Binary(_) | Self::Held { .. } => Ok(()),
         }
     }
 
@@ -91,7 +153,9 @@ impl Message {
     pub(super) fn event(&self) -> Event<'_> {
         match self {
             Self::Text { text, .. } => Event::Text(text),
-            Self::None(data) | Self::Binary(data) => Event::Binary(data),
+            Self::None(data) | Self::Binary(data) | Self::Held { packed: data, .. } => {
+                Event::Binary(data)
+            }
         }
     }
 
@@ -104,7 +168,7 @@ impl Message {
     pub(super) fn take(&mut self) -> Vec<u8> {
         let mut buffer = match std::mem::replace(self, Self::new()) {
             Self::Text { text, .. } => text.into_bytes(),
-            Self::None(data) | Self::Binary(data) => data,
+            Self::None(data) | Self::Binary(data) | Self::Held { packed: data, .. } => data,
         };
         buffer.clear();
         buffer
@@ -128,6 +192,7 @@ impl fmt::Debug for Message {
             Self::None(_) => "None",
             Self::Text { .. } => "Text",
             Self::Binary(_) => "Binary",
+            Self::Held { .. } => "Held",
         };
         f.debug_struct(kind)
             .field("bytes", &self.bytes())

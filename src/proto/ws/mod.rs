@@ -48,10 +48,12 @@
 //! assert!(ws.is_failed());
 //! ```
 //!
-//! The opening handshake (RFC 6455 §4), module `handshake`, needs SHA-1 and base64 and comes
-//! with the feature `ws`. All else is std alone.
+//! The opening handshake (RFC 6455 §4), module `handshake`, needs SHA-1 and base64, and
+//! compression (RFC 7692), module [`deflate`], a library: both come with the feature `ws`. All
+//! else is std alone.
 
 mod close;
+pub mod deflate;
 mod error;
 mod event;
 pub mod frame;

@@ -2,7 +2,8 @@
 
 use std::mem;
 
-use super::frame::{Header, Opcode};
+use super::deflate::{Direction, Inflater};
+use super::frame::{self, Header, Opcode, RESERVED_1, Start};
 use super::mask::{self, MaskKey};
 use super::message::Message;
 use super::{Error, Event, Role, close};
@@ -12,17 +13,25 @@ use super::{Error, Event, Role, close};
 pub struct Limits {
     /// The largest payload of one frame of a message.
     pub frame_bytes_max: u64,
-    /// The largest message, all its fragments together.
+    /// The largest message, all its fragments together, and decompressed. Over it decompression
+    /// stops.
     pub message_bytes_max: usize,
+    /// The most frames one message may come in.
+    pub fragments_max: u32,
+}
+
+impl Limits {
+    /// 1 MiB each, and 4096 frames.
+    pub const DEFAULT: Self = Self {
+        frame_bytes_max: 1 << 20,
+        message_bytes_max: 1 << 20,
+        fragments_max: 4096,
+    };
 }
 
 impl Default for Limits {
-    /// 1 MiB each.
     fn default() -> Self {
-        Self {
-            frame_bytes_max: 1 << 20,
-            message_bytes_max: 1 << 20,
-        }
+        Self::DEFAULT
     }
 }
 
@@ -50,6 +59,16 @@ pub enum Step<'b> {
 pub struct Receiver {
     message: Message,
     reading: Reading,
+    /// Here only while a compressed message needs it, unless its window is kept.
+    inflater: Option<Box<Inflater>>,
+    /// How the peer compresses.
+    peer: Option<Direction>,
+    /// Frames of the message under way.
+    fragments: u32,
+    /// The message under way is compressed.
+    is_packed: bool,
+    /// Nothing has come of it yet.
+    is_nothing: bool,
     role: Role,
 }
 
@@ -83,10 +102,15 @@ enum Found<'i> {
 }
 
 impl Receiver {
-    pub(super) const fn new(role: Role) -> Self {
+    pub(super) const fn new(role: Role, peer: Option<Direction>) -> Self {
         Self {
             message: Message::new(),
             reading: Reading::AwaitHeader,
+            inflater: None,
+            peer,
+            fragments: 0,
+            is_packed: false,
+            is_nothing: true,
             role,
         }
     }
@@ -133,7 +157,7 @@ impl Receiver {
         self.message.is_under_way() && !matches!(self.reading, Reading::AwaitRelease)
     }
 
-    /// The memory that messages under way hold.
+    /// The memory that messages under way hold, but for an [`Inflater`].
     pub fn buffer_bytes(&self) -> usize {
         self.message.capacity()
     }
@@ -164,6 +188,40 @@ impl Receiver {
         Some(self.message.take())
     }
 
+    /// Gives what decompresses a message. It comes back at once when it is not needed, because
+    /// nothing was agreed on or there is one; otherwise
+    /// [`recycle_inflater`](Self::recycle_inflater) returns it. Without any the receiver makes one
+    /// when it has to.
+    #[must_use = "what is not wanted comes back"]
+    pub fn lend_inflater(&mut self, inflater: Box<Inflater>) -> Option<Box<Inflater>> {
+        match (self.peer, &self.inflater) {
+            (Some(peer), None) if !peer.keeps_window() => {
+                self.inflater = Some(inflater);
+                None
+            }
+            _ => Some(inflater),
+        }
+    }
+
+    /// Takes back what decompresses, unless a message under way needs it, or it holds a window
+    /// that the next message needs.
+    pub fn recycle_inflater(&mut self) -> Option<Box<Inflater>> {
+        let is_over = matches!(self.reading, Reading::CloseReceived | Reading::Failed);
+        let keeps_window = self.peer.is_none_or(Direction::keeps_window);
+        let is_in_use = self.is_packed
+            && self.is_message_under_way()
+            && !matches!(self.message, Message::Held { .. });
+        if is_in_use || (keeps_window && !is_over) {
+            return None;
+        }
+        let mut inflater = self.inflater.take()?;
+        if keeps_window {
+            return None; // of another size than the others, perhaps
+        }
+        inflater.reset();
+        Some(inflater)
+    }
+
     fn fail(&mut self) {
         self.reading = Reading::Failed;
         self.message.clear();
@@ -179,33 +237,37 @@ impl Receiver {
         loop {
             match &mut self.reading {
                 Reading::AwaitHeader => {
+                    self.admit_start(rest)?;
                     let Some((header, header_bytes)) = Header::decode(rest)? else {
                         return Ok(Found::Nothing);
                     };
-                    self.admit(&header, limits)?;
+                    self.admit_length(&header, limits)?;
                     if let Some(payload) = take_whole(rest, &header, header_bytes) {
-                        return Ok(Found::Frame(header.opcode, payload));
+                        if header.reserved == 0 {
+                            return Ok(Found::Frame(header.opcode, payload));
+                        }
+                        self.message.begin(header.opcode);
+                        self.is_packed = true;
+                        self.is_nothing = payload.is_empty();
+                        self.inflate(payload, limits)?;
+                        self.finish(limits)?;
+                        return Ok(Found::MessageEnd);
                     }
                     if header.opcode.is_control() {
                         return Ok(Found::Nothing);
                     }
                     take(rest, header_bytes);
-                    self.message.begin(header.opcode);
-                    self.reading = Reading::AwaitPayload(Payload {
-                        left: header.payload_bytes,
-                        mask_key: header.mask_key,
-                        fin: header.fin,
-                    });
+                    self.begin(&header);
                 }
                 Reading::AwaitPayload(payload) => {
-                    self.message
-                        .push(payload.take(rest), limits.message_bytes_max)?;
-                    if payload.left > 0 {
+                    let piece = payload.take(rest);
+                    let (is_whole, fin) = (payload.left == 0, payload.fin);
+                    self.push(piece, limits)?;
+                    if !is_whole {
                         return Ok(Found::Nothing);
                     }
-                    if payload.fin {
-                        self.message.finish()?;
-                        self.reading = Reading::AwaitRelease;
+                    if fin {
+                        self.finish(limits)?;
                         return Ok(Found::MessageEnd);
                     }
                     self.reading = Reading::AwaitHeader;
@@ -222,32 +284,126 @@ impl Receiver {
         }
     }
 
-    /// Whether this frame may come now, from this peer, and be this long.
-    fn admit(&self, header: &Header, limits: &Limits) -> Result<(), Error> {
-        // RSV1 gets its meaning here once permessage-deflate (RFC 7692) is negotiated.
-        if header.reserved != 0 {
-            return Err(Error::ReservedBits);
+    /// The first frame of a message, or the next, whose payload follows.
+    fn begin(&mut self, header: &Header) {
+        if header.opcode == Opcode::Continuation {
+            self.fragments += 1;
+        } else {
+            self.fragments = 1;
+            self.is_packed = header.reserved != 0;
+            self.is_nothing = true;
+            if self.is_packed {
+                self.message.hold(header.opcode);
+            } else {
+                self.message.begin(header.opcode);
+            }
         }
-        match (self.role, header.mask_key) {
-            (Role::Server, None) => return Err(Error::MaskMissing),
-            (Role::Client, Some(_)) => return Err(Error::MaskUnexpected),
-            (Role::Server, Some(_)) | (Role::Client, None) => {}
+        self.reading = Reading::AwaitPayload(Payload {
+            left: header.payload_bytes,
+            mask_key: header.mask_key,
+            fin: header.fin,
+        });
+    }
+
+    /// Appends a piece of payload to the message.
+    fn push(&mut self, piece: &[u8], limits: &Limits) -> Result<(), Error> {
+        if !self.is_packed {
+            return Ok(self.message.push(piece, limits.message_bytes_max)?);
         }
-        if header.opcode.is_control() {
+        self.is_nothing &= piece.is_empty();
+        if self.message.keep(piece) {
             return Ok(());
         }
-        match (header.opcode, self.message.is_under_way()) {
+        if let Some(held) = self.message.release() {
+            self.inflate(&held, limits)?;
+        }
+        self.inflate(piece, limits)
+    }
+
+    fn inflate(&mut self, piece: &[u8], limits: &Limits) -> Result<(), Error> {
+        let Some(peer) = self.peer else {
+            return Ok(()); // nothing was agreed on, so nothing is packed
+        };
+        let message = &mut self.message;
+        self.inflater
+            .get_or_insert_with(|| Inflater::boxed(peer))
+            .inflate(piece, &mut |piece| {
+                message.push_capped(piece, limits.message_bytes_max)
+            })
+    }
+
+    /// The last byte of a message is here.
+    fn finish(&mut self, limits: &Limits) -> Result<(), Error> {
+        if self.is_packed {
+            if let Some(held) = self.message.release() {
+                self.inflate(&held, limits)?;
+            }
+            let message = &mut self.message;
+            if let Some(inflater) = &mut self.inflater {
+                inflater.finish(self.is_nothing, &mut |piece| {
+                    message.push_capped(piece, limits.message_bytes_max)
+                })?;
+            }
+        }
+        self.message.finish()?;
+        self.reading = Reading::AwaitRelease;
+        Ok(())
+    }
+
+    /// Whether a frame may begin with these bytes, now and from this peer: each is looked at as
+    /// soon as it is here.
+    #[inline]
+    fn admit_start(&self, input: &[u8]) -> Result<(), Error> {
+        let Some((&first, rest)) = input.split_first() else {
+            return Ok(());
+        };
+        let start = Start::decode(first)?;
+        let is_new = matches!(start.opcode, Opcode::Text | Opcode::Binary);
+        let allowed = if is_new && self.peer.is_some() {
+            RESERVED_1
+        } else {
+            0
+        };
+        if start.reserved & !allowed != 0 {
+            return Err(Error::ReservedBits);
+        }
+        match (start.opcode, self.message.is_under_way()) {
             (Opcode::Continuation, false) => return Err(Error::ContinuationUnexpected),
             (Opcode::Text | Opcode::Binary, true) => return Err(Error::ContinuationMissing),
             _ => {}
         }
+        match (
+            self.role,
+            rest.first().map(|&second| frame::is_masked(second)),
+        ) {
+            (Role::Server, Some(false)) => Err(Error::MaskMissing),
+            (Role::Client, Some(true)) => Err(Error::MaskUnexpected),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether this frame may be this long, and its message have one more.
+    fn admit_length(&self, header: &Header, limits: &Limits) -> Result<(), Error> {
+        if header.opcode.is_control() {
+            return Ok(());
+        }
+        if header.opcode == Opcode::Continuation && self.fragments >= limits.fragments_max {
+            return Err(Error::FragmentsTooMany);
+        }
         if header.payload_bytes > limits.frame_bytes_max {
             return Err(Error::FrameTooBig);
         }
+        let is_packed = if header.opcode == Opcode::Continuation {
+            self.is_packed
+        } else {
+            header.reserved != 0
+        };
+        // How long a compressed message is turns out when it is decompressed.
         let room = limits
             .message_bytes_max
             .saturating_sub(self.message.bytes());
-        if usize::try_from(header.payload_bytes).map_or(true, |bytes| bytes > room) {
+        let is_over = usize::try_from(header.payload_bytes).map_or(true, |bytes| bytes > room);
+        if is_over && !is_packed {
             return Err(Error::MessageTooBig);
         }
         Ok(())

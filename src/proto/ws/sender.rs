@@ -1,6 +1,7 @@
 //! The sending half of a connection: events in, frames out.
 
-use super::frame::{CONTROL_BYTES_MAX, Opcode, encode_pieces};
+use super::deflate::{Compression, Deflater, Deflaters, Direction, WindowBits};
+use super::frame::{CONTROL_BYTES_MAX, Opcode, RESERVED_1, encode_pieces, encode_with};
 use super::mask::MaskKey;
 use super::{Event, Role, SendError, close};
 
@@ -9,6 +10,10 @@ use super::{Event, Role, SendError, close};
 pub struct Sender {
     writing: Writing,
     role: Role,
+    /// How we compress.
+    ours: Option<Direction>,
+    /// Where its window is kept.
+    deflater: Option<Box<Deflater>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,10 +23,12 @@ enum Writing {
 }
 
 impl Sender {
-    pub(super) const fn new(role: Role) -> Self {
+    pub(super) const fn new(role: Role, ours: Option<Direction>) -> Self {
         Self {
             writing: Writing::Open,
             role,
+            ours,
+            deflater: None,
         }
     }
 
@@ -33,7 +40,22 @@ impl Sender {
     /// Nothing is written after a Close, for a ping or pong that is too long, for a close code
     /// that may not be sent, or when this side is the client.
     pub fn send(&mut self, out: &mut Vec<u8>, event: Event<'_>) -> Result<(), SendError> {
-        self.encode(out, event, None)
+        self.encode(out, event, None, None)
+    }
+
+    /// The same, with messages compressed where that was agreed on and makes them smaller.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    pub fn send_compressed(
+        &mut self,
+        out: &mut Vec<u8>,
+        event: Event<'_>,
+        deflaters: &mut Deflaters,
+        how: &Compression,
+    ) -> Result<(), SendError> {
+        self.encode(out, event, None, Some((deflaters, how)))
     }
 
     /// Appends `event` to `out` as one masked frame, as clients do. The key must be fresh and
@@ -48,7 +70,31 @@ impl Sender {
         event: Event<'_>,
         key: MaskKey,
     ) -> Result<(), SendError> {
-        self.encode(out, event, Some(key))
+        self.encode(out, event, Some(key), None)
+    }
+
+    /// The same, with messages compressed where that was agreed on and makes them smaller.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send_masked`](Self::send_masked).
+    pub fn send_masked_compressed(
+        &mut self,
+        out: &mut Vec<u8>,
+        event: Event<'_>,
+        key: MaskKey,
+        deflaters: &mut Deflaters,
+        how: &Compression,
+    ) -> Result<(), SendError> {
+        self.encode(out, event, Some(key), Some((deflaters, how)))
+    }
+
+    /// The window that frames made for many may be compressed with, so that this peer can read
+    /// them, too; `None` when it takes uncompressed ones only. That is so, too, where our window is
+    /// kept: a frame that did not pass through it would be missing there.
+    pub fn shared_window(&self) -> Option<WindowBits> {
+        let ours = self.ours.filter(|ours| !ours.keeps_window());
+        ours.map(Direction::window_bits)
     }
 
     /// Whether a Close was sent. No frame may follow it: neither one from [`send`](Self::send),
@@ -62,6 +108,7 @@ impl Sender {
         out: &mut Vec<u8>,
         event: Event<'_>,
         key: Option<MaskKey>,
+        packer: Option<(&mut Deflaters, &Compression)>,
     ) -> Result<(), SendError> {
         if self.is_sealed() {
             return Err(SendError::Sealed);
@@ -70,8 +117,8 @@ impl Sender {
             return Err(SendError::WrongRole);
         }
         match event {
-            Event::Text(text) => encode_pieces(out, Opcode::Text, key, [text.as_bytes()]),
-            Event::Binary(data) => encode_pieces(out, Opcode::Binary, key, [data]),
+            Event::Text(text) => self.message(out, Opcode::Text, text.as_bytes(), key, packer),
+            Event::Binary(data) => self.message(out, Opcode::Binary, data, key, packer),
             Event::Ping(data) | Event::Pong(data) if data.len() > CONTROL_BYTES_MAX => {
                 return Err(SendError::ControlTooLong);
             }
@@ -94,6 +141,44 @@ impl Sender {
         }
         Ok(())
     }
+
+    fn message(
+        &mut self,
+        out: &mut Vec<u8>,
+        opcode: Opcode,
+        payload: &[u8],
+        key: Option<MaskKey>,
+        packer: Option<(&mut Deflaters, &Compression)>,
+    ) {
+        match packer.and_then(|(deflaters, how)| self.pack(deflaters, how, payload)) {
+            Some(packed) => encode_with(out, opcode, RESERVED_1, key, [packed]),
+            None => encode_pieces(out, opcode, key, [payload]),
+        }
+    }
+
+    /// The compressed payload of the next message, with [`RESERVED_1`] in its first frame; it must
+    /// be sent. `None` when the message is to be sent as it is: nothing was agreed on, it is under the
+    /// threshold, or would not be smaller.
+    #[cfg_attr(
+        not(feature = "ws"),
+        expect(unreachable_code, reason = "nothing is agreed on in that build")
+    )]
+    pub fn pack<'d>(
+        &mut self,
+        deflaters: &'d mut Deflaters,
+        how: &Compression,
+        payload: &[u8],
+    ) -> Option<&'d [u8]> {
+        let ours = self.ours?;
+        if !ours.keeps_window() {
+            return deflaters.shared(how, ours.window_bits(), payload);
+        }
+        if payload.len() < how.threshold_bytes.max(1) {
+            return None;
+        }
+        let boxed = || Deflater::boxed(ours.window_bits(), how.level);
+        deflaters.own(self.deflater.get_or_insert_with(boxed), payload)
+    }
 }
 
 #[cfg(test)]
@@ -103,7 +188,7 @@ mod tests {
 
     #[test]
     fn section_5_5_1_nothing_follows_a_close() {
-        let mut sender = Sender::new(Role::Server);
+        let mut sender = Sender::new(Role::Server, None);
         let mut out = Vec::new();
         assert_eq!(sender.send(&mut out, Event::Close(None)), Ok(()));
         assert!(sender.is_sealed());
@@ -121,7 +206,7 @@ mod tests {
 
     #[test]
     fn section_5_5_control_frames_hold_125_bytes() {
-        let mut sender = Sender::new(Role::Server);
+        let mut sender = Sender::new(Role::Server, None);
         let mut out = Vec::new();
         for event in [Event::Ping(&[0; 126]), Event::Pong(&[0; 126])] {
             assert_eq!(sender.send(&mut out, event), Err(SendError::ControlTooLong));
@@ -136,7 +221,7 @@ mod tests {
 
     #[test]
     fn section_7_4_a_local_code_is_not_sent() {
-        let mut sender = Sender::new(Role::Server);
+        let mut sender = Sender::new(Role::Server, None);
         let mut out = Vec::new();
         for code in [
             CloseCode::NO_STATUS,
@@ -155,12 +240,12 @@ mod tests {
     #[test]
     fn section_5_1_clients_mask_and_servers_do_not() {
         let mut out = Vec::new();
-        let mut client = Sender::new(Role::Client);
+        let mut client = Sender::new(Role::Client, None);
         assert_eq!(
             client.send(&mut out, Event::Text("a")),
             Err(SendError::WrongRole)
         );
-        let mut server = Sender::new(Role::Server);
+        let mut server = Sender::new(Role::Server, None);
         let event = Event::Text("a");
         assert_eq!(
             server.send_masked(&mut out, event, [1; 4]),

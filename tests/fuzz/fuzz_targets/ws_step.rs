@@ -9,6 +9,7 @@ use libfuzzer_sys::fuzz_target;
 const TIGHT: Limits = Limits {
     frame_bytes_max: 40,
     message_bytes_max: 60,
+    ..Limits::DEFAULT
 };
 
 /// An [`Event`] that owns what it holds.

@@ -1,0 +1,82 @@
+//! Without the feature `ws` nothing is negotiated, and so nothing compressed: none of these
+//! has a value.
+
+use super::super::Error;
+use super::Compression;
+
+/// What both ends agreed on: nothing, in this build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Agreed {}
+
+/// What one of them does: nothing, in this build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {}
+
+/// The size of a window: there is none in this build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum WindowBits {}
+
+/// Decompresses: not in this build.
+#[derive(Debug)]
+pub enum Inflater {}
+
+/// Compresses: not in this build.
+#[derive(Debug)]
+pub(in super::super) enum Deflater {}
+
+/// Compresses for connections without windows of their own: there are none in this build.
+#[derive(Debug, Default)]
+pub struct Deflaters;
+
+impl Direction {
+    pub(in super::super) const fn keeps_window(self) -> bool {
+        match self {}
+    }
+
+    pub(in super::super) const fn window_bits(self) -> WindowBits {
+        match self {}
+    }
+}
+
+impl Inflater {
+    pub(in super::super) const fn boxed(direction: Direction) -> Box<Self> {
+        match direction {}
+    }
+
+    pub(in super::super) fn inflate(
+        &mut self,
+        _: &[u8],
+        _: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        match *self {}
+    }
+
+    pub(in super::super) fn finish(
+        &mut self,
+        _: bool,
+        _: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        match *self {}
+    }
+
+    pub(in super::super) fn reset(&mut self) {
+        match *self {}
+    }
+}
+
+impl Deflater {
+    pub(in super::super) const fn boxed(bits: WindowBits, _: u8) -> Box<Self> {
+        match bits {}
+    }
+}
+
+impl Deflaters {
+    /// The compressed payload of a message: never, in this build.
+    pub fn shared(&mut self, _: &Compression, bits: WindowBits, _: &[u8]) -> Option<&[u8]> {
+        match bits {}
+    }
+
+    pub(in super::super) fn own(&mut self, deflater: &mut Deflater, _: &[u8]) -> Option<&[u8]> {
+        match *deflater {}
+    }
+}
