@@ -1,10 +1,13 @@
-//! Echoes WebSocket messages at `/`, over TLS when given a certificate:
-//! `cargo run --release --example ws_echo -- 127.0.0.1:9001 [CERT.pem KEY.pem]`
+//! Echoes WebSocket messages at `/`, over TLS when given a certificate, compressed as the client
+//! wants it unless told otherwise:
+//! `cargo run --release --example ws_echo -- [--no-compression | --keep-windows] 127.0.0.1:9001 [CERT.pem KEY.pem]`
 
 use std::error::Error;
 use std::sync::Arc;
 
-use edgeloop::web::{self, Cx, Message, Reply, Request, Response, Security, Service, WsCx};
+use edgeloop::web::{
+    self, Compression, Cx, Message, Reply, Request, Response, Security, Service, WsCx,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -44,11 +47,27 @@ fn security(mut pem: impl Iterator<Item = String>) -> Result<Security, Box<dyn E
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut args = std::env::args().skip(1);
+    let args = std::env::args().skip(1);
+    let (flags, args): (Vec<_>, Vec<_>) = args.partition(|arg| arg.starts_with("--"));
+    let mut args = args.into_iter();
     let address = args.next().unwrap_or_else(|| "127.0.0.1:9001".into());
     let mut config = web::Config::default();
     config.ws.frame_bytes_max = MESSAGE_BYTES_MAX as u64;
     config.ws.message_bytes_max = MESSAGE_BYTES_MAX;
+    // The Autobahn suite cuts 4 MiB into pieces of 64 bytes.
+    config.ws.fragments_max = u32::MAX;
+    for flag in flags {
+        match flag.as_str() {
+            "--no-compression" => config.compression = None,
+            "--keep-windows" => {
+                config.compression = Some(Compression {
+                    keeps_windows: true,
+                    ..Compression::DEFAULT
+                });
+            }
+            other => return Err(format!("{other} is not known here").into()),
+        }
+    }
     let bounds = web::ReactorConfig {
         output_bytes_max: 2 * MESSAGE_BYTES_MAX,
         ..web::ReactorConfig::default()
