@@ -10,6 +10,8 @@
 
 mod against_tungstenite;
 mod buffers;
+#[cfg(feature = "ws")]
+mod compression;
 mod drive;
 mod properties;
 mod streams;
