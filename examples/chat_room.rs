@@ -3,8 +3,7 @@
 use std::error::Error;
 
 use edgeloop::web::{
-    self, Cx, Ended, Except, Framed, Message, Reply, Request, Response, Security, Service, Topics,
-    WsCx,
+    self, Cx, Ended, Except, Message, Reply, Request, Response, Security, Service, Topics, WsCx,
 };
 
 #[derive(Default)]
@@ -14,8 +13,8 @@ struct Room {
 
 impl Room {
     fn tell_all(&mut self, cx: &mut Cx<'_>, text: &str) {
-        let framed = Framed::new(Message::Text(text));
-        self.topics.publish(cx, &"room", &framed, Except::Nobody);
+        let message = Message::Text(text);
+        self.topics.publish(cx, [&"room"], message, Except::Nobody);
     }
 
     fn tell_how_many(&mut self, cx: &mut Cx<'_>) {
@@ -36,7 +35,7 @@ impl Service for Room {
     }
 
     fn opened(&mut self, ws: &mut WsCx<'_, '_>, _: &mut ()) {
-        self.topics.subscribe(ws.id(), "room");
+        self.topics.subscribe(ws, "room");
         self.tell_how_many(ws.cx());
     }
 

@@ -1,7 +1,7 @@
 //! Carries what the chat says to WebSockets.
 
 use super::chat::{Audience, Outbox, UserId};
-use crate::web::{ConnId, Cx, Except, Framed, Message, Topics};
+use crate::web::{ConnId, Cx, Except, Framed, Message, Topics, WindowBits};
 
 /// A user at one end of a WebSocket.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub enum Topic {
 pub struct Publisher<'a, 'b> {
     /// Who has joined.
     pub topics: &'a mut Topics<Topic>,
+    /// Of the compressed messages that the connection can read which has sent something.
+    pub window: Option<WindowBits>,
     /// The reactor's view.
     pub cx: &'a mut Cx<'b>,
 }
@@ -36,8 +38,8 @@ impl Outbox<ConnId> for Publisher<'_, '_> {
     }
 
     fn joined(&mut self, id: ConnId, user: UserId) {
-        self.topics.subscribe(id, Topic::Room);
-        self.topics.subscribe(id, Topic::User(user));
+        self.topics.add(id, self.window, Topic::Room);
+        self.topics.add(id, self.window, Topic::User(user));
     }
 
     fn left(&mut self, id: ConnId, _: UserId) {
@@ -45,21 +47,18 @@ impl Outbox<ConnId> for Publisher<'_, '_> {
     }
 
     fn publish(&mut self, audience: Audience<'_>, json: &str) {
-        let framed = Framed::new(Message::Text(json));
-        let Self { topics, cx } = self;
+        let Self { topics, cx, .. } = self;
+        let text = Message::Text(json);
         match audience {
-            Audience::Everybody => {
-                topics.publish(cx, &Topic::Room, &framed, Except::Nobody);
-            }
+            Audience::Everybody => topics.publish(cx, [&Topic::Room], text, Except::Nobody),
             Audience::Others(user) => {
                 let user = Topic::User(user);
-                topics.publish(cx, &Topic::Room, &framed, Except::Subscribers(&user));
+                topics.publish(cx, [&Topic::Room], text, Except::Subscribers(&user))
             }
             Audience::Only(users) => {
-                for &user in users {
-                    topics.publish(cx, &Topic::User(user), &framed, Except::Nobody);
-                }
+                let users: Vec<Topic> = users.iter().copied().map(Topic::User).collect();
+                topics.publish(cx, &users, text, Except::Nobody)
             }
-        }
+        };
     }
 }

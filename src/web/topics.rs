@@ -6,14 +6,15 @@ use std::hash::Hash;
 
 use slab::Slab;
 
-use super::message::Framed;
-use super::{ConnId, Cx, Sent};
+use super::message::{Framed, Message, WsCx};
+use super::{Compression, ConnId, Cx, Sent, WindowBits};
+use crate::proto::ws::deflate::Deflaters;
 
 /// Who has subscribed to what. A service owns one and publishes through it.
 ///
 /// A topic is named by any value; it exists while somebody is subscribed. A published message is framed
-/// once and queued on each subscriber by reference, in the order of the calls: all subscribers of a topic
-/// get the same in the same order.
+/// once, and compressed once for all who have agreed to the same, and queued on each subscriber by
+/// reference, in the order of the calls: all subscribers of a topic get the same in the same order.
 ///
 /// When a WebSocket has [closed](super::Service::closed), [`remove`](Self::remove) it.
 ///
@@ -21,7 +22,7 @@ use super::{ConnId, Cx, Sent};
 /// is [lossy](Self::with_lossy) it misses the oldest messages instead, which are counted.
 ///
 /// ```
-/// use edgeloop::web::{Cx, Ended, Except, Framed, Message, Reply, Request, Service, Topics, WsCx};
+/// use edgeloop::web::{Cx, Ended, Except, Message, Reply, Request, Service, Topics, WsCx};
 ///
 /// struct Room {
 ///     topics: Topics<&'static str>,
@@ -39,12 +40,11 @@ use super::{ConnId, Cx, Sent};
 ///     }
 ///
 ///     fn opened(&mut self, ws: &mut WsCx<'_, '_>, _: &mut ()) {
-///         self.topics.subscribe(ws.id(), "room");
+///         self.topics.subscribe(ws, "room");
 ///     }
 ///
 ///     fn message(&mut self, ws: &mut WsCx<'_, '_>, _: &mut (), message: Message<'_>) {
-///         let framed = Framed::new(message);
-///         self.topics.publish(ws.cx(), &"room", &framed, Except::Sender);
+///         self.topics.publish(ws.cx(), [&"room"], message, Except::Sender);
 ///     }
 ///
 ///     fn closed(&mut self, cx: &mut Cx<'_>, _: (), _: &Ended<'_>) {
@@ -59,12 +59,29 @@ pub struct Topics<T> {
     seats: HashMap<ConnId, Vec<Seat>>,
     is_lossy: fn(&T) -> bool,
     skipped: u64,
+    compression: Compression,
+    deflaters: Deflaters,
 }
 
 struct Topic<T> {
     name: T,
-    subscribers: Vec<ConnId>,
+    subscribers: Vec<Subscriber>,
     is_lossy: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Subscriber {
+    id: ConnId,
+    /// Of the compressed messages it can read.
+    window: Option<WindowBits>,
+}
+
+/// A message in each form that a subscriber has wanted so far.
+struct Forms<'a> {
+    message: Message<'a>,
+    plain: Option<Framed>,
+    /// `None` where the compressed form would not be smaller.
+    packed: Vec<(WindowBits, Option<Framed>)>,
 }
 
 /// A place among the subscribers of a topic.
@@ -106,7 +123,14 @@ impl<T: Clone + Eq + Hash> Topics<T> {
             seats: HashMap::new(),
             is_lossy: |_| false,
             skipped: 0,
+            compression: Compression::DEFAULT,
+            deflaters: Deflaters::default(),
         }
+    }
+
+    /// How messages are compressed from now on, for subscribers who have agreed to that.
+    pub fn set_compression(&mut self, compression: Compression) {
+        self.compression = compression;
     }
 
     /// The same, with topics of which a slow subscriber misses messages rather than be closed.
@@ -116,7 +140,12 @@ impl<T: Clone + Eq + Hash> Topics<T> {
     }
 
     /// Subscribes a WebSocket to a topic. Returns whether it is new there.
-    pub fn subscribe(&mut self, id: ConnId, name: T) -> bool {
+    pub fn subscribe(&mut self, ws: &WsCx<'_, '_>, name: T) -> bool {
+        self.add(ws.id(), ws.shared_window(), name)
+    }
+
+    /// The same by its id and its [`WsCx::shared_window`].
+    pub fn add(&mut self, id: ConnId, window: Option<WindowBits>, name: T) -> bool {
         let topic = match self.names.get(&name) {
             Some(topic) => *topic,
             None => {
@@ -138,7 +167,7 @@ impl<T: Clone + Eq + Hash> Topics<T> {
                 topic,
                 place: entry.subscribers.len(),
             });
-            entry.subscribers.push(id);
+            entry.subscribers.push(Subscriber { id, window });
         }
         true
     }
@@ -166,38 +195,62 @@ impl<T: Clone + Eq + Hash> Topics<T> {
         }
     }
 
-    /// Sends a message to all subscribers of a topic.
-    pub fn publish(
+    /// Sends a message to all subscribers of these topics; who is in several gets it several times.
+    pub fn publish<'t>(
         &mut self,
         cx: &mut Cx<'_>,
-        name: &T,
-        message: &Framed,
+        names: impl IntoIterator<Item = &'t T>,
+        message: Message<'_>,
         except: Except<'_, T>,
-    ) -> Published {
-        let mut published = Published::default();
-        let Some((label, topic)) = self
-            .names
-            .get(name)
-            .and_then(|topic| Some((*topic, self.table.get(*topic)?)))
-        else {
-            return published;
+    ) -> Published
+    where
+        T: 't,
+    {
+        let mut forms = Forms {
+            message,
+            plain: None,
+            packed: Vec::new(),
         };
+        let mut published = Published::default();
+        for name in names {
+            if let Some(&topic) = self.names.get(name) {
+                self.publish_to(cx, topic, &mut forms, &except, &mut published);
+            }
+        }
+        self.skipped += published.skipped as u64;
+        published
+    }
+
+    fn publish_to(
+        &mut self,
+        cx: &mut Cx<'_>,
+        number: usize,
+        forms: &mut Forms<'_>,
+        except: &Except<'_, T>,
+        published: &mut Published,
+    ) {
+        let Some(topic) = self.table.get(number) else {
+            return;
+        };
+        let mut deflaters = std::mem::take(&mut self.deflaters);
         let label = topic
             .is_lossy
-            .then(|| u32::try_from(label).unwrap_or(u32::MAX));
+            .then(|| u32::try_from(number).unwrap_or(u32::MAX));
         let sender = match except {
             Except::Sender => cx.id(),
             Except::Nobody | Except::Subscribers(_) => ConnId::NONE,
         };
-        let others = match except {
+        let others = match *except {
             Except::Subscribers(other) => self.names.get(other).copied(),
             Except::Nobody | Except::Sender => None,
         };
-        for &id in &topic.subscribers {
+        for subscriber in &topic.subscribers {
+            let id = subscriber.id;
             if id == sender || others.is_some_and(|other| self.has_seat(other, id)) {
                 continue;
             }
-            let (sent, skipped) = message.send(cx, id, label);
+            let form = forms.form(subscriber.window, &mut deflaters, &self.compression);
+            let (sent, skipped) = form.send(cx, id, label);
             published.skipped += skipped;
             match sent {
                 Sent::Gone => {}
@@ -209,8 +262,7 @@ impl<T: Clone + Eq + Hash> Topics<T> {
                 Sent::AtOnce | Sent::Queued => published.delivered += 1,
             }
         }
-        self.skipped += published.skipped as u64;
-        published
+        self.deflaters = deflaters;
     }
 
     /// How many have subscribed to a topic.
@@ -246,7 +298,9 @@ impl<T: Clone + Eq + Hash> Topics<T> {
     fn has_seat(&self, topic: usize, id: ConnId) -> bool {
         match self.table.get(topic) {
             // As the connections of one user are: quicker looked through than looked up.
-            Some(topic) if topic.subscribers.len() <= 8 => topic.subscribers.contains(&id),
+            Some(topic) if topic.subscribers.len() <= 8 => {
+                topic.subscribers.iter().any(|other| other.id == id)
+            }
             _ => {
                 let seats = self.seats.get(&id);
                 seats.is_some_and(|seats| seats.iter().any(|seat| seat.topic == topic))
@@ -263,7 +317,7 @@ impl<T: Clone + Eq + Hash> Topics<T> {
             entry.subscribers.swap_remove(place);
         }
         let moved = entry.subscribers.get(place);
-        let seats = moved.and_then(|moved| self.seats.get_mut(moved));
+        let seats = moved.and_then(|moved| self.seats.get_mut(&moved.id));
         if let Some(seat) = seats.and_then(|seats| seats.iter_mut().find(|s| s.topic == topic)) {
             seat.place = place;
         }
@@ -271,6 +325,34 @@ impl<T: Clone + Eq + Hash> Topics<T> {
             let entry = self.table.remove(topic);
             self.names.remove(&entry.name);
         }
+    }
+}
+
+impl Forms<'_> {
+    /// The form for a subscriber with this window.
+    fn form(
+        &mut self,
+        window: Option<WindowBits>,
+        deflaters: &mut Deflaters,
+        how: &Compression,
+    ) -> &Framed {
+        let Self {
+            message,
+            plain,
+            packed,
+        } = self;
+        if let Some(window) = window {
+            let known = packed.iter().position(|(other, _)| *other == window);
+            let place = known.unwrap_or_else(|| {
+                let form = Framed::compressed(*message, deflaters, how, window);
+                packed.push((window, form));
+                packed.len() - 1
+            });
+            if let Some((_, Some(form))) = packed.get(place) {
+                return form;
+            }
+        }
+        plain.get_or_insert_with(|| Framed::new(*message))
     }
 }
 

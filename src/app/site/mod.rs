@@ -83,13 +83,16 @@ impl Site {
         folder: Arc<Folder>,
         post: Post<Mail>,
     ) -> Self {
+        let web = web_config(&config);
+        let mut topics = Topics::new();
+        topics.set_compression(web.compression.unwrap_or_default());
         Self {
             routes,
-            web: web_config(&config),
+            web,
             tokens: Tokens::new(config.secret_key.bytes(), config.jwt_expiry_seconds),
             answers: Answers::new(config.cors_allow_origin.clone()),
             chat: Chat::new(config.messages_per_minute),
-            topics: Topics::new(),
+            topics,
             gate: Gate::new(&config),
             sockets: HashMap::new(),
             secure: Vec::new(),
@@ -208,6 +211,8 @@ impl Site {
     fn reload(&mut self, cx: &mut Cx<'_>, reload: Reload) {
         let Reload { config, tls } = reload;
         self.web = web_config(&config);
+        let compression = self.web.compression.unwrap_or_default();
+        self.topics.set_compression(compression);
         self.answers = Answers::new(config.cors_allow_origin.clone());
         self.secure_lines = secure_lines(&config);
         self.tokens = Tokens::new(self.config.secret_key.bytes(), config.jwt_expiry_seconds);
@@ -328,6 +333,7 @@ impl Service for Site {
         self.sockets.entry(member.user_id).or_default().push(id);
         let mut out = Publisher {
             topics: &mut self.topics,
+            window: ws.shared_window(),
             cx: ws.cx(),
         };
         self.chat.connected(id, &member.username, now_ms, &mut out);
@@ -342,6 +348,7 @@ impl Service for Site {
         let (id, now_ms, unix_secs) = (ws.id(), self.now_ms(ws.cx()), ws.cx().unix_secs());
         let mut out = Publisher {
             topics: &mut self.topics,
+            window: ws.shared_window(),
             cx: ws.cx(),
         };
         self.chat.received(id, text, now_ms, unix_secs, &mut out);
@@ -351,6 +358,7 @@ impl Service for Site {
         let (id, now_ms, unix_secs) = (cx.id(), self.now_ms(cx), cx.unix_secs());
         let mut out = Publisher {
             topics: &mut self.topics,
+            window: None,
             cx,
         };
         self.chat.disconnected(id, now_ms, unix_secs, &mut out);

@@ -6,7 +6,7 @@ use super::socket::HANDSHAKE;
 use super::*;
 use crate::proto::ws::frame::{Header, Opcode};
 use crate::proto::ws::{Event, Limits, Machine, Role, Step};
-use crate::web::{Except, Framed, Published, Sent, Topics};
+use crate::web::{Except, Published, Sent, Topics};
 
 /// Publishes what its mail says.
 struct Hub {
@@ -58,18 +58,18 @@ impl Service for Hub {
     fn mail(&mut self, to: To<'_, '_, '_, ()>, act: Act) {
         match (to, act) {
             (To::Nobody(cx), Act::Publish(topic, text)) => {
-                let framed = Framed::new(Message::Text(&text));
-                let published = self.topics.publish(cx, &topic, &framed, Except::Nobody);
+                let text = Message::Text(&text);
+                let published = self.topics.publish(cx, [&topic], text, Except::Nobody);
                 self.published.push(published);
             }
             (To::Socket(ws, ()), act) => match act {
-                Act::Subscribe(topic) => assert!(self.topics.subscribe(ws.id(), topic)),
+                Act::Subscribe(topic) => assert!(self.topics.subscribe(ws, topic)),
                 Act::Unsubscribe(topic) => assert!(self.topics.unsubscribe(ws.id(), &topic)),
                 Act::Reply(text) => self.replied.push(ws.reply(Message::Text(&text))),
                 Act::PublishExcept(topic, others, text) => {
-                    let framed = Framed::new(Message::Text(&text));
+                    let text = Message::Text(&text);
                     let except = others.as_ref().map_or(Except::Sender, Except::Subscribers);
-                    let published = self.topics.publish(ws.cx(), &topic, &framed, except);
+                    let published = self.topics.publish(ws.cx(), [&topic], text, except);
                     self.published.push(published);
                 }
                 Act::Publish(..) => panic!("for nobody"),
@@ -116,9 +116,17 @@ struct Ear {
 
 impl Ear {
     fn open(net: &mut Net) -> Self {
+        Self::offering(net, None)
+    }
+
+    /// With this value of Sec-WebSocket-Extensions.
+    fn offering(net: &mut Net, extensions: Option<&str>) -> Self {
         let mut client = Client::plain(net.accept(&Security::Plain).unwrap());
         let id = client.peer.id;
-        client.write(HANDSHAKE);
+        let handshake = HANDSHAKE.strip_suffix(b"\r\n").unwrap();
+        let offer = extensions.map(|offer| format!("Sec-WebSocket-Extensions: {offer}\r\n"));
+        let offer = offer.unwrap_or_default() + "\r\n";
+        client.write(&[handshake, offer.as_bytes()].concat());
         run(net, &mut [&mut client]);
         assert_eq!(answer(&mut client.received, false).unwrap().status, 101);
         Self {
@@ -260,7 +268,7 @@ fn the_table_is_that_of_a_simple_model() {
                 }
                 _ => {
                     let is_new = model.entry(name).or_default().insert(who);
-                    assert_eq!(topics.subscribe(ids[who], name), is_new);
+                    assert_eq!(topics.add(ids[who], None, name), is_new);
                 }
             }
             model.retain(|_, members| !members.is_empty());
@@ -436,4 +444,48 @@ fn a_reply_says_what_becomes_of_it() {
     assert_eq!(hub(&mut net).replied.pop(), Some(Sent::Queued));
     ear.act(&mut net, Act::Reply("x".repeat(MARK)));
     assert_eq!(hub(&mut net).replied.pop(), Some(Sent::OverMark));
+}
+
+#[test]
+fn what_is_published_is_compressed_once_for_all_who_agreed_to_the_same() {
+    let offers = [
+        None,
+        Some("permessage-deflate"),
+        Some("permessage-deflate; server_max_window_bits=9"),
+        Some("permessage-deflate"),
+    ];
+    let mut net = net();
+    let ears: Vec<Ear> = offers
+        .iter()
+        .map(|offer| Ear::offering(&mut net, *offer))
+        .collect();
+    for ear in &ears {
+        ear.act(&mut net, Act::Subscribe("a"));
+    }
+    let text = "the same again and again, ".repeat(40);
+    assert_eq!(publish(&mut net, "a", &text), delivered(4));
+    assert_eq!(publish(&mut net, "a", "short"), delivered(4));
+    let mut got: Vec<Vec<u8>> = Vec::new();
+    for mut ear in ears {
+        ear.client.pump();
+        got.push(std::mem::take(&mut ear.client.received));
+    }
+    let short = b"\x81\x05short";
+    for (bytes, is_packed) in got.iter().zip([false, true, true, true]) {
+        assert_eq!(bytes[0], if is_packed { 0xc1 } else { 0x81 });
+        assert_eq!(bytes.len() < 200, is_packed);
+        assert!(bytes.ends_with(short));
+    }
+    assert_eq!(got[1], got[3]);
+    for (bytes, bits) in [(&got[1], 15), (&got[2], 9)] {
+        assert!(bytes[1] < 126, "a short frame");
+        let payload = &bytes[2..bytes.len() - short.len()];
+        let mut inflate = flate2::Decompress::new_with_window_bits(false, bits);
+        let mut out = Vec::with_capacity(2 * text.len());
+        let ended = [payload, &[0, 0, 0xff, 0xff]].concat();
+        inflate
+            .decompress_vec(&ended, &mut out, flate2::FlushDecompress::Sync)
+            .unwrap();
+        assert!(out == text.as_bytes());
+    }
 }
