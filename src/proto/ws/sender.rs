@@ -161,7 +161,11 @@ impl Sender {
     /// threshold, or would not be smaller.
     #[cfg_attr(
         not(feature = "ws"),
-        expect(unreachable_code, reason = "nothing is agreed on in that build")
+        expect(
+            unreachable_code,
+            unused_variables,
+            reason = "nothing is agreed on in that build"
+        )
     )]
     pub fn pack<'d>(
         &mut self,
@@ -170,14 +174,12 @@ impl Sender {
         payload: &[u8],
     ) -> Option<&'d [u8]> {
         let ours = self.ours?;
-        if !ours.keeps_window() {
-            return deflaters.shared(how, ours.window_bits(), payload);
+        let bits = ours.window_bits();
+        if ours.keeps_window() {
+            deflaters.own(how, bits, &mut self.deflater, payload)
+        } else {
+            deflaters.shared(how, bits, payload)
         }
-        if payload.len() < how.threshold_bytes.max(1) {
-            return None;
-        }
-        let boxed = || Deflater::boxed(ours.window_bits(), how.level);
-        deflaters.own(self.deflater.get_or_insert_with(boxed), payload)
     }
 }
 

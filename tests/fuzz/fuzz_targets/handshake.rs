@@ -2,7 +2,8 @@
 
 #![no_main]
 
-use edgeloop::proto::ws::handshake::{self, AnswerError};
+use edgeloop::proto::ws::deflate::Compression;
+use edgeloop::proto::ws::handshake::{self, AnswerError, Opening};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
@@ -22,6 +23,7 @@ fuzz_target!(|text: &str| {
     };
     assert_eq!(one(&fields, "sec-websocket-version"), "13");
     let key = one(&fields, "sec-websocket-key");
+    check_extension(&opening);
     let names: Vec<_> = offered.iter().map(|name| name.as_str()).collect();
     for chosen in offered.iter().copied().map(Some).chain([None]) {
         let mut answer = Vec::new();
@@ -42,6 +44,36 @@ fuzz_target!(|text: &str| {
         }
     }
 });
+
+/// What is agreed on is within what was asked for, and is said in an offer that would get the same.
+fn check_extension(opening: &Opening) {
+    for (keeps_windows, window_bits_max) in [(false, 15), (true, 15), (true, 8), (false, 11)] {
+        let how = Compression {
+            keeps_windows,
+            window_bits_max,
+            ..Compression::DEFAULT
+        };
+        let Some(agreed) = opening.agree(&how) else {
+            return;
+        };
+        assert!(agreed.server().window_bits().value() <= window_bits_max);
+        assert!(keeps_windows || !agreed.server().keeps_window());
+        assert!(keeps_windows || !agreed.client().keeps_window());
+        let mut line = Vec::new();
+        opening.encode_extensions(&mut line, agreed);
+        let line = String::from_utf8(line).expect("tokens are ASCII");
+        let (name, value) = line.trim_end().split_once(": ").expect("a field line");
+        let again = [
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ("Sec-WebSocket-Version", "13"),
+            (name, value),
+        ];
+        let again = handshake::read_request("GET", true, again).expect("a handshake");
+        assert_eq!(again.agree(&how).map(|again| again.server()), Some(agreed.server()));
+    }
+}
 
 /// The value of a field that must be there once.
 fn one<'a>(fields: &[(&'a str, &'a str)], name: &str) -> &'a str {

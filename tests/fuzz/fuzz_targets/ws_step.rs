@@ -2,6 +2,8 @@
 
 #![no_main]
 
+use edgeloop::proto::ws::deflate::{Agreed, Compression, Deflaters};
+use edgeloop::proto::ws::handshake::read_request;
 use edgeloop::proto::ws::{Error, Event, Limits, Machine, Role, SendError, Step};
 use libfuzzer_sys::fuzz_target;
 
@@ -53,26 +55,69 @@ fuzz_target!(|data: &[u8]| {
     } else {
         TIGHT
     };
+    let how = Compression {
+        threshold_bytes: 0,
+        keeps_windows: bits & 4 != 0,
+        ..Compression::DEFAULT
+    };
+    let setup = Setup {
+        limits,
+        agreed: (bits & 2 != 0).then(|| agreed(&how)),
+        how,
+    };
     let cut = usize::from(u16::from_be_bytes([*high, *low])) % (input.len() + 1);
-    let whole = run([input], &limits);
+    let whole = run([input], &setup);
     let (front, back) = input.split_at(cut);
-    assert_eq!(run([front, back], &limits), whole, "cut at {cut}");
-    assert_eq!(run(input.chunks(1), &limits), whole, "byte by byte");
-    check_echo(whole);
+    assert_eq!(run([front, back], &setup), whole, "cut at {cut}");
+    assert_eq!(run(input.chunks(1), &setup), whole, "byte by byte");
+    check_echo(whole, &setup);
 });
 
-fn run<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Limits) -> Outcome {
-    let mut machine = Machine::new(Role::Server);
+struct Setup {
+    limits: Limits,
+    agreed: Option<Agreed>,
+    how: Compression,
+}
+
+impl Setup {
+    fn machine(&self, role: Role) -> Machine {
+        match self.agreed {
+            Some(agreed) => Machine::with_compression(role, agreed),
+            None => Machine::new(role),
+        }
+    }
+}
+
+fn agreed(how: &Compression) -> Agreed {
+    let fields = [
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Extensions", "permessage-deflate"),
+    ];
+    let opening = read_request("GET", true, fields).expect("a handshake");
+    opening.agree(how).expect("an offer")
+}
+
+fn run<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, setup: &Setup) -> Outcome {
+    let limits = &setup.limits;
+    let mut machine = setup.machine(Role::Server);
+    let mut deflaters = Deflaters::default();
+    let mut spare = None;
     let mut outcome = Outcome::default();
     let mut input = Vec::new();
     for piece in pieces {
         input.extend_from_slice(piece);
-        let used = feed(&mut machine, &mut input, limits, &mut outcome);
+        spare = spare.and_then(|inflater| machine.split().0.lend_inflater(inflater));
+        let used = feed(&mut machine, &mut input, setup, &mut outcome, &mut deflaters);
         input.drain(..used);
         let is_over = machine.is_failed() || machine.is_close_received();
         assert!(input.len() <= 130 && (input.is_empty() || !is_over));
         let receiver = machine.split().0;
-        assert!(receiver.buffer_bytes() <= limits.message_bytes_max);
+        // The start of a compressed message may wait in 4 KiB, and a buffer doubles.
+        assert!(receiver.buffer_bytes() <= limits.message_bytes_max.max(8 << 10));
+        spare = receiver.recycle_inflater().or(spare);
         receiver.recycle();
         assert!(receiver.is_message_under_way() || receiver.buffer_bytes() == 0);
     }
@@ -80,11 +125,17 @@ fn run<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Limits) -> Outco
     outcome
 }
 
-fn feed(machine: &mut Machine, input: &mut [u8], limits: &Limits, outcome: &mut Outcome) -> usize {
+fn feed(
+    machine: &mut Machine,
+    input: &mut [u8],
+    setup: &Setup,
+    outcome: &mut Outcome,
+    deflaters: &mut Deflaters,
+) -> usize {
     let (receiver, sender) = machine.split();
     let mut done = 0;
     loop {
-        match receiver.step(&mut input[done..], limits) {
+        match receiver.step(&mut input[done..], &setup.limits) {
             Ok(Step::More { used }) => return done + used,
             Ok(Step::Event { used, event }) => {
                 assert!(used > 0, "an event without a byte");
@@ -93,7 +144,8 @@ fn feed(machine: &mut Machine, input: &mut [u8], limits: &Limits, outcome: &mut 
                     Event::Ping(data) => Event::Pong(data),
                     other => other,
                 };
-                assert_eq!(sender.send(&mut outcome.sent, answer), Ok(()));
+                let sent = sender.send_compressed(&mut outcome.sent, answer, deflaters, &setup.how);
+                assert_eq!(sent, Ok(()));
                 outcome.events.push(event.into());
             }
             Err(error) => {
@@ -108,7 +160,7 @@ fn feed(machine: &mut Machine, input: &mut [u8], limits: &Limits, outcome: &mut 
 }
 
 /// A client reads from the echo what the server has read from the client.
-fn check_echo(outcome: Outcome) {
+fn check_echo(outcome: Outcome, setup: &Setup) {
     let Outcome {
         mut events,
         error,
@@ -122,7 +174,7 @@ fn check_echo(outcome: Outcome) {
     events
         .extend(error.map(|error| Owned::Close(Some((error.close_code().value(), String::new())))));
 
-    let mut client = Machine::new(Role::Client);
+    let mut client = setup.machine(Role::Client);
     let (mut echoed, mut done) = (Vec::new(), 0);
     loop {
         match client.split().0.step(&mut sent[done..], &Limits::default()) {

@@ -64,19 +64,19 @@ impl Inflater {
     }
 }
 
-impl Deflater {
-    pub(in super::super) const fn boxed(bits: WindowBits, _: u8) -> Box<Self> {
-        match bits {}
-    }
-}
-
 impl Deflaters {
     /// The compressed payload of a message: never, in this build.
     pub fn shared(&mut self, _: &Compression, bits: WindowBits, _: &[u8]) -> Option<&[u8]> {
         match bits {}
     }
 
-    pub(in super::super) fn own(&mut self, deflater: &mut Deflater, _: &[u8]) -> Option<&[u8]> {
-        match *deflater {}
+    pub(in super::super) fn own(
+        &mut self,
+        _: &Compression,
+        bits: WindowBits,
+        _: &mut Option<Box<Deflater>>,
+        _: &[u8],
+    ) -> Option<&[u8]> {
+        match bits {}
     }
 }

@@ -15,6 +15,10 @@ const EMPTY_BLOCK: [u8; 5] = [0x00, 0x00, 0x00, 0xFF, 0xFF];
 const LAST_BLOCK: [u8; 5] = [0x01, 0x00, 0x00, 0xFF, 0xFF];
 /// What is decompressed at a time.
 const CHUNK_BYTES: usize = 8 << 10;
+/// From this size on a message is compressed when a part from its middle has shown that it is worth
+/// it: what is compressed already, as pictures are, would take long for nothing.
+const PROBED_BYTES_MIN: usize = 32 << 10;
+const PROBE_BYTES: usize = 4 << 10;
 /// What the output buffer may hold between messages.
 const SPARE_BYTES_MAX: usize = 64 << 10;
 /// Times a stream may end within a message: a flush may be written so (§7.2.3.4), but each
@@ -145,7 +149,7 @@ pub(in super::super) struct Deflater {
 }
 
 impl Deflater {
-    pub(in super::super) fn boxed(bits: WindowBits, level: u8) -> Box<Self> {
+    fn boxed(bits: WindowBits, level: u8) -> Box<Self> {
         let grade = Level::new(level.clamp(1, 9).into());
         Box::new(Self {
             stream: Compress::new_with_window_bits(grade, false, bits.for_library()),
@@ -155,7 +159,7 @@ impl Deflater {
 
     /// Appends the compressed form of `data` to `out` (§7.2.1); `false` when that failed, and
     /// what is there is of no use.
-    pub(in super::super) fn deflate(&mut self, data: &[u8], out: &mut Vec<u8>) -> bool {
+    fn deflate(&mut self, data: &[u8], out: &mut Vec<u8>) -> bool {
         out.reserve(data.len() / 2 + 64);
         let start = self.stream.total_in();
         loop {
@@ -197,9 +201,26 @@ impl Deflaters {
     /// [`RESERVED_1`](super::super::frame::RESERVED_1) in its first frame; `None` when it is under the threshold, or
     /// would not be smaller so.
     pub fn shared(&mut self, how: &Compression, bits: WindowBits, data: &[u8]) -> Option<&[u8]> {
-        if data.len() < how.threshold_bytes.max(1) {
+        if !self.is_worth(how, bits, data) {
             return None;
         }
+        self.deflate(how, bits, data)?;
+        (self.out.len() < data.len()).then_some(&self.out)
+    }
+
+    /// Whether a message is to be compressed, as far as its size and a part of it tell.
+    fn is_worth(&mut self, how: &Compression, bits: WindowBits, data: &[u8]) -> bool {
+        if data.len() < PROBED_BYTES_MIN {
+            return data.len() >= how.threshold_bytes.max(1);
+        }
+        let middle = data.len() / 2;
+        let part = data.get(middle..).and_then(|rest| rest.get(..PROBE_BYTES));
+        let packed_bytes = part.and_then(|part| self.deflate(how, bits, part));
+        packed_bytes.is_some_and(|bytes| bytes < PROBE_BYTES / 8 * 7)
+    }
+
+    /// Compresses into the buffer; gives how long it came to be.
+    fn deflate(&mut self, how: &Compression, bits: WindowBits, data: &[u8]) -> Option<usize> {
         let place = self.each.get_mut(bits.index())?;
         let deflater = match place {
             Some(deflater) if deflater.level == how.level => deflater,
@@ -208,12 +229,22 @@ impl Deflaters {
         clear(&mut self.out);
         let is_good = deflater.deflate(data, &mut self.out);
         deflater.stream.reset();
-        (is_good && self.out.len() < data.len()).then_some(&self.out)
+        is_good.then_some(self.out.len())
     }
 
-    /// The compressed form of a message by a compressor that keeps its window: whatever its size,
-    /// it must be sent.
-    pub(in super::super) fn own(&mut self, deflater: &mut Deflater, data: &[u8]) -> Option<&[u8]> {
+    /// The compressed payload of a message by a compressor that keeps its window, made when there is
+    /// none: what it comes to must be sent, smaller or not.
+    pub(in super::super) fn own(
+        &mut self,
+        how: &Compression,
+        bits: WindowBits,
+        deflater: &mut Option<Box<Deflater>>,
+        data: &[u8],
+    ) -> Option<&[u8]> {
+        if !self.is_worth(how, bits, data) {
+            return None;
+        }
+        let deflater = deflater.get_or_insert_with(|| Deflater::boxed(bits, how.level));
         clear(&mut self.out);
         if deflater.deflate(data, &mut self.out) {
             return Some(&self.out);

@@ -1,0 +1,186 @@
+//! The example `ws_echo` as the WebSocket clients of the world see it, with compression and without,
+//! over TLS and not: Python's `websockets`, node's `ws`, websocat.
+//!
+//! `make clients` installs them below `target/clients`; without them these tests say that they were
+//! skipped, but on CI they fail.
+
+#![cfg(feature = "app")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    dead_code,
+    reason = "a test fails by panicking, and a part of the support is for others"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use edgeloop::app::cert::{self, CertRequest};
+use support::command::{Guarded, run_for};
+
+/// The echo server, for as long as it is held.
+struct Echo {
+    _program: Guarded,
+    url: String,
+    cert: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl Echo {
+    fn start(scheme: &str, flags: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let files = cert::make(&CertRequest {
+            out_dir: folder.path().to_owned(),
+            hosts: Vec::new(),
+            days: 1,
+            force: false,
+        })
+        .unwrap();
+        // Cargo builds the examples along with the tests, beside the command.
+        let program = Path::new(env!("CARGO_BIN_EXE_edgeloop")).with_file_name("examples/ws_echo");
+        assert!(program.exists(), "to be built with: cargo build --examples");
+        let mut command = Command::new(program);
+        command
+            .args(flags)
+            .arg("127.0.0.1:0")
+            .stderr(Stdio::piped());
+        if scheme == "wss" {
+            command.args([&files.cert, &files.key]);
+        }
+        let mut child = Guarded::spawn(&mut command);
+        let mut line = String::new();
+        let stderr = child.0.stderr.take().unwrap();
+        BufReader::new(stderr).read_line(&mut line).unwrap();
+        let port = line.trim().rsplit(':').next().expect("a port");
+        Self {
+            _program: child,
+            url: format!("{scheme}://localhost:{port}/"),
+            cert: files.cert,
+            _folder: folder,
+        }
+    }
+}
+
+/// What `make clients` installed, or `None` with a word about it.
+fn installed(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("target/clients")
+        .join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "no {name} in target/clients, and CI wants it: make clients"
+    );
+    // Not by `println!`, which a passing test keeps to itself.
+    let told = format!("SKIPPED: no {name} in target/clients (make clients)\n");
+    std::io::stderr().write_all(told.as_bytes()).unwrap();
+    None
+}
+
+/// Servers and what to say to a client about compression there: the flags, what it offers, and what
+/// must come of it.
+const COMPRESSIONS: [(&[&str], &str, &str); 7] = [
+    (&[], "off", "none"),
+    (&["--no-compression"], "on", "none"),
+    (&[], "on", "each"),
+    (&["--keep-windows"], "on", "kept"),
+    (&[], "small", "each"),
+    (&["--keep-windows"], "small", "kept"),
+    (&["--keep-windows"], "forgetful", "each"),
+];
+
+fn try_all(run_client: impl Fn(&Echo, &str, &str)) {
+    for (flags, offer, wanted) in COMPRESSIONS {
+        run_client(&Echo::start("ws", flags), offer, wanted);
+    }
+    // What is below makes no difference to compression.
+    for (offer, wanted) in [("off", "none"), ("on", "each")] {
+        run_client(&Echo::start("wss", &[]), offer, wanted);
+    }
+}
+
+/// Runs it to its proper end.
+fn written(command: &mut Command) -> String {
+    let done = run_for(command, Duration::from_secs(120));
+    assert!(
+        done.status.success(),
+        "{command:?}: {}\n{}\n{}",
+        done.status,
+        done.stderr,
+        done.stdout
+    );
+    done.stdout
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/ws_clients")
+        .join(name)
+}
+
+#[test]
+fn python_websockets() {
+    let Some(python) = installed("python/bin/python") else {
+        return;
+    };
+    try_all(|echo, offer, wanted| {
+        let mut python = Command::new(&python);
+        python
+            .arg(script("echo.py"))
+            .args([&echo.url, offer, wanted]);
+        written(python.env("CA", &echo.cert));
+    });
+}
+
+#[test]
+fn node_ws() {
+    let Some(modules) = installed("node_modules") else {
+        return;
+    };
+    let Some(_) = support::command::program("node") else {
+        return;
+    };
+    try_all(|echo, offer, wanted| {
+        let mut node = Command::new("node");
+        node.arg(script("echo.js"))
+            .args([&echo.url, offer, wanted])
+            .env("NODE_PATH", &modules);
+        written(node.env("NODE_EXTRA_CA_CERTS", &echo.cert));
+    });
+}
+
+#[test]
+fn websocat() {
+    let Some(websocat) = installed("python/bin/websocat") else {
+        return;
+    };
+    for scheme in ["ws", "wss"] {
+        let echo = Echo::start(scheme, &[]);
+        let long = "x".repeat(100_000);
+        let mut command = Command::new(&websocat);
+        command
+            .args(["-k", "-E", "--buffer-size", "200000"])
+            .arg(&echo.url)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut child = Guarded::spawn(&mut command);
+        let mut stdin = child.0.stdin.take().unwrap();
+        let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
+        for line in ["first", "κόσμε", &long, "last"] {
+            writeln!(stdin, "{line}").unwrap();
+            assert_eq!(lines.next().unwrap().unwrap(), line);
+        }
+        drop(stdin);
+        assert!(child.0.wait().unwrap().success());
+    }
+}
