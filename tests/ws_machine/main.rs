@@ -2,6 +2,8 @@
 //! were cut on their way.
 
 #![allow(
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,

@@ -1,5 +1,9 @@
 //! Without the feature `ws` nothing is negotiated, and so nothing compressed: none of these
 //! has a value.
+#![expect(
+    clippy::needless_pass_by_ref_mut,
+    reason = "the signatures are those of the other build"
+)]
 
 use super::super::Error;
 use super::Compression;
@@ -26,7 +30,9 @@ pub(in super::super) enum Deflater {}
 
 /// Compresses for connections without windows of their own: there are none in this build.
 #[derive(Debug, Default)]
-pub struct Deflaters;
+pub struct Deflaters {
+    _nothing: (),
+}
 
 impl Direction {
     pub(in super::super) const fn keeps_window(self) -> bool {
