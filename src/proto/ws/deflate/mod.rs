@@ -1,7 +1,7 @@
 //! Compression of messages: permessage-deflate (RFC 7692).
 //!
 //! What both ends agree on is an [`Agreed`], made of an offer of the client by
-//! [`Opening::agree`](super::handshake::Opening::agree). By default neither side keeps its window
+//! `agree` on the opening handshake. By default neither side keeps its window
 //! between messages, so a [`Deflaters`] compresses for any number of connections, an
 //! [`Inflater`] is lent to whichever has a compressed message under way, and one that is idle has
 //! neither.
