@@ -98,6 +98,9 @@ impl Service for Site {
         match message {
             Message::Text("close") => ws.close(CloseCode::NORMAL, "asked for"),
             Message::Text("quiet") => {}
+            Message::Text("round trip") => {
+                ws.reply(Message::Text(&format!("{:?}", ws.round_trip())));
+            }
             message => {
                 ws.reply(message);
             }

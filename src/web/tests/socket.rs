@@ -376,3 +376,154 @@ fn an_idle_websocket_owns_no_buffer() {
     assert_eq!(ws.texts.len(), 3);
     world.audit();
 }
+
+#[test]
+fn the_round_trip_of_a_ping_is_measured() {
+    let mut world = usual();
+    let client = plain(&mut world);
+    let mut ws = Ws::open(&mut world, client, &[]);
+    ws.send(Event::Text("round trip"));
+    // Nobody asked for these.
+    ws.send(Event::Pong(b""));
+    ws.send(Event::Pong(&0_u64.to_be_bytes()));
+    ws.run(&mut world);
+    ws.pongs = false;
+    world.advance(29 * SECOND);
+    while ws.client.received.is_empty() {
+        world.advance(Duration::from_millis(1));
+        run(&mut world, &mut [&mut ws.client]);
+    }
+    let ping = ws.client.received.split_off(ws.client.received.len() - 8);
+    world.advance(Duration::from_millis(70));
+    ws.send(Event::Pong(&ping));
+    ws.send(Event::Text("round trip"));
+    // The same again says nothing new.
+    world.advance(Duration::from_millis(70));
+    ws.send(Event::Pong(&ping));
+    ws.send(Event::Text("round trip"));
+    ws.client.received.clear();
+    ws.run(&mut world);
+    // To a tick of the timers.
+    let [before, after, again] = ws.texts.as_slice() else {
+        panic!("{:?}", ws.texts);
+    };
+    assert_eq!((&**before, after), ("None", again));
+    assert!(
+        ["Some(140ms)", "Some(141ms)"].contains(&&**after),
+        "{after}"
+    );
+}
+
+#[test]
+fn too_many_control_frames_are_against_the_policy() {
+    let config = Config {
+        control_frames_per_second: 10,
+        ..Config::default()
+    };
+    let mut world = world(config, ReactorConfig::default());
+    let client = plain(&mut world);
+    let mut ws = Ws::open(&mut world, client, &[]);
+    for _ in 0..3 {
+        for _ in 0..20 {
+            ws.send(Event::Ping(b"still there?"));
+        }
+        ws.run(&mut world);
+        assert_eq!(ws.close, None);
+        world.advance(2 * SECOND);
+    }
+    for _ in 0..21 {
+        ws.send(Event::Pong(b""));
+    }
+    ws.run(&mut world);
+    assert_eq!(ws.close, Some(Some(CloseCode::POLICY_VIOLATION)));
+    world.advance(6 * SECOND);
+    assert_eq!(ended(&mut world), [(1008, false, 0)]);
+}
+
+#[test]
+fn a_message_has_so_many_fragments() {
+    let mut config = Config::default();
+    config.ws.fragments_max = 3;
+    let mut world = world(config, ReactorConfig::default());
+    for (fragments, is_too_many) in [(3, false), (4, true)] {
+        let client = plain(&mut world);
+        let mut ws = Ws::open(&mut world, client, &[]);
+        for number in 1..=fragments {
+            let opcode = u8::from(number == 1) | u8::from(number == fragments) << 7;
+            ws.client.write(&[opcode, 0x81, 0, 0, 0, 0, b'a']);
+        }
+        ws.run(&mut world);
+        if is_too_many {
+            assert_eq!(ws.close, Some(Some(CloseCode::POLICY_VIOLATION)));
+        } else {
+            assert_eq!(ws.texts, ["aaa"]);
+        }
+    }
+}
+
+#[test]
+fn messages_are_compressed_both_ways_where_that_was_asked_for() {
+    let long = "{\"type\":\"message\",\"message\":\"hello\"}".repeat(20);
+    for (offer, is_on) in [
+        ("permessage-deflate; client_max_window_bits", true),
+        ("permessage-deflate; server_max_window_bits=8", true),
+        ("permessage-deflate; odd", false),
+        ("other", false),
+    ] {
+        let mut world = usual();
+        let mut client = plain(&mut world);
+        let request = String::from_utf8(HANDSHAKE.to_vec()).unwrap();
+        let line = format!("\r\nSec-WebSocket-Extensions: {offer}\r\n\r\n");
+        client.write(request.replace("\r\n\r\n", &line).as_bytes());
+        run(&mut world, &mut [&mut client]);
+        let answer = answer(&mut client.received, false).unwrap();
+        assert_eq!(answer.status, 101);
+        // "Hello" compressed, as a client sends it, and a message that is worth it.
+        let hello: &[u8] = if is_on {
+            b"\xc1\x87\0\0\0\0\xf2\x48\xcd\xc9\xc9\x07\0"
+        } else {
+            b"\x81\x85\0\0\0\0Hello"
+        };
+        client.write(hello);
+        let mut frame = Vec::new();
+        crate::proto::ws::frame::encode_masked(
+            &mut frame,
+            crate::proto::ws::frame::Opcode::Text,
+            long.as_bytes(),
+            [1, 2, 3, 4],
+        );
+        client.write(&frame);
+        run(&mut world, &mut [&mut client]);
+        let (short, rest) = client.received.split_at(7);
+        assert_eq!(short, b"\x81\x05Hello", "under the threshold");
+        assert_eq!(rest[0], if is_on { 0xC1 } else { 0x81 }, "{offer}");
+        assert_eq!(rest.len() < 100, is_on, "{offer}");
+    }
+}
+
+#[test]
+fn a_compressed_message_of_noise_is_1007_and_a_bomb_1009() {
+    let mut config = Config::default();
+    config.ws.message_bytes_max = 1000;
+    let mut world = world(config, ReactorConfig::default());
+    for (payload, code) in [
+        // A block of a type that does not exist; and one byte 2000 times.
+        (&b"\xff"[..], CloseCode::INVALID_PAYLOAD),
+        (
+            &b"\x4a\x4c\x1c\x05\xa3\x60\x14\x8c\x82\x51\x30\x0a\x46\xc1\x50\x07\x00\x00"[..],
+            CloseCode::TOO_BIG,
+        ),
+    ] {
+        let mut client = plain(&mut world);
+        let request = String::from_utf8(HANDSHAKE.to_vec()).unwrap();
+        let line = "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+        client.write(request.replace("\r\n\r\n", line).as_bytes());
+        let length = 0x80 | u8::try_from(payload.len()).unwrap();
+        client.write(&[0xC2, length, 0, 0, 0, 0]);
+        client.write(payload);
+        run(&mut world, &mut [&mut client]);
+        answer(&mut client.received, false).unwrap();
+        let [high, low] = code.value().to_be_bytes();
+        assert_eq!(client.received, [0x88, 2, high, low]);
+    }
+}
