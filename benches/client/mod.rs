@@ -64,11 +64,11 @@ impl Client {
         Ok(Self { socket, tls })
     }
 
-    /// Makes a WebSocket of the connection.
-    pub(crate) fn upgrade(&mut self, host: &str, path: &str) -> Result<(), Failure> {
+    /// Makes a WebSocket of the connection, with these field lines more.
+    pub(crate) fn upgrade(&mut self, host: &str, path: &str, fields: &str) -> Result<(), Failure> {
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{fields}\r\n"
         );
         self.write_all(request.as_bytes())?;
         self.flush()?;

@@ -160,7 +160,7 @@ impl Load {
         for index in 0..args.connections {
             let mut client = Client::connect(url.address, &url.host, tls.as_ref())?;
             if url.is_websocket {
-                client.upgrade(&url.host, &url.path)?;
+                client.upgrade(&url.host, &url.path, "")?;
             }
             let mut connection = Connection::new(client, job.clone())?;
             let interest = Interest::READABLE | Interest::WRITABLE;

@@ -28,7 +28,7 @@ fn agreed(how: &Compression, offer: &str) -> Agreed {
         ("Sec-WebSocket-Extensions", offer),
     ];
     let opening = read_request("GET", true, fields).unwrap();
-    opening.agree(how).expect("the offer is accepted")
+    opening.agree(how).unwrap()
 }
 
 fn machine(role: Role, how: &Compression) -> Machine {
@@ -307,7 +307,7 @@ fn rfc_7692_section_7_1_2_1_the_smallest_window_is_honoured() {
             inflate
                 .decompress(&input, &mut byte, zlib_rs::InflateFlush::NoFlush)
                 .expect("no distance over 256");
-            input.drain(..(inflate.total_in() - before.0) as usize);
+            input.drain(..usize::try_from(inflate.total_in() - before.0).unwrap());
             if inflate.total_out() == before.1 {
                 break;
             }
