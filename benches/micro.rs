@@ -11,7 +11,11 @@ use divan::{Bencher, black_box};
 use edgeloop::proto::http1::{
     After, Asked, BodyLength, Limits, Machine, Step, Version, date, encode,
 };
+#[cfg(feature = "ws")]
+use edgeloop::proto::ws::deflate::{Agreed, Compression, Deflaters};
 use edgeloop::proto::ws::frame::{self, Opcode};
+#[cfg(feature = "ws")]
+use edgeloop::proto::ws::handshake::read_request;
 use edgeloop::proto::ws::utf8::Decoder;
 use edgeloop::proto::ws::{self, Role, mask};
 use edgeloop::reactor::Wheel;
@@ -177,6 +181,86 @@ fn frame_encode(bencher: Bencher<'_, '_>, payload_bytes: usize) {
             out.clear();
             frame::encode(&mut out, Opcode::Binary, black_box(&payload));
         });
+}
+
+/// What chats are made of, this many bytes of it.
+#[cfg(feature = "ws")]
+fn json_like(bytes: usize) -> String {
+    let mut text = String::new();
+    for number in 0.. {
+        if text.len() >= bytes {
+            break;
+        }
+        let user = ["ann", "bob", "cleo", "dan"].get(number % 4).unwrap_or(&"");
+        text.push_str(&format!(
+            "{{\"type\":\"message\",\"id\":\"{:08x}\",\"username\":\"{user}\",\"message\":\"number {number}\"}},",
+            number.wrapping_mul(0x9E37_79B9) & 0xFFFF_FFFF
+        ));
+    }
+    text.truncate(bytes);
+    text
+}
+
+#[cfg(feature = "ws")]
+fn agreed() -> Option<Agreed> {
+    let fields = [
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Extensions", "permessage-deflate"),
+    ];
+    let opening = read_request("GET", true, fields).ok()?;
+    opening.agree(&Compression::DEFAULT)
+}
+
+/// A message compressed by itself, as for a broadcast.
+#[cfg(feature = "ws")]
+#[divan::bench(args = [100, 1 << 10, 16 << 10])]
+fn message_compress(bencher: Bencher<'_, '_>, bytes: usize) {
+    let how = Compression {
+        threshold_bytes: 0,
+        ..Compression::DEFAULT
+    };
+    let window = agreed().map(|agreed| agreed.server().window_bits());
+    let text = json_like(bytes);
+    let mut deflaters = Deflaters::default();
+    let bencher = bencher.counter(BytesCount::new(bytes));
+    bencher.bench_local(|| {
+        let packed = deflaters.shared(&how, black_box(window)?, text.as_bytes());
+        packed.map(<[u8]>::len)
+    });
+}
+
+/// A compressed message received, whole.
+#[cfg(feature = "ws")]
+#[divan::bench(args = [100, 1 << 10, 16 << 10])]
+fn message_decompress(bencher: Bencher<'_, '_>, bytes: usize) {
+    let how = Compression {
+        threshold_bytes: 0,
+        ..Compression::DEFAULT
+    };
+    let Some(agreed) = agreed() else {
+        return;
+    };
+    let (mut deflaters, mut wire) = (Deflaters::default(), Vec::new());
+    let text = json_like(bytes);
+    let mut server = ws::Machine::with_compression(Role::Server, agreed);
+    let (_, sender) = server.split();
+    let event = ws::Event::Text(&text);
+    if let Err(error) = sender.send_compressed(&mut wire, event, &mut deflaters, &how) {
+        return eprintln!("{error}");
+    }
+    let limits = ws::Limits::default();
+    let mut client = ws::Machine::with_compression(Role::Client, agreed);
+    let bencher = bencher.counter(BytesCount::new(bytes));
+    bencher.bench_local(|| {
+        let (receiver, _) = client.split();
+        match receiver.step(black_box(&mut wire), &limits) {
+            Ok(ws::Step::Event { used, .. }) => used,
+            _ => 0,
+        }
+    });
 }
 
 #[divan::bench(args = [64, 16 << 10])]

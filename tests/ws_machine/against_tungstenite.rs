@@ -2,13 +2,14 @@
 
 use std::io::{self, Read, Write};
 
-use edgeloop::proto::ws::{CloseCode, Event, Limits, Machine, Role};
+use edgeloop::proto::ws::{CloseCode, Error as OurError, Event, Limits, Machine, Role};
 use proptest::prelude::*;
+use proptest::sample::Index;
 use tungstenite::protocol::{self, CloseFrame, WebSocket};
 use tungstenite::{Error, Message};
 
 use crate::drive::{Owned, drive};
-use crate::streams::{Stream, messages};
+use crate::streams::{Stream, messages, piece_sizes, pieces};
 
 /// A socket whose peer has sent `input` and is quiet since.
 struct Wire {
@@ -43,7 +44,13 @@ fn socket(role: protocol::Role, input: Vec<u8>) -> WebSocket<Wire> {
     WebSocket::from_raw_socket(wire, role, None)
 }
 
-fn read_all(mut socket: WebSocket<Wire>) -> Vec<Owned> {
+fn read_all(socket: WebSocket<Wire>) -> Vec<Owned> {
+    let (events, error) = read_until_error(socket);
+    assert!(error.is_none(), "{error:?} after {events:?}");
+    events
+}
+
+fn read_until_error(mut socket: WebSocket<Wire>) -> (Vec<Owned>, Option<Error>) {
     let mut events = Vec::new();
     loop {
         events.push(match socket.read() {
@@ -55,9 +62,11 @@ fn read_all(mut socket: WebSocket<Wire>) -> Vec<Owned> {
                 frame.map(|frame| (frame.code.into(), frame.reason.as_str().to_owned())),
             ),
             Ok(Message::Frame(frame)) => panic!("a bare frame: {frame}"),
-            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return events,
-            Err(Error::ConnectionClosed) => return events,
-            Err(error) => panic!("{error} after {events:?}"),
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                return (events, None);
+            }
+            Err(Error::ConnectionClosed) => return (events, None),
+            Err(error) => return (events, Some(error)),
         });
     }
 }
@@ -115,6 +124,41 @@ proptest! {
         }
         prop_assert_eq!(&read_all(socket(protocol::Role::Client, from_server)), &events);
         prop_assert_eq!(&read_all(socket(protocol::Role::Server, from_client)), &events);
+    }
+
+    /// They do not mind lengths in more bytes than needed, give codes that may not be sent out as
+    /// 1002, and look at a frame when all of it is there; else the verdict is the same.
+    #[test]
+    fn damage_is_seen_by_both(
+        messages in messages(),
+        close in close(),
+        at: Index,
+        damage in 1..=u8::MAX,
+        sizes in piece_sizes(),
+    ) {
+        let Stream { mut bytes, .. } = Stream::new(&messages, true);
+        let mut client = Machine::new(Role::Client);
+        let sent = client.split().1.send_masked(&mut bytes, as_event(&close), [1, 2, 3, 4]);
+        prop_assert_eq!(sent, Ok(()));
+        let at = at.index(bytes.len());
+        bytes[at] ^= damage;
+
+        let limits = Limits { frame_bytes_max: 16 << 20, message_bytes_max: 64 << 20, ..Limits::DEFAULT };
+        let ours = drive(Role::Server, &limits, pieces(&bytes, &sizes));
+        let (mut theirs, mut error) = read_until_error(socket(protocol::Role::Server, bytes));
+        if ours.error == Some(OurError::CloseCodeInvalid)
+            && let Some(Owned::Close(Some((1002, _)))) = theirs.last()
+        {
+            theirs.pop();
+            error = Some(Error::ConnectionClosed);
+        }
+        match (ours.error, error) {
+            (Some(OurError::LengthNotMinimal), _) => prop_assert!(theirs.starts_with(&ours.events)),
+            (Some(_), _) | (None, None) => {
+                prop_assert_eq!(&ours.events, &theirs, "{:?}", ours.error);
+            }
+            (None, Some(error)) => prop_assert!(false, "only they see {error} in {:?}", ours.events),
+        }
     }
 
     #[test]
