@@ -241,6 +241,70 @@ fn a_broken_handshake_is_refused() {
 }
 
 #[test]
+fn a_handshake_has_no_body() {
+    let door = Door::new("");
+    let bearer = format!("Bearer {}", door.token);
+    let mut fields = UPGRADE.to_vec();
+    fields.push(("Authorization", &bearer));
+    let answer = door
+        .server
+        .connect()
+        .request("GET", "/ws", &fields, b"body");
+    assert_eq!(answer.status, 400);
+    assert_eq!(answer.field("Sec-WebSocket-Accept"), None);
+    fields.push(("Content-Length", "0"));
+    let answer = door.server.connect().request("GET", "/ws", &fields, b"");
+    assert_upgraded(&answer);
+}
+
+#[test]
+fn compression_is_agreed_on_or_declined() {
+    let door = Door::new("");
+    let bearer = format!("Bearer {}", door.token);
+    let none = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+    let small = format!("{none}; server_max_window_bits=10");
+    for (offers, answered) in [
+        (
+            &["permessage-deflate; client_max_window_bits"][..],
+            Some(none),
+        ),
+        (&["x-other, permessage-deflate"], Some(none)),
+        (
+            &[
+                "permessage-deflate; server_max_window_bits=99",
+                "permessage-deflate; server_max_window_bits=10, permessage-deflate",
+            ],
+            Some(&small),
+        ),
+        (&["permessage-deflate; odd=1"], None),
+    ] {
+        let mut more = vec![("Authorization", bearer.as_str())];
+        more.extend(
+            offers
+                .iter()
+                .map(|offer| ("Sec-WebSocket-Extensions", *offer)),
+        );
+        let (answer, _) = door.knock("/ws", &more);
+        assert_eq!(answer.status, 101, "{offers:?}");
+        assert_eq!(
+            answer.field("Sec-WebSocket-Extensions"),
+            answered,
+            "{offers:?}"
+        );
+    }
+    let odd = ("Sec-WebSocket-Extensions", "permessage-deflate; =");
+    let (answer, _) = door.knock("/ws", &[("Authorization", &bearer), odd]);
+    assert_eq!(answer.status, 400);
+
+    let door = Door::new("ws_compression=0");
+    let bearer = format!("Bearer {}", door.token);
+    let offer = ("Sec-WebSocket-Extensions", "permessage-deflate");
+    let (answer, _) = door.knock("/ws", &[("Authorization", &bearer), offer]);
+    assert_eq!(answer.status, 101);
+    assert_eq!(answer.field("Sec-WebSocket-Extensions"), None);
+}
+
+#[test]
 fn browsers_send_lists() {
     let door = Door::new("");
     let bearer = format!("Bearer {}", door.token);

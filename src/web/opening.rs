@@ -4,7 +4,7 @@
 use crate::proto::http1::Head;
 #[cfg(feature = "ws")]
 use crate::proto::{
-    http1::Version,
+    http1::{Framing, Version},
     ws::deflate::{Agreed, Compression},
     ws::handshake::{self, Refusal, Subprotocol, read_request},
 };
@@ -24,6 +24,9 @@ impl Opening {
     pub(super) fn check(head: &Head<'_>) -> Self {
         let fields = head.fields.iter();
         let fields = fields.filter_map(|(name, value)| Some((name, str::from_utf8(value).ok()?)));
+        if !matches!(head.framing, Framing::None | Framing::Length(0)) {
+            return Self(Err(Refusal::BodyPresent));
+        }
         let is_http_1_1 = head.version == Version::Http11;
         Self(read_request(head.method.as_str(), is_http_1_1, fields))
     }

@@ -74,6 +74,9 @@ pub enum Refusal {
     SubprotocolInvalid,
     /// A `Sec-WebSocket-Extensions` that is not a list of extensions (§9.1).
     ExtensionsInvalid,
+    /// A body, which would stand where frames are expected. Only who parses the request sees that:
+    /// [`read_request`] does not.
+    BodyPresent,
 }
 
 impl Refusal {
@@ -87,7 +90,8 @@ impl Refusal {
             | Self::KeyNotOne
             | Self::KeyInvalid
             | Self::SubprotocolInvalid
-            | Self::ExtensionsInvalid => 400,
+            | Self::ExtensionsInvalid
+            | Self::BodyPresent => 400,
         }
     }
 
@@ -113,6 +117,7 @@ impl fmt::Display for Refusal {
             Self::KeyInvalid => "the Sec-WebSocket-Key is not 16 bytes in base64",
             Self::VersionUnsupported => "the Sec-WebSocket-Version is not 13",
             Self::SubprotocolInvalid => "a subprotocol is not a token",
+            Self::BodyPresent => "a request for a WebSocket has no body",
             Self::ExtensionsInvalid => "the Sec-WebSocket-Extensions is not a list of extensions",
         })
     }
