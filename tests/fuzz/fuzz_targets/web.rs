@@ -88,6 +88,8 @@ impl Service for Site {
                 .unwrap();
         }
         if data.contains(&b'!') {
+            // Who has answered is not told that it is over.
+            self.uploads.retain(|other| *other != upload.exchange());
             upload.answer(Response::text(400, "stop"));
         }
     }
