@@ -102,11 +102,21 @@ fn main() -> Result<ExitCode, Failure> {
     }
 }
 
+/// No pings: the clients look for their echo alone.
+const CONFIG: web::Config = web::Config {
+    ping_interval: Duration::from_secs(24 * 3600),
+    ..web::Config::DEFAULT
+};
+
 struct Echo;
 
 impl Service for Echo {
     type Socket = ();
     type Mail = ();
+
+    fn config(&self) -> &web::Config {
+        &CONFIG
+    }
 
     fn request(&mut self, _: &mut Cx<'_>, request: &Request<'_>) -> Reply<()> {
         if request.wants_websocket() {

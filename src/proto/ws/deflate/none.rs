@@ -5,11 +5,6 @@
     reason = "the signatures are those of the other build"
 )]
 
-#![expect(
-    clippy::needless_pass_by_ref_mut,
-    reason = "these are as in the build with the feature"
-)]
-
 use super::super::Error;
 use super::Compression;
 
