@@ -73,6 +73,9 @@ impl<S> Http<S> {
             }
         };
         if length > bytes_max {
+            if matches!(sink, Some(Sink::Service { .. })) {
+                tools.service.abandoned(cx, exchange);
+            }
             let refusal = tools.service.refusal(413, "the body is too long");
             self.answer_last(cx, Some(head), number, refusal);
             return false;
