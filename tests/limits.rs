@@ -195,6 +195,15 @@ fn a_handshake_that_does_not_end_is_cut_off() {
     }
 }
 
+/// What the kernel holds to be sent from one port of 127.0.0.1 to another (proc_net_tcp).
+fn unsent_bytes(from: u16, to: u16) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let ends = format!(" 0100007F:{from:04X} 0100007F:{to:04X} ");
+    let line = table.lines().find(|line| line.contains(&ends)).unwrap();
+    let queues = line.split_whitespace().nth(4).unwrap();
+    usize::from_str_radix(queues.split(':').next().unwrap(), 16).unwrap()
+}
+
 #[test]
 fn a_client_that_does_not_read_costs_little_and_hurts_nobody() {
     let folder = Folder::new();
@@ -215,5 +224,10 @@ fn a_client_that_does_not_read_costs_little_and_hurts_nobody() {
     }
     let resident_kib = server.resident_kib();
     assert!(resident_kib < 200 << 10, "{resident_kib} KiB are held");
+    let kernel_bytes = unsent_bytes(server.port(), deaf.local_port());
+    assert!(
+        (1..512 << 10).contains(&kernel_bytes),
+        "the kernel holds {kernel_bytes} bytes"
+    );
     assert!(deaf.answer().expect(200).body == content);
 }

@@ -198,6 +198,11 @@ fn listen_at(
         .map_err(|error| format!("cannot listen on {address}: {error} (port and bind_address)"))
 }
 
+/// How much the kernel takes of what a peer's window has no room for: the most of a write. Without a
+/// bound it takes megabytes, and a peer that never reads is not seen to be slow. Accepted sockets inherit
+/// it (tcp(7), `TCP_NOTSENT_LOWAT`).
+const UNSENT_BYTES_MAX: u32 = 128 << 10;
+
 /// A listening socket that binds while old connections linger.
 fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     let socket = Socket::new(
@@ -206,6 +211,7 @@ fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
         Some(Protocol::TCP),
     )?;
     socket.set_reuse_address(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
     if matches!(address.ip(), IpAddr::V6(_)) {
         socket.set_only_v6(true)?;
     }

@@ -156,7 +156,8 @@ impl<H: Handler> Reactor<H> {
 
     /// Listens on a socket that is bound and listening already.
     ///
-    /// Accepted connections inherit what is set on it.
+    /// Accepted connections inherit what is set on it. Worth setting is `TCP_NOTSENT_LOWAT`: it bounds
+    /// what the kernel holds for a peer that takes nothing, beside [`Config::output_mark_bytes`] here.
     ///
     /// # Errors
     /// The socket cannot be set up or be registered.

@@ -92,6 +92,12 @@ impl Connection {
         &self.stream.conn
     }
 
+    /// The port of this end.
+    pub fn local_port(&self) -> u16 {
+        let address = self.stream.sock.local_addr();
+        address.expect("a connection has ends").port()
+    }
+
     /// Sends bytes as they are.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.try_send(bytes).expect("the connection takes bytes");
