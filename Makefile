@@ -18,11 +18,11 @@ nextest := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 .DELETE_ON_ERROR:
 .PHONY: help run build certs test browser clients ws-clients check fmt clippy doc deny \
 	autobahn autobahn-quick bench bench-report \
-	bench-nginx soak fuzz clean \
+	bench-nginx bench-broadcast soak fuzz clean \
 	$(BUILDS:%=test-%) $(BUILDS:%=clippy-%)
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  %-13s  %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  %-15s  %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: build certs .env ## Build, make what is missing, start the server
 	@saved=$$(export -p); set -a; . ./.env; set +a; eval "$$saved"; \
@@ -119,6 +119,17 @@ bench-report: ## Print the tables of docs/benchmarks.md (two cores; wrk if it is
 
 bench-nginx: ## Measure the server beside nginx and the floor (two cores; nginx or apt-get)
 	CARGO="$(CARGO)" benches/beside_nginx
+
+# A room that takes it easily, beside the floor, and one that takes all of both cores.
+BROADCASTS := "--connections 500 --seconds 10" "--connections 500 --seconds 10 --floor" \
+	"--connections 500 --seconds 10" "--connections 500 --seconds 10 --floor" \
+	"--connections 500 --seconds 10" "--connections 500 --seconds 10 --floor" \
+	"" "--silent 200" "--compress"
+
+bench-broadcast: ## Measure a room of 500 beside the floor, and one of 5,000 (two cores)
+	@set -e; for args in $(BROADCASTS); do \
+		$(CARGO) bench --locked --quiet --bench broadcast -- $$args; echo; \
+	done
 
 soak: build ## Load the server with everything at once for SOAK_SECONDS
 	$(CARGO) bench --locked --bench soak -- $(SOAK_SECONDS) --server $(BIN)
