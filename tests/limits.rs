@@ -231,3 +231,32 @@ fn a_client_that_does_not_read_costs_little_and_hurts_nobody() {
     );
     assert!(deaf.answer().expect(200).body == content);
 }
+
+#[test]
+fn a_client_that_reads_too_slowly_is_cut_off() {
+    let folder = Folder::new();
+    let content = vec![b'x'; 16 << 20];
+    std::fs::create_dir(folder.file("public")).unwrap();
+    std::fs::write(folder.file("public/large"), &content).unwrap();
+    folder.configure(&format!(
+        "public_dir={}\nconnection_timeout=1\nanswer_bytes_per_second_min=1000000",
+        folder.file("public").display()
+    ));
+    let server = folder.start();
+    let mut slow = server.connect();
+    slow.send(format!(
+        "GET /large HTTP/1.1\r\nHost: {}\r\n\r\n",
+        server.host()
+    ));
+    // A few hundred kilobytes in a second, until nothing more comes.
+    let mut got = 0;
+    let ended = support::deadline::poll(|| {
+        let count = slow.read_some(4096);
+        got += count;
+        (count == 0).then_some(())
+    });
+    assert!(ended.is_some());
+    assert!(got < content.len(), "{got} bytes came");
+    let mut quick = server.connect();
+    assert!(quick.get("/large").expect(200).body == content);
+}

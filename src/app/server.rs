@@ -156,7 +156,8 @@ fn reactor_config(config: &Config) -> ReactorConfig {
             .tail_bytes_max
             .max(config.max_header_size + 16 * 1024),
         handshake_timeout: config.ssl_handshake_timeout,
-        flush_timeout: config.connection_timeout,
+        send_timeout: config.connection_timeout,
+        send_bytes_per_second_min: config.answer_bytes_per_second_min,
         ..default
     }
 }

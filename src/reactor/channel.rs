@@ -1,12 +1,19 @@
 //! One connection without its socket: phase, TLS, deadlines, and what it holds back.
 
-use super::CloseReason;
+use std::time::Duration;
+
 use super::output::Queue;
+use super::{CloseReason, Config};
 #[cfg(feature = "tls")]
 use crate::proto::tls::Tls;
 
 /// No deadline.
 pub(super) const NEVER: u64 = u64::MAX;
+
+/// Whole milliseconds, for deadlines.
+pub(super) fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(NEVER / 2)
+}
 
 /// Where a connection is in its life. Each phase is named for what is awaited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,9 +60,20 @@ pub(super) struct Channel {
     pub(super) orderly: bool,
     pub(super) handler_due_ms: u64,
     pub(super) engine_due_ms: u64,
+    /// When the peer is to have taken what it has to, while output waits.
+    send_due_ms: u64,
+    /// How much that still is, in bytes.
+    send_left: u32,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<Tls>,
     held: Option<Box<Held>>,
+}
+
+/// How a peer has taken what it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    Enough,
+    TooSlow,
 }
 
 /// Buffers a connection owns while there is something in them.
@@ -141,6 +159,8 @@ impl Channel {
             orderly: true,
             handler_due_ms: NEVER,
             engine_due_ms: NEVER,
+            send_due_ms: NEVER,
+            send_left: 0,
             #[cfg(feature = "tls")]
             tls: None,
             held: None,
@@ -173,7 +193,48 @@ impl Channel {
     }
 
     pub(super) fn due_ms(&self) -> u64 {
-        self.handler_due_ms.min(self.engine_due_ms)
+        self.handler_due_ms
+            .min(self.engine_due_ms)
+            .min(self.send_due_ms)
+    }
+
+    /// The peer has taken `taken` bytes, and `waiting` still wait. Returns whether a stretch of time
+    /// in which it has to take some has just begun.
+    pub(super) fn sent(
+        &mut self,
+        taken: usize,
+        waiting: usize,
+        config: &Config,
+        now_ms: u64,
+    ) -> bool {
+        if waiting == 0 || !matches!(self.phase, Phase::Open | Phase::Flush) {
+            self.send_due_ms = NEVER;
+            return false;
+        }
+        if self.send_due_ms == NEVER {
+            self.expect_sent(config, now_ms);
+            return true;
+        }
+        let taken = u32::try_from(taken).unwrap_or(u32::MAX);
+        self.send_left = self.send_left.saturating_sub(taken);
+        false
+    }
+
+    /// Whether the peer has had its time. Another stretch begins then.
+    pub(super) fn is_send_due(&mut self, config: &Config, now_ms: u64) -> Option<Pace> {
+        if self.send_due_ms > now_ms {
+            return None;
+        }
+        let is_slow = self.send_left > 0;
+        self.expect_sent(config, now_ms);
+        Some(if is_slow { Pace::TooSlow } else { Pace::Enough })
+    }
+
+    fn expect_sent(&mut self, config: &Config, now_ms: u64) {
+        let timeout_ms = ms(config.send_timeout);
+        let bytes = u64::from(config.send_bytes_per_second_min).saturating_mul(timeout_ms) / 1000;
+        self.send_left = u32::try_from(bytes.max(1)).unwrap_or(u32::MAX);
+        self.send_due_ms = now_ms + timeout_ms;
     }
 
     pub(super) fn held(&self) -> Option<&Held> {

@@ -30,8 +30,10 @@ pub struct Config {
     pub output_bytes_max_total: usize,
     /// How long a TLS handshake, or an outbound connection, may take.
     pub handshake_timeout: Duration,
-    /// How long a finishing connection may go without the peer taking any of its last bytes.
-    pub flush_timeout: Duration,
+    /// How long output may wait without the peer taking any of it, in bytes or at the rate below.
+    pub send_timeout: Duration,
+    /// The least a peer has to take, in bytes per second, in each `send_timeout` that output waits.
+    pub send_bytes_per_second_min: u32,
     /// How long it waits after them for the peer's own end, or for something else to drop.
     pub linger_timeout: Duration,
     /// How long it does so at most, whatever the peer still sends.
@@ -53,7 +55,8 @@ impl Default for Config {
             output_bytes_max: 16 * 1024 * 1024,
             output_bytes_max_total: 512 * 1024 * 1024,
             handshake_timeout: Duration::from_secs(10),
-            flush_timeout: Duration::from_secs(60),
+            send_timeout: Duration::from_secs(60),
+            send_bytes_per_second_min: 240,
             linger_timeout: Duration::from_secs(5),
             linger_timeout_max: Duration::from_secs(30),
             accepts_per_turn: 64,

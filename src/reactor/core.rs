@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use super::channel::{Channel, Held, NEVER, Phase, Pool};
+use super::channel::{Channel, Held, NEVER, Phase, Pool, ms};
 use super::id::GENERATION_END;
 use super::{CloseReason, Config, ConnId, ListenerId, Security, Sent, Shared, Wheel};
 
@@ -326,7 +326,6 @@ impl Core {
 
     /// Ends a connection in order, `within` a time if one is given.
     pub(super) fn finish(&mut self, id: ConnId, within: Option<Duration>) {
-        let flushes_ms = self.now_ms + ms(self.config.flush_timeout);
         let ends_ms = within.map_or(NEVER, |within| self.now_ms + ms(within));
         let Some(channel) = self.channel(id) else {
             return;
@@ -334,8 +333,8 @@ impl Core {
         match channel.phase {
             Phase::Open => {
                 channel.phase = Phase::Flush;
-                channel.handler_due_ms = ends_ms; // the handler's part is over
-                channel.engine_due_ms = flushes_ms.min(ends_ms);
+                channel.handler_due_ms = NEVER; // the handler's part is over
+                channel.engine_due_ms = ends_ms;
                 self.arm(id);
                 self.make_dirty(id);
             }
@@ -423,6 +422,12 @@ impl Core {
         }
     }
 
+    pub(super) fn grace_left(&self) -> Duration {
+        self.drain.map_or(Duration::ZERO, |drain| {
+            drain.until.saturating_duration_since(self.now)
+        })
+    }
+
     pub(super) fn is_draining(&self) -> bool {
         self.drain.is_some()
     }
@@ -461,9 +466,4 @@ impl Core {
     fn floor_ms(&self, at: Instant) -> u64 {
         ms(at.saturating_duration_since(self.start))
     }
-}
-
-/// Whole milliseconds, for deadlines.
-pub(super) fn ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(NEVER / 2)
 }

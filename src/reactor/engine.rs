@@ -18,11 +18,11 @@ use std::time::{Duration, Instant};
 use self::attempt::{Attempt, after_read, after_write, read, write};
 use self::buffers::{Buffers, take_tail};
 pub(super) use self::turn::Links;
-use super::channel::{Channel, NEVER, Phase};
+use super::channel::{Channel, NEVER, Pace, Phase, ms};
 use super::core::Core;
 use super::link::Wire;
 use super::output::SLICES_MAX;
-use super::{CloseReason, Config, ConnId, Cx, Handler, Origin, Security};
+use super::{CloseReason, Config, ConnId, Cx, Handler, Origin, Security, Stall};
 #[cfg(feature = "tls")]
 use crate::proto::tls::Tls;
 
@@ -97,7 +97,7 @@ impl<H: Handler> Engine<H> {
             }
         }
         if phase != Phase::Open {
-            let due_ms = self.core.now_ms() + super::core::ms(self.core.config.handshake_timeout);
+            let due_ms = self.core.now_ms() + ms(self.core.config.handshake_timeout);
             if let Some(channel) = self.core.channel(id) {
                 channel.engine_due_ms = due_ms;
             }
@@ -320,7 +320,7 @@ impl<H: Handler> Engine<H> {
             return Readiness::Kept;
         }
         let before = channel.queued_bytes();
-        let flushes_ms = self.core.now_ms() + super::core::ms(self.core.config.flush_timeout);
+        let now_ms = self.core.now_ms();
         let readiness = self.write_once(id, wire);
         let Core {
             channels,
@@ -337,11 +337,12 @@ impl<H: Handler> Engine<H> {
         if after == 0 {
             channel.release(pool);
         }
-        if channel.phase == Phase::Flush && after < before {
-            channel.engine_due_ms = flushes_ms.min(channel.handler_due_ms);
-        }
+        let is_timed = channel.sent(before.saturating_sub(after), after, config, now_ms);
         let held_back = channel.held_back;
         self.core.account(before, after);
+        if is_timed {
+            self.core.arm(id);
+        }
         if after == 0 && held_back {
             self.core.make_ready(id);
         }
@@ -429,27 +430,46 @@ impl<H: Handler> Engine<H> {
     fn expire(&mut self) {
         let now_ms = self.core.now_ms();
         while let Some(key) = self.core.wheel.poll(now_ms) {
-            let Some(id) = self.core.id_at(key as usize) else {
-                continue;
-            };
-            let Some(channel) = self.core.channel(id) else {
-                continue;
-            };
-            if channel.engine_due_ms <= now_ms {
-                channel.engine_due_ms = NEVER;
-                match channel.phase {
-                    Phase::Connect => self.core.kill(id, CloseReason::ConnectFailed),
-                    Phase::Handshake => self.core.kill(id, CloseReason::HandshakeTimeout),
-                    Phase::Flush => self.core.kill(id, CloseReason::Reset),
-                    Phase::Linger => self.kill_ended(id),
-                    Phase::Open => self.call(id, H::stalled),
-                    Phase::Reap => {}
-                }
-            } else if channel.handler_due_ms <= now_ms {
-                channel.handler_due_ms = NEVER;
-                self.call(id, H::expired);
+            if let Some(id) = self.core.id_at(key as usize) {
+                self.expire_one(id, now_ms);
+                self.core.arm(id);
             }
-            self.core.arm(id);
+        }
+    }
+
+    fn expire_one(&mut self, id: ConnId, now_ms: u64) {
+        let Core {
+            channels, config, ..
+        } = &mut self.core;
+        let Some(channel) = channels.get_mut(id.index()) else {
+            return;
+        };
+        if channel.engine_due_ms <= now_ms {
+            channel.engine_due_ms = NEVER;
+            match channel.phase {
+                Phase::Connect => self.core.kill(id, CloseReason::ConnectFailed),
+                Phase::Handshake => self.core.kill(id, CloseReason::HandshakeTimeout),
+                Phase::Flush => self.core.kill(id, CloseReason::Reset),
+                Phase::Linger => self.kill_ended(id),
+                Phase::Open => self.stalled(id, Stall::OverMark),
+                Phase::Reap => {}
+            }
+        } else if let Some(pace) = channel.is_send_due(config, now_ms) {
+            match (pace, channel.phase) {
+                (Pace::Enough, _) => {}
+                (Pace::TooSlow, Phase::Open) => self.stalled(id, Stall::TooSlow),
+                (Pace::TooSlow, _) => self.core.kill(id, CloseReason::TooSlow),
+            }
+        } else if channel.handler_due_ms <= now_ms {
+            channel.handler_due_ms = NEVER;
+            self.call(id, H::expired);
+        }
+    }
+
+    fn stalled(&mut self, id: ConnId, stall: Stall) {
+        if let Some(conn) = self.conns.get_mut(id.index()).and_then(Option::as_mut) {
+            let core = &mut self.core;
+            self.handler.stalled(&mut Cx { core, id }, conn, stall);
         }
     }
 

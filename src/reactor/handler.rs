@@ -87,10 +87,9 @@ pub trait Handler {
         cx.close();
     }
 
-    /// The output stayed over its high-water mark for the whole grace time: the peer does not
-    /// read. By default the connection closes.
-    fn stalled(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
-        let _ = conn;
+    /// The peer does not read, or hardly. By default the connection closes.
+    fn stalled(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn, stall: Stall) {
+        let _ = (conn, stall);
         cx.close();
     }
 
@@ -153,6 +152,16 @@ impl Origin {
     }
 }
 
+/// How a peer is slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stall {
+    /// The output has been over its high-water mark for [`Config::stall_grace`](super::Config).
+    OverMark,
+    /// In a whole [`Config::send_timeout`](super::Config) the peer took less than it has to of what
+    /// waits for it.
+    TooSlow,
+}
+
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -171,6 +180,8 @@ pub enum CloseReason {
     HandshakeTimeout,
     /// The handler left more input unconsumed than the tail may hold.
     InputOverflow,
+    /// The peer took too little of the last bytes.
+    TooSlow,
     /// More output was queued than the limit for a connection, or for all together, allows.
     OutputOverflow,
     /// The reactor ended.
@@ -187,6 +198,7 @@ impl fmt::Display for CloseReason {
             Self::Tls => "TLS failed",
             Self::HandshakeTimeout => "TLS handshake too slow",
             Self::InputOverflow => "unconsumed input over the limit",
+            Self::TooSlow => "read too slowly",
             Self::OutputOverflow => "queued output over the limit",
             Self::Shutdown => "shut down",
         })
@@ -362,6 +374,11 @@ impl Cx<'_> {
     /// Whether the reactor is shutting down.
     pub fn is_draining(&self) -> bool {
         self.core.is_draining()
+    }
+
+    /// How much is left of the grace of a shutdown; nothing when there is none.
+    pub fn grace_left(&self) -> Duration {
+        self.core.grace_left()
     }
 
     /// How many connections are open.

@@ -17,7 +17,7 @@ use crate::proto::http1::encode::Common;
 use crate::proto::ws::CloseCode;
 #[cfg(feature = "tls")]
 use crate::reactor::Cleartext;
-use crate::reactor::{CloseReason, Config, Cx, Handler, Origin, Reactor, Shared};
+use crate::reactor::{CloseReason, Config, Cx, Handler, Origin, Reactor, Shared, Stall};
 
 /// Serves HTTP/1.1 and WebSockets with a [`Service`]. Made by [`reactor`].
 #[derive(Debug)]
@@ -196,15 +196,18 @@ impl<S: Service> Handler for Web<S> {
                 http.expired(&mut self.tools(cx), cx);
                 self.pump(cx, conn);
             }
-            Side::Socket(socket) => socket.expired(self.service.config(), cx),
+            Side::Socket(socket) => {
+                let config = *self.service.config();
+                socket.expired(&config, &mut self.buffers, cx);
+            }
         }
     }
 
-    fn stalled(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
+    fn stalled(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn, stall: Stall) {
         match &mut conn.0 {
-            // Whether the peer takes nothing at all of a whole answer is for `expired` to find out.
+            // A whole answer may be far over the mark.
             Side::Http(http) => {
-                if http.is_streaming() {
+                if stall == Stall::TooSlow || http.is_streaming() {
                     cx.close();
                 }
             }
@@ -224,9 +227,7 @@ impl<S: Service> Handler for Web<S> {
             Side::Socket(socket) if socket.is_closing() => cx.finish(),
             Side::Socket(socket) => {
                 let config = *self.service.config();
-                socket.with(&config, &mut self.buffers, cx, |ws, _| {
-                    ws.close(CloseCode::GOING_AWAY, "shutting down")
-                });
+                socket.leave(&config, &mut self.buffers, cx);
             }
         }
     }

@@ -15,12 +15,14 @@ pub struct Config {
     pub http: http1::Limits,
     /// Sizes of WebSocket frames and messages.
     pub ws: ws::Limits,
-    /// How long a fresh connection may take to begin its first request. Also how long a peer may
-    /// go without taking a byte of an answer.
+    /// How long a fresh connection may take to begin its first request. What a peer has to take of an
+    /// answer is the reactor's business: [`send_timeout`](super::ReactorConfig::send_timeout).
     pub connection_timeout: Duration,
     /// How long a request may take from its first byte to its last, and again from there to its
-    /// answer. With a body that is handed on as it comes: from one piece to the next.
+    /// answer. A body that is handed on as it comes may take longer, at the rate below.
     pub request_timeout: Duration,
+    /// The least that has to come of such a body, in bytes per second, in each `request_timeout`.
+    pub body_bytes_per_second_min: u32,
     /// How long a connection may idle between requests.
     pub keepalive_timeout: Duration,
     /// How messages of WebSockets are compressed (RFC 7692) when the client offers it; `None`
@@ -52,6 +54,7 @@ impl Config {
         ws: ws::Limits::DEFAULT,
         connection_timeout: Duration::from_secs(60),
         request_timeout: Duration::from_secs(30),
+        body_bytes_per_second_min: 240,
         keepalive_timeout: Duration::from_secs(60),
         compression: Some(Compression::DEFAULT),
         control_frames_per_second: 100,

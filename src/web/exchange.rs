@@ -99,8 +99,6 @@ pub(super) enum State<S> {
 #[derive(Debug)]
 pub(super) struct Sending {
     pub(super) parts: VecDeque<Part>,
-    /// Bytes of files that were sent.
-    pub(super) file_bytes: u64,
     /// The next piece of a file was asked for.
     pub(super) is_reading: bool,
 }
@@ -109,7 +107,6 @@ impl Sending {
     pub(super) const fn new(parts: VecDeque<Part>) -> Self {
         Self {
             parts,
-            file_bytes: 0,
             is_reading: false,
         }
     }
@@ -283,17 +280,6 @@ impl<S> Exchanges<S> {
                 ..
             } if streaming.has_begun() => Some((*number, streaming)),
             _ => None,
-        }
-    }
-
-    /// How many bytes of files went out with the body on its way.
-    pub(super) fn file_bytes_sent(&self) -> u64 {
-        match self.queue.front() {
-            Some(Exchange {
-                state: State::Sending(sending),
-                ..
-            }) => sending.file_bytes,
-            _ => 0,
         }
     }
 

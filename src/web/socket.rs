@@ -13,6 +13,10 @@ use crate::reactor::{ConnId, Cx, Origin};
 /// be a large message.
 const TURN_BYTES: u64 = 256 << 10;
 
+/// What there is for each connection to go away in, at a shutdown: those who come back at once are to
+/// come one after the other. Half of the grace is the most for all.
+const LEAVE_TIME: Duration = Duration::from_millis(1);
+
 /// WebSocket state of one connection.
 #[derive(Debug)]
 pub(super) struct Socket<S> {
@@ -29,6 +33,8 @@ pub(super) struct Socket<S> {
     round_trip_us: Option<NonZeroU32>,
     /// When the control frames that came would be due if they came evenly, likewise.
     controls_due_us: u64,
+    /// When it is told to go away.
+    leaves_at: Option<Instant>,
     /// The first Close that went either way.
     close: Option<CloseCode>,
     messages: u64,
@@ -61,6 +67,7 @@ impl<S> Socket<S> {
             pinged_us: 0,
             round_trip_us: None,
             controls_due_us: 0,
+            leaves_at: None,
             close: None,
             messages: 0,
             bytes_in: 0,
@@ -100,7 +107,7 @@ impl<S> Socket<S> {
         let config = *tools.service.config();
         self.pings = 0;
         if !self.machine.is_closing() {
-            cx.set_timeout(silence(cx.id(), config.ping_interval));
+            self.wait(cx, silence(cx.id(), config.ping_interval));
         }
         tools.buffers.lend(self.machine.split().0);
         let used = self.read(tools, cx, input, &config);
@@ -215,9 +222,40 @@ impl<S> Socket<S> {
         Stepped::On(used)
     }
 
-    /// The deadline passed: the peer is silent, or has not answered our Close.
-    pub(super) fn expired(&mut self, config: &Config, cx: &mut Cx<'_>) {
-        if self.machine.is_closing() {
+    /// Hears of the peer's silence after `timeout`, and goes away when it is time for that.
+    fn wait(&self, cx: &mut Cx<'_>, timeout: Duration) {
+        let at = cx.now() + timeout;
+        cx.set_deadline(self.leaves_at.map_or(at, |leaves_at| at.min(leaves_at)));
+    }
+
+    /// The reactor shuts down: the peer is told, sooner or later.
+    pub(super) fn leave(&mut self, config: &Config, buffers: &mut Buffers, cx: &mut Cx<'_>) {
+        let connections = u32::try_from(cx.connections()).unwrap_or(u32::MAX);
+        let most = cx.grace_left() / 2;
+        let time = LEAVE_TIME.saturating_mul(connections).min(most);
+        self.leaves_at = Some(cx.now() + part_of(cx.id(), time));
+        if self.is_leaving(cx) {
+            self.go_away(config, buffers, cx);
+        } else {
+            self.wait(cx, silence(cx.id(), config.ping_interval));
+        }
+    }
+
+    fn is_leaving(&self, cx: &Cx<'_>) -> bool {
+        self.leaves_at.is_some_and(|at| at <= cx.now())
+    }
+
+    fn go_away(&mut self, config: &Config, buffers: &mut Buffers, cx: &mut Cx<'_>) {
+        self.with(config, buffers, cx, |ws, _| {
+            ws.close(CloseCode::GOING_AWAY, "shutting down");
+        });
+    }
+
+    /// The deadline passed: the peer is silent, or has not answered our Close, or is to go away.
+    pub(super) fn expired(&mut self, config: &Config, buffers: &mut Buffers, cx: &mut Cx<'_>) {
+        if self.is_leaving(cx) && !self.machine.is_closing() {
+            self.go_away(config, buffers, cx);
+        } else if self.machine.is_closing() {
             cx.finish_within(config.close_timeout);
         } else if self.pings >= config.pings_missed_max {
             self.close.get_or_insert(CloseCode::ABNORMAL);
@@ -227,7 +265,7 @@ impl<S> Socket<S> {
             let (_, sender) = self.machine.split();
             self.pinged_us = micros(cx.clock().saturating_duration_since(self.since)).max(1);
             send(cx, sender, Event::Ping(&self.pinged_us.to_be_bytes()));
-            cx.set_timeout(config.pong_timeout);
+            self.wait(cx, config.pong_timeout);
         }
     }
 
@@ -278,9 +316,14 @@ fn fail(
 /// How long this connection may be silent: up to a quarter less than `interval`, a different part
 /// for each, so that those who came together are not all pinged together.
 pub(super) fn silence(id: ConnId, interval: Duration) -> Duration {
+    interval - part_of(id, interval / 4)
+}
+
+/// A part of a time, another for each connection.
+fn part_of(id: ConnId, time: Duration) -> Duration {
     // Multiples of the golden ratio lie evenly between two whole numbers, however many there are.
     let part = id.key().wrapping_mul(0x9E37_79B9) >> 16;
-    interval - interval / 4 * part / (1 << 16)
+    time * part / (1 << 16)
 }
 
 /// Whether one more may come: `per_second` of them, and twice that at once. `due_us` is when

@@ -222,6 +222,12 @@ impl Connection {
         }
     }
 
+    /// Reads up to so many bytes, and drops them. 0: the connection has ended, however it did.
+    pub fn read_some(&mut self, max: usize) -> usize {
+        let mut room = vec![0; max];
+        self.stream.read(&mut room).unwrap_or(0)
+    }
+
     /// How many bytes come before the end of the connection, and how it ends. More than `max` are not
     /// waited for.
     pub fn received_until_end(&mut self, max: usize) -> (usize, End) {

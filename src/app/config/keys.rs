@@ -73,6 +73,9 @@ pub(super) const KEYS: &[Key] = &[
     )),
     key!(trusted_proxies, Live, |t| value::networks(t)),
     key!(connection_timeout, Live, |t| value::seconds(t, 1, 86_400)),
+    key!(answer_bytes_per_second_min, Live, |t| value::whole(
+        t, 0, 1_000_000
+    )),
     key!(request_timeout, Live, |t| value::seconds(t, 1, 86_400)),
     key!(keepalive_timeout, Live, |t| value::seconds(t, 1, 86_400)),
     key!(max_request_size, Live, |t| value::bytes(t, 1, GIB)),

@@ -76,9 +76,11 @@ pub struct Config {
     /// Networks whose PROXY header or `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
 
-    /// Seconds a fresh connection has to begin its first request, and a client to take any of its
+    /// Seconds a fresh connection has to begin its first request, and a client to take some of its
     /// answer.
     pub connection_timeout: Duration,
+    /// Bytes per second a client has to take of an answer, on the average of `connection_timeout`.
+    pub answer_bytes_per_second_min: u32,
     /// Seconds from the first byte of a request to its last, and as many again to its answer.
     pub request_timeout: Duration,
     /// Seconds a connection may wait for its next request.
@@ -167,6 +169,7 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
 
             connection_timeout: Duration::from_secs(60),
+            answer_bytes_per_second_min: 240,
             request_timeout: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(60),
             max_request_size: 1_048_576,

@@ -220,7 +220,8 @@ impl Site {
             .set_messages_per_minute(config.messages_per_minute);
         self.gate.configure(&config);
         cx.config_mut().handshake_timeout = config.ssl_handshake_timeout;
-        cx.config_mut().flush_timeout = config.connection_timeout;
+        cx.config_mut().send_timeout = config.connection_timeout;
+        cx.config_mut().send_bytes_per_second_min = config.answer_bytes_per_second_min;
         // A head has to fit the buffers, which were made at the start.
         let head_bytes_max = cx.config_mut().tail_bytes_max;
         self.web.http.head_bytes_max = self.web.http.head_bytes_max.min(head_bytes_max);

@@ -4,8 +4,8 @@ use super::attempt::{Attempt, after_read, after_write, read, write};
 use super::buffers::{Buffers, take_tail};
 use super::{Engine, Readiness};
 use crate::proto::tls::{RECORD_OVERHEAD_BYTES_MAX, RECORD_PLAINTEXT_BYTES_MAX};
-use crate::reactor::channel::{Channel, NEVER, Phase};
-use crate::reactor::core::{self, Core};
+use crate::reactor::channel::{Channel, NEVER, Phase, ms};
+use crate::reactor::core::Core;
 use crate::reactor::link::Wire;
 use crate::reactor::{Cleartext, CloseReason, ConnId, Cx, Handler};
 
@@ -184,7 +184,7 @@ impl<H: Handler> Engine<H> {
 
     /// Sends the alert that was written, and nothing else.
     fn fail(&mut self, id: ConnId) {
-        let lingers_ms = self.core.now_ms() + core::ms(self.core.config.linger_timeout);
+        let lingers_ms = self.core.now_ms() + ms(self.core.config.linger_timeout);
         if let Some(channel) = self.core.channel(id) {
             let before = channel.queued_bytes();
             if let Some(held) = channel.held_mut() {

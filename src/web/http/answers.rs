@@ -236,7 +236,6 @@ impl<S> Http<S> {
         }
         part.offset += len;
         part.len -= len;
-        sending.file_bytes += len;
         cx.send(cx.id(), piece);
         true
     }

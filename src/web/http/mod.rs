@@ -8,7 +8,7 @@ mod times;
 use std::time::Instant;
 
 use self::receiving::Receiving;
-use self::times::{Due, Unsent};
+use self::times::Due;
 use super::exchange::{Exchange, Exchanges, Line, State, Upgrade};
 use super::opening::Opening;
 use super::post::ExchangeId;
@@ -27,10 +27,10 @@ pub(super) struct Http<S> {
     receiving: Option<Box<Receiving>>,
     /// When the connection opened, or the request being read began to arrive.
     began: Instant,
-    /// What was unsent when a deadline passed, and when that was.
-    stuck: Option<(Unsent, Instant)>,
     /// What the deadline is for.
     due: Due,
+    /// It passed while the peer had not taken everything: that is awaited first.
+    is_behind: bool,
     has_served: bool,
     /// The peer will send nothing more.
     saw_end: bool,
@@ -68,8 +68,8 @@ impl<S> Http<S> {
             exchanges: Exchanges::new(),
             receiving: None,
             began: now,
-            stuck: None,
             due: Due::Idle,
+            is_behind: false,
             has_served: false,
             saw_end: false,
             is_last: false,

@@ -1,12 +1,14 @@
 //! A request whose body is still arriving.
 
+use std::time::Instant;
+
 use super::Http;
 use crate::proto::http1::{Framing, Head, Limits};
 use crate::reactor::Cx;
 use crate::web::post::ExchangeId;
 use crate::web::tools::Tools;
 use crate::web::upload::{Intake, UploadCx};
-use crate::web::{Request, Response, Service};
+use crate::web::{Config, Request, Response, Service};
 
 /// A request whose body is still arriving.
 #[derive(Debug)]
@@ -25,9 +27,20 @@ enum Sink {
     Collect(Vec<u8>),
     Service {
         is_paused: bool,
+        /// Since `Http::began`.
+        bytes: u64,
     },
     /// Nowhere: this is the answer already.
     Drop(Response),
+}
+
+impl Sink {
+    const fn upload() -> Self {
+        Self::Service {
+            is_paused: false,
+            bytes: 0,
+        }
+    }
 }
 
 /// A body that is not wanted is still read up to this size, so that the connection can live on.
@@ -62,7 +75,7 @@ impl<S> Http<S> {
         let (sink, bytes_max) = match tools.service.intake(cx, &request) {
             Intake::Collect => (None, limits.body_bytes_max),
             Intake::CollectUpTo(bytes_max) => (Some(Sink::Collect(Vec::new())), bytes_max),
-            Intake::Stream(bytes_max) => (Some(Sink::Service { is_paused: false }), bytes_max),
+            Intake::Stream(bytes_max) => (Some(Sink::upload()), bytes_max),
             Intake::Answer(response) => {
                 let would_wait = head.wants_continue && is_awaited;
                 if would_wait || length > DROPPED_BYTES_MAX {
@@ -117,8 +130,8 @@ impl<S> Http<S> {
         match &mut receiving.sink {
             Sink::Collect(body) => body.extend_from_slice(data),
             Sink::Drop(_) => {}
-            Sink::Service { .. } => {
-                self.began = cx.now();
+            Sink::Service { bytes, .. } => {
+                *bytes += data.len() as u64;
                 self.with_upload(cx, |upload| tools.service.body(upload, data));
             }
         }
@@ -133,9 +146,10 @@ impl<S> Http<S> {
         let Some(receiving) = &mut self.receiving else {
             return;
         };
-        let Sink::Service { is_paused } = &mut receiving.sink else {
+        let Sink::Service { is_paused, bytes } = &mut receiving.sink else {
             return;
         };
+        let was_paused = *is_paused;
         let exchange = ExchangeId {
             conn: cx.id(),
             number: receiving.number,
@@ -147,6 +161,11 @@ impl<S> Http<S> {
             answer: None,
         };
         callback(&mut upload);
+        if was_paused && !*upload.is_paused {
+            // While it was held back the peer was not to send.
+            *bytes = 0;
+            self.began = upload.cx.now();
+        }
         if let Some(response) = upload.answer.take()
             && let Some(receiving) = self.receiving.take()
         {
@@ -190,9 +209,28 @@ impl<S> Http<S> {
         }
     }
 
+    /// The peer has had its time to send: whether it has sent enough of a body that is handed on. It
+    /// has the same time again then.
+    pub(super) fn keeps_sending(&mut self, config: &Config, now: Instant) -> bool {
+        let sink = self.receiving.as_mut().map(|receiving| &mut receiving.sink);
+        let Some(Sink::Service { bytes, .. }) = sink else {
+            return false;
+        };
+        let rate = f64::from(config.body_bytes_per_second_min);
+        let least = (rate * config.request_timeout.as_secs_f64()).max(1.0);
+        self.began = now;
+        std::mem::take(bytes) as f64 >= least
+    }
+
     pub(super) fn is_upload_paused(&self) -> bool {
         let sink = self.receiving.as_ref().map(|receiving| &receiving.sink);
-        matches!(sink, Some(Sink::Service { is_paused: true }))
+        matches!(
+            sink,
+            Some(Sink::Service {
+                is_paused: true,
+                ..
+            })
+        )
     }
 
     /// Whether the body of the request with this number is handed on.

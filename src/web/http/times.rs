@@ -10,14 +10,10 @@ use crate::web::post::ExchangeId;
 use crate::web::tools::Tools;
 use crate::web::{Config, Service};
 
-/// Bytes the peer has not taken, and how far into its files the answer being sent is: while both
-/// stay the same, the peer takes nothing.
-pub(super) type Unsent = (usize, u64);
-
 /// What a deadline is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
-    /// The peer is to take what is unsent.
+    /// The peer is to take what is unsent, which the reactor sees to.
     Unsent,
     /// The peer is to send the rest of its request.
     Request,
@@ -56,20 +52,16 @@ impl<S> Http<S> {
         tools: &mut Tools<'_, V>,
         cx: &mut Cx<'_>,
     ) {
-        let unsent = self.unsent(cx);
         match self.due {
             Due::Service(number) => self.overdue(tools, cx, number),
             Due::Silence => cx.close(),
-            Due::Unsent | Due::Request | Due::Idle if unsent.0 > 0 => match self.stuck {
-                Some((seen, since)) if seen == unsent => {
-                    if since + tools.service.config().connection_timeout <= cx.now() {
-                        cx.close();
-                    }
-                }
-                _ => self.stuck = Some((unsent, cx.now())),
-            },
             Due::Unsent => {}
-            Due::Request => self.refuse(tools, cx, 408, "the request took too long"),
+            Due::Request | Due::Idle if cx.queued_bytes() > 0 => self.is_behind = true,
+            Due::Request => {
+                if !self.keeps_sending(tools.service.config(), cx.now()) {
+                    self.refuse(tools, cx, 408, "the request took too long");
+                }
+            }
             Due::Idle => self.ends = true,
         }
     }
@@ -95,10 +87,6 @@ impl<S> Http<S> {
         } else {
             self.with_stream(tools, cx, number, V::expired);
         }
-    }
-
-    fn unsent(&self, cx: &Cx<'_>) -> Unsent {
-        (cx.queued_bytes(), self.exchanges.file_bytes_sent())
     }
 
     /// Finishes the connection after its last answer, or sets the next deadline.
@@ -134,15 +122,16 @@ impl<S> Http<S> {
 
     /// What the peer is waited for, and until when.
     fn peer_due(&mut self, config: &Config, cx: &Cx<'_>) -> Option<(Instant, Due)> {
-        let unsent = self.unsent(cx);
-        let stuck = self.stuck.filter(|(seen, _)| *seen == unsent);
+        // Looked at now and then: nobody tells when the last of it has left.
+        let unsent = Some((cx.now() + config.connection_timeout, Due::Unsent));
         let saw_end = self.saw_end;
-        if let Some((_, since)) = stuck {
-            return Some((since + config.connection_timeout, Due::Unsent));
+        self.is_behind &= cx.queued_bytes() > 0;
+        if self.is_behind {
+            return unsent;
         }
         if let Some((_, streaming)) = self.exchanges.streaming() {
-            if unsent.0 > 0 {
-                return Some((cx.now() + config.connection_timeout, Due::Unsent));
+            if cx.queued_bytes() > 0 {
+                return unsent;
             }
             // One who has closed altogether looks the same as one who reads on: what is written
             // tells, so some time is given for that.
@@ -150,7 +139,7 @@ impl<S> Http<S> {
             return saw_end.then_some((gone_at, Due::Silence));
         }
         if self.exchanges.is_under_way() {
-            return Some((cx.now() + config.connection_timeout, Due::Unsent));
+            return unsent;
         }
         match self.machine.awaits() {
             _ if self.is_upload_paused() => None,

@@ -335,6 +335,32 @@ fn the_peers_end_without_a_close_is_abnormal() {
 }
 
 #[test]
+fn those_who_go_away_do_so_one_after_the_other() {
+    let mut world = usual();
+    let mut sockets: Vec<_> = (0..200)
+        .map(|_| {
+            let client = plain(&mut world);
+            Ws::open(&mut world, client, &[])
+        })
+        .collect();
+    world.mailbox().post(None, letter(Mail::Drain)).unwrap();
+    let (mut gone, mut most) = (0, 0);
+    for _ in 0..20 {
+        // Somebody who talks goes when it is time, too.
+        sockets[0].send(Event::Text("still here"));
+        world.advance(Duration::from_millis(10));
+        for ws in &mut sockets {
+            ws.run(&mut world);
+        }
+        let now_gone = sockets.iter().filter(|ws| ws.close.is_some()).count();
+        most = most.max(now_gone - gone);
+        gone = now_gone;
+    }
+    assert_eq!(gone, 200);
+    assert!(most <= 20, "{most} in 10 ms");
+}
+
+#[test]
 fn shutdown_says_going_away() {
     let mut world = usual();
     let client = plain(&mut world);
@@ -342,6 +368,7 @@ fn shutdown_says_going_away() {
     let client = plain(&mut world);
     let mut silent = Ws::open(&mut world, client, &[]);
     world.mailbox().post(None, letter(Mail::Drain)).unwrap();
+    world.advance(Duration::from_millis(3));
     ws.run(&mut world);
     silent.run(&mut world);
     for ws in [&ws, &silent] {

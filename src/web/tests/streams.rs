@@ -540,6 +540,47 @@ fn an_upload_that_breaks_off_is_told_of() {
 }
 
 #[test]
+fn an_upload_has_to_keep_coming() {
+    let head = b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n";
+    for (per_second, is_enough) in [(200, false), (300, true)] {
+        let mut feed = feed();
+        let mut client = client(&mut feed);
+        exchange(&mut feed, &mut client, head);
+        let (mut seconds, mut answer) = (0, String::new());
+        while seconds < 300 && !client.peer.at_end() {
+            answer += &exchange(&mut feed, &mut client, &vec![b'u'; per_second]);
+            feed.advance(SECOND);
+            seconds += 1;
+        }
+        if is_enough {
+            assert!(answer.is_empty(), "{answer}");
+        } else {
+            assert!((30..=32).contains(&seconds), "{seconds} s");
+            answer += &taken(&mut client);
+            assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+        }
+    }
+}
+
+#[test]
+fn the_time_an_upload_is_held_back_is_not_the_peers() {
+    let mut feed = feed();
+    feeder(&mut feed).pauses = true;
+    let mut client = client(&mut feed);
+    let begun = &post("/upload", &"u".repeat(20_000))[..10_000];
+    exchange(&mut feed, &mut client, begun);
+    let upload = asked(&mut feed);
+    feed.advance(100 * SECOND);
+    tell(&mut feed, &mut client, upload, Note::Resume);
+    feed.advance(29 * SECOND);
+    run(&mut feed, &mut [&mut client]);
+    assert!(taken(&mut client).is_empty());
+    feed.advance(2 * SECOND);
+    run(&mut feed, &mut [&mut client]);
+    assert!(taken(&mut client).starts_with("HTTP/1.1 408 "));
+}
+
+#[test]
 fn the_service_says_how_long_a_body_may_be() {
     let mut feed = feed();
     for (path, len, status) in [

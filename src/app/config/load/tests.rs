@@ -62,11 +62,13 @@ fn an_empty_file_is_all_defaults() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a line for each key")]
 fn every_key_is_read_into_its_own_field() {
     let text = "port=1\nbind_address=127.0.0.1,::1\nhttp_port=2\nbacklog=3\npublic_dir=p\n\
         db_path=d\nshutdown_grace=4\nssl_cert_path=c\nssl_key_path=k\nssl_handshake_timeout=5\n\
         max_connections=6\nmax_connections_per_ip=7\nhandshakes_per_second_per_ip=8\n\
-        requests_per_second_per_ip=9\nconnection_timeout=10\nrequest_timeout=11\n\
+        requests_per_second_per_ip=9\nconnection_timeout=10\nanswer_bytes_per_second_min=101\n\
+        request_timeout=11\n\
         keepalive_timeout=12\nmax_request_size=13\nmax_header_size=1400\nmax_header_count=15\n\
         max_uri_length=160\ncors_allow_origin=https://a.example\n\
         content_security_policy=default-src 'self'\nserver_header=1\n\
@@ -98,6 +100,7 @@ fn every_key_is_read_into_its_own_field() {
         requests_per_second_per_ip: 9,
         trusted_proxies: vec![],
         connection_timeout: Duration::from_secs(10),
+        answer_bytes_per_second_min: 101,
         request_timeout: Duration::from_secs(11),
         keepalive_timeout: Duration::from_secs(12),
         max_request_size: 13,
@@ -429,7 +432,7 @@ fn defaults_are_those_of_the_protocol() {
         handshakes_per_second_per_ip=100\nlogin_attempts_per_minute=10\ntrusted_proxies=\n\
         allowed_origins=\ncors_allow_origin=*\nshutdown_grace=10\n\
         metrics_address=127.0.0.1:9464\npublic_dir=public\nlog_format=text\nserver_header=0\n\
-        strict_transport_security=off\ncompress_files=1";
+        strict_transport_security=off\ncompress_files=1\nanswer_bytes_per_second_min=240";
     assert_eq!(load(text), defaults());
     let settings = shipped_settings();
     for line in text.lines() {

@@ -1,0 +1,126 @@
+//! Peers that take what they are sent too slowly, or not at all.
+
+use super::{Call, SECOND, echo, probe};
+use crate::reactor::{Config, Security, Stall};
+use std::time::Duration;
+
+#[test]
+fn a_peer_that_takes_nothing_of_the_last_bytes_is_given_up() {
+    let mut sim = probe(Config::default(), |cx, call| match call {
+        Call::Data(input) => {
+            cx.write(&[0; 1000]);
+            cx.finish();
+            input.len()
+        }
+        _ => 1,
+    });
+    let peer = sim.accept(&Security::Plain).unwrap();
+    peer.set_capacity(10);
+    peer.send(b"x");
+    sim.advance(59 * SECOND);
+    assert_eq!(sim.connections(), 1);
+    sim.advance(2 * SECOND);
+    assert_eq!(sim.connections(), 0);
+    assert_eq!(sim.handler().calls().last().unwrap(), "closed(tooslow)");
+    sim.audit();
+}
+
+#[test]
+fn a_peer_that_does_not_read_stalls() {
+    let config = Config {
+        output_mark_bytes: 1000,
+        ..Config::default()
+    };
+    let mut sim = probe(config, echo);
+    let peer = sim.accept(&Security::Plain).unwrap();
+    peer.set_capacity(100);
+    peer.send(&[1; 5000]);
+    sim.advance(Duration::from_millis(9_900));
+    assert_eq!(sim.handler().calls(), ["data 5000"]);
+    sim.advance(Duration::from_millis(200));
+    assert_eq!(sim.handler().calls(), ["stalled"]);
+    // It reads after all: the clock starts anew the next time.
+    let mut got = 0;
+    while got < 5000 {
+        got += peer.take_all().len();
+        sim.settle();
+    }
+    assert_eq!(sim.handler().calls(), ["drained"]);
+    peer.send(&[1; 5000]);
+    sim.advance(9 * SECOND);
+    assert_eq!(sim.handler().calls(), ["data 5000"]);
+    sim.advance(2 * SECOND);
+    assert_eq!(sim.handler().calls(), ["stalled"]);
+}
+
+#[test]
+fn a_peer_has_to_take_so_much_of_what_waits() {
+    // A minute to take 14,400 bytes in, before the end and at it.
+    for (per_second, finishes, ends) in [
+        (230, false, true),
+        (250, false, false),
+        (230, true, true),
+        (250, true, false),
+    ] {
+        let mut sim = probe(Config::default(), move |cx, call| match call {
+            Call::Data(input) => {
+                cx.write(&[0; 100_000]);
+                if finishes {
+                    cx.finish();
+                }
+                input.len()
+            }
+            Call::Stalled(Stall::TooSlow) => {
+                cx.close();
+                0
+            }
+            _ => 1,
+        });
+        let peer = sim.accept(&Security::Plain).unwrap();
+        peer.set_capacity(1000);
+        peer.send(b"x");
+        let mut got = 0;
+        while !peer.is_dropped() && got < 99_000 {
+            sim.advance(SECOND);
+            got += peer.take(per_second).len();
+        }
+        assert_eq!(got < 99_000, ends, "{got}");
+    }
+}
+
+#[test]
+fn a_peer_that_took_all_in_time_may_rest() {
+    let mut sim = probe(Config::default(), echo);
+    let peer = sim.accept(&Security::Plain).unwrap();
+    peer.set_capacity(1000);
+    for _ in 0..3 {
+        peer.send(&[1; 5000]);
+        sim.advance(50 * SECOND);
+        let mut got = 0;
+        while got < 5000 {
+            got += peer.take_all().len();
+            sim.settle();
+        }
+        sim.advance(600 * SECOND);
+        assert_eq!(sim.handler().calls(), ["data 5000"]);
+    }
+}
+
+#[test]
+fn a_connection_that_opens_over_the_mark_can_stall() {
+    let config = Config {
+        output_mark_bytes: 1000,
+        ..Config::default()
+    };
+    let mut sim = probe(config, |cx, call| {
+        if let Call::Open = call {
+            cx.write(&[0; 5000]);
+        }
+        1
+    });
+    let peer = sim.connect().unwrap();
+    peer.set_capacity(10);
+    peer.stand(false);
+    sim.advance(11 * SECOND);
+    assert_eq!(sim.handler().calls(), ["stalled"]);
+}
