@@ -67,16 +67,20 @@ fn the_server_has_so_many_connections_at_once() {
     for connection in &mut held {
         connection.get("/").expect(200);
     }
-    let refused = std::thread::scope(|scope| {
-        // It is turned away, or waits in the queue of the kernel until there is room.
-        let waiting = scope.spawn(|| Connection::open(&server));
-        for connection in &mut held {
-            connection.get("/").expect(200);
-        }
-        drop(held.pop());
-        waiting.join().unwrap()
-    });
-    drop(refused);
+    // So many more are told so.
+    let mut told: Vec<_> = (0..64).map(|_| server.connect()).collect();
+    assert!(Connection::open(&server).is_err(), "and one more was");
+    for connection in &mut told {
+        let answer = connection.get("/").expect(503);
+        retry_after(&answer);
+        connection.expect_close();
+    }
+    for connection in &mut held {
+        connection.get("/").expect(200);
+    }
+    let line = server.wait_for_log("max_connections");
+    assert!(line.contains("3 connections"), "{line}");
+    drop(held.pop());
     wait_for_admission(&server);
 }
 

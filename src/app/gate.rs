@@ -2,8 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::config::Config;
+use super::config::{Config, Network};
 use super::limits::{Addresses, LogThrottle, LoginOutcome, Rates, Refused, Throttle};
+use crate::web::Admission;
+
+/// How many of those who are too many are told so at the same time; more are closed without a word.
+const OVERLOADED_MAX: usize = 64;
 
 /// The limits on peers. Time is an argument, in milliseconds since the start.
 #[derive(Debug)]
@@ -11,8 +15,14 @@ pub struct Gate {
     addresses: Addresses,
     connections: usize,
     connections_max: usize,
+    /// Of those who are too many.
+    overloaded: usize,
+    proxies: Vec<Network>,
+    allowed: Vec<Network>,
+    denied: Vec<Network>,
     log: LogThrottle,
     log_full: Throttle,
+    log_denied: Throttle,
 }
 
 impl Gate {
@@ -22,8 +32,13 @@ impl Gate {
             addresses: Addresses::new(rates(config)),
             connections: 0,
             connections_max: config.max_connections,
+            overloaded: 0,
+            proxies: config.trusted_proxies.clone(),
+            allowed: config.allowed_networks.clone(),
+            denied: config.denied_networks.clone(),
             log: LogThrottle::default(),
             log_full: Throttle::default(),
+            log_denied: Throttle::default(),
         }
     }
 
@@ -31,10 +46,38 @@ impl Gate {
     pub fn configure(&mut self, config: &Config) {
         self.addresses.set_rates(rates(config));
         self.connections_max = config.max_connections;
+        self.proxies.clone_from(&config.trusted_proxies);
+        self.allowed.clone_from(&config.allowed_networks);
+        self.denied.clone_from(&config.denied_networks);
+    }
+
+    /// Whether it is a proxy that is believed about its clients.
+    pub fn is_proxy(&self, ip: IpAddr) -> bool {
+        contain(&self.proxies, ip)
+    }
+
+    /// Whether the networks that are served have this address. The log hears of one that they have not.
+    pub fn is_welcome(&mut self, peer: SocketAddr, now_ms: u64) -> bool {
+        let ip = peer.ip();
+        let key = if contain(&self.denied, ip) {
+            "is among denied_networks"
+        } else if !self.allowed.is_empty() && !contain(&self.allowed, ip) {
+            "is not among allowed_networks"
+        } else {
+            return true;
+        };
+        if let Some(more) = self.log_denied.hit(now_ms) {
+            log::warn!("turned {peer} away: it {key}{}", Suppressed(more));
+        }
+        false
     }
 
     /// Counts a connection in, if it may come in.
-    pub fn enter(&mut self, peer: SocketAddr, now_ms: u64) -> bool {
+    pub fn enter(&mut self, peer: SocketAddr, now_ms: u64) -> Admission {
+        let is_proxy = self.is_proxy(peer.ip());
+        if !is_proxy && !self.is_welcome(peer, now_ms) {
+            return Admission::Refused;
+        }
         if self.connections >= self.connections_max {
             if let Some(more) = self.log_full.hit(now_ms) {
                 log::warn!(
@@ -44,18 +87,29 @@ impl Gate {
                     Suppressed(more)
                 );
             }
-            return false;
+            if self.overloaded >= OVERLOADED_MAX {
+                return Admission::Refused;
+            }
+            self.overloaded += 1;
+            return Admission::Overloaded;
         }
-        if let Err(refused) = self.addresses.admit_connection(peer.ip(), now_ms) {
+        if is_proxy {
+            // Its clients are many, and none of them is known yet.
+            self.addresses.count_connection(peer.ip(), now_ms);
+        } else if let Err(refused) = self.addresses.admit_connection(peer.ip(), now_ms) {
             self.warn(peer, refused, now_ms);
-            return false;
+            return Admission::Refused;
         }
         self.connections += 1;
-        true
+        Admission::Served
     }
 
     /// Counts a connection out that came in.
-    pub fn leave(&mut self, peer: SocketAddr) {
+    pub fn leave(&mut self, peer: SocketAddr, admission: Admission) {
+        if admission == Admission::Overloaded {
+            self.overloaded = self.overloaded.saturating_sub(1);
+            return;
+        }
         self.connections = self.connections.saturating_sub(1);
         self.addresses.release_connection(peer.ip());
     }
@@ -97,6 +151,10 @@ impl Gate {
             );
         }
     }
+}
+
+fn contain(networks: &[Network], ip: IpAddr) -> bool {
+    networks.iter().any(|network| network.contains(ip))
 }
 
 fn rates(config: &Config) -> Rates {

@@ -40,6 +40,8 @@ pub(super) struct Channel {
     pub(super) ready: bool,
     /// In the list of connections to flush.
     pub(super) dirty: bool,
+    /// The handler is to see what comes first, ahead of TLS.
+    pub(super) awaits_preface: bool,
     /// The handler wants no input.
     pub(super) paused: bool,
     /// The handler left input that it wants to see again without new bytes.
@@ -148,6 +150,7 @@ impl Channel {
             phase,
             ready: false,
             dirty: false,
+            awaits_preface: false,
             paused: false,
             resumed: false,
             eof: false,

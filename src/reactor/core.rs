@@ -388,6 +388,12 @@ impl Core {
         }
     }
 
+    pub(super) fn await_preface(&mut self, id: ConnId) {
+        if let Some(channel) = self.channel(id) {
+            channel.awaits_preface = true;
+        }
+    }
+
     pub(super) fn pause(&mut self, id: ConnId) {
         if let Some(channel) = self.channel(id) {
             channel.paused = true;

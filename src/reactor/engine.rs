@@ -6,6 +6,7 @@
 
 mod attempt;
 mod buffers;
+mod preface;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "tls")]
@@ -185,7 +186,9 @@ impl<H: Handler> Engine<H> {
         let read = read(wire, room.get_mut(..room_len).unwrap_or_default());
         match read {
             Attempt::Bytes(count) => {
-                self.deliver(id, tail + count);
+                if let Some(len) = self.pass_preface(id, tail + count) {
+                    self.deliver(id, len);
+                }
                 after_read(count, room_len, closing)
             }
             Attempt::Eof => {

@@ -56,6 +56,13 @@ pub trait Handler {
     /// turn, calls [`Cx::resume`].
     fn data(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn, input: &mut [u8]) -> usize;
 
+    /// The first bytes of a connection for which [`Cx::await_preface`] was called, as they are, ahead
+    /// of TLS: all that has come so far, to be done with within 16 KiB. By default nothing is ahead.
+    fn preface(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn, input: &[u8]) -> Preface {
+        let _ = (cx, conn, input);
+        Preface::Passed(0)
+    }
+
     /// A fresh connection of a TLS listener began with a letter, which no TLS record does: most
     /// likely a request of a client that took the port for a plain one.
     ///
@@ -110,6 +117,17 @@ pub trait Handler {
     fn closed(&mut self, cx: &mut Cx<'_>, conn: Self::Conn, reason: CloseReason) {
         let _ = (cx, conn, reason);
     }
+}
+
+/// What a handler makes of the first bytes of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preface {
+    /// More is needed to tell.
+    Incomplete,
+    /// So many of them are done with: the rest, and all that follows, is what it would be without.
+    Passed(usize),
+    /// The connection is to be closed.
+    Refused,
 }
 
 /// What a handler makes of bytes where TLS was to begin.
@@ -340,6 +358,12 @@ impl Cx<'_> {
     /// Takes back the request for `expired`.
     pub fn clear_deadline(&mut self) {
         self.core.clear_deadline(self.id);
+    }
+
+    /// Shows the first bytes of this connection to [`Handler::preface`], ahead of TLS. To be called in
+    /// [`Handler::open`].
+    pub fn await_preface(&mut self) {
+        self.core.await_preface(self.id);
     }
 
     /// Delivers no more input to this connection until [`resume`](Self::resume); once the

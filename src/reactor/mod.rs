@@ -46,7 +46,7 @@ use mio::{Events, Interest, Poll, Waker};
 pub use self::config::Config;
 #[cfg(feature = "tls")]
 pub use self::handler::Cleartext;
-pub use self::handler::{CloseReason, Cx, Handler, Origin, Sent, Stall};
+pub use self::handler::{CloseReason, Cx, Handler, Origin, Preface, Sent, Stall};
 pub use self::id::ConnId;
 pub use self::listener::ListenerId;
 pub use self::mailbox::{Mailbox, Returned};

@@ -12,12 +12,13 @@ use super::reader::Reader;
 use super::service::Answer;
 use super::socket::{Socket, silence};
 use super::tools::{Buffers, Tools};
-use super::{Service, To};
+use super::{Admission, Service, To};
 use crate::proto::http1::encode::Common;
+use crate::proto::proxy;
 use crate::proto::ws::CloseCode;
 #[cfg(feature = "tls")]
 use crate::reactor::Cleartext;
-use crate::reactor::{CloseReason, Config, Cx, Handler, Origin, Reactor, Shared, Stall};
+use crate::reactor::{CloseReason, Config, Cx, Handler, Origin, Preface, Reactor, Shared, Stall};
 
 /// Serves HTTP/1.1 and WebSockets with a [`Service`]. Made by [`reactor`].
 #[derive(Debug)]
@@ -103,7 +104,7 @@ impl<S: Service> Web<S> {
 
     /// Sends what is ready, and goes on as a WebSocket where that was the answer.
     fn pump(&mut self, cx: &mut Cx<'_>, conn: &mut Conn<S::Socket>) {
-        if let Side::Http(http) = &mut conn.0
+        if let Side::Http(http) = &mut conn.side
             && let Some(switch) = http.pump(&mut self.tools(cx), cx)
         {
             self.switch(cx, conn, switch);
@@ -112,7 +113,7 @@ impl<S: Service> Web<S> {
 
     fn switch(&mut self, cx: &mut Cx<'_>, conn: &mut Conn<S::Socket>, switch: Switch<S::Socket>) {
         let (upgrade, line) = switch;
-        let Line { path, .. } = line;
+        let Line { path, peer, .. } = line;
         let Tools {
             common, service, ..
         } = self.tools(cx);
@@ -126,7 +127,14 @@ impl<S: Service> Web<S> {
         });
         let machine = upgrade.machine();
         let (origin, now) = (conn.origin(), cx.now());
-        let mut socket = Box::new(Socket::new(origin, upgrade.socket, machine, path, now));
+        let mut socket = Box::new(Socket::new(
+            origin,
+            peer,
+            upgrade.socket,
+            machine,
+            path,
+            now,
+        ));
         let config = *self.service.config();
         cx.set_timeout(silence(cx.id(), config.ping_interval));
         socket.with(&config, &mut self.buffers, cx, |ws, state| {
@@ -135,7 +143,7 @@ impl<S: Service> Web<S> {
         if cx.is_draining() {
             socket.end(&config, cx, CloseCode::GOING_AWAY, "");
         }
-        conn.0 = Side::Socket(socket);
+        conn.side = Side::Socket(socket);
         // Frames may have come with the handshake.
         cx.resume();
     }
@@ -146,15 +154,41 @@ impl<S: Service> Handler for Web<S> {
     type Mail = Envelope<S::Mail>;
 
     fn open(&mut self, cx: &mut Cx<'_>, from: Origin) -> Option<Self::Conn> {
-        if !self.service.accept(cx, from) {
-            return None;
-        }
+        let mut conn = Conn {
+            side: Side::Http(Box::new(Http::new(from, cx.now()))),
+            admission: None,
+        };
         cx.set_timeout(self.service.config().connection_timeout);
-        Some(Conn(Side::Http(Box::new(Http::new(from, cx.now())))))
+        if self.service.is_proxy(from.peer()) {
+            cx.await_preface();
+            return Some(conn);
+        }
+        self.admit(cx, &mut conn, from).then_some(conn)
+    }
+
+    fn preface(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn, input: &[u8]) -> Preface {
+        let (used, client) = match proxy::read(input) {
+            Ok(proxy::Preface::Incomplete) => return Preface::Incomplete,
+            Ok(proxy::Preface::Absent) => (0, None),
+            Ok(proxy::Preface::Header { used, client }) => (used, client),
+            Err(error) => {
+                log::warn!("{} is taken for a proxy: {error}", conn.origin().peer());
+                return Preface::Refused;
+            }
+        };
+        let from = match (conn.origin(), client) {
+            (Origin::Accepted { listener, .. }, Some(peer)) => Origin::Accepted { peer, listener },
+            (origin, _) => origin,
+        };
+        if self.admit(cx, conn, from) {
+            Preface::Passed(used)
+        } else {
+            Preface::Refused
+        }
     }
 
     fn data(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn, input: &mut [u8]) -> usize {
-        match &mut conn.0 {
+        match &mut conn.side {
             Side::Http(http) => {
                 let used = http.data(&mut self.tools(cx), cx, input);
                 self.pump(cx, conn);
@@ -171,7 +205,7 @@ impl<S: Service> Handler for Web<S> {
     }
 
     fn eof(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
-        match &mut conn.0 {
+        match &mut conn.side {
             Side::Http(http) => {
                 http.eof(&mut self.tools(cx), cx);
                 self.pump(cx, conn);
@@ -181,7 +215,7 @@ impl<S: Service> Handler for Web<S> {
     }
 
     fn drained(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
-        if let Side::Http(http) = &mut conn.0 {
+        if let Side::Http(http) = &mut conn.side {
             let mut tools = self.tools(cx);
             http.send_parts(&mut tools, cx);
             http.refill_stream(&mut tools, cx);
@@ -191,7 +225,7 @@ impl<S: Service> Handler for Web<S> {
     }
 
     fn expired(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
-        match &mut conn.0 {
+        match &mut conn.side {
             Side::Http(http) => {
                 http.expired(&mut self.tools(cx), cx);
                 self.pump(cx, conn);
@@ -204,7 +238,7 @@ impl<S: Service> Handler for Web<S> {
     }
 
     fn stalled(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn, stall: Stall) {
-        match &mut conn.0 {
+        match &mut conn.side {
             // A whole answer may be far over the mark.
             Side::Http(http) => {
                 if stall == Stall::TooSlow || http.is_streaming() {
@@ -219,7 +253,7 @@ impl<S: Service> Handler for Web<S> {
     }
 
     fn draining(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
-        match &mut conn.0 {
+        match &mut conn.side {
             Side::Http(http) => {
                 http.drain(&mut self.tools(cx), cx);
                 self.pump(cx, conn);
@@ -234,14 +268,28 @@ impl<S: Service> Handler for Web<S> {
 
     fn mail(&mut self, cx: &mut Cx<'_>, conn: Option<&mut Self::Conn>, mail: Self::Mail) {
         match (mail.0, conn) {
-            (Contents::Mail(mail), Some(Conn(Side::Socket(socket)))) => {
+            (
+                Contents::Mail(mail),
+                Some(Conn {
+                    side: Side::Socket(socket),
+                    ..
+                }),
+            ) => {
                 let config = *self.service.config();
                 socket.with(&config, &mut self.buffers, cx, |ws, state| {
                     // The service needs the reactor's view and the socket's at once.
                     self.service.mail(To::Socket(ws, state), mail);
                 });
             }
-            (Contents::Answer(number, mail), Some(conn @ Conn(Side::Http(_)))) => {
+            (
+                Contents::Answer(number, mail),
+                Some(
+                    conn @ Conn {
+                        side: Side::Http(_),
+                        ..
+                    },
+                ),
+            ) => {
                 self.exchange_mail(cx, conn, number, mail);
             }
             (Contents::Mail(mail) | Contents::Answer(_, mail), _) => {
@@ -257,7 +305,7 @@ impl<S: Service> Handler for Web<S> {
     fn closed(&mut self, cx: &mut Cx<'_>, conn: Self::Conn, reason: CloseReason) {
         log::debug!("{}: {} {reason}", cx.id(), conn.origin().peer());
         let origin = conn.origin();
-        match conn.0 {
+        match conn.side {
             Side::Http(http) => http.closed(&mut self.tools(cx), cx),
             Side::Socket(socket) => {
                 let mut path = Box::default();
@@ -265,11 +313,28 @@ impl<S: Service> Handler for Web<S> {
                 self.service.closed(cx, state, &ended);
             }
         }
-        self.service.released(cx, origin);
+        if let Some(admission) = conn.admission {
+            self.service.released(cx, origin, admission);
+        }
     }
 }
 
 impl<S: Service> Web<S> {
+    /// Asks the service about a new connection, now that it is known from where it comes. Returns whether
+    /// it may stay.
+    fn admit(&mut self, cx: &mut Cx<'_>, conn: &mut Conn<S::Socket>, from: Origin) -> bool {
+        let admission = self.service.accept(cx, from);
+        if admission == Admission::Refused {
+            return false;
+        }
+        conn.admission = Some(admission);
+        if let Side::Http(http) = &mut conn.side {
+            http.origin = from;
+            http.is_overloaded = admission == Admission::Overloaded;
+        }
+        true
+    }
+
     fn exchange_mail(
         &mut self,
         cx: &mut Cx<'_>,
@@ -277,7 +342,7 @@ impl<S: Service> Web<S> {
         number: u32,
         mail: S::Mail,
     ) {
-        let Side::Http(http) = &mut conn.0 else {
+        let Side::Http(http) = &mut conn.side else {
             return;
         };
         match http.turn(number) {
@@ -315,7 +380,7 @@ impl<S: Service> Web<S> {
         number: u32,
         piece: io::Result<Shared>,
     ) {
-        let Side::Http(http) = &mut conn.0 else {
+        let Side::Http(http) = &mut conn.side else {
             return;
         };
         match piece {

@@ -1,6 +1,7 @@
 //! Requests that await their answers, in the order they came.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::opening::Opening;
@@ -29,6 +30,7 @@ pub(super) struct Exchange<S> {
 pub(super) struct Line {
     pub(super) method: Box<str>,
     pub(super) path: Box<str>,
+    pub(super) peer: SocketAddr,
     pub(super) since: Instant,
 }
 
@@ -37,23 +39,26 @@ pub(super) struct Line {
 pub(super) struct Record<'a> {
     pub(super) method: &'a str,
     pub(super) path: &'a str,
+    pub(super) peer: SocketAddr,
     pub(super) since: Instant,
 }
 
 impl Line {
-    pub(super) fn borrowed<'a>(head: &Head<'a>, since: Instant) -> Record<'a> {
+    pub(super) fn borrowed<'a>(head: &Head<'a>, peer: SocketAddr, since: Instant) -> Record<'a> {
         Record {
             method: head.method.as_str(),
             path: head.path(),
+            peer,
             since,
         }
     }
 
     /// Of a request that could not be read.
-    pub(super) fn unknown(since: Instant) -> Self {
+    pub(super) fn unknown(peer: SocketAddr, since: Instant) -> Self {
         Self {
             method: Box::default(),
             path: Box::default(),
+            peer,
             since,
         }
     }
@@ -62,6 +67,7 @@ impl Line {
         Record {
             method: &self.method,
             path: &self.path,
+            peer: self.peer,
             since: self.since,
         }
     }
@@ -72,6 +78,7 @@ impl Record<'_> {
         Line {
             method: self.method.into(),
             path: self.path.into(),
+            peer: self.peer,
             since: self.since,
         }
     }

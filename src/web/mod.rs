@@ -45,6 +45,7 @@ mod conn;
 mod exchange;
 #[cfg(feature = "files")]
 pub mod files;
+mod forwarded;
 mod http;
 mod message;
 mod opening;
@@ -67,13 +68,14 @@ mod upload;
 pub use self::adapter::{Web, reactor};
 pub use self::config::Config;
 pub use self::conn::Conn;
+pub use self::forwarded::ForwardedBy;
 pub use self::message::{Framed, Message, WsCx, frame};
 pub use self::post::{Envelope, ExchangeId, Post, ReactorEnded};
 pub use self::request::Request;
 pub use self::response::{Body, FileBody, Part, Response};
 #[cfg(feature = "router")]
 pub use self::router::{Found, Parameters, RouteError, Router};
-pub use self::service::{Answer, Ended, Reply, Served, Service, To};
+pub use self::service::{Admission, Answer, Ended, Reply, Served, Service, To};
 pub use self::stream::StreamCx;
 pub use self::topics::{Except, Published, Topics};
 pub use self::upload::{Intake, UploadCx};

@@ -34,15 +34,29 @@ pub trait Service {
         None
     }
 
-    /// A connection was accepted; `false` refuses it, before any TLS.
-    fn accept(&mut self, cx: &mut Cx<'_>, from: Origin) -> bool {
+    /// Whether the peer is a proxy whose PROXY header (versions 1 and 2) is believed: from there on the
+    /// connection comes from the client it names. Where there is none, it comes from the proxy.
+    fn is_proxy(&self, peer: SocketAddr) -> bool {
+        let _ = peer;
+        false
+    }
+
+    /// A connection was accepted, before any TLS. Of one that comes through a proxy, it is known
+    /// from where.
+    fn accept(&mut self, cx: &mut Cx<'_>, from: Origin) -> Admission {
         let _ = (cx, from);
-        true
+        Admission::Served
     }
 
     /// A connection that was accepted is gone.
-    fn released(&mut self, cx: &mut Cx<'_>, from: Origin) {
-        let _ = (cx, from);
+    fn released(&mut self, cx: &mut Cx<'_>, from: Origin, admission: Admission) {
+        let _ = (cx, from, admission);
+    }
+
+    /// Where a request comes from: by default from where its connection does. A service behind a proxy
+    /// that names the client in a field, and can be believed, says so here.
+    fn origin(&self, request: &Request<'_>) -> Origin {
+        request.origin()
     }
 
     /// The head of a request with a body is here: says what is to become of the body, which the
@@ -123,6 +137,17 @@ pub trait Service {
     fn mail(&mut self, to: To<'_, '_, '_, Self::Socket>, mail: Self::Mail) {
         let _ = (to, mail);
     }
+}
+
+/// What is to become of a new connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It is served.
+    Served,
+    /// There are too many: whatever it asks for is answered with 503, and it ends. TLS has its cost.
+    Overloaded,
+    /// It is closed at once, [`Service::released`] is not called.
+    Refused,
 }
 
 /// What to do about a request.

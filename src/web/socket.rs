@@ -1,5 +1,6 @@
 //! The WebSocket side of a connection.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,10 @@ const LEAVE_TIME: Duration = Duration::from_millis(1);
 /// WebSocket state of one connection.
 #[derive(Debug)]
 pub(super) struct Socket<S> {
+    /// Where the connection comes from.
     pub(super) origin: Origin,
+    /// Who asked for the WebSocket.
+    peer: SocketAddr,
     pub(super) state: S,
     machine: Machine,
     path: Box<str>,
@@ -52,6 +56,7 @@ enum Stepped {
 impl<S> Socket<S> {
     pub(super) fn new(
         origin: Origin,
+        peer: SocketAddr,
         state: S,
         machine: Machine,
         path: Box<str>,
@@ -59,6 +64,7 @@ impl<S> Socket<S> {
     ) -> Self {
         Self {
             origin,
+            peer,
             state,
             machine,
             path,
@@ -288,7 +294,7 @@ impl<S> Socket<S> {
         let clean = self.machine.is_closed();
         *path = self.path;
         let ended = Ended {
-            peer: self.origin.peer(),
+            peer: self.peer,
             path,
             code: self.close.unwrap_or(CloseCode::ABNORMAL),
             clean,

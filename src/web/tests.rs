@@ -51,12 +51,12 @@ impl Service for Site {
         &self.config
     }
 
-    fn accept(&mut self, _: &mut Cx<'_>, _: super::Origin) -> bool {
+    fn accept(&mut self, _: &mut Cx<'_>, _: super::Origin) -> super::Admission {
         self.open += 1;
-        true
+        super::Admission::Served
     }
 
-    fn released(&mut self, _: &mut Cx<'_>, _: super::Origin) {
+    fn released(&mut self, _: &mut Cx<'_>, _: super::Origin, _: super::Admission) {
         self.open -= 1;
     }
 

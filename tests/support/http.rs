@@ -3,12 +3,13 @@
 //! Answers are parsed by the letter of RFC 9112: what a lenient client would let pass fails the test.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 use super::deadline::PATIENCE;
 use super::server::Server;
@@ -37,6 +38,19 @@ pub fn tcp(server: &Server) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// As [`tcp`], from this address.
+pub fn tcp_from(server: &Server, source: IpAddr) -> io::Result<TcpStream> {
+    let address = SocketAddr::from(([127, 0, 0, 1], server.port()));
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.bind(&SocketAddr::new(source, 0).into())?;
+    socket.connect_timeout(&address.into(), PATIENCE)?;
+    let stream = TcpStream::from(socket);
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
 /// A TLS connection to `localhost` with its handshake done.
 pub fn tls(server: &Server, config: Arc<ClientConfig>) -> io::Result<Tls> {
     tls_as(server, config, "localhost")
@@ -44,9 +58,14 @@ pub fn tls(server: &Server, config: Arc<ClientConfig>) -> io::Result<Tls> {
 
 /// As [`tls`], to a server of another name.
 pub fn tls_as(server: &Server, config: Arc<ClientConfig>, name: &str) -> io::Result<Tls> {
+    tls_over(tcp(server)?, config, name)
+}
+
+/// TLS over a connection that stands.
+pub fn tls_over(socket: TcpStream, config: Arc<ClientConfig>, name: &str) -> io::Result<Tls> {
     let name = name.to_owned().try_into().map_err(io::Error::other)?;
     let session = ClientConnection::new(config, name).map_err(io::Error::other)?;
-    let mut stream = StreamOwned::new(session, tcp(server)?);
+    let mut stream = StreamOwned::new(session, socket);
     while stream.conn.is_handshaking() {
         stream.conn.complete_io(&mut stream.sock)?;
     }
@@ -79,12 +98,21 @@ impl Connection {
 
     /// As [`Connection::open`], with a TLS configuration of one's own.
     pub fn open_with(server: &Server, config: Arc<ClientConfig>) -> io::Result<Self> {
-        let stream = tls(server, config)?;
-        Ok(Self {
+        Ok(Self::of(server, tls(server, config)?))
+    }
+
+    /// Over a TCP connection that stands, on which something may have been said already.
+    pub fn over(server: &Server, socket: TcpStream) -> io::Result<Self> {
+        let config = client_config(server.folder().certificate());
+        Ok(Self::of(server, tls_over(socket, config, "localhost")?))
+    }
+
+    fn of(server: &Server, stream: Tls) -> Self {
+        Self {
             stream,
             host: server.host(),
             received: Vec::new(),
-        })
+        }
     }
 
     /// The TLS session, for what it negotiated.

@@ -72,6 +72,9 @@ pub(super) const KEYS: &[Key] = &[
         t, 0, 1_000_000
     )),
     key!(trusted_proxies, Live, |t| value::networks(t)),
+    key!(forwarded_field, Live, |t| value::forwarded_field(t)),
+    key!(allowed_networks, Live, |t| value::networks(t)),
+    key!(denied_networks, Live, |t| value::networks(t)),
     key!(connection_timeout, Live, |t| value::seconds(t, 1, 86_400)),
     key!(answer_bytes_per_second_min, Live, |t| value::whole(
         t, 0, 1_000_000

@@ -32,12 +32,6 @@ pub(super) const LATER: &[Later] = &[
         text: "this release runs one reactor and does not have more yet; set it to 1",
     },
     Later {
-        key: "trusted_proxies",
-        asked: |config| !config.trusted_proxies.is_empty(),
-        verdict: Verdict::Refuse,
-        text: "this release does not read PROXY headers or X-Forwarded-For yet; leave it empty",
-    },
-    Later {
         key: "metrics_address",
         asked: |config| config.metrics_address.is_some(),
         verdict: Verdict::Warn,

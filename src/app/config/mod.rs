@@ -7,6 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::web::ForwardedBy;
+
 pub use changes::Changes;
 pub use finding::{ConfigErrors, Finding, Place};
 pub use level::{LogFormat, LogLevel};
@@ -73,8 +75,14 @@ pub struct Config {
     pub handshakes_per_second_per_ip: u32,
     /// Requests per second from one address, with bursts of twice that; 0 for no limit.
     pub requests_per_second_per_ip: u32,
-    /// Networks whose PROXY header or `X-Forwarded-For` is believed.
+    /// Networks whose PROXY header and `forwarded_field` are believed.
     pub trusted_proxies: Vec<Network>,
+    /// The field in which they name the client.
+    pub forwarded_field: ForwardedBy,
+    /// Networks that are served; all when empty.
+    pub allowed_networks: Vec<Network>,
+    /// Networks that are not served, whatever `allowed_networks` says.
+    pub denied_networks: Vec<Network>,
 
     /// Seconds a fresh connection has to begin its first request, and a client to take some of its
     /// answer.
@@ -167,6 +175,9 @@ impl Default for Config {
             handshakes_per_second_per_ip: 100,
             requests_per_second_per_ip: 0,
             trusted_proxies: Vec::new(),
+            forwarded_field: ForwardedBy::XForwardedFor,
+            allowed_networks: Vec::new(),
+            denied_networks: Vec::new(),
 
             connection_timeout: Duration::from_secs(60),
             answer_bytes_per_second_min: 240,

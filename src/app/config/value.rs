@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::level::{LogFormat, LogLevel};
 use super::network::Network;
 use super::origin::Origin;
+use crate::web::ForwardedBy;
 
 /// Characters of a bad value that are repeated in the message about it.
 const SHOWN_CHARS_MAX: usize = 80;
@@ -184,6 +185,15 @@ pub(super) fn log_level(text: &str) -> Result<LogLevel, Bad> {
             text,
             "0 (debug), 1 (info), 2 (warn), 3 (error) or 4 (fatal)",
         )),
+    }
+}
+
+/// The name of a field, in any case as fields have.
+pub(super) fn forwarded_field(text: &str) -> Result<ForwardedBy, Bad> {
+    match text.to_ascii_lowercase().as_str() {
+        "x-forwarded-for" => Ok(ForwardedBy::XForwardedFor),
+        "forwarded" => Ok(ForwardedBy::Forwarded),
+        _ => Err(Bad::new(text, "X-Forwarded-For or Forwarded")),
     }
 }
 

@@ -112,6 +112,13 @@ impl Addresses {
         Ok(())
     }
 
+    /// A connection of `ip` was accepted that no limit on addresses is for, as that of a proxy. The caller
+    /// owes one [`Addresses::release_connection`], too.
+    pub fn count_connection(&mut self, ip: IpAddr, now_ms: u64) {
+        let peer = self.peers.entry(Network::of(ip), now_ms);
+        peer.connections = peer.connections.saturating_add(1);
+    }
+
     /// A connection of `ip` that was admitted is closed.
     pub fn release_connection(&mut self, ip: IpAddr) {
         self.peers.release(Network::of(ip), |peer| {

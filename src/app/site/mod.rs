@@ -5,7 +5,7 @@ mod outcome;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,8 +21,8 @@ use super::talk::{Member, Publisher, Topic};
 use super::tokens::Tokens;
 use crate::web::files::Folder;
 use crate::web::{
-    self, CloseCode, ConnId, Cx, Ended, Found, Intake, ListenerId, Message, Method, Origin, Post,
-    Reply, Request, Response, Router, Served, Service, Shared, To, Topics, WsCx,
+    self, Admission, CloseCode, ConnId, Cx, Ended, Found, Intake, ListenerId, Message, Method,
+    Origin, Post, Reply, Request, Response, Router, Served, Service, Shared, To, Topics, WsCx,
 };
 
 /// What other threads tell the service.
@@ -188,6 +188,9 @@ impl Site {
     /// The answer that it may not.
     fn admit(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Result<(), Response> {
         let now_ms = self.now_ms(cx);
+        if !self.gate.is_welcome(request.peer(), now_ms) {
+            return Err(self.answers.error(403, "Not from this network"));
+        }
         let admitted = self.gate.request(request.peer(), now_ms);
         admitted.map_err(|refused| {
             let text = "Too many requests, try again later";
@@ -275,13 +278,28 @@ impl Service for Site {
         }
     }
 
-    fn accept(&mut self, cx: &mut Cx<'_>, from: Origin) -> bool {
+    fn is_proxy(&self, peer: SocketAddr) -> bool {
+        self.gate.is_proxy(peer.ip())
+    }
+
+    fn origin(&self, request: &Request<'_>) -> Origin {
+        match request.origin() {
+            Origin::Accepted { peer, listener } if self.gate.is_proxy(peer.ip()) => {
+                let is_proxy = |ip| self.gate.is_proxy(ip);
+                let peer = request.client(self.config.forwarded_field, is_proxy);
+                Origin::Accepted { peer, listener }
+            }
+            origin => origin,
+        }
+    }
+
+    fn accept(&mut self, cx: &mut Cx<'_>, from: Origin) -> Admission {
         let now_ms = self.now_ms(cx);
         self.gate.enter(from.peer(), now_ms)
     }
 
-    fn released(&mut self, _: &mut Cx<'_>, from: Origin) {
-        self.gate.leave(from.peer());
+    fn released(&mut self, _: &mut Cx<'_>, from: Origin, admission: Admission) {
+        self.gate.leave(from.peer(), admission);
     }
 
     /// Only the forms of the API have bodies; what is wrong without one is told before it is read.
@@ -309,6 +327,7 @@ impl Service for Site {
         let refusal = self.answers.error(status, reason);
         match status {
             405 => refusal.field("Allow", routes::METHODS), // a tunnel was asked for
+            503 => refusal.field("Retry-After", "5"),
             _ => refusal,
         }
     }

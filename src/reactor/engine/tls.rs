@@ -32,8 +32,9 @@ impl<H: Handler> Engine<H> {
         let room_len = room.len();
         match read(wire, room) {
             Attempt::Bytes(count) => {
-                let len = waiting + count;
-                if !self.is_cleartext(id) || !self.take_cleartext(id, len) {
+                if let Some(len) = self.pass_preface(id, waiting + count)
+                    && !(self.is_cleartext(id) && self.take_cleartext(id, len))
+                {
                     self.decrypt(id, len);
                 }
                 after_read(count, room_len, closing)
@@ -201,7 +202,7 @@ impl<H: Handler> Engine<H> {
         }
     }
 
-    fn keep_cipher(&mut self, id: ConnId, range: std::ops::Range<usize>) {
+    pub(super) fn keep_cipher(&mut self, id: ConnId, range: std::ops::Range<usize>) {
         if range.is_empty() {
             return;
         }

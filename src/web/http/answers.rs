@@ -159,7 +159,7 @@ impl<S> Http<S> {
         body_bytes: u64,
     ) {
         let served = Served {
-            peer: self.origin.peer(),
+            peer: record.peer,
             method: record.method,
             path: record.path,
             status,

@@ -5,6 +5,7 @@ mod receiving;
 mod streams;
 mod times;
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use self::receiving::Receiving;
@@ -21,6 +22,8 @@ use crate::reactor::{Cx, Origin};
 #[derive(Debug)]
 pub(super) struct Http<S> {
     pub(super) origin: Origin,
+    /// There are too many connections: what comes is answered with 503.
+    pub(super) is_overloaded: bool,
     machine: Machine,
     exchanges: Exchanges<S>,
     /// A request whose body is still arriving.
@@ -64,6 +67,7 @@ impl<S> Http<S> {
     pub(super) fn new(origin: Origin, now: Instant) -> Self {
         Self {
             origin,
+            is_overloaded: false,
             machine: Machine::new(),
             exchanges: Exchanges::new(),
             receiving: None,
@@ -159,6 +163,11 @@ impl<S> Http<S> {
         limits: &Limits,
     ) -> usize {
         let number = self.exchanges.number();
+        if self.is_overloaded {
+            let refusal = tools.service.refusal(503, "too many connections are open");
+            self.answer_last(cx, Some((head, self.origin.peer())), number, refusal);
+            return 0;
+        }
         let has_body = !matches!(head.framing, Framing::None | Framing::Length(0));
         if has_body && !self.take_in(tools, cx, head, number, behind.is_empty(), limits) {
             return 0;
@@ -178,7 +187,7 @@ impl<S> Http<S> {
             self.request(tools, cx, head, body, number);
             return used;
         }
-        self.receive(head, number, limits, body);
+        self.receive(&self.view(tools, cx, head, body, number), limits);
         self.owes_continue = head.wants_continue && behind.is_empty();
         self.write_continue(cx);
         used
@@ -193,18 +202,29 @@ impl<S> Http<S> {
         number: u32,
     ) {
         self.has_served = true;
-        let exchange = ExchangeId {
-            conn: cx.id(),
-            number,
-        };
-        let request = Request {
+        let request = self.view(tools, cx, head, body, number);
+        let reply = tools.service.request(cx, &request);
+        self.reply(tools, cx, &request, reply);
+    }
+
+    /// A request as the service sees it.
+    fn view<'a, V: Service<Socket = S>>(
+        &self,
+        tools: &Tools<'_, V>,
+        cx: &Cx<'_>,
+        head: &Head<'a>,
+        body: &'a [u8],
+        number: u32,
+    ) -> Request<'a> {
+        let conn = cx.id();
+        let mut request = Request {
             head: *head,
             body,
             origin: self.origin,
-            exchange,
+            exchange: ExchangeId { conn, number },
         };
-        let reply = tools.service.request(cx, &request);
-        self.reply(tools, cx, head, number, reply);
+        request.origin = tools.service.origin(&request);
+        request
     }
 
     /// Sends an answer if it is its turn, else queues it.
@@ -212,11 +232,11 @@ impl<S> Http<S> {
         &mut self,
         tools: &mut Tools<'_, V>,
         cx: &mut Cx<'_>,
-        head: &Head<'_>,
-        number: u32,
+        request: &Request<'_>,
         reply: Reply<S>,
     ) {
-        let line = Line::borrowed(head, cx.now());
+        let head = &request.head;
+        let line = Line::borrowed(head, request.peer(), cx.now());
         let reply = match reply {
             Reply::Send(response) if self.exchanges.is_empty() && response.is_whole() => {
                 self.send(tools, cx, head.asked(), response, &line);
@@ -228,7 +248,7 @@ impl<S> Http<S> {
         let state = State::settle(tools, Opening::check(head), reply, cx.now());
         let (line, asked) = (line.to_line(), head.asked());
         self.exchanges.push(Exchange {
-            number,
+            number: request.exchange.number,
             asked,
             line,
             state,
@@ -253,7 +273,8 @@ impl<S> Http<S> {
             Some(receiving) => {
                 self.abandon_upload(tools, cx, &receiving);
                 let head = Head::reparse(&receiving.head);
-                self.answer_last(cx, head.as_ref(), receiving.number, response);
+                let head = head.as_ref().map(|head| (head, receiving.peer));
+                self.answer_last(cx, head, receiving.number, response);
             }
             None => {
                 let number = self.exchanges.number();
@@ -266,17 +287,17 @@ impl<S> Http<S> {
     fn answer_last(
         &mut self,
         cx: &Cx<'_>,
-        head: Option<&Head<'_>>,
+        head: Option<(&Head<'_>, SocketAddr)>,
         number: u32,
         response: super::Response,
     ) {
         self.machine.stop();
         self.owes_continue = false;
         let line = match head {
-            Some(head) => Line::borrowed(head, cx.now()).to_line(),
-            None => Line::unknown(cx.now()),
+            Some((head, peer)) => Line::borrowed(head, peer, cx.now()).to_line(),
+            None => Line::unknown(self.origin.peer(), cx.now()),
         };
-        let asked = head.map_or(Asked::REFUSED, Head::asked);
+        let asked = head.map_or(Asked::REFUSED, |(head, _)| head.asked());
         self.exchanges.push(Exchange {
             number,
             asked,

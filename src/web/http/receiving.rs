@@ -1,5 +1,6 @@
 //! A request whose body is still arriving.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::Http;
@@ -16,6 +17,8 @@ pub(super) struct Receiving {
     pub(super) number: u32,
     /// The head, copied.
     pub(super) head: Vec<u8>,
+    /// Who asks.
+    pub(super) peer: SocketAddr,
     /// How long the body may be.
     pub(super) bytes_max: u64,
     sink: Sink,
@@ -58,16 +61,8 @@ impl<S> Http<S> {
         is_awaited: bool,
         limits: &Limits,
     ) -> bool {
-        let exchange = ExchangeId {
-            conn: cx.id(),
-            number,
-        };
-        let request = Request {
-            head: *head,
-            body: &[],
-            origin: self.origin,
-            exchange,
-        };
+        let request = self.view(tools, cx, head, &[], number);
+        let peer = request.peer();
         let length = match head.framing {
             Framing::Length(length) => length,
             Framing::None | Framing::Chunked => 0,
@@ -79,7 +74,7 @@ impl<S> Http<S> {
             Intake::Answer(response) => {
                 let would_wait = head.wants_continue && is_awaited;
                 if would_wait || length > DROPPED_BYTES_MAX {
-                    self.answer_last(cx, Some(head), number, response);
+                    self.answer_last(cx, Some((head, peer)), number, response);
                     return false;
                 }
                 (Some(Sink::Drop(response)), DROPPED_BYTES_MAX)
@@ -87,10 +82,10 @@ impl<S> Http<S> {
         };
         if length > bytes_max {
             if matches!(sink, Some(Sink::Service { .. })) {
-                tools.service.abandoned(cx, exchange);
+                tools.service.abandoned(cx, request.exchange);
             }
             let refusal = tools.service.refusal(413, "the body is too long");
-            self.answer_last(cx, Some(head), number, refusal);
+            self.answer_last(cx, Some((head, peer)), number, refusal);
             return false;
         }
         let Some(sink) = sink else {
@@ -101,6 +96,7 @@ impl<S> Http<S> {
         self.receiving = Some(Box::new(Receiving {
             number,
             head: head.bytes().to_vec(),
+            peer,
             bytes_max,
             sink,
         }));
@@ -108,12 +104,13 @@ impl<S> Http<S> {
     }
 
     /// Begins to collect a body, with what is there of it.
-    pub(super) fn receive(&mut self, head: &Head<'_>, number: u32, limits: &Limits, body: &[u8]) {
+    pub(super) fn receive(&mut self, request: &Request<'_>, limits: &Limits) {
         self.receiving = Some(Box::new(Receiving {
-            number,
-            head: head.bytes().to_vec(),
+            number: request.exchange.number,
+            head: request.head.bytes().to_vec(),
+            peer: request.peer(),
             bytes_max: limits.body_bytes_max,
-            sink: Sink::Collect(body.to_vec()),
+            sink: Sink::Collect(request.body.to_vec()),
         }));
     }
 
@@ -170,7 +167,8 @@ impl<S> Http<S> {
             && let Some(receiving) = self.receiving.take()
         {
             let head = Head::reparse(&receiving.head);
-            self.answer_last(cx, head.as_ref(), receiving.number, response);
+            let head = head.as_ref().map(|head| (head, receiving.peer));
+            self.answer_last(cx, head, receiving.number, response);
             cx.resume(); // what still comes is dropped
         }
     }
@@ -196,7 +194,8 @@ impl<S> Http<S> {
             Sink::Service { .. } => self.request(tools, cx, &head, &[], number),
             Sink::Drop(response) => {
                 self.has_served = true;
-                self.reply(tools, cx, &head, number, response.into());
+                let request = self.view(tools, cx, &head, &[], number);
+                self.reply(tools, cx, &request, response.into());
             }
         }
     }

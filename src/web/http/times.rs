@@ -28,6 +28,9 @@ pub(super) enum Due {
 /// How long a connection that has not sent anything yet has at shutdown.
 const FRESH_GRACE: Duration = Duration::from_secs(1);
 
+/// How long one has to ask, to be told that there are too many.
+const OVERLOAD_TIME: Duration = Duration::from_secs(5);
+
 impl<S> Http<S> {
     /// The reactor is shutting down: what was asked is answered, nothing more is read.
     pub(in crate::web) fn drain<V: Service<Socket = S>>(
@@ -150,6 +153,7 @@ impl<S> Http<S> {
             Awaits::Request if self.has_served => {
                 Some((cx.now() + config.keepalive_timeout, Due::Idle))
             }
+            Awaits::Request if self.is_overloaded => Some((self.began + OVERLOAD_TIME, Due::Idle)),
             Awaits::Request => Some((self.began + config.connection_timeout, Due::Idle)),
             Awaits::Answer | Awaits::Nothing => {
                 Some((cx.now() + config.connection_timeout, Due::Idle))

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use edgeloop::proto::http1::{Limits, Machine, Step};
 use edgeloop::web::{
+    Admission, 
     self, Body, Config, Cx, ExchangeId, HttpLimits, Intake, Origin, Post, Reactor, Reply, Request,
     Response, Security, Served, Service, StreamCx, To, UploadCx, Web,
 };
@@ -57,12 +58,12 @@ impl Service for Site {
         &CONFIG
     }
 
-    fn accept(&mut self, _: &mut Cx<'_>, _: Origin) -> bool {
+    fn accept(&mut self, _: &mut Cx<'_>, _: Origin) -> Admission {
         self.open += 1;
-        true
+        Admission::Served
     }
 
-    fn released(&mut self, _: &mut Cx<'_>, _: Origin) {
+    fn released(&mut self, _: &mut Cx<'_>, _: Origin, _: Admission) {
         self.open -= 1;
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::app::config::keys::{KEYS, Reload};
 use crate::app::config::{LogFormat, LogLevel};
+use crate::web::ForwardedBy;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const FILE: &str = "server.conf";
@@ -79,8 +80,10 @@ fn every_key_is_read_into_its_own_field() {
         allowed_origins=https://b.example\nmessages_per_minute=20\njwt_expiry_seconds=21\n\
         login_attempts_per_minute=22\nlog_level=2\nlog_format=json\nlog_to_console=0\n\
         log_to_file=0\nlog_file_path=l\nmetrics_address=off\n\
-        ssl_verify_client=0\nworker_processes=1\ntrusted_proxies=\n";
+        ssl_verify_client=0\nworker_processes=1\ntrusted_proxies=10.0.0.0/8,::1\n\
+        forwarded_field=forwarded\nallowed_networks=10.1.0.0/16\ndenied_networks=10.1.2.0/24\n";
     let address = |text: &str| text.parse::<IpAddr>().unwrap();
+    let networks = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
     let expected = Config {
         port: 1,
         bind_address: vec![address("127.0.0.1"), address("::1")],
@@ -98,7 +101,10 @@ fn every_key_is_read_into_its_own_field() {
         max_connections_per_ip: 7,
         handshakes_per_second_per_ip: 8,
         requests_per_second_per_ip: 9,
-        trusted_proxies: vec![],
+        trusted_proxies: networks(&["10.0.0.0/8", "::1"]),
+        forwarded_field: ForwardedBy::Forwarded,
+        allowed_networks: networks(&["10.1.0.0/16"]),
+        denied_networks: networks(&["10.1.2.0/24"]),
         connection_timeout: Duration::from_secs(10),
         answer_bytes_per_second_min: 101,
         request_timeout: Duration::from_secs(11),
@@ -164,7 +170,13 @@ fn errors_display_one_per_line() {
 fn only_lists_may_be_empty() {
     for key in KEYS {
         let text = format!("{}=", key.name);
-        let may_be_empty = ["trusted_proxies", "allowed_origins"].contains(&key.name);
+        let may_be_empty = [
+            "trusted_proxies",
+            "allowed_networks",
+            "denied_networks",
+            "allowed_origins",
+        ]
+        .contains(&key.name);
         assert_eq!(load_with(&text, &[]).is_ok(), may_be_empty, "{}", key.name);
     }
 }
@@ -309,10 +321,6 @@ fn what_comes_later_is_never_ignored() {
             "worker_processes=2",
             "this release runs one reactor and does not have more yet",
         ),
-        (
-            "trusted_proxies=10.0.0.0/8",
-            "this release does not read PROXY headers",
-        ),
     ] {
         let error = &errors(text)[0];
         assert!(error.starts_with("server.conf:1: "), "{error}");
@@ -432,7 +440,8 @@ fn defaults_are_those_of_the_protocol() {
         handshakes_per_second_per_ip=100\nlogin_attempts_per_minute=10\ntrusted_proxies=\n\
         allowed_origins=\ncors_allow_origin=*\nshutdown_grace=10\n\
         metrics_address=127.0.0.1:9464\npublic_dir=public\nlog_format=text\nserver_header=0\n\
-        strict_transport_security=off\ncompress_files=1\nanswer_bytes_per_second_min=240";
+        strict_transport_security=off\ncompress_files=1\nanswer_bytes_per_second_min=240\nforwarded_field=X-Forwarded-For\n\
+        allowed_networks=\ndenied_networks=";
     assert_eq!(load(text), defaults());
     let settings = shipped_settings();
     for line in text.lines() {

@@ -1,0 +1,20 @@
+//! The PROXY header: what was found stays what it is when more comes.
+
+#![no_main]
+
+use edgeloop::proto::proxy::{Preface, read};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| {
+    let mut found = Ok(Preface::Incomplete);
+    for len in 0..=input.len().min(300) {
+        let now = read(input.get(..len).unwrap_or_default());
+        assert!(found == Ok(Preface::Incomplete) || found == now);
+        if let Ok(Preface::Header { used, .. }) = now {
+            assert!(used <= len);
+        }
+        found = now;
+    }
+    let whole = read(input);
+    assert!(found == Ok(Preface::Incomplete) || found == whole);
+});
