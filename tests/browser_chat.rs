@@ -83,6 +83,36 @@ fn two_people_talk() {
 }
 
 #[test]
+fn messages_are_compressed_or_not_as_the_server_says() {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    for (key, extensions) in [("1", "permessage-deflate"), ("0", "")] {
+        let server = Server::with_config(&format!("ws_compression={key}"));
+        let (ann, bob) = (browser.page(), browser.page());
+        enter(&server, &ann, "ann");
+        enter(&server, &bob, "bob");
+        let agreed = ann.evaluate(
+            "new Promise((done, fail) => { \
+                const token = sessionStorage.getItem('edgeloop.token'); \
+                const socket = new WebSocket(`wss://${location.host}/ws`, ['chat', `Bearer.${token}`]); \
+                socket.onopen = () => { done(socket.extensions); socket.close(); }; \
+                socket.onerror = () => fail('no socket'); \
+            })",
+        );
+        let agreed = agreed.as_str().unwrap_or_default();
+        assert_eq!(agreed.split(';').next(), Some(extensions), "{agreed}");
+        let long = "Long messages are worth packing. ".repeat(60);
+        say(&ann, long.trim());
+        wait_for_message(&bob, "ann", long.trim());
+        wait_for_message(&ann, "ann", long.trim());
+        for page in [&ann, &bob] {
+            page.expect_no_problems();
+        }
+    }
+}
+
+#[test]
 fn markup_stays_text() {
     let Some(browser) = Browser::start() else {
         return;

@@ -1,5 +1,5 @@
-//! The example `ws_echo` as the WebSocket clients of the world see it, with compression and without,
-//! over TLS and not: Python's `websockets`, node's `ws`, websocat.
+//! The example `ws_echo`, and the chat, as the WebSocket clients of the world see them, with compression
+//! and without, over TLS and not: Python's `websockets`, node's `ws`, websocat.
 //!
 //! `make clients` installs them below `target/clients`; without them these tests say that they were
 //! skipped, but on CI they fail.
@@ -24,7 +24,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use edgeloop::app::cert::{self, CertRequest};
+use serde_json::json;
 use support::command::{Guarded, run_for};
+use support::{Server, Socket};
 
 /// The echo server, for as long as it is held.
 struct Echo {
@@ -159,6 +161,76 @@ fn node_ws() {
     });
 }
 
+/// What the client offers and the server, and what must come of it.
+const CHATS: [(&str, &str, &str); 3] = [
+    ("on", "1", "each"),
+    ("off", "1", "none"),
+    ("on", "0", "none"),
+];
+
+/// Lets a client, ann, talk to a bob of ours.
+fn chat(client: impl Fn(&str, &str, &[&str; 2]) -> Command) {
+    for (offer, compresses, wanted) in CHATS {
+        let server = Server::with_config(&format!("ws_compression={compresses}"));
+        let (ann, bob) = (
+            server.register_and_login("ann"),
+            server.register_and_login("bob"),
+        );
+        let mut bob = Socket::join(&server, "bob", &bob);
+        let url = format!("wss://localhost:{}/ws", server.port());
+        let mut command = client(&url, &ann, &[offer, wanted]);
+        let ca = server.folder().file("cert.pem");
+        command.env("CA", &ca).env("NODE_EXTRA_CA_CERTS", &ca);
+        let text = "Grüße an alle, die hier sind. ".repeat(100);
+        std::thread::scope(|scope| {
+            let ann = scope.spawn(|| written(&mut command));
+            bob.expect_presence("join", "ann", &["ann", "bob"]);
+            bob.send(&json!({"type": "message", "message": text}));
+            assert_eq!(bob.expect("message")["username"], "bob");
+            let answer = bob.expect("message");
+            assert_eq!(answer["username"], "ann");
+            assert_eq!(answer["message"], format!("{text}!"));
+            ann.join().unwrap();
+        });
+        bob.expect_presence("leave", "ann", &["bob"]);
+    }
+}
+
+#[test]
+fn python_websockets_in_the_chat() {
+    let Some(python) = installed("python/bin/python") else {
+        return;
+    };
+    chat(|url, token, modes| {
+        let mut command = Command::new(&python);
+        command
+            .arg(script("chat.py"))
+            .args([url, token])
+            .args(modes);
+        command
+    });
+}
+
+#[test]
+fn node_ws_in_the_chat() {
+    let Some(modules) = installed("node_modules") else {
+        return;
+    };
+    let Some(_) = support::command::program("node") else {
+        return;
+    };
+    chat(|url, token, modes| {
+        let mut command = Command::new("node");
+        command
+            .arg(script("chat.js"))
+            .args([url, token])
+            .args(modes);
+        command.env("NODE_PATH", &modules);
+        command
+    });
+}
+
+/// It does not know permessage-deflate: what it calls compression is of the messages' own content.
 #[test]
 fn websocat() {
     let Some(websocat) = installed("python/bin/websocat") else {
