@@ -14,9 +14,12 @@ mod support;
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 
+use edgeloop::app::cert::{self, CertRequest};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, HandshakeKind, ProtocolVersion, RootCertStore};
-use support::http::{client_config, tcp};
-use support::{Connection, Server};
+use support::http::{client_config, tcp, tls_as};
+use support::{Connection, Folder, Server};
 
 fn config_of(server: &Server, version: &'static rustls::SupportedProtocolVersion) -> ClientConfig {
     let mut roots = RootCertStore::empty();
@@ -58,6 +61,126 @@ fn sessions_are_resumed() {
             );
         }
     }
+}
+
+/// A certificate for these names in the server's folder.
+fn certificate(server: &Folder, name: &str, hosts: &[&str]) -> (String, CertificateDer<'static>) {
+    let made = cert::make(&CertRequest {
+        out_dir: server.file(name),
+        hosts: hosts.iter().map(|&host| host.to_owned()).collect(),
+        days: 1,
+        force: false,
+    })
+    .unwrap();
+    let pair = format!("{}:{}", made.cert.display(), made.key.display());
+    (pair, CertificateDer::from_pem_file(&made.cert).unwrap())
+}
+
+#[test]
+fn each_name_has_its_certificate() {
+    let folder = Folder::new();
+    let (one, first) = certificate(&folder, "one", &["one.example", "*.apps.example"]);
+    let (two, second) = certificate(&folder, "two", &["two.example"]);
+    folder.configure(&format!("ssl_other_certificates={one}, {two}"));
+    let server = folder.start();
+    let own = folder.certificate();
+    let shown = |name: &str| {
+        let mut roots = RootCertStore::empty();
+        for cert in [&own, &first, &second] {
+            roots.add(cert.clone()).unwrap();
+        }
+        let config = ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let stream = tls_as(&server, Arc::new(config), name)?;
+        Ok::<_, std::io::Error>(stream.conn.peer_certificates().unwrap()[0].clone())
+    };
+    assert_eq!(shown("localhost").unwrap(), own);
+    assert_eq!(shown("one.example").unwrap(), first);
+    assert_eq!(shown("a.apps.example").unwrap(), first);
+    assert_eq!(shown("two.example").unwrap(), second);
+    // By address there is no name, and nobody has this one: the first it is, for what it is worth.
+    assert_eq!(shown("127.0.0.1").unwrap(), own);
+    assert!(shown("three.example").is_err());
+    assert!(shown("a.b.apps.example").is_err());
+}
+
+/// An authority, and a certificate for a client that it has signed.
+struct Authority {
+    cert: rcgen::Certificate,
+    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let cert = params.self_signed(&key).unwrap();
+        let issuer = rcgen::Issuer::new(params, key);
+        Self { cert, issuer }
+    }
+
+    /// TLS as a client whose certificate this has signed.
+    fn client(&self, server: &Server) -> Arc<ClientConfig> {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["ann".to_owned()]).unwrap();
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        let cert = params.signed_by(&key, &self.issuer).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(server.folder().certificate()).unwrap();
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let config = ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_client_auth_cert(vec![cert.der().clone()], key);
+        Arc::new(config.unwrap())
+    }
+}
+
+/// Whether an answer comes. With TLS 1.3 the client learns only then that its certificate will not do.
+fn is_served(server: &Server, config: &Arc<ClientConfig>) -> bool {
+    let Ok(mut connection) = Connection::open_with(server, Arc::clone(config)) else {
+        return false;
+    };
+    let request = format!(
+        "GET /login HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+        server.host()
+    );
+    connection.try_send(request).is_ok() && connection.rest().0.starts_with(b"HTTP/1.1 200 ")
+}
+
+#[test]
+fn clients_show_certificates_where_they_have_to() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let folder = Folder::new();
+    std::fs::write(folder.file("ca.pem"), authority.cert.pem()).unwrap();
+    let verifying = format!(
+        "ssl_verify_client=1\nssl_client_ca_path={}",
+        folder.file("ca.pem").display()
+    );
+    folder.configure(&verifying);
+    let server = folder.start();
+    let (ann, eve) = (authority.client(&server), other.client(&server));
+    let nobody = client_config(folder.certificate());
+    assert!(is_served(&server, &ann));
+    assert!(is_served(&server, &ann), "and with a ticket");
+    assert!(!is_served(&server, &eve));
+    assert!(!is_served(&server, &nobody));
+
+    // Without, all are served. Then a ticket from that time is worth nothing.
+    folder.configure("");
+    server.hangup();
+    server.wait_for_log("changed: ssl_verify_client, ssl_client_ca_path");
+    support::wait_for("everybody to be served", || {
+        is_served(&server, &nobody).then_some(())
+    });
+    folder.configure(&verifying);
+    server.hangup();
+    support::wait_for("nobody to be served without a certificate", || {
+        (!is_served(&server, &client_config(folder.certificate()))).then_some(())
+    });
+    assert!(!is_served(&server, &nobody), "a ticket is no certificate");
+    assert!(is_served(&server, &ann));
 }
 
 #[test]

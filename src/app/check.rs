@@ -18,7 +18,7 @@ use super::tls_files::TlsFiles;
 pub fn files(config: &Config) -> Result<(TlsFiles, Arc<ServerConfig>), Vec<String>> {
     let mut errors = Vec::new();
     let tls = TlsFiles::new().and_then(|files| {
-        let tls = files.load(&config.ssl_cert_path, &config.ssl_key_path)?;
+        let tls = files.load_all(config)?;
         Ok((files, tls))
     });
     if let Err(error) = &tls {

@@ -28,4 +28,5 @@ pub mod site;
 pub mod store;
 pub mod talk;
 pub mod tls_files;
+mod tls_names;
 pub mod tokens;

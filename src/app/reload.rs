@@ -62,10 +62,7 @@ impl Reloader {
             }
         };
         let config = loaded.config;
-        let tls = match self
-            .tls_files
-            .load(&config.ssl_cert_path, &config.ssl_key_path)
-        {
+        let tls = match self.tls_files.load_all(&config) {
             Ok(tls) => tls,
             Err(error) => {
                 log::error!("reload refused: {error}");

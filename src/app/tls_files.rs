@@ -8,12 +8,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::WebPkiClientVerifier;
 use rustls::server::{NoServerSessionStorage, ProducesTickets};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{InconsistentKeys, ServerConfig};
+use rustls::sign::CertifiedKey;
+use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
+
+use super::config::Config;
+use super::tls_names::ByName;
 
 /// What is spoken over TLS (RFC 7301 §6), the better one first: curl asks for HTTP/1.0 by name.
 const PROTOCOLS: [&str; 2] = ["http/1.1", "http/1.0"];
@@ -47,14 +51,64 @@ impl TlsFiles {
     ///
     /// See [`TlsFilesError`]; each names its file.
     pub fn load(&self, cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsFilesError> {
-        let certified = self.certified_key(cert, key)?;
-        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+        self.serve(
+            ByName::new(self.certified_key(cert, key)?, Vec::new()),
+            None,
+        )
+    }
+
+    /// The same with all that a configuration says: certificates for other names, and whether clients
+    /// need one, too.
+    ///
+    /// # Errors
+    ///
+    /// See [`TlsFilesError`]; each names its file.
+    pub fn load_all(&self, config: &Config) -> Result<Arc<ServerConfig>, TlsFilesError> {
+        let first = self.certified_key(&config.ssl_cert_path, &config.ssl_key_path)?;
+        let others = config.ssl_other_certificates.iter();
+        let others = others
+            .map(|(cert, key)| self.certified_key(cert, key))
+            .collect::<Result<_, _>>()?;
+        let clients = config.ssl_client_ca_path.as_deref();
+        let clients = clients.filter(|_| config.ssl_verify_client);
+        self.serve(ByName::new(first, others), clients)
+    }
+
+    /// `clients`: the file with the authorities that may have signed their certificates.
+    fn serve(
+        &self,
+        names: ByName,
+        clients: Option<&Path>,
+    ) -> Result<Arc<ServerConfig>, TlsFilesError> {
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()
-            .map_err(TlsFilesError::Provider)?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+            .map_err(TlsFilesError::Provider)?;
+        let builder = match clients {
+            None => builder.with_no_client_auth(),
+            Some(file) => {
+                let mut roots = RootCertStore::empty();
+                for cert in read_chain(file)? {
+                    roots.add(cert).map_err(|error| {
+                        TlsFilesError::BadCertificate(file.to_path_buf(), error)
+                    })?;
+                }
+                let provider = Arc::clone(&self.provider);
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                let verifier = verifier.build().map_err(|error| {
+                    let error = rustls::Error::General(error.to_string());
+                    TlsFilesError::BadCertificate(file.to_path_buf(), error)
+                })?;
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(names));
         config.alpn_protocols = PROTOCOLS.map(|name| name.as_bytes().to_vec()).to_vec();
-        config.ticketer = Arc::clone(&self.ticketer);
+        config.ticketer = match clients {
+            None => Arc::clone(&self.ticketer),
+            // A ticket stands for the certificate that was shown, or was not, when it was made.
+            Some(_) => aws_lc_rs::Ticketer::new().map_err(|_| TlsFilesError::Random)?,
+        };
         config.session_storage = Arc::new(NoServerSessionStorage {});
         Ok(Arc::new(config))
     }

@@ -59,7 +59,9 @@ pub(super) const KEYS: &[Key] = &[
     key!(shutdown_grace, Live, |t| value::seconds(t, 0, 3600)),
     key!(ssl_cert_path, Live, |t| value::path(t)),
     key!(ssl_key_path, Live, |t| value::path(t)),
-    key!(ssl_verify_client, Restart, |t| value::switch(t)),
+    key!(ssl_other_certificates, Live, |t| value::path_pairs(t)),
+    key!(ssl_verify_client, Live, |t| value::switch(t)),
+    key!(ssl_client_ca_path, Live, |t| value::path_or_off(t)),
     key!(ssl_handshake_timeout, Live, |t| value::seconds(t, 1, 3600)),
     key!(max_connections, Live, |t| value::whole(t, 1, 1_000_000)),
     key!(max_connections_per_ip, Live, |t| value::whole(

@@ -20,12 +20,6 @@ pub(super) struct Later {
 
 pub(super) const LATER: &[Later] = &[
     Later {
-        key: "ssl_verify_client",
-        asked: |config| config.ssl_verify_client,
-        verdict: Verdict::Refuse,
-        text: "this release does not check client certificates yet; set it to 0",
-    },
-    Later {
         key: "worker_processes",
         asked: |config| config.worker_processes > 1,
         verdict: Verdict::Refuse,

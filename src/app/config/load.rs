@@ -86,6 +86,7 @@ impl Loading {
         self.read_environment(env);
         self.read_secret(env);
         self.check_limits();
+        self.check_clients();
         self.check_ports();
         self.check_later();
         ConfigErrors::check(self.errors)?;
@@ -183,6 +184,17 @@ impl Loading {
                  which is a part of it"
             );
             self.error(place, text);
+        }
+    }
+
+    fn check_clients(&mut self) {
+        if self.config.ssl_verify_client
+            && self.config.ssl_client_ca_path.is_none()
+            && let Some(place) = self.place_of(["ssl_client_ca_path", "ssl_verify_client"])
+        {
+            let text = "ssl_verify_client=1 needs ssl_client_ca_path, the authorities that sign the \
+                        certificates of clients";
+            self.error(place, text.to_owned());
         }
     }
 

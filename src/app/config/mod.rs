@@ -62,8 +62,12 @@ pub struct Config {
     pub ssl_cert_path: PathBuf,
     /// PEM file with the private key.
     pub ssl_key_path: PathBuf,
+    /// Certificates for other names, each with its key.
+    pub ssl_other_certificates: Vec<(PathBuf, PathBuf)>,
     /// Whether clients must show a certificate.
     pub ssl_verify_client: bool,
+    /// PEM file with the authorities that may have signed the certificates of clients.
+    pub ssl_client_ca_path: Option<PathBuf>,
     /// Seconds a TLS handshake may take.
     pub ssl_handshake_timeout: Duration,
 
@@ -167,7 +171,9 @@ impl Default for Config {
 
             ssl_cert_path: "certs/cert.pem".into(),
             ssl_key_path: "certs/key.pem".into(),
+            ssl_other_certificates: Vec::new(),
             ssl_verify_client: false,
+            ssl_client_ca_path: None,
             ssl_handshake_timeout: Duration::from_secs(10),
 
             max_connections: 10_000,

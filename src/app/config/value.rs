@@ -77,6 +77,27 @@ pub(super) fn path(text: &str) -> Result<PathBuf, Bad> {
     Ok(PathBuf::from(text))
 }
 
+pub(super) fn path_or_off(text: &str) -> Result<Option<PathBuf>, Bad> {
+    match text {
+        "off" => Ok(None),
+        "" => Err(Bad::new(text, "a path or off")),
+        path => Ok(Some(PathBuf::from(path))),
+    }
+}
+
+/// Two files each, with a colon between them.
+pub(super) fn path_pairs(text: &str) -> Result<Vec<(PathBuf, PathBuf)>, Bad> {
+    list(text, |item| match item.split_once(':') {
+        Some((one, two)) if !one.is_empty() && !two.is_empty() && !two.contains(':') => {
+            Ok((one.into(), two.into()))
+        }
+        _ => Err(Bad::new(
+            item,
+            "a certificate's file and its key's with a colon between them, such as b.pem:b.key",
+        )),
+    })
+}
+
 pub(super) fn addresses(text: &str) -> Result<Vec<IpAddr>, Bad> {
     const EXPECTED: &str = "an IPv4 or IPv6 address, or several with commas between them, \
                             such as 0.0.0.0 or 127.0.0.1,::1";

@@ -80,7 +80,8 @@ fn every_key_is_read_into_its_own_field() {
         allowed_origins=https://b.example\nmessages_per_minute=20\njwt_expiry_seconds=21\n\
         login_attempts_per_minute=22\nlog_level=2\nlog_format=json\nlog_to_console=0\n\
         log_to_file=0\nlog_file_path=l\nmetrics_address=off\n\
-        ssl_verify_client=0\nworker_processes=1\ntrusted_proxies=10.0.0.0/8,::1\n\
+        ssl_verify_client=1\nssl_client_ca_path=ca\nssl_other_certificates=a:b, c:d\n\
+        worker_processes=1\ntrusted_proxies=10.0.0.0/8,::1\n\
         forwarded_field=forwarded\nallowed_networks=10.1.0.0/16\ndenied_networks=10.1.2.0/24\n";
     let address = |text: &str| text.parse::<IpAddr>().unwrap();
     let networks = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
@@ -95,7 +96,9 @@ fn every_key_is_read_into_its_own_field() {
         shutdown_grace: Duration::from_secs(4),
         ssl_cert_path: "c".into(),
         ssl_key_path: "k".into(),
-        ssl_verify_client: false,
+        ssl_other_certificates: vec![("a".into(), "b".into()), ("c".into(), "d".into())],
+        ssl_verify_client: true,
+        ssl_client_ca_path: Some("ca".into()),
         ssl_handshake_timeout: Duration::from_secs(5),
         max_connections: 6,
         max_connections_per_ip: 7,
@@ -171,6 +174,7 @@ fn only_lists_may_be_empty() {
     for key in KEYS {
         let text = format!("{}=", key.name);
         let may_be_empty = [
+            "ssl_other_certificates",
             "trusted_proxies",
             "allowed_networks",
             "denied_networks",
@@ -312,20 +316,10 @@ fn no_timeout_may_be_zero() {
 
 #[test]
 fn what_comes_later_is_never_ignored() {
-    for (text, sentence) in [
-        (
-            "ssl_verify_client=1",
-            "this release does not check client certificates yet",
-        ),
-        (
-            "worker_processes=2",
-            "this release runs one reactor and does not have more yet",
-        ),
-    ] {
-        let error = &errors(text)[0];
-        assert!(error.starts_with("server.conf:1: "), "{error}");
-        assert!(error.contains(sentence), "{error}");
-    }
+    let error = &errors("worker_processes=2")[0];
+    let sentence =
+        "server.conf:1: worker_processes: this release runs one reactor and does not have more yet";
+    assert!(error.starts_with(sentence), "{error}");
     let metrics = load_with("metrics_address=127.0.0.1:9464", &[]).unwrap();
     let warnings = lines(&metrics.warnings);
     assert!(
@@ -335,6 +329,13 @@ fn what_comes_later_is_never_ignored() {
     let quiet = "ssl_verify_client=0\nworker_processes=1\ntrusted_proxies=\n\
         metrics_address=off\nws_compression=1";
     assert!(load_with(quiet, &[]).unwrap().warnings.is_empty());
+}
+
+#[test]
+fn clients_are_verified_against_somebody() {
+    let error = &errors("ssl_verify_client=1")[0];
+    assert!(error.contains("needs ssl_client_ca_path"), "{error}");
+    assert!(load_with("ssl_verify_client=1\nssl_client_ca_path=ca.pem", &[]).is_ok());
 }
 
 #[test]
@@ -374,7 +375,6 @@ fn what_needs_a_restart_is_known() {
         "worker_processes",
         "public_dir",
         "db_path",
-        "ssl_verify_client",
         "log_format",
         "log_to_console",
         "log_to_file",
@@ -431,7 +431,8 @@ fn defaults_are_those_of_the_protocol() {
         max_connections_per_ip=100\nconnection_timeout=60\nssl_handshake_timeout=10\n\
         request_timeout=30\nkeepalive_timeout=60\nmax_request_size=1048576\n\
         max_header_size=65536\nmax_header_count=100\nssl_cert_path=certs/cert.pem\n\
-        ssl_key_path=certs/key.pem\nssl_verify_client=0\ndb_path=users.db\n\
+        ssl_key_path=certs/key.pem\nssl_verify_client=0\nssl_client_ca_path=off\n\
+        ssl_other_certificates=\ndb_path=users.db\n\
         log_file_path=server.log\nlog_level=1\nlog_to_console=1\nlog_to_file=1\n\
         jwt_expiry_seconds=3600\nws_max_frame_size=1048576\nws_ping_interval=30\n\
         worker_processes=1\nmax_uri_length=8192\nhttp_port=0\nws_max_message_size=1048576\n\
