@@ -9,6 +9,7 @@ use edgeloop::app::cert;
 use edgeloop::app::check;
 use edgeloop::app::cli::{CertArgs, Cli, Command};
 use edgeloop::app::config::{Config, Loaded, environment};
+use edgeloop::app::handover;
 use edgeloop::app::logging::Logging;
 use edgeloop::app::server::{self, Setup};
 
@@ -35,6 +36,10 @@ fn start(cli: Cli) -> ExitCode {
     if cli.check {
         return report_valid(&loaded);
     }
+    let inherited = match handover::inherited() {
+        Ok(inherited) => inherited,
+        Err(error) => return refuse(&[format!("LISTEN_FDS: {error}")]),
+    };
     let rust_log = environment("RUST_LOG");
     let logging = match Logging::install(&loaded.config, rust_log.as_deref()) {
         Ok(logging) => logging,
@@ -50,6 +55,7 @@ fn start(cli: Cli) -> ExitCode {
         tls_files,
         tls,
         port_file: cli.port_file,
+        inherited,
         logging,
     })
 }

@@ -18,6 +18,7 @@ Environment (beats the configuration file):
 
 Signals:
   SIGHUP                  read configuration and certificates again
+  SIGUSR2                 start another server on the same sockets, stop when it listens
   SIGINT, SIGTERM         finish what is open, then stop
 
 Exit codes:

@@ -5,14 +5,15 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::accounts::Accounts;
 use super::assets;
 use super::config::Config;
+use super::handover;
 use super::logging::Logging;
 use super::passwords::{Cost, HasherPool};
 use super::reload::Reloader;
@@ -20,9 +21,10 @@ use super::routes;
 use super::signals;
 use super::site::{Mail, Site};
 use super::store::{self, Store};
+use super::supervisor;
 use super::tls_files::TlsFiles;
 use crate::web::files::{Folder, Watcher};
-use crate::web::{self, ListenerId, Post, Reactor, ReactorConfig, Security, Web};
+use crate::web::{self, Post, Reactor, ReactorConfig, Security, Web};
 
 /// What the command has checked and opened before the server starts.
 #[derive(Debug)]
@@ -37,6 +39,9 @@ pub struct Setup {
     pub tls: Arc<rustls::ServerConfig>,
     /// Gets the real port as a decimal line once the server listens.
     pub port_file: Option<PathBuf>,
+    /// Sockets to listen on instead of those of the configuration: see
+    /// [`inherited`](super::handover::inherited).
+    pub inherited: Vec<TcpListener>,
     /// The log; its level changes on SIGHUP, and dropping it writes out the rest.
     pub logging: Logging,
 }
@@ -54,6 +59,7 @@ pub fn run(setup: Setup) -> ExitCode {
         setup.tls_files,
         &setup.tls,
         setup.port_file.as_deref(),
+        setup.inherited,
         &logging,
     )
     .and_then(Started::serve);
@@ -85,6 +91,7 @@ impl Started {
         tls_files: TlsFiles,
         tls: &Arc<rustls::ServerConfig>,
         port_file: Option<&Path>,
+        inherited: Vec<TcpListener>,
         logging: &Arc<Logging>,
     ) -> Result<Self, String> {
         let store = Store::open(&config.db_path, store::Options::default())
@@ -113,7 +120,7 @@ impl Started {
         .map_err(|error| format!("cannot start the event loop: {error}"))?;
         let post = kept.ok_or("the reactor made no service")?;
 
-        let port = listen(&mut reactor, &config, tls)?;
+        let listening = listen(&mut reactor, &config, tls, inherited)?;
         warn_of_descriptors(&config);
         let news = post.clone();
         let watcher = Watcher::start(&config.public_dir, options, folder, move |folder| {
@@ -129,11 +136,16 @@ impl Started {
             Arc::clone(logging),
             Arc::downgrade(&watcher),
         );
-        signals::handle(post, reloader).map_err(|error| format!("cannot take signals: {error}"))?;
+        watch(&post).map_err(|error| format!("cannot start the watchdog: {error}"))?;
+        let Listening { port, sockets } = listening;
+        signals::handle(post, reloader, sockets)
+            .map_err(|error| format!("cannot take signals: {error}"))?;
         if let Some(path) = port_file {
             write_port(path, port)
                 .map_err(|error| format!("--port-file: {}: {error}", path.display()))?;
         }
+        supervisor::ready();
+        handover::tell_ready();
         Ok(Self {
             reactor,
             _watcher: watcher,
@@ -162,41 +174,86 @@ fn reactor_config(config: &Config) -> ReactorConfig {
     }
 }
 
-/// Opens the listeners; returns the port of the secure ones.
+/// What the server listens on.
+struct Listening {
+    /// The port of the secure listeners.
+    port: u16,
+    /// All of them, for the server that will take the place of this one.
+    sockets: Vec<TcpListener>,
+}
+
+/// Opens the listeners, or takes those that were inherited.
 fn listen(
     reactor: &mut Reactor<Web<Site>>,
     config: &Config,
     tls: &Arc<rustls::ServerConfig>,
-) -> Result<u16, String> {
+    inherited: Vec<TcpListener>,
+) -> Result<Listening, String> {
+    let sockets = if inherited.is_empty() {
+        bind_all(config)?
+    } else {
+        log::info!("listening on sockets that were passed on: port and bind_address do not count");
+        inherited
+    };
     let (mut secure, mut port) = (Vec::new(), config.port);
-    for &address in &config.bind_address {
-        // With port 0 the first listener takes a free one, and the others the same.
-        let security = Security::Tls(Arc::clone(tls));
-        let (id, bound) = listen_at(reactor, config, SocketAddr::new(address, port), security)?;
-        port = bound.port();
-        secure.push(id);
-        log::info!("listening on https://{bound}");
-    }
-    if config.http_port != 0 {
-        for &address in &config.bind_address {
-            let address = SocketAddr::new(address, config.http_port);
-            let (_, bound) = listen_at(reactor, config, address, Security::Plain)?;
-            log::info!("redirecting http://{bound} to port {port}");
+    for socket in &sockets {
+        let (is_plain, bound) = socket
+            .local_addr()
+            .map(|bound| {
+                (
+                    config.http_port != 0 && bound.port() == config.http_port,
+                    bound,
+                )
+            })
+            .map_err(|error| format!("cannot listen: {error}"))?;
+        let security = if is_plain {
+            Security::Plain
+        } else {
+            Security::Tls(Arc::clone(tls))
+        };
+        let (id, _) = SockRef::from(socket)
+            .set_tcp_notsent_lowat(UNSENT_BYTES_MAX)
+            .and_then(|()| reactor.listen_on(socket.try_clone()?, security))
+            .map_err(|error| format!("cannot listen on {bound}: {error}"))?;
+        if is_plain {
+            log::info!("redirecting http://{bound} to https");
+        } else {
+            port = bound.port();
+            secure.push(id);
+            log::info!("listening on https://{bound}");
         }
     }
     reactor.handler().service().listens(secure, port);
-    Ok(port)
+    Ok(Listening { port, sockets })
 }
 
-fn listen_at(
-    reactor: &mut Reactor<Web<Site>>,
-    config: &Config,
-    address: SocketAddr,
-    security: Security,
-) -> Result<(ListenerId, SocketAddr), String> {
+fn bind_all(config: &Config) -> Result<Vec<TcpListener>, String> {
+    let (mut sockets, mut port) = (Vec::new(), config.port);
+    for &address in &config.bind_address {
+        // With port 0 the first listener takes a free one, and the others the same.
+        let socket = bind_at(config, SocketAddr::new(address, port))?;
+        port = socket.local_addr().map_or(port, |bound| bound.port());
+        sockets.push(socket);
+    }
+    if config.http_port != 0 {
+        for &address in &config.bind_address {
+            sockets.push(bind_at(config, SocketAddr::new(address, config.http_port))?);
+        }
+    }
+    Ok(sockets)
+}
+
+fn bind_at(config: &Config, address: SocketAddr) -> Result<TcpListener, String> {
     bind(address, config.backlog)
-        .and_then(|socket| reactor.listen_on(socket, security))
         .map_err(|error| format!("cannot listen on {address}: {error} (port and bind_address)"))
+}
+
+/// Lets the service manager know that the loop goes round, if it wants to.
+fn watch(post: &Post<Mail>) -> io::Result<()> {
+    let (tell, told) = mpsc::channel();
+    let post = post.clone();
+    let ask = move || post.to_service(Mail::Alive(tell.clone())).is_ok();
+    supervisor::watch(ask, told)
 }
 
 /// How much the kernel takes of what a peer's window has no room for: the most of a write. Without a
@@ -212,7 +269,6 @@ fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
         Some(Protocol::TCP),
     )?;
     socket.set_reuse_address(true)?;
-    socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
     if matches!(address.ip(), IpAddr::V6(_)) {
         socket.set_only_v6(true)?;
     }

@@ -246,6 +246,12 @@ impl Server {
             .expect("a number of kB")
     }
 
+    /// Whether it runs no more, reaped or not.
+    pub fn has_ended(&self) -> bool {
+        let path = format!("/proc/{}/stat", self.process.0.id());
+        std::fs::read_to_string(path).is_ok_and(|stat| stat.contains(") Z "))
+    }
+
     /// Ends it with SIGTERM and says how it ended.
     pub fn stop(self) -> ExitStatus {
         self.signal("TERM");

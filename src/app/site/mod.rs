@@ -6,7 +6,7 @@ mod outcome;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use super::accounts::{AccountError, Accounts, LoginError};
@@ -46,6 +46,8 @@ pub enum Mail {
     Reload(Box<Reload>),
     /// The server is to stop.
     Stop,
+    /// Whether the loop goes round.
+    Alive(mpsc::Sender<()>),
 }
 
 /// The server's state, all of it on the loop's thread.
@@ -411,6 +413,7 @@ impl Service for Site {
             (_, Mail::Files(folder)) => self.folder = folder,
             (To::Nobody(cx), Mail::Reload(reload)) => self.reload(cx, *reload),
             (To::Nobody(cx), Mail::Stop) => cx.drain(self.config.shutdown_grace),
+            (_, Mail::Alive(answer)) => drop(answer.send(())), // or nobody waits any more
             // The client went away before its answer came.
             _ => {}
         }

@@ -66,7 +66,9 @@ impl Site {
             | Mail::Updated(Err(error), ..)
             | Mail::Found(Err(error))
             | Mail::Admitted(Err(error), _) => self.account_error(error).into(),
-            Mail::Renamed(_) | Mail::Files(_) | Mail::Reload(_) | Mail::Stop => return None,
+            Mail::Renamed(_) | Mail::Files(_) | Mail::Reload(_) | Mail::Stop | Mail::Alive(_) => {
+                return None;
+            }
         })
     }
 

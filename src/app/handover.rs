@@ -1,0 +1,150 @@
+//! Listening sockets from who started this process, and to the one that takes its place.
+//!
+//! A socket that is handed on is never closed in between: whoever connects meanwhile waits in its queue.
+
+use std::env;
+use std::fs::OpenOptions;
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::net::TcpListener;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use listenfd::ListenFd;
+use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
+
+/// Where the successor says that it listens: a number of ours, written to through proc(5).
+const READY_FD: &str = "EDGELOOP_READY_FD";
+/// How long it may take for that.
+const READY_TIME: Duration = Duration::from_secs(60);
+/// Descriptors handed on begin here, or behind: the numbers below are most likely in use.
+const FIRST_FD: RawFd = 64;
+const TRIES: RawFd = 16;
+
+/// The listening sockets this process was started with, by systemd (sd_listen_fds(3)) or by the server it
+/// takes the place of. To be called once, before there are threads: it clears the environment.
+///
+/// # Errors
+/// What was passed is no listening TCP socket.
+pub fn inherited() -> io::Result<Vec<TcpListener>> {
+    let mut passed = ListenFd::from_env();
+    (0..passed.len())
+        .filter_map(|index| passed.take_tcp_listener(index).transpose())
+        .collect()
+}
+
+/// Tells the server whose place this one takes that it listens, if there is one.
+pub fn tell_ready() {
+    let Ok(fd) = env::var(READY_FD) else {
+        return;
+    };
+    let pipe = OpenOptions::new()
+        .write(true)
+        .open(format!("/proc/self/fd/{fd}"));
+    if let Err(error) = pipe.and_then(|mut pipe| pipe.write_all(b"\n")) {
+        log::warn!("the server before this one cannot be told that this one listens: {error}");
+    }
+}
+
+/// A server started to take the place of this one.
+#[derive(Debug)]
+pub struct Successor {
+    child: Child,
+    ready: PipeReader,
+}
+
+impl Successor {
+    /// Starts the same command again, with these sockets.
+    ///
+    /// # Errors
+    /// It cannot be started, or the sockets not be handed on.
+    pub fn start(listeners: &[TcpListener]) -> io::Result<Self> {
+        let (ready, tell) = io::pipe()?;
+        let passed = Passed::new(listeners, &tell)?;
+        let mut args = env::args_os();
+        let program = args
+            .next()
+            .ok_or_else(|| io::Error::other("the command's own name is not known"))?;
+        let mut command = Command::new(program);
+        command
+            .args(args)
+            .env_remove("LISTEN_PID")
+            .env_remove("WATCHDOG_PID")
+            .env("LISTEN_FDS", listeners.len().to_string())
+            .env("LISTEN_FDS_FIRST_FD", passed.first.to_string())
+            .env(READY_FD, passed.ready.to_string())
+            .stdin(Stdio::null());
+        let child = command.spawn()?;
+        Ok(Self { child, ready })
+    }
+
+    /// Waits until it listens; it is ended if that takes too long. Returns its process id.
+    ///
+    /// # Errors
+    /// It ended, or took too long: a sentence.
+    pub fn await_ready(self) -> Result<u32, String> {
+        let Self { mut child, ready } = self;
+        let (tell, told) = mpsc::channel();
+        let mut ready = ready;
+        let waiting = thread::Builder::new().spawn(move || {
+            let mut byte = [0];
+            tell.send(ready.read(&mut byte).is_ok_and(|count| count == 1))
+        });
+        waiting.map_err(|error| error.to_string())?;
+        match told.recv_timeout(READY_TIME) {
+            Ok(true) => Ok(child.id()),
+            Ok(false) | Err(RecvTimeoutError::Disconnected) => match child.wait() {
+                Ok(status) => Err(format!("it ended with {status}")),
+                Err(error) => Err(error.to_string()),
+            },
+            Err(RecvTimeoutError::Timeout) => {
+                // It may have ended by itself in this moment.
+                child.kill().ok();
+                child.wait().ok();
+                Err(format!("it did not listen within {READY_TIME:?}"))
+            }
+        }
+    }
+}
+
+/// Copies of descriptors that a child inherits, with numbers that follow each other, until dropped.
+struct Passed {
+    first: RawFd,
+    ready: RawFd,
+    _copies: Vec<OwnedFd>,
+}
+
+impl Passed {
+    fn new(listeners: &[TcpListener], ready: &PipeWriter) -> io::Result<Self> {
+        let all: Vec<_> = listeners
+            .iter()
+            .map(AsFd::as_fd)
+            .chain([ready.as_fd()])
+            .collect();
+        for attempt in 1..=TRIES {
+            let first = FIRST_FD * attempt;
+            let mut copies = Vec::new();
+            for (fd, number) in all.iter().zip(first..) {
+                let copy = fcntl_dupfd_cloexec(fd, number)?;
+                if copy.as_raw_fd() != number {
+                    break;
+                }
+                copies.push(copy);
+            }
+            if copies.len() == all.len() {
+                for copy in &copies {
+                    fcntl_setfd(copy, FdFlags::empty())?;
+                }
+                let last = copies.last().map_or(first, AsRawFd::as_raw_fd);
+                return Ok(Self {
+                    first,
+                    ready: last,
+                    _copies: copies,
+                });
+            }
+        }
+        Err(io::Error::other("no free descriptors in a row"))
+    }
+}

@@ -1,0 +1,71 @@
+//! What a service manager hears of this process (sd_notify(3)): that it is ready, reloads, stops, lives.
+//!
+//! Without a manager all of it does nothing.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+/// The server listens.
+pub(super) fn ready() {
+    notify(&[NotifyState::Ready]);
+}
+
+/// It reads its configuration again; [`ready`] says when it has.
+pub(super) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => log::warn!("the service manager is not told of a reload: {error}"),
+    }
+}
+
+/// It stops.
+pub(super) fn stopping() {
+    notify(&[NotifyState::Stopping]);
+}
+
+/// Another process has taken its place.
+pub(super) fn succeeded_by(pid: u32) {
+    notify(&[NotifyState::MainPid(pid)]);
+}
+
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        log::warn!("the service manager cannot be told: {error}");
+    }
+}
+
+/// Where a watchdog is wanted, asks the loop for a sign of life twice in each of its times, and passes it
+/// on: `ask` is to lead to a message on `answers`, and returns `false` when there is nobody any more.
+///
+/// # Errors
+/// The thread cannot be started.
+pub(super) fn watch(
+    ask: impl Fn() -> bool + Send + 'static,
+    answers: Receiver<()>,
+) -> std::io::Result<()> {
+    let Some(time) = sd_notify::watchdog_enabled() else {
+        return Ok(());
+    };
+    thread::Builder::new()
+        .name("watchdog".to_owned())
+        .spawn(move || beat(time / 2, &ask, &answers))?;
+    Ok(())
+}
+
+fn beat(time: Duration, ask: &impl Fn() -> bool, answers: &Receiver<()>) {
+    while ask() {
+        match answers.recv_timeout(time) {
+            Ok(()) => notify(&[NotifyState::Watchdog]),
+            // The manager's patience is twice as long.
+            Err(RecvTimeoutError::Timeout) => {
+                log::warn!("the event loop gave no sign of life within {time:?}");
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        thread::sleep(time);
+    }
+}
