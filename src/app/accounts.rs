@@ -198,6 +198,11 @@ impl Accounts {
         self.users.find_for_login(username, Box::new(check_found))
     }
 
+    /// How much the store and the hashers have to do, and had.
+    pub(super) fn loads(&self) -> [(&'static str, Load); 2] {
+        [("store", self.store.load()), ("hashing", self.pool.load())]
+    }
+
     /// Answers the user with this id.
     ///
     /// # Errors
@@ -368,3 +373,4 @@ fn note_refusal(step: Result<(), Overloaded>) {
 
 #[cfg(test)]
 mod tests;
+use super::queue::Load;

@@ -1,5 +1,6 @@
 //! Who is turned away because a limit is reached, and what the log says about it.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use super::config::{Config, Network};
@@ -20,6 +21,8 @@ pub struct Gate {
     proxies: Vec<Network>,
     allowed: Vec<Network>,
     denied: Vec<Network>,
+    /// How often each limit was reached, by its key.
+    turned_away: BTreeMap<&'static str, u64>,
     log: LogThrottle,
     log_full: Throttle,
     log_denied: Throttle,
@@ -36,6 +39,7 @@ impl Gate {
             proxies: config.trusted_proxies.clone(),
             allowed: config.allowed_networks.clone(),
             denied: config.denied_networks.clone(),
+            turned_away: BTreeMap::new(),
             log: LogThrottle::default(),
             log_full: Throttle::default(),
             log_denied: Throttle::default(),
@@ -51,6 +55,15 @@ impl Gate {
         self.denied.clone_from(&config.denied_networks);
     }
 
+    /// How often each limit was reached, by its key in `server.conf`.
+    pub fn turned_away(&self) -> &BTreeMap<&'static str, u64> {
+        &self.turned_away
+    }
+
+    fn count(&mut self, key: &'static str) {
+        *self.turned_away.entry(key).or_default() += 1;
+    }
+
     /// Whether it is a proxy that is believed about its clients.
     pub fn is_proxy(&self, ip: IpAddr) -> bool {
         contain(&self.proxies, ip)
@@ -59,15 +72,16 @@ impl Gate {
     /// Whether the networks that are served have this address. The log hears of one that they have not.
     pub fn is_welcome(&mut self, peer: SocketAddr, now_ms: u64) -> bool {
         let ip = peer.ip();
-        let key = if contain(&self.denied, ip) {
-            "is among denied_networks"
+        let (key, what) = if contain(&self.denied, ip) {
+            ("denied_networks", "is among")
         } else if !self.allowed.is_empty() && !contain(&self.allowed, ip) {
-            "is not among allowed_networks"
+            ("allowed_networks", "is not among")
         } else {
             return true;
         };
+        self.count(key);
         if let Some(more) = self.log_denied.hit(now_ms) {
-            log::warn!("turned {peer} away: it {key}{}", Suppressed(more));
+            log::warn!("turned {peer} away: it {what} {key}{}", Suppressed(more));
         }
         false
     }
@@ -87,6 +101,7 @@ impl Gate {
                     Suppressed(more)
                 );
             }
+            self.count("max_connections");
             if self.overloaded >= OVERLOADED_MAX {
                 return Admission::Refused;
             }
@@ -143,8 +158,9 @@ impl Gate {
     }
 
     fn warn(&mut self, peer: SocketAddr, refused: Refused, now_ms: u64) {
+        let key = refused.limit.key();
+        self.count(key);
         if let Some(more) = self.log.hit(refused.limit, now_ms) {
-            let key = refused.limit.key();
             log::warn!(
                 "turned {peer} away: {key} in server.conf is reached{}",
                 Suppressed(more)

@@ -17,6 +17,7 @@ pub mod gate;
 pub mod handover;
 pub mod limits;
 pub mod logging;
+mod metrics;
 pub mod passwords;
 mod queue;
 pub mod reload;

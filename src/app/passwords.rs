@@ -8,7 +8,7 @@ mod engine;
 
 pub use engine::{Cost, Credential, Verdict};
 
-use super::queue::{Queue, Worker, shielded};
+use super::queue::{Load, Queue, Worker, shielded};
 use super::reply::{Overloaded, Promise, Reply};
 use engine::Engine;
 use std::fmt;
@@ -132,6 +132,11 @@ impl HasherPool {
     #[must_use]
     pub fn hasher(&self) -> Hasher {
         self.hasher.clone()
+    }
+
+    /// How much its threads have to do, and had.
+    pub(super) fn load(&self) -> Load {
+        self.hasher.queue.load()
     }
 
     /// Refuses new jobs, waits for those queued, and ends the threads.

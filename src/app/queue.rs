@@ -4,9 +4,14 @@
 //! itself when its last worker is gone: a job is refused, done, or dropped at once, never left lying.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::web::now;
 
 /// The pushing side. `push` never waits for room.
 pub(super) struct Queue<T> {
@@ -17,10 +22,26 @@ pub(super) struct Queue<T> {
 /// is in it.
 pub(super) struct Worker<T> {
     shared: Arc<Shared<T>>,
+    /// When it took what it is busy with.
+    since: Cell<Option<Instant>>,
+}
+
+/// How much there is to do, and was.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Load {
+    /// Jobs that wait.
+    pub(super) waiting: usize,
+    /// Jobs that are under way or done.
+    pub(super) taken: u64,
+    /// The time workers have spent on those that are done, all workers together.
+    pub(super) busy: Duration,
 }
 
 struct Shared<T> {
     state: Mutex<State<T>>,
+    /// Jobs that were taken, and how long they kept their workers, in microseconds.
+    taken: AtomicU64,
+    busy_us: AtomicU64,
     changed: Condvar,
     jobs_max: usize,
 }
@@ -41,6 +62,8 @@ impl<T> Queue<T> {
         Self {
             shared: Arc::new(Shared {
                 state: Mutex::new(state),
+                taken: AtomicU64::new(0),
+                busy_us: AtomicU64::new(0),
                 changed: Condvar::new(),
                 jobs_max,
             }),
@@ -59,6 +82,15 @@ impl<T> Queue<T> {
         Ok(())
     }
 
+    /// How much there is to do, and was.
+    pub(super) fn load(&self) -> Load {
+        Load {
+            waiting: self.shared.lock().jobs.len(),
+            taken: self.shared.taken.load(Ordering::Relaxed),
+            busy: Duration::from_micros(self.shared.busy_us.load(Ordering::Relaxed)),
+        }
+    }
+
     /// Refuses new jobs from now on; the workers end once they have done those already queued.
     pub(super) fn close(&self) {
         self.shared.lock().closed = true;
@@ -70,6 +102,7 @@ impl<T> Queue<T> {
         self.shared.lock().workers += 1;
         Worker {
             shared: Arc::clone(&self.shared),
+            since: Cell::new(None),
         }
     }
 }
@@ -85,7 +118,9 @@ impl<T> Clone for Queue<T> {
 impl<T> Worker<T> {
     /// Waits for a job. `None`: the queue is closed and empty.
     pub(super) fn take(&self) -> Option<T> {
-        self.wait().jobs.pop_front()
+        let job = self.wait().jobs.pop_front();
+        self.begin(usize::from(job.is_some()));
+        job
     }
 
     /// Waits for a job, then moves up to `jobs_max` of those queued to `into`, in order. Nothing
@@ -94,9 +129,26 @@ impl<T> Worker<T> {
         let mut state = self.wait();
         let count = state.jobs.len().min(jobs_max);
         into.extend(state.jobs.drain(..count));
+        drop(state);
+        self.begin(count);
+    }
+
+    fn begin(&self, jobs: usize) {
+        self.shared.taken.fetch_add(jobs as u64, Ordering::Relaxed);
+        self.since.set(Some(now()));
+    }
+
+    /// What was taken last is done with.
+    fn end(&self) {
+        if let Some(since) = self.since.take() {
+            let busy = now().saturating_duration_since(since);
+            let us = u64::try_from(busy.as_micros()).unwrap_or(u64::MAX);
+            self.shared.busy_us.fetch_add(us, Ordering::Relaxed);
+        }
     }
 
     fn wait(&self) -> MutexGuard<'_, State<T>> {
+        self.end();
         let idle = |state: &mut State<T>| state.jobs.is_empty() && !state.closed;
         self.shared
             .changed

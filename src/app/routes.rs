@@ -17,6 +17,10 @@ pub enum Route {
     Chat,
     /// `GET /`, a page or with an upgrade the chat.
     Home,
+    /// `GET /healthz`
+    Live,
+    /// `GET /readyz`
+    Ready,
     /// Another page, by the name of its file.
     Page(&'static str),
     /// Anything else that may be a file.
@@ -48,6 +52,8 @@ pub fn table() -> Result<Router<Route>, RouteError> {
         (Method::Get, "/me", Route::Me),
         (Method::Put, "/me", Route::UpdateMe),
         (Method::Get, "/ws", Route::Chat),
+        (Method::Get, "/healthz", Route::Live),
+        (Method::Get, "/readyz", Route::Ready),
     ] {
         table.add(method, path, route)?;
     }

@@ -189,11 +189,16 @@ fn listen(
     tls: &Arc<rustls::ServerConfig>,
     inherited: Vec<TcpListener>,
 ) -> Result<Listening, String> {
-    let sockets = if inherited.is_empty() {
+    let (metrics, sockets): (Vec<_>, Vec<_>) = inherited.into_iter().partition(|socket| {
+        let bound = socket.local_addr().ok();
+        bound.is_some() && bound == config.metrics_address
+    });
+    let metrics = metrics.into_iter().next().or_else(|| bind_metrics(config));
+    let mut sockets = if sockets.is_empty() {
         bind_all(config)?
     } else {
         log::info!("listening on sockets that were passed on: port and bind_address do not count");
-        inherited
+        sockets
     };
     let (mut secure, mut port) = (Vec::new(), config.port);
     for socket in &sockets {
@@ -223,8 +228,34 @@ fn listen(
             log::info!("listening on https://{bound}");
         }
     }
-    reactor.handler().service().listens(secure, port);
+    let mut for_metrics = None;
+    if let Some(socket) = metrics {
+        let (id, bound) = socket
+            .try_clone()
+            .and_then(|socket| reactor.listen_on(socket, Security::Plain))
+            .map_err(|error| format!("cannot listen for metrics: {error}"))?;
+        log::info!("metrics are at http://{bound}/metrics");
+        for_metrics = Some(id);
+        // With port 0 the next server could not tell it from the others.
+        if Some(bound) == config.metrics_address {
+            sockets.push(socket);
+        }
+    }
+    let site = reactor.handler().service();
+    site.listens(secure, port, for_metrics);
     Ok(Listening { port, sockets })
+}
+
+/// Metrics are not worth the server: without their port it starts, too.
+fn bind_metrics(config: &Config) -> Option<TcpListener> {
+    let address = config.metrics_address?;
+    match bind(address, config.backlog) {
+        Ok(socket) => Some(socket),
+        Err(error) => {
+            log::warn!("no metrics: cannot listen on {address}: {error} (metrics_address)");
+            None
+        }
+    }
 }
 
 fn bind_all(config: &Config) -> Result<Vec<TcpListener>, String> {

@@ -9,12 +9,15 @@ use slab::Slab;
 
 use super::channel::{Channel, Held, NEVER, Phase, Pool, ms};
 use super::id::GENERATION_END;
-use super::{CloseReason, Config, ConnId, ListenerId, Security, Sent, Shared, Wheel};
+use super::{
+    CloseReason, Config, ConnId, ListenerId, Phases, Security, Sent, Shared, Stats, Wheel,
+};
 
 pub(super) struct Core {
     pub(super) config: Config,
     pub(super) channels: Slab<Channel>,
     pub(super) wheel: Wheel,
+    pub(super) stats: Stats,
     pub(super) pool: Pool,
     /// Connections to look at in the next turn.
     pub(super) ready: VecDeque<ConnId>,
@@ -52,6 +55,7 @@ impl Core {
             config,
             channels: Slab::new(),
             wheel: Wheel::new(0),
+            stats: Stats::default(),
             pool: Pool::default(),
             ready: VecDeque::new(),
             dirty: Vec::new(),
@@ -277,7 +281,18 @@ impl Core {
         self.queued_bytes_total > self.config.output_bytes_max_total
     }
 
-    #[cfg(test)]
+    pub(super) fn phases(&self) -> Phases {
+        let mut phases = Phases::default();
+        for (_, channel) in &self.channels {
+            match channel.phase {
+                Phase::Connect | Phase::Handshake => phases.handshaking += 1,
+                Phase::Open => phases.open += 1,
+                Phase::Flush | Phase::Linger | Phase::Reap => phases.finishing += 1,
+            }
+        }
+        phases
+    }
+
     pub(super) fn queued_bytes_total(&self) -> usize {
         self.queued_bytes_total
     }

@@ -81,8 +81,10 @@ impl<H: Handler> Engine<H> {
             origin,
         ) else {
             self.core.remove(id);
+            self.core.stats.refused += 1;
             return None;
         };
+        self.core.stats.accepted += 1;
         #[cfg(feature = "tls")]
         if let Security::Tls(config) = security {
             match Tls::new(std::sync::Arc::clone(config)) {
@@ -186,6 +188,7 @@ impl<H: Handler> Engine<H> {
         let read = read(wire, room.get_mut(..room_len).unwrap_or_default());
         match read {
             Attempt::Bytes(count) => {
+                self.core.stats.bytes_in += count as u64;
                 if let Some(len) = self.pass_preface(id, tail + count) {
                     self.deliver(id, len);
                 }
@@ -420,6 +423,7 @@ impl<H: Handler> Engine<H> {
         match written {
             Some(count) => {
                 held.output.advance(count);
+                self.core.stats.bytes_out += count as u64;
                 after_write(count, offered)
             }
             None => {
@@ -526,6 +530,10 @@ impl<H: Handler> Engine<H> {
             }
             let conn = self.conns.get_mut(id.index()).and_then(Option::take);
             self.core.remove(id);
+            let ended = CloseReason::ALL.iter().position(|other| *other == reason);
+            if let Some(count) = ended.and_then(|index| self.core.stats.closed.get_mut(index)) {
+                *count += 1;
+            }
             dispose(id);
             if let Some(conn) = conn {
                 self.handler.closed(

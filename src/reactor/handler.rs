@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::core::Core;
-use super::{Config, ConnId, ListenerId, Security, Shared};
+use super::{Config, ConnId, ListenerId, Phases, Security, Shared, Stats};
 
 /// Byte-level callbacks of all connections of one reactor, TLS already removed.
 ///
@@ -206,6 +206,22 @@ pub enum CloseReason {
     Shutdown,
 }
 
+impl CloseReason {
+    /// All of them, in the order of [`Stats::closed`](super::Stats::closed).
+    pub const ALL: [Self; 10] = [
+        Self::Finished,
+        Self::Closed,
+        Self::Reset,
+        Self::ConnectFailed,
+        Self::Tls,
+        Self::HandshakeTimeout,
+        Self::InputOverflow,
+        Self::TooSlow,
+        Self::OutputOverflow,
+        Self::Shutdown,
+    ];
+}
+
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -403,6 +419,26 @@ impl Cx<'_> {
     /// How much is left of the grace of a shutdown; nothing when there is none.
     pub fn grace_left(&self) -> Duration {
         self.core.grace_left()
+    }
+
+    /// What the reactor has done so far.
+    pub fn stats(&self) -> &Stats {
+        &self.core.stats
+    }
+
+    /// How many connections there are of each kind. Counted when asked for.
+    pub fn phases(&self) -> Phases {
+        self.core.phases()
+    }
+
+    /// How many timers run: one for each connection that waits for something.
+    pub fn timers(&self) -> usize {
+        self.core.wheel.len()
+    }
+
+    /// Bytes of output queued on all connections together.
+    pub fn queued_bytes_total(&self) -> usize {
+        self.core.queued_bytes_total()
     }
 
     /// How many connections are open.

@@ -29,6 +29,7 @@ mod mailbox;
 mod output;
 #[cfg(test)]
 pub(crate) mod sim;
+mod stats;
 mod wheel;
 
 use std::collections::VecDeque;
@@ -51,6 +52,7 @@ pub use self::id::ConnId;
 pub use self::listener::ListenerId;
 pub use self::mailbox::{Mailbox, Returned};
 pub use self::output::Shared;
+pub use self::stats::{Histogram, Phases, Stats};
 pub use self::wheel::Wheel;
 
 use self::engine::{Engine, Links};
@@ -244,6 +246,9 @@ impl<H: Handler> Reactor<H> {
         self.take_mail();
         self.accept_all();
         self.engine.turn(&mut self.links);
+        let core = &mut self.engine.core;
+        let took = now().saturating_duration_since(core.now());
+        core.stats.turns.record(took);
         Ok(())
     }
 
@@ -412,11 +417,12 @@ fn set_nodelay(listener: &std::net::TcpListener) -> io::Result<()> {
     std::net::TcpStream::from(handle).set_nodelay(true)
 }
 
+/// The time, for threads beside the loop. Callbacks have [`Cx::now`].
 #[expect(
     clippy::disallowed_methods,
     reason = "the reactor is where the clock is read"
 )]
-fn now() -> Instant {
+pub fn now() -> Instant {
     Instant::now()
 }
 

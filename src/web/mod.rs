@@ -88,6 +88,6 @@ pub use crate::proto::ws::deflate::{Compression, Deflaters, WindowBits};
 pub use crate::proto::ws::handshake::subprotocols;
 pub use crate::proto::ws::{CloseCode, Limits as WsLimits};
 pub use crate::reactor::{
-    CloseReason, Config as ReactorConfig, ConnId, Cx, ListenerId, Origin, Reactor, Security, Sent,
-    Shared,
+    CloseReason, Config as ReactorConfig, ConnId, Cx, Histogram, ListenerId, Origin, Phases,
+    Reactor, Security, Sent, Shared, Stats, now,
 };

@@ -59,6 +59,7 @@ pub struct Topics<T> {
     seats: HashMap<ConnId, Vec<Seat>>,
     is_lossy: fn(&T) -> bool,
     skipped: u64,
+    delivered: u64,
     compression: Compression,
     deflaters: Deflaters,
 }
@@ -123,6 +124,7 @@ impl<T: Clone + Eq + Hash> Topics<T> {
             seats: HashMap::new(),
             is_lossy: |_| false,
             skipped: 0,
+            delivered: 0,
             compression: Compression::DEFAULT,
             deflaters: Deflaters::default(),
         }
@@ -218,6 +220,7 @@ impl<T: Clone + Eq + Hash> Topics<T> {
             }
         }
         self.skipped += published.skipped as u64;
+        self.delivered += published.delivered as u64;
         published
     }
 
@@ -288,6 +291,11 @@ impl<T: Clone + Eq + Hash> Topics<T> {
     /// Whether nobody has subscribed to anything.
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()
+    }
+
+    /// How many messages were put on their way so far, for all subscribers together.
+    pub fn delivered(&self) -> u64 {
+        self.delivered
     }
 
     /// How many messages of lossy topics were skipped so far, for all subscribers together.

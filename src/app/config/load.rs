@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::finding::{ConfigErrors, Finding, Place};
 use super::keys::{self, Key, VARIABLES};
-use super::later::{LATER, Verdict};
+use super::later::LATER;
 use super::secret::Secret;
 use super::value::Bad;
 use super::{Config, raw};
@@ -214,11 +214,7 @@ impl Loading {
                 continue;
             };
             if (later.asked)(&self.config) {
-                let text = later.text.to_owned();
-                match later.verdict {
-                    Verdict::Refuse => self.error(place, text),
-                    Verdict::Warn => self.warnings.push(Finding { place, text }),
-                }
+                self.error(place, later.text.to_owned());
             }
         }
     }

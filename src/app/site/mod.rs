@@ -1,6 +1,7 @@
 //! The service: what the server answers to requests and WebSocket messages.
 
 mod api;
+mod health;
 mod outcome;
 
 use std::borrow::Cow;
@@ -14,6 +15,7 @@ use super::answers::Answers;
 use super::chat::Chat;
 use super::config::Config;
 use super::gate::Gate;
+use super::metrics::Counts;
 use super::reload::Reload;
 use super::routes::{self, FILE_METHODS, HOME, Route};
 use super::store::User;
@@ -46,9 +48,14 @@ pub enum Mail {
     Reload(Box<Reload>),
     /// The server is to stop.
     Stop,
+    /// Whether the store has answered a probe.
+    Probed(bool),
     /// Whether the loop goes round.
     Alive(mpsc::Sender<()>),
 }
+
+/// How many connections the listener for metrics may have: it is for few.
+const SCRAPERS_MAX: usize = 16;
 
 /// The server's state, all of it on the loop's thread.
 #[derive(Debug)]
@@ -73,6 +80,12 @@ pub struct Site {
     /// The port to send the clients of `http_port` to.
     port: u16,
     start: Option<Instant>,
+    /// The listener for metrics, and how many connections it has.
+    metrics: Option<ListenerId>,
+    scrapers: usize,
+    counts: Counts,
+    /// Whether the store answered when it was last asked, and when that was.
+    probed: Option<(bool, u64)>,
     routes: Router<Route>,
 }
 
@@ -101,6 +114,10 @@ impl Site {
             secure_lines: secure_lines(&config),
             port: config.port,
             start: None,
+            metrics: None,
+            scrapers: 0,
+            counts: Counts::default(),
+            probed: None,
             config,
             post,
             accounts,
@@ -108,9 +125,13 @@ impl Site {
         }
     }
 
-    /// Says which listeners speak TLS, and on which port.
-    pub fn listens(&mut self, secure: Vec<ListenerId>, port: u16) {
-        (self.secure, self.port) = (secure, port);
+    /// Says which listeners speak TLS, and on which port, and which one is for metrics.
+    pub fn listens(&mut self, secure: Vec<ListenerId>, port: u16, metrics: Option<ListenerId>) {
+        (self.secure, self.port, self.metrics) = (secure, port, metrics);
+    }
+
+    fn is_for_metrics(&self, from: Origin) -> bool {
+        matches!(from, Origin::Accepted { listener, .. } if self.metrics == Some(listener))
     }
 
     /// Ends the threads behind the site, with what they have been given to do done.
@@ -135,6 +156,8 @@ impl Site {
             Route::UpdateMe => self.update_me(cx, request),
             Route::Home if !request.wants_websocket() => self.file(request, HOME).into(),
             Route::Home | Route::Chat => self.open_chat(cx, request),
+            Route::Live => Self::live().into(),
+            Route::Ready => self.ready(cx, request),
             Route::Page(file) => self.file(request, file).into(),
             Route::File => self.file(request, &path).into(),
         }
@@ -296,16 +319,32 @@ impl Service for Site {
     }
 
     fn accept(&mut self, cx: &mut Cx<'_>, from: Origin) -> Admission {
+        if self.is_for_metrics(from) {
+            let is_welcome = self.scrapers < SCRAPERS_MAX;
+            self.scrapers += usize::from(is_welcome);
+            return if is_welcome {
+                Admission::Served
+            } else {
+                Admission::Refused
+            };
+        }
         let now_ms = self.now_ms(cx);
         self.gate.enter(from.peer(), now_ms)
     }
 
     fn released(&mut self, _: &mut Cx<'_>, from: Origin, admission: Admission) {
-        self.gate.leave(from.peer(), admission);
+        if self.is_for_metrics(from) {
+            self.scrapers = self.scrapers.saturating_sub(1);
+        } else {
+            self.gate.leave(from.peer(), admission);
+        }
     }
 
     /// Only the forms of the API have bodies; what is wrong without one is told before it is read.
     fn intake(&mut self, cx: &mut Cx<'_>, request: &Request<'_>) -> Intake {
+        if self.is_for_metrics(request.origin()) {
+            return Intake::Answer(self.answers.error(404, "Not found"));
+        }
         if self.is_plain(request) {
             return Intake::Answer(self.redirect(request));
         }
@@ -316,6 +355,9 @@ impl Service for Site {
     }
 
     fn request(&mut self, cx: &mut Cx<'_>, request: &Request<'_>) -> Reply<Member> {
+        if self.is_for_metrics(request.origin()) {
+            return self.tell(cx, request);
+        }
         if self.is_plain(request) {
             return self.redirect(request).into();
         }
@@ -343,8 +385,14 @@ impl Service for Site {
             body_bytes,
             duration,
         } = *served;
-        log::info!(
-            target: "access",
+        self.counts.answered(status, body_bytes, duration);
+        // What asks every few seconds is not news.
+        let level = match path {
+            "/healthz" | "/readyz" | "/metrics" => log::Level::Debug,
+            _ => log::Level::Info,
+        };
+        log::log!(
+            target: "access", level,
             peer:% = peer, method, path, status, bytes = body_bytes, ms = millis(duration);
             ""
         );
@@ -353,6 +401,7 @@ impl Service for Site {
     fn opened(&mut self, ws: &mut WsCx<'_, '_>, member: &mut Member) {
         let (id, now_ms) = (ws.id(), self.now_ms(ws.cx()));
         self.sockets.entry(member.user_id).or_default().push(id);
+        self.counts.opened();
         let mut out = Publisher {
             topics: &mut self.topics,
             window: ws.shared_window(),
@@ -362,6 +411,7 @@ impl Service for Site {
     }
 
     fn message(&mut self, ws: &mut WsCx<'_, '_>, _: &mut Member, message: Message<'_>) {
+        self.counts.message(message.len());
         // A binary message is no JSON text, which the chat says.
         let text = match message {
             Message::Text(text) => text,
@@ -384,6 +434,7 @@ impl Service for Site {
             cx,
         };
         self.chat.disconnected(id, now_ms, unix_secs, &mut out);
+        self.counts.ended(ended.code.value());
         if let Some(sockets) = self.sockets.get_mut(&member.user_id) {
             sockets.retain(|&socket| socket != id);
             if sockets.is_empty() {

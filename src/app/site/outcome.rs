@@ -62,6 +62,7 @@ impl Site {
                 self.settle_login(cx, ip, &account, &outcome);
                 self.logged_in(cx, outcome).into()
             }
+            Mail::Probed(is_well) => self.probed(cx, is_well).into(),
             Mail::Registered(Err(error))
             | Mail::Updated(Err(error), ..)
             | Mail::Found(Err(error))

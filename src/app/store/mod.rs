@@ -15,7 +15,7 @@ mod worker;
 pub use schema::OpenError;
 pub use users::{Changes, Login, NewUser, User, Users};
 
-use super::queue::Queue;
+use super::queue::{Load, Queue};
 use std::fmt;
 use std::path::Path;
 use std::thread::{self, JoinHandle};
@@ -99,6 +99,11 @@ impl Store {
     #[must_use]
     pub fn users(&self) -> Users {
         Users::new(self.queue.clone())
+    }
+
+    /// How much its thread has to do, and had.
+    pub(super) fn load(&self) -> Load {
+        self.queue.load()
     }
 
     /// Refuses new jobs, waits for those queued, writes the WAL back and ends the thread.

@@ -32,6 +32,7 @@ impl<H: Handler> Engine<H> {
         let room_len = room.len();
         match read(wire, room) {
             Attempt::Bytes(count) => {
+                core.stats.bytes_in += count as u64;
                 if let Some(len) = self.pass_preface(id, waiting + count)
                     && !(self.is_cleartext(id) && self.take_cleartext(id, len))
                 {
@@ -236,6 +237,7 @@ impl<H: Handler> Engine<H> {
             Some(count) => {
                 let rest = sealed.get(count..).unwrap_or_default();
                 channel.hold(pool).put_back(rest);
+                self.core.stats.bytes_out += count as u64;
                 after_write(count, len)
             }
             None => {

@@ -1,0 +1,98 @@
+//! What a reactor has done so far, in plain numbers: nothing is shared, nothing is locked.
+
+use std::time::Duration;
+
+use super::CloseReason;
+
+/// Times that took so long, by the size of the longest. A fixed set of bounds, from 50 µs to 5 s.
+#[derive(Clone, Debug, Default)]
+pub struct Histogram {
+    counts: [u64; Self::BOUNDS_US.len() + 1],
+    sum_us: u64,
+}
+
+impl Histogram {
+    /// The upper bounds, in microseconds; what is longer comes after the last.
+    pub const BOUNDS_US: [u64; 15] = [
+        50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
+        1_000_000, 5_000_000,
+    ];
+
+    /// Counts one.
+    pub fn record(&mut self, time: Duration) {
+        let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let index = Self::BOUNDS_US.partition_point(|bound| *bound < us);
+        if let Some(count) = self.counts.get_mut(index) {
+            *count += 1;
+        }
+        self.sum_us = self.sum_us.saturating_add(us);
+    }
+
+    /// How many took no longer than each bound, and how many there are.
+    pub fn cumulative(&self) -> impl Iterator<Item = (Option<Duration>, u64)> + '_ {
+        let bounds = Self::BOUNDS_US.iter().copied().map(Duration::from_micros);
+        let bounds = bounds.map(Some).chain([None]);
+        bounds.zip(&self.counts).scan(0, |sum, (bound, count)| {
+            *sum += count;
+            Some((bound, *sum))
+        })
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// All together.
+    pub fn sum(&self) -> Duration {
+        Duration::from_micros(self.sum_us)
+    }
+}
+
+/// What a reactor has done since it was made.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// Connections the handler took.
+    pub accepted: u64,
+    /// Connections it refused.
+    pub refused: u64,
+    /// Connections that have ended, by [`CloseReason`].
+    pub closed: [u64; CloseReason::ALL.len()],
+    /// Bytes read from sockets.
+    pub bytes_in: u64,
+    /// Bytes that sockets took.
+    pub bytes_out: u64,
+    /// How long each turn took, from the end of its wait for events on.
+    pub turns: Histogram,
+}
+
+/// How many connections there are of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Phases {
+    /// Await the answer to a connect, or the end of a TLS handshake.
+    pub handshaking: usize,
+    /// Bytes go both ways.
+    pub open: usize,
+    /// The last bytes are on their way, or the peer's own end is awaited.
+    pub finishing: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_counted_under_every_bound_that_holds_them() {
+        let mut histogram = Histogram::default();
+        for us in [0, 50, 51, 5_000_000, 5_000_001] {
+            histogram.record(Duration::from_micros(us));
+        }
+        let counts: Vec<_> = histogram.cumulative().map(|(_, count)| count).collect();
+        assert_eq!((counts[0], counts[1], counts[14], counts[15]), (2, 3, 4, 5));
+        assert_eq!(counts.len(), 16);
+        assert_eq!(histogram.count(), 5);
+        assert_eq!(histogram.sum(), Duration::from_micros(10_000_102));
+        let last = histogram.cumulative().last().unwrap();
+        assert_eq!(last, (None, 5));
+    }
+}

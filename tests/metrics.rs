@@ -1,0 +1,226 @@
+//! Health, readiness and metrics: what they say is what was done.
+
+#![cfg(feature = "app")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+
+use serde_json::json;
+use support::deadline::PATIENCE;
+use support::users::registration;
+use support::{Connection, Server, Socket};
+
+/// The server's listener for metrics.
+struct Metrics(SocketAddr);
+
+impl Metrics {
+    fn of(server: &Server) -> Self {
+        let line = server.wait_for_log("metrics are at http://");
+        let address = line.split("http://").nth(1).unwrap();
+        Self(address.split('/').next().unwrap().parse().unwrap())
+    }
+
+    /// Status and body.
+    fn ask(&self, method: &str, path: &str) -> (u16, String) {
+        let mut socket = TcpStream::connect(self.0).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n");
+        socket.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, body.to_owned())
+    }
+
+    /// Every sample by its name and labels. Each is of a family that was announced, with a type.
+    fn read(&self) -> HashMap<String, f64> {
+        let (status, text) = self.ask("GET", "/metrics");
+        assert_eq!(status, 200);
+        let (mut kinds, mut samples) = (BTreeMap::new(), HashMap::new());
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = rest.split_once(' ').unwrap();
+                assert!(
+                    kinds.insert(name.to_owned(), kind.to_owned()).is_none(),
+                    "{line}"
+                );
+            } else if !line.starts_with("# HELP ") {
+                let (name, value) = line.rsplit_once(' ').unwrap();
+                let bare = name.split('{').next().unwrap();
+                let parts = ["_bucket", "_sum", "_count"];
+                let family = parts.iter().find_map(|part| bare.strip_suffix(part));
+                let family = family
+                    .filter(|family| kinds.contains_key(*family))
+                    .unwrap_or(bare);
+                let kind = kinds.get(family).unwrap_or_else(|| panic!("{line}"));
+                assert_eq!(kind == "counter", family.ends_with("_total"), "{line}");
+                assert!(
+                    samples
+                        .insert(name.to_owned(), value.parse().unwrap())
+                        .is_none()
+                );
+            }
+        }
+        samples
+    }
+}
+
+fn server() -> Server {
+    Server::with_config(
+        "metrics_address=127.0.0.1:0\nmax_connections=8\nlogin_attempts_per_minute=1",
+    )
+}
+
+#[test]
+fn what_was_done_is_counted() {
+    let server = server();
+    let metrics = Metrics::of(&server);
+    let before = metrics.read();
+    let mut connection = server.connect();
+    for _ in 0..5 {
+        connection.get("/login").expect(200);
+    }
+    connection.get("/missing").expect(404);
+    connection
+        .post_json("/register", &registration("ann"))
+        .expect(201);
+    let token = server.register_and_login("bob");
+    let wrong = json!({"username": "nobody", "password": "Wrong-pass-1"});
+    connection.post_json("/login", &wrong).expect(401);
+    connection.post_json("/login", &wrong).expect(429);
+    let mut bob = Socket::join(&server, "bob", &token);
+    bob.send(&json!({"type": "message", "message": "hello"}));
+    bob.expect("message");
+    let held: Vec<_> = std::iter::from_fn(|| Connection::open(&server).ok())
+        .take(8)
+        .collect();
+    let now = metrics.read();
+    let grown = |name: &str| {
+        now.get(name).unwrap_or_else(|| panic!("no {name}")) - before.get(name).unwrap_or(&0.0)
+    };
+    for (name, by) in [
+        ("edgeloop_requests_total{status=\"404\"}", 1.0),
+        ("edgeloop_requests_total{status=\"201\"}", 2.0),
+        ("edgeloop_requests_total{status=\"401\"}", 1.0),
+        ("edgeloop_requests_total{status=\"429\"}", 1.0),
+        // Pages, a login, and the metrics before.
+        ("edgeloop_requests_total{status=\"200\"}", 7.0),
+        ("edgeloop_websockets", 1.0),
+        ("edgeloop_messages_received_total", 2.0),
+        (
+            "edgeloop_turned_away_total{limit=\"login_attempts_per_minute\"}",
+            1.0,
+        ),
+        ("edgeloop_connections{state=\"handshaking\"}", 0.0),
+    ] {
+        assert_eq!(grown(name), by, "{name}");
+    }
+    // Welcome, users, and the message.
+    assert!(grown("edgeloop_deliveries_total") >= 1.0);
+    assert!(grown("edgeloop_turned_away_total{limit=\"max_connections\"}") >= 1.0);
+    assert_eq!(
+        grown("edgeloop_request_seconds_count"),
+        grown("edgeloop_request_seconds_bucket{le=\"+Inf\"}")
+    );
+    // Two hashes for two users, one for the login, one for the wrong one.
+    assert_eq!(grown("edgeloop_queue_jobs_total{queue=\"hashing\"}"), 4.0);
+    for name in [
+        "edgeloop_queue_jobs_total{queue=\"store\"}",
+        "edgeloop_queue_busy_seconds_total{queue=\"hashing\"}",
+        "edgeloop_received_bytes_total",
+        "edgeloop_sent_bytes_total",
+        "edgeloop_turn_seconds_count",
+    ] {
+        assert!(grown(name) > 0.0, "{name}");
+    }
+    assert!(now["edgeloop_timers"] > 0.0);
+    assert!(now["process_resident_memory_bytes"] > 1e6);
+    assert!(now["process_start_time_seconds"] > 1.7e9);
+    drop(held);
+    bob.close();
+    support::wait_for("the end of the socket to be counted", || {
+        (metrics.read().get("edgeloop_websockets") == Some(&0.0)).then_some(())
+    });
+    assert_eq!(
+        metrics.read()["edgeloop_websockets_ended_total{code=\"1005\"}"],
+        1.0
+    );
+}
+
+#[test]
+fn every_metric_is_documented() {
+    let server = server();
+    let docs = include_str!("../docs/operations.md");
+    let (_, text) = Metrics::of(&server).ask("GET", "/metrics");
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let name = rest.split(' ').next().unwrap();
+            let found = [format!("`{name}`"), format!("`{name}{{")];
+            assert!(found.iter().any(|name| docs.contains(name)), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_listener_for_metrics_has_nothing_else() {
+    let server = server();
+    let metrics = Metrics::of(&server);
+    assert_eq!(metrics.ask("GET", "/healthz"), (200, "ok\n".to_owned()));
+    assert_eq!(metrics.ask("GET", "/readyz"), (200, "ready\n".to_owned()));
+    assert_eq!(metrics.ask("HEAD", "/metrics"), (200, String::new()));
+    for path in ["/", "/login", "/me", "/ws"] {
+        assert_eq!(metrics.ask("GET", path).0, 404, "{path}");
+    }
+    assert_eq!(metrics.ask("POST", "/metrics").0, 405);
+    // And it is nowhere else.
+    server.connect().get("/metrics").expect(404);
+    // It is there when the server is full.
+    let held: Vec<_> = (0..8).map(|_| server.connect()).collect();
+    assert_eq!(metrics.ask("GET", "/healthz").0, 200);
+    drop(held);
+}
+
+#[test]
+fn health_and_readiness_on_the_port_of_all() {
+    let server = Server::start();
+    let mut connection = server.connect();
+    let answer = connection.get("/healthz").expect(200);
+    assert_eq!(answer.text(), "ok\n");
+    assert_eq!(answer.field("Cache-Control"), Some("no-store"));
+    assert_eq!(connection.get("/readyz").expect(200).text(), "ready\n");
+    connection.request("POST", "/readyz", &[], b"").expect(405);
+    // Who stops is alive, and not ready. A WebSocket holds it open that long.
+    let token = server.register_and_login("ann");
+    let _ann = Socket::join(&server, "ann", &token);
+    connection.send(format!(
+        "GET /readyz HTTP/1.1\r\nHost: {}\r\n",
+        server.host()
+    ));
+    server.signal("TERM");
+    server.wait_for_log("stopping");
+    connection.send("\r\n");
+    let answer = connection.answer();
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert_eq!(answer.text(), "shutting down\n");
+}
+
+#[test]
+fn a_port_that_is_taken_costs_the_metrics_alone() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let server = Server::with_config(&format!("metrics_address={address}"));
+    let line = server.wait_for_log("no metrics");
+    assert!(line.contains(&address.to_string()), "{line}");
+    server.connect().get("/healthz").expect(200);
+}
