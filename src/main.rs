@@ -2,16 +2,18 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use edgeloop::app::cert;
 use edgeloop::app::check;
-use edgeloop::app::cli::{CertArgs, Cli, Command};
+use edgeloop::app::cli::{BackupArgs, CertArgs, Cli, Command, DbArgs};
 use edgeloop::app::config::{Config, Loaded, environment};
 use edgeloop::app::handover;
 use edgeloop::app::logging::Logging;
 use edgeloop::app::server::{self, Setup};
+use edgeloop::app::store::upkeep;
 
 /// Wrong usage, configuration or certificate files; clap uses the same.
 const USAGE: u8 = 2;
@@ -20,6 +22,14 @@ fn main() -> ExitCode {
     let mut cli = Cli::parse();
     match cli.command.take() {
         Some(Command::Cert(args)) => make_cert(args),
+        Some(Command::CheckDb(args)) => with_db(args, |db| {
+            let users = upkeep::check(db)?;
+            Ok(format!("{} is sound and has {users} users", db.display()))
+        }),
+        Some(Command::Backup(BackupArgs { to, db })) => with_db(db, |db| {
+            let users = upkeep::backup(db, &to)?;
+            Ok(format!("{} has {users} users", to.display()))
+        }),
         None => start(cli),
     }
 }
@@ -74,6 +84,29 @@ fn report_valid(loaded: &Loaded) -> ExitCode {
         complain(format_args!("warning: {warning}"));
     }
     say(format_args!("configuration is valid"))
+}
+
+/// Does something with the database that the configuration names.
+fn with_db(
+    args: DbArgs,
+    work: impl FnOnce(&Path) -> Result<String, upkeep::UpkeepError>,
+) -> ExitCode {
+    // The secret is for tokens: whoever looks after the database need not have it.
+    let any_secret = || Some("-".repeat(32));
+    let environment = |name: &str| match name {
+        "SECRET_KEY" => any_secret(),
+        name => environment(name),
+    };
+    match Config::load(args.config.as_deref(), environment) {
+        Err(errors) => refuse(errors.findings()),
+        Ok(loaded) => match work(&loaded.config.db_path) {
+            Ok(line) => say(line),
+            Err(error) => {
+                complain(error);
+                ExitCode::FAILURE
+            }
+        },
+    }
 }
 
 fn make_cert(args: CertArgs) -> ExitCode {

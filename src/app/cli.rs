@@ -57,6 +57,30 @@ pub struct Cli {
 pub enum Command {
     /// Make a self-signed certificate and its key: cert.pem and key.pem
     Cert(CertArgs),
+    /// Read all of the database and say whether it is sound; a server may be using it
+    CheckDb(DbArgs),
+    /// Copy the database as it is now to a new file; a server may be using it
+    Backup(BackupArgs),
+}
+
+/// The arguments of `edgeloop check-db`.
+#[derive(Debug, Args)]
+pub struct DbArgs {
+    /// Configuration file that names the database [default: server.conf if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// The arguments of `edgeloop backup`.
+#[derive(Debug, Args)]
+pub struct BackupArgs {
+    /// File to make
+    #[arg(value_name = "FILE")]
+    pub to: PathBuf,
+
+    /// Which database.
+    #[command(flatten)]
+    pub db: DbArgs,
 }
 
 /// The arguments of `edgeloop cert`.

@@ -250,6 +250,16 @@ impl Connection {
         }
     }
 
+    /// Waits for some bytes and keeps them. 0: the connection has ended, however it did.
+    pub fn read_more(&mut self) -> usize {
+        self.receive().unwrap_or(0)
+    }
+
+    /// Drops all that has come and was not looked at.
+    pub fn drop_received(&mut self) {
+        self.received.clear();
+    }
+
     /// Reads up to so many bytes, and drops them. 0: the connection has ended, however it did.
     pub fn read_some(&mut self, max: usize) -> usize {
         let mut room = vec![0; max];

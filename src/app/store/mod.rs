@@ -9,6 +9,7 @@
 //! it was sent; one sent while a write is still unanswered may run before that write.
 
 mod schema;
+pub mod upkeep;
 mod users;
 mod worker;
 

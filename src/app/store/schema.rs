@@ -97,7 +97,7 @@ pub(super) fn open(path: &Path, busy_timeout: Duration) -> Result<Connection, Op
 }
 
 /// Makes an empty file only its owner can read; SQLite gives its WAL the same mode.
-fn create_private(path: &Path) -> Result<(), OpenError> {
+pub(super) fn create_private(path: &Path) -> Result<(), OpenError> {
     let made = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -125,7 +125,7 @@ fn migrate(db: &mut Connection) -> Result<(), OpenError> {
 }
 
 /// The schema's version, if it is one we know.
-fn refuse_unknown(db: &Connection) -> Result<u8, OpenError> {
+pub(super) fn refuse_unknown(db: &Connection) -> Result<u8, OpenError> {
     let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let known = MIGRATIONS.len();
     u8::try_from(found)
