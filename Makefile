@@ -18,7 +18,7 @@ nextest := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 .DELETE_ON_ERROR:
 .PHONY: help run build certs test browser clients ws-clients check fmt clippy doc deny \
 	autobahn autobahn-ci autobahn-quick bench bench-report \
-	bench-nginx bench-broadcast crash-test soak fuzz clean \
+	bench-nginx bench-broadcast attacks crash-test soak fuzz clean \
 	$(BUILDS:%=test-%) $(BUILDS:%=clippy-%)
 
 help: ## List the targets
@@ -134,6 +134,9 @@ bench-broadcast: ## Measure a room of 500 beside the floor, and one of 5,000 (tw
 	@set -e; for args in $(BROADCASTS); do \
 		$(CARGO) bench --locked --quiet --bench broadcast -- $$args; echo; \
 	done
+
+attacks: build ## Attack the server, and measure what others notice of it (two cores)
+	$(CARGO) bench --locked --quiet --bench attacks -- --server $(BIN)
 
 crash-test: ## Kill the server fifty times during ten thousand acknowledged writes
 	CRASH_ROUNDS=50 $(CARGO) test --locked --test crash -- --nocapture

@@ -47,7 +47,15 @@ impl Client {
         host: &str,
         tls: Option<&Arc<ClientConfig>>,
     ) -> Result<Self, Failure> {
-        let mut socket = TcpStream::connect(address)?;
+        Self::over(TcpStream::connect(address)?, host, tls)
+    }
+
+    /// The same over a connection that stands.
+    pub(crate) fn over(
+        mut socket: TcpStream,
+        host: &str,
+        tls: Option<&Arc<ClientConfig>>,
+    ) -> Result<Self, Failure> {
         socket.set_nodelay(true)?;
         let mut tls = match tls {
             None => None,
@@ -64,7 +72,8 @@ impl Client {
         Ok(Self { socket, tls })
     }
 
-    /// Makes a WebSocket of the connection, with these field lines more.
+    /// Makes a WebSocket of the connection, with these field lines more. What the server sends along with
+    /// its answer is dropped.
     pub(crate) fn upgrade(&mut self, host: &str, path: &str, fields: &str) -> Result<(), Failure> {
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -74,7 +83,7 @@ impl Client {
         self.flush()?;
         let mut answer = Vec::new();
         let mut piece = [0; 1024];
-        while !answer.ends_with(b"\r\n\r\n") {
+        while !answer.windows(4).any(|four| four == b"\r\n\r\n") {
             match self.read(&mut piece)? {
                 0 => return Err("the server closed instead of upgrading".into()),
                 count => answer.extend(piece.iter().take(count)),

@@ -1,0 +1,371 @@
+//! The attacks themselves. Each says when the server was rid of it, if that was before its own end.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use edgeloop::proto::ws::frame::{self, Opcode};
+use flate2::{Compress, Compression, FlushCompress};
+
+use crate::Target;
+use crate::client::{Client, Failure};
+
+type Outcome = Result<Option<Instant>, Failure>;
+type Act = fn(&Target) -> Outcome;
+
+pub(crate) const ACTS: [(&str, Act); 14] = [
+    ("half handshakes, 500", half_handshakes),
+    ("idle connects, 9,000 from 200 addresses", idle_connects),
+    ("handshake flood", handshake_flood),
+    ("slow heads, 500", slow_heads),
+    ("slow bodies, 500", slow_bodies),
+    ("slow readers, 200", slow_readers),
+    ("request flood, pipelined", request_flood),
+    ("login flood, wrong passwords", login_flood),
+    ("ping flood", ping_flood),
+    ("tiny fragments", tiny_fragments),
+    ("huge declared lengths", huge_lengths),
+    ("deflate bombs", deflate_bombs),
+    ("never-reading subscribers, 50", deaf_subscribers),
+    ("garbage", garbage),
+];
+
+const KEY: [u8; 4] = [1, 2, 3, 4];
+
+/// Fetches a page over a connection that is kept.
+pub(crate) fn get(client: &mut Client, path: &str) -> Result<(), Failure> {
+    write!(client, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    client.flush()?;
+    let answer = answer(client)?;
+    if answer.starts_with(b"HTTP/1.1 200 ") {
+        return Ok(());
+    }
+    Err(format!("not 200: {}", answer.escape_ascii()).into())
+}
+
+/// A whole answer that has a Content-Length.
+fn answer(client: &mut Client) -> Result<Vec<u8>, Failure> {
+    let (mut answer, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        match client.read(&mut piece)? {
+            0 => return Err("the server closed".into()),
+            count => answer.extend(piece.iter().take(count)),
+        }
+        let text = String::from_utf8_lossy(&answer);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Content-Length: "));
+        if body.len() >= length.ok_or("no length")?.parse()? {
+            return Ok(answer);
+        }
+    }
+}
+
+/// Registers somebody and gives their token.
+pub(crate) fn log_in(target: &Target) -> Result<String, Failure> {
+    let mut client = target.connect(0)?;
+    let user =
+        r#"{"name":"A","username":"ann","email":"a@example.org","password":"Correct-Horse-9"}"#;
+    for path in ["/register", "/login"] {
+        post(&mut client, path, user)?;
+        let answer = answer(&mut client)?;
+        let text = String::from_utf8_lossy(&answer);
+        if let Some((_, rest)) = text.split_once("\"token\":\"") {
+            return Ok(rest.split('"').next().unwrap_or_default().to_owned());
+        }
+    }
+    Err("no token".into())
+}
+
+fn post(client: &mut Client, path: &str, body: &str) -> Result<(), Failure> {
+    write!(
+        client,
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    Ok(client.flush()?)
+}
+
+/// Waits until the server has ended all of them.
+fn await_ends(sockets: &mut [TcpStream]) -> Outcome {
+    let mut rest = [0; 65536];
+    for socket in sockets {
+        loop {
+            match socket.read(&mut rest) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if is_timeout(&error) => {
+                    return Err("the server keeps an attacker".into());
+                }
+                Err(_) => break,
+            }
+        }
+    }
+    Ok(Some(Instant::now()))
+}
+
+fn is_timeout(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{TimedOut, WouldBlock};
+    matches!(error.kind(), TimedOut | WouldBlock)
+}
+
+fn half_handshakes(target: &Target) -> Outcome {
+    let mut sockets = Vec::new();
+    for number in 0..500 {
+        let mut socket = target.tcp(number / 80)?;
+        socket.write_all(&[22, 3, 1, 2])?;
+        sockets.push(socket);
+    }
+    await_ends(&mut sockets)
+}
+
+fn idle_connects(target: &Target) -> Outcome {
+    let sockets: Result<Vec<_>, _> = (0..9_000).map(|number| target.tcp(number / 45)).collect();
+    await_ends(&mut sockets?)
+}
+
+fn handshake_flood(target: &Target) -> Outcome {
+    let mut number = 0;
+    while target.goes_on() {
+        // Those that are turned away are part of it.
+        drop(target.connect(number % 50));
+        number += 1;
+    }
+    Ok(None)
+}
+
+/// Many connections that each send what begins a request and then a byte a second.
+fn trickle(target: &Target, begin: &str) -> Outcome {
+    let mut clients = Vec::new();
+    for number in 0..500 {
+        let mut client = target.connect(number / 80)?;
+        client.write_all(begin.as_bytes())?;
+        client.flush()?;
+        clients.push(client);
+    }
+    let patience = Instant::now() + crate::GONE_TIME;
+    while Instant::now() < patience {
+        thread::sleep(Duration::from_secs(1));
+        clients.retain_mut(|client| {
+            let has_written = client.write_all(b"x").and_then(|()| client.flush()).is_ok();
+            has_written && !has_ended(client)
+        });
+        if clients.is_empty() {
+            return Ok(Some(Instant::now()));
+        }
+    }
+    Err("the server keeps an attacker".into())
+}
+
+/// Reads what there is.
+fn has_ended(client: &mut Client) -> bool {
+    if client.socket.set_nonblocking(true).is_err() {
+        return true;
+    }
+    let mut room = [0; 4096];
+    let ended = loop {
+        match client.read(&mut room) {
+            Ok(0) => break true,
+            Ok(_) => {}
+            Err(error) => break !is_timeout(&error),
+        }
+    };
+    ended || client.socket.set_nonblocking(false).is_err()
+}
+
+fn slow_heads(target: &Target) -> Outcome {
+    trickle(target, "GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: ")
+}
+
+fn slow_bodies(target: &Target) -> Outcome {
+    let head = "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+        Content-Length: 1000\r\n\r\n{";
+    trickle(target, head)
+}
+
+/// They take a byte a second of eight mebibytes each, many times.
+fn slow_readers(target: &Target) -> Outcome {
+    let mut sockets = Vec::new();
+    for number in 0..200 {
+        let mut client = target.connect(number / 80)?;
+        let request = "GET /large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(5);
+        client.write_all(request.as_bytes())?;
+        client.flush()?;
+        sockets.push(client.socket);
+    }
+    let patience = Instant::now() + crate::GONE_TIME;
+    while Instant::now() < patience {
+        thread::sleep(Duration::from_secs(1));
+        // What is in the kernel's buffers can still be read: gone is who has been reset or ended.
+        sockets.retain(|socket| !is_gone(socket));
+        if sockets.is_empty() {
+            return Ok(Some(Instant::now()));
+        }
+        for mut socket in &sockets {
+            let _taken = socket.read(&mut [0]);
+        }
+    }
+    Err("the server keeps an attacker".into())
+}
+
+/// Whether the server has closed its end, as the kernel knows.
+fn is_gone(socket: &TcpStream) -> bool {
+    let Ok(local) = socket.local_addr() else {
+        return true;
+    };
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+    let port = format!(":{:04X} ", local.port());
+    let lines = table.lines().filter(|line| {
+        line.split_whitespace()
+            .nth(2)
+            .is_some_and(|remote| format!("{remote} ").ends_with(&port))
+    });
+    // The server's side of it: established is 01.
+    !lines
+        .into_iter()
+        .any(|line| line.split_whitespace().nth(3) == Some("01"))
+}
+
+fn request_flood(target: &Target) -> Outcome {
+    let mut client = target.connect(1)?;
+    let requests = "GET /login HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(64);
+    let mut room = vec![0; 256 << 10];
+    client.write_all(requests.as_bytes())?;
+    client.flush()?;
+    let mut left = 0_usize;
+    while target.goes_on() {
+        left += client.read(&mut room)?;
+        // Of answers of about 1,700 bytes.
+        if left > 64 * 1_700 {
+            left = 0;
+            client.write_all(requests.as_bytes())?;
+            client.flush()?;
+        }
+    }
+    Ok(None)
+}
+
+fn login_flood(target: &Target) -> Outcome {
+    let mut number = 0;
+    while target.goes_on() {
+        let mut client = target.connect(number % 50)?;
+        let body = format!(r#"{{"username":"user{number}","password":"Wrong-pass-1"}}"#);
+        post(&mut client, "/login", &body)?;
+        if number % 4 == 0 {
+            answer(&mut client)?;
+        }
+        number += 1;
+    }
+    Ok(None)
+}
+
+/// Sends the same over WebSockets until the server ends each, again and again.
+fn flood(target: &Target, bytes: &[u8]) -> Outcome {
+    let (mut number, mut longest) = (0, Duration::ZERO);
+    let begun = Instant::now();
+    while target.goes_on() {
+        let mut client = target.socket(number % 50)?;
+        let since = Instant::now();
+        while client
+            .write_all(bytes)
+            .and_then(|()| client.flush())
+            .is_ok()
+            && !has_ended(&mut client)
+        {
+            if since.elapsed() > crate::GONE_TIME {
+                return Err("the server keeps an attacker".into());
+            }
+        }
+        longest = longest.max(since.elapsed());
+        number += 1;
+    }
+    Ok(Some(begun + longest))
+}
+
+fn masked(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame::encode_masked(&mut bytes, opcode, payload, KEY);
+    bytes
+}
+
+fn ping_flood(target: &Target) -> Outcome {
+    flood(target, &masked(Opcode::Ping, b"").repeat(100))
+}
+
+fn tiny_fragments(target: &Target) -> Outcome {
+    let mut part = masked(Opcode::Continuation, b"x");
+    // Not the last one.
+    if let Some(first) = part.first_mut() {
+        *first &= 0x7F;
+    }
+    let mut begin = masked(Opcode::Text, b"x");
+    if let Some(first) = begin.first_mut() {
+        *first &= 0x7F;
+    }
+    flood(target, &[begin, part.repeat(5_000)].concat())
+}
+
+fn huge_lengths(target: &Target) -> Outcome {
+    let length = (1_u64 << 62).to_be_bytes();
+    flood(target, &[&[0x82, 0xFF][..], &length, &KEY, b"x"].concat())
+}
+
+fn deflate_bombs(target: &Target) -> Outcome {
+    let mut packed = vec![0; 1 << 20];
+    let mut compress = Compress::new(Compression::best(), false);
+    compress.compress(&vec![0; 256 << 20], &mut packed, FlushCompress::Sync)?;
+    packed.truncate(usize::try_from(compress.total_out())? - 4);
+    let mut bomb = masked(Opcode::Text, &packed);
+    if let Some(first) = bomb.first_mut() {
+        *first |= 0x40;
+    }
+    flood(target, &bomb)
+}
+
+/// They join, and somebody else talks.
+fn deaf_subscribers(target: &Target) -> Outcome {
+    let mut sockets = Vec::new();
+    for number in 0..50 {
+        let mut client = target.socket(number)?;
+        client.write_all(&masked(Opcode::Text, br#"{"type":"join"}"#))?;
+        client.flush()?;
+        sockets.push(client.socket);
+    }
+    let mut talker = target.socket(60)?;
+    talker.write_all(&masked(Opcode::Text, br#"{"type":"join"}"#))?;
+    let text = format!(r#"{{"type":"message","message":"{}"}}"#, "x".repeat(4_000));
+    for _ in 0..90 {
+        talker.write_all(&masked(Opcode::Text, text.as_bytes()))?;
+        talker.flush()?;
+        has_ended(&mut talker);
+    }
+    let patience = Instant::now() + crate::GONE_TIME;
+    while Instant::now() < patience {
+        thread::sleep(Duration::from_millis(500));
+        sockets.retain(|socket| !is_gone(socket));
+        if sockets.is_empty() {
+            return Ok(Some(Instant::now()));
+        }
+    }
+    Err("the server keeps an attacker".into())
+}
+
+fn garbage(target: &Target) -> Outcome {
+    let mut number = 0_usize;
+    while target.goes_on() {
+        let mut socket = target.tcp(number % 50)?;
+        let bytes: Vec<u8> = (0..2_000)
+            .map(|at: usize| (at * 31 + number * 7).to_le_bytes()[0])
+            .collect();
+        // Whether it takes them all is its own affair.
+        socket.write_all(&bytes).ok();
+        await_ends(&mut [socket])?;
+        number += 1;
+    }
+    Ok(None)
+}
