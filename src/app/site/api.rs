@@ -132,7 +132,7 @@ impl Site {
     }
 
     /// Sends an outcome back to the request that asked for it.
-    pub(super) fn mail_to<T: 'static>(
+    fn mail_to<T: 'static>(
         &self,
         request: &Request<'_>,
         wrap: impl FnOnce(T) -> Mail + Send + 'static,

@@ -1,15 +1,42 @@
 //! Whether the server lives, whether it can serve, and what it has done.
 
+use std::time::Duration;
+
 use super::{Mail, Site};
 use crate::app::accounts::AccountError;
 use crate::app::metrics::Others;
 use crate::app::talk::Member;
-use crate::web::{Body, Cx, Method, Reply, Request, Response};
+use crate::web::{Body, Cx, ExchangeId, Method, Reply, Request, Response};
 
 /// How long what the store has answered counts, in milliseconds.
-const PROBE_MS: u64 = 1_000;
+const FRESH_MS: u64 = 1_000;
+/// How long the store may take to answer, in milliseconds.
+const PATIENCE_MS: u64 = 2_000;
+/// How many requests may wait for it to.
+const WAITING_MAX: usize = 64;
 /// No user has it: whether there is one is not the question.
 const NO_USER: i64 = -1;
+const SILENT: &str = "the store does not answer";
+
+/// One question to the store at a time, whoever wants to know: a flood of requests is none of jobs.
+#[derive(Debug, Default)]
+pub(super) struct Probe {
+    /// Whether all was well when the store answered last, and when that was.
+    answered: Option<(bool, u64)>,
+    /// When it was asked, if it has not answered yet.
+    asked_ms: Option<u64>,
+    /// Who is to be told.
+    waiting: Vec<ExchangeId>,
+}
+
+impl Probe {
+    /// Nobody is to be told there any more. Returns whether somebody was.
+    pub(super) fn forget(&mut self, exchange: ExchangeId) -> bool {
+        let before = self.waiting.len();
+        self.waiting.retain(|other| *other != exchange);
+        self.waiting.len() < before
+    }
+}
 
 impl Site {
     /// A request of the listener for metrics.
@@ -45,36 +72,61 @@ impl Site {
 
     /// Whether the store answers, and no shutdown is under way.
     pub(super) fn ready(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
-        if cx.is_draining() {
-            return readiness(Err("shutting down")).into();
-        }
         let now_ms = self.now_ms(cx);
-        match self.probed {
-            Some((is_well, at_ms)) if now_ms - at_ms < PROBE_MS => probed(is_well).into(),
-            _ => {
-                let reply = self.mail_to(request, |found| {
-                    Mail::Probed(!matches!(
-                        found,
-                        Err(AccountError::Unavailable | AccountError::Overloaded)
-                    ))
-                });
-                match self.accounts.me(NO_USER, reply) {
-                    Ok(()) => Reply::Later,
-                    Err(_) => readiness(Err("the store has too much to do")).into(),
-                }
-            }
+        let is_fresh = |(_, at_ms): (bool, u64)| now_ms - at_ms < FRESH_MS;
+        if cx.is_draining() || self.probe.answered.is_some_and(is_fresh) {
+            return self.known(cx).into();
         }
+        let asked_ms = match self.probe.asked_ms {
+            Some(asked_ms) => asked_ms,
+            None if self.ask_store() => now_ms,
+            None => return readiness(Err("the store has too much to do")).into(),
+        };
+        self.probe.asked_ms = Some(asked_ms);
+        let left_ms = (asked_ms + PATIENCE_MS).saturating_sub(now_ms);
+        if left_ms == 0 || self.probe.waiting.len() >= WAITING_MAX {
+            return readiness(Err(SILENT)).into();
+        }
+        self.probe.waiting.push(request.exchange());
+        Reply::LaterWithin(Duration::from_millis(left_ms))
+    }
+
+    /// Returns whether the question is on its way.
+    fn ask_store(&self) -> bool {
+        let post = self.post.clone();
+        let answered = move |found| {
+            let failed = matches!(
+                found,
+                Err(AccountError::Unavailable | AccountError::Overloaded)
+            );
+            // Once the reactor has ended there is nobody to tell.
+            post.to_service(Mail::Probed(!failed)).ok();
+        };
+        self.accounts.me(NO_USER, Box::new(answered)).is_ok()
     }
 
     /// The store has answered.
-    pub(super) fn probed(&mut self, cx: &Cx<'_>, is_well: bool) -> Response {
-        self.probed = Some((is_well, self.now_ms(cx)));
-        probed(is_well)
+    pub(super) fn probed(&mut self, cx: &Cx<'_>, is_well: bool) {
+        self.probe.answered = Some((is_well, self.now_ms(cx)));
+        self.probe.asked_ms = None;
+        for exchange in self.probe.waiting.drain(..) {
+            self.post.to_exchange(exchange, Mail::Known).ok();
+        }
     }
-}
 
-fn probed(is_well: bool) -> Response {
-    readiness(is_well.then_some(()).ok_or("the store does not answer"))
+    /// What is known by now.
+    pub(super) fn known(&self, cx: &Cx<'_>) -> Response {
+        readiness(match self.probe.answered {
+            _ if cx.is_draining() => Err("shutting down"),
+            Some((true, _)) => Ok(()),
+            Some((false, _)) | None => Err(SILENT),
+        })
+    }
+
+    /// The store takes too long, if that is what this request waits for.
+    pub(super) fn given_up(&mut self, exchange: ExchangeId) -> Option<Response> {
+        self.probe.forget(exchange).then(|| readiness(Err(SILENT)))
+    }
 }
 
 fn readiness(state: Result<(), &str>) -> Response {

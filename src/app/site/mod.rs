@@ -10,6 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use self::health::Probe;
 use super::accounts::{AccountError, Accounts, LoginError};
 use super::answers::Answers;
 use super::chat::Chat;
@@ -23,8 +24,9 @@ use super::talk::{Member, Publisher, Topic};
 use super::tokens::Tokens;
 use crate::web::files::Folder;
 use crate::web::{
-    self, Admission, CloseCode, ConnId, Cx, Ended, Found, Intake, ListenerId, Message, Method,
-    Origin, Post, Reply, Request, Response, Router, Served, Service, Shared, To, Topics, WsCx,
+    self, Admission, CloseCode, ConnId, Cx, Ended, ExchangeId, Found, Intake, ListenerId, Message,
+    Method, Origin, Post, Reply, Request, Response, Router, Served, Service, Shared, To, Topics,
+    WsCx,
 };
 
 /// What other threads tell the service.
@@ -50,6 +52,8 @@ pub enum Mail {
     Stop,
     /// Whether the store has answered a probe.
     Probed(bool),
+    /// `GET /readyz` can be answered.
+    Known,
     /// Whether the loop goes round.
     Alive(mpsc::Sender<()>),
 }
@@ -84,8 +88,7 @@ pub struct Site {
     metrics: Option<ListenerId>,
     scrapers: usize,
     counts: Counts,
-    /// Whether the store answered when it was last asked, and when that was.
-    probed: Option<(bool, u64)>,
+    probe: Probe,
     routes: Router<Route>,
 }
 
@@ -117,7 +120,7 @@ impl Site {
             metrics: None,
             scrapers: 0,
             counts: Counts::default(),
-            probed: None,
+            probe: Probe::default(),
             config,
             post,
             accounts,
@@ -376,6 +379,15 @@ impl Service for Site {
         }
     }
 
+    fn overdue(&mut self, _: &mut Cx<'_>, exchange: ExchangeId) -> Response {
+        let given_up = self.given_up(exchange);
+        given_up.unwrap_or_else(|| self.refusal(503, "the answer took too long").close())
+    }
+
+    fn abandoned(&mut self, _: &mut Cx<'_>, exchange: ExchangeId) {
+        self.probe.forget(exchange);
+    }
+
     fn served(&mut self, _: &mut Cx<'_>, served: &Served<'_>) {
         let Served {
             peer,
@@ -463,6 +475,7 @@ impl Service for Site {
             }
             (_, Mail::Files(folder)) => self.folder = folder,
             (To::Nobody(cx), Mail::Reload(reload)) => self.reload(cx, *reload),
+            (To::Nobody(cx), Mail::Probed(is_well)) => self.probed(cx, is_well),
             (To::Nobody(cx), Mail::Stop) => cx.drain(self.config.shutdown_grace),
             (_, Mail::Alive(answer)) => drop(answer.send(())), // or nobody waits any more
             // The client went away before its answer came.

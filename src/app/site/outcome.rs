@@ -62,14 +62,17 @@ impl Site {
                 self.settle_login(cx, ip, &account, &outcome);
                 self.logged_in(cx, outcome).into()
             }
-            Mail::Probed(is_well) => self.probed(cx, is_well).into(),
+            Mail::Known => self.known(cx).into(),
             Mail::Registered(Err(error))
             | Mail::Updated(Err(error), ..)
             | Mail::Found(Err(error))
             | Mail::Admitted(Err(error), _) => self.account_error(error).into(),
-            Mail::Renamed(_) | Mail::Files(_) | Mail::Reload(_) | Mail::Stop | Mail::Alive(_) => {
-                return None;
-            }
+            Mail::Renamed(_)
+            | Mail::Files(_)
+            | Mail::Reload(_)
+            | Mail::Stop
+            | Mail::Probed(_)
+            | Mail::Alive(_) => return None,
         })
     }
 

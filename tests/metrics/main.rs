@@ -9,6 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::{BTreeMap, HashMap};
@@ -161,7 +162,7 @@ fn what_was_done_is_counted() {
 #[test]
 fn every_metric_is_documented() {
     let server = server();
-    let docs = include_str!("../docs/operations.md");
+    let docs = include_str!("../../docs/operations.md");
     let (_, text) = Metrics::of(&server).ask("GET", "/metrics");
     for line in text.lines() {
         if let Some(rest) = line.strip_prefix("# TYPE ") {
@@ -213,6 +214,51 @@ fn health_and_readiness_on_the_port_of_all() {
     let answer = connection.answer();
     assert_eq!(answer.status, 503, "{}", answer.text());
     assert_eq!(answer.text(), "shutting down\n");
+}
+
+#[test]
+fn a_store_that_is_stuck_is_asked_once_whoever_wants_to_know() {
+    let server = server();
+    let metrics = Metrics::of(&server);
+    let jobs = || metrics.read()["edgeloop_queue_jobs_total{queue=\"store\"}"];
+    assert_eq!(metrics.ask("GET", "/readyz").0, 200);
+    let before = jobs();
+    // Somebody else writes and does not end: who registers waits for that, and the store with them.
+    let other = rusqlite::Connection::open(server.folder().file("users.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut registering: Vec<_> = ["ann", "bob", "cid", "dan"]
+        .map(|name| {
+            let mut connection = server.connect();
+            let body = registration(name).to_string();
+            let fields = [("Content-Type", "application/json")];
+            connection.send_request("POST", "/register", &fields, body.as_bytes());
+            connection
+        })
+        .into();
+    support::wait_for("the store to be missed", || {
+        let (status, text) = metrics.ask("GET", "/readyz");
+        (status == 503).then(|| assert_eq!(text, "the store does not answer\n"))
+    });
+    let mut connection = server.connect();
+    for _ in 0..4 {
+        let request = format!("GET /readyz HTTP/1.1\r\nHost: {}\r\n\r\n", server.host());
+        connection.send(request.repeat(50));
+        for _ in 0..50 {
+            connection.answer();
+        }
+    }
+    assert_eq!(metrics.ask("GET", "/healthz").0, 200);
+    other.execute_batch("ROLLBACK").unwrap();
+    support::wait_for("the store to be there again", || {
+        (metrics.ask("GET", "/readyz").0 == 200).then_some(())
+    });
+    for connection in &mut registering {
+        let status = connection.answer().status;
+        assert!(matches!(status, 201 | 503), "{status}");
+    }
+    // Eight for those who register, and one in a second at most.
+    let asked = jobs() - before;
+    assert!((9.0..=40.0).contains(&asked), "{asked} jobs");
 }
 
 #[test]
