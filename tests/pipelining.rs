@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rustls::ClientConnection;
+use serde_json::json;
 use support::http::{client_config, tcp};
 use support::{Folder, Server};
 
@@ -246,4 +247,63 @@ fn dates_are_right_and_go_on() {
     assert!(dates.is_sorted(), "{dates:?}");
     dates.dedup();
     assert!(dates.len() > 1, "{dates:?}");
+}
+
+/// A handshake for the chat, with these lines more.
+fn upgrade(server: &Server, more: &str) -> String {
+    let host = server.host();
+    format!(
+        "GET /ws HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{more}\r\n"
+    )
+}
+
+#[test]
+fn what_is_behind_a_refused_handshake_is_answered() {
+    let server = Server::start();
+    let token = server.register_and_login("ann");
+    let get = format!("GET /login HTTP/1.1\r\nHost: {}\r\n\r\n", server.host());
+    for (status, version, key) in [(400, 13, "x"), (426, 8, "dGhlIHNhbXBsZSBub25jZQ==")] {
+        let refused = upgrade(
+            &server,
+            &format!(
+                "Sec-WebSocket-Version: {version}\r\nSec-WebSocket-Key: {key}\r\n\
+                 Authorization: Bearer {token}\r\n"
+            ),
+        );
+        for half_closes in [false, true] {
+            let mut connection = server.connect();
+            connection.send([refused.as_str(), &get].concat());
+            if half_closes {
+                connection.half_close();
+            }
+            connection.answer().expect(status);
+            connection.answer().expect(200);
+        }
+    }
+}
+
+#[test]
+fn what_is_behind_a_handshake_waits_for_it() {
+    // A login takes its time; the answer to it must not be lost, whatever comes behind.
+    let server = Server::start();
+    let token = server.register_and_login("ann");
+    let mut connection = server.connect();
+    let body = json!({"username": "ann", "password": "Wrong-Horse-9"}).to_string();
+    let login = format!(
+        "POST /login HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        server.host(),
+        body.len()
+    );
+    let accepted = upgrade(
+        &server,
+        &format!(
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             Authorization: Bearer {token}\r\n"
+        ),
+    );
+    let frame = support::ws::masked(true, support::ws::TEXT, &vec![b'x'; 500_000]);
+    connection.send([login.as_bytes(), accepted.as_bytes(), &frame].concat());
+    connection.answer().expect(401);
+    assert_eq!(connection.answer().status, 101);
 }

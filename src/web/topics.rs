@@ -36,7 +36,7 @@ use crate::proto::ws::deflate::Deflaters;
 ///         # #[cfg(feature = "ws")]
 ///         return Reply::Upgrade(());
 ///         # #[cfg(not(feature = "ws"))]
-///         # unimplemented!()
+///         # return Reply::Send(edgeloop::web::Response::empty(404));
 ///     }
 ///
 ///     fn opened(&mut self, ws: &mut WsCx<'_, '_>, _: &mut ()) {

@@ -87,6 +87,7 @@ impl Site {
             return answer
                 .field("Upgrade", "websocket")
                 .field("Connection", "Upgrade")
+                .field("Sec-WebSocket-Version", "13")
                 .into();
         }
         if !bearer::is_origin_allowed(request, &self.config.allowed_origins) {

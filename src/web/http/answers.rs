@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::{Http, Switch};
 use crate::proto::http1::encode::{self, BodyForm};
-use crate::proto::http1::{After, Asked, BodyLength};
+use crate::proto::http1::{After, Asked, Awaits, BodyLength};
 use crate::reactor::{Cx, Shared};
 use crate::web::exchange::{Exchange, Record, Sending, State};
 use crate::web::post::ExchangeId;
@@ -69,6 +69,10 @@ impl<S> Http<S> {
         }
         if self.is_full && self.exchanges.len() < tools.service.config().pipeline_max {
             self.is_full = false;
+            cx.resume();
+        }
+        if self.is_held && self.machine.awaits() != Awaits::Answer {
+            self.is_held = false;
             cx.resume();
         }
         self.arm(tools.service.config(), cx);

@@ -45,6 +45,8 @@ pub(super) struct Http<S> {
     owes_continue: bool,
     /// Reading stopped because too many requests await their answers.
     is_full: bool,
+    /// Reading stopped because the answer to an upgrade decides what the rest is.
+    is_held: bool,
 }
 
 /// The switch to a WebSocket, when its turn has come.
@@ -80,6 +82,7 @@ impl<S> Http<S> {
             ends: false,
             owes_continue: false,
             is_full: false,
+            is_held: false,
         }
     }
 
@@ -116,7 +119,14 @@ impl<S> Http<S> {
                 self.began = cx.now();
             }
             match self.machine.step(rest, &self.limits(&http)) {
-                Ok(Step::More { used: count }) => return used + count,
+                Ok(Step::More { used: count }) => {
+                    used += count;
+                    if self.machine.awaits() == Awaits::Answer && used < input.len() {
+                        self.is_held = true;
+                        cx.pause();
+                    }
+                    return used;
+                }
                 Ok(Step::Head { used: count, head }) => {
                     used += count;
                     let behind = input.get(used..).unwrap_or_default();
