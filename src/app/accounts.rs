@@ -6,6 +6,7 @@
 //! a rule, before the method returns. A queue found full further on is answered `Overloaded` too.
 
 use super::passwords::{HashError, Hasher, HasherPool, Password, Verdict};
+use super::queue::Load;
 use super::reply::{Overloaded, Promise, Reply};
 use super::rules::{self, RuleError};
 use super::store::{Changes, Login, NewUser, Store, StoreError, User, Users};
@@ -54,6 +55,8 @@ pub enum AccountError {
     NoSuchUser,
     /// A queue is full: 503.
     Overloaded,
+    /// The disk has no room for it: 507.
+    StorageFull,
     /// The database or the hasher failed: 503. The cause is in the log.
     Unavailable,
 }
@@ -67,6 +70,7 @@ impl fmt::Display for AccountError {
             Self::UsernameTaken => f.write_str("Username already exists"),
             Self::NoSuchUser => f.write_str("User not found"),
             Self::Overloaded => f.write_str("Server is overloaded, try again later"),
+            Self::StorageFull => f.write_str("Storage is full, try again later"),
             Self::Unavailable => f.write_str("Service is unavailable, try again later"),
         }
     }
@@ -86,6 +90,7 @@ impl From<StoreError> for AccountError {
             StoreError::EmailTaken => Self::EmailTaken,
             StoreError::UsernameTaken => Self::UsernameTaken,
             StoreError::NoSuchUser => Self::NoSuchUser,
+            StoreError::Full => Self::StorageFull,
             StoreError::Unavailable => Self::Unavailable,
         }
     }
@@ -373,4 +378,3 @@ fn note_refusal(step: Result<(), Overloaded>) {
 
 #[cfg(test)]
 mod tests;
-use super::queue::Load;

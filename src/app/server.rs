@@ -94,6 +94,8 @@ impl Started {
         inherited: Vec<TcpListener>,
         logging: &Arc<Logging>,
     ) -> Result<Self, String> {
+        signals::survive_file_size_limit()
+            .map_err(|error| format!("cannot take signals: {error}"))?;
         let store = Store::open(&config.db_path, store::Options::default())
             .map_err(|error| format!("db_path: {}: {error}", config.db_path.display()))?;
         let cores = thread::available_parallelism().map_or(1, usize::from);

@@ -3,9 +3,10 @@
 use std::io;
 use std::net::TcpListener;
 use std::process;
+use std::sync::Arc;
 use std::thread;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use super::handover::Successor;
@@ -54,6 +55,15 @@ pub fn handle(
             }
         })?;
     Ok(())
+}
+
+/// From now on a file that may not grow any more (`ulimit -f`) is an error of who writes it, not the end
+/// of the process.
+///
+/// # Errors
+/// The handler cannot be set up.
+pub fn survive_file_size_limit() -> io::Result<()> {
+    signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
 }
 
 fn reload(reloader: &mut Reloader) -> Option<Mail> {

@@ -10,6 +10,11 @@ use crate::app::store::User;
 use crate::app::talk::Member;
 use crate::web::{Answer, Cx, Reply, Response};
 
+/// Seconds after which to try again what failed for the database, and for want of room: nobody knows
+/// when, and it takes somebody.
+const BROKEN_S: u32 = 5;
+const FULL_S: u32 = 30;
+
 impl Site {
     /// Answers a request with what a worker made of it.
     pub(super) fn answer(&mut self, cx: &Cx<'_>, answer: &mut Answer<Member>, mail: Mail) {
@@ -28,9 +33,9 @@ impl Site {
                 self.answers.failure(409, &text)
             }
             AccountError::NoSuchUser => self.answers.failure(404, &text),
-            AccountError::Overloaded | AccountError::Unavailable => {
-                self.answers.try_later(503, &text, 1)
-            }
+            AccountError::Overloaded => self.answers.try_later(503, &text, 1),
+            AccountError::Unavailable => self.answers.try_later(503, &text, BROKEN_S),
+            AccountError::StorageFull => self.answers.try_later(507, &text, FULL_S),
         }
     }
 
@@ -118,7 +123,11 @@ impl Site {
                 }
             },
             Err(LoginError::Wrong) => self.answers.failure(401, &LoginError::Wrong.to_string()),
-            Err(error) => self.answers.try_later(503, &error.to_string(), 1),
+            Err(LoginError::Overloaded) => {
+                let text = LoginError::Overloaded.to_string();
+                self.answers.try_later(503, &text, 1)
+            }
+            Err(error) => self.answers.try_later(503, &error.to_string(), BROKEN_S),
         }
     }
 }

@@ -9,6 +9,7 @@
 //! it was sent; one sent while a write is still unanswered may run before that write.
 
 mod schema;
+mod trouble;
 pub mod upkeep;
 mod users;
 mod worker;
@@ -28,7 +29,7 @@ use worker::Job;
 pub struct Options {
     /// Jobs that may wait; one more is refused.
     pub queue_jobs_max: usize,
-    /// How long the thread waits for another process that has locked the file.
+    /// How long the thread waits for another process that has locked the file: reads wait behind it.
     pub busy_timeout: Duration,
 }
 
@@ -36,7 +37,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             queue_jobs_max: 1024,
-            busy_timeout: Duration::from_secs(5),
+            busy_timeout: Duration::from_secs(2),
         }
     }
 }
@@ -52,7 +53,9 @@ pub enum StoreError {
     UsernameTaken,
     /// There is no user with this id.
     NoSuchUser,
-    /// The database failed (disk full, read-only, locked, ...); the cause is in the log.
+    /// The disk has no room for it.
+    Full,
+    /// The database failed (read-only, locked, damaged, ...); the cause is in the log.
     Unavailable,
 }
 
@@ -62,6 +65,7 @@ impl fmt::Display for StoreError {
             Self::EmailTaken => "the e-mail address is taken",
             Self::UsernameTaken => "the username is taken",
             Self::NoSuchUser => "there is no such user",
+            Self::Full => "the disk is full",
             Self::Unavailable => "the database is unavailable",
         })
     }
@@ -86,9 +90,10 @@ impl Store {
         let db = schema::open(path, options.busy_timeout)?;
         let queue = Queue::new(options.queue_jobs_max);
         let worker = queue.worker();
+        let (file, patience) = (path.to_owned(), options.busy_timeout);
         let thread = thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || worker::run(&db, &worker))
+            .spawn(move || worker::run(&db, &file, patience, &worker))
             .map_err(OpenError::Io)?;
         Ok(Self {
             queue,

@@ -11,6 +11,7 @@
 //! may hold addresses that differ in case alone: these stay, and work, so the rule stands in
 //! triggers, which judge what is written from now on, and not in a unique index.
 
+use super::trouble::Cause;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use std::fmt;
 use std::fs::OpenOptions;
@@ -40,6 +41,10 @@ pub enum OpenError {
     },
     /// The file system does not allow SQLite's write-ahead log.
     NoWal,
+    /// The file, or what SQLite keeps beside it, may be read and not written.
+    ReadOnly,
+    /// It is no SQLite database, or not a whole one.
+    Damaged(rusqlite::Error),
     /// The file could not be made, or the thread not started.
     Io(std::io::Error),
     /// SQLite says why.
@@ -54,6 +59,14 @@ impl fmt::Display for OpenError {
                 "the database has schema version {found}, this server knows those up to {known}"
             ),
             Self::NoWal => f.write_str("the database cannot use a write-ahead log where it is"),
+            Self::ReadOnly => f.write_str(
+                "the database may not be written by this user, or is on a read-only file system",
+            ),
+            Self::Damaged(error) => write!(
+                f,
+                "{error}: this is no database, or it is damaged; a copy made by edgeloop backup can \
+                 take its place"
+            ),
             Self::Io(error) => write!(f, "the database could not be opened: {error}"),
             Self::Sqlite(error) => write!(f, "the database could not be opened: {error}"),
         }
@@ -64,15 +77,19 @@ impl std::error::Error for OpenError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io(error) => Some(error),
-            Self::Sqlite(error) => Some(error),
-            Self::UnknownVersion { .. } | Self::NoWal => None,
+            Self::Sqlite(error) | Self::Damaged(error) => Some(error),
+            Self::UnknownVersion { .. } | Self::NoWal | Self::ReadOnly => None,
         }
     }
 }
 
 impl From<rusqlite::Error> for OpenError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(error)
+        match Cause::of(&error) {
+            Cause::ReadOnly => Self::ReadOnly,
+            Cause::Damaged => Self::Damaged(error),
+            _ => Self::Sqlite(error),
+        }
     }
 }
 
@@ -88,6 +105,7 @@ pub(super) fn open(path: &Path, busy_timeout: Duration) -> Result<Connection, Op
     if mode != "wal" {
         return Err(OpenError::NoWal);
     }
+    refuse_read_only(&db)?;
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "foreign_keys", true)?;
     // Old password hashes are overwritten, not just unlinked.
@@ -107,6 +125,19 @@ pub(super) fn create_private(path: &Path) -> Result<(), OpenError> {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(OpenError::Io(error)),
+    }
+}
+
+/// SQLite opens what it may not write for reading alone, and would say so with the first write.
+fn refuse_read_only(db: &Connection) -> Result<(), OpenError> {
+    if db.is_readonly("main")? {
+        return Err(OpenError::ReadOnly);
+    }
+    match db.execute_batch("BEGIN IMMEDIATE; ROLLBACK") {
+        Ok(()) => Ok(()),
+        // Who writes just now will be done in a while.
+        Err(error) if Cause::of(&error) == Cause::Locked => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

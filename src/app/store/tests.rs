@@ -326,7 +326,7 @@ fn a_full_disk_is_answered_and_recovered_from() {
     let insert = |n| ask(|reply| users.insert(long(n), reply)).unwrap();
     let stored = (0..1000).take_while(|n| insert(*n).is_ok()).count();
     assert!((1..1000).contains(&stored), "{stored}");
-    assert_eq!(insert(1000), Err(StoreError::Unavailable));
+    assert_eq!(insert(1000), Err(StoreError::Full));
     assert!(fixture.login("user0").user.is_some(), "reads go on");
     fixture.run("PRAGMA max_page_count = 1000000");
     assert!(insert(1001).is_ok());
@@ -335,6 +335,47 @@ fn a_full_disk_is_answered_and_recovered_from() {
         assert!(fixture.login(&format!("user{n}")).user.is_some(), "{n}");
     }
     assert_eq!(fixture.login(&format!("user{stored}")).user, None);
+}
+
+#[test]
+fn writes_that_share_a_full_disk_are_all_told_so() {
+    let fixture = Fixture::new();
+    fixture.insert("ada").unwrap();
+    fixture.run("PRAGMA max_page_count = 20");
+    let release = fixture.hold();
+    let users = fixture.store.users();
+    let long = |n: usize| NewUser {
+        name: "x".repeat(2000),
+        ..user(&format!("user{n}"))
+    };
+    let answers: Vec<_> = (0..100)
+        .map(|n| later(|reply| users.insert(long(n), reply)))
+        .collect();
+    drop(release);
+    let answers: Vec<_> = answers.iter().map(|told| told.recv().unwrap()).collect();
+    for (n, answer) in answers.iter().enumerate() {
+        let is_there = fixture.login(&format!("user{n}")).user.is_some();
+        assert_eq!(is_there, answer.is_ok(), "{n}: {answer:?}");
+        assert!(
+            matches!(answer, Ok(_) | Err(StoreError::Full)),
+            "{answer:?}"
+        );
+    }
+    assert!(answers.contains(&Err(StoreError::Full)));
+}
+
+#[test]
+fn a_file_that_was_moved_is_not_written_until_it_is_back() {
+    let fixture = Fixture::new();
+    fixture.insert("ada").unwrap();
+    let (path, away) = (fixture.path(), fixture.folder.path().join("away.db"));
+    std::fs::rename(&path, &away).unwrap();
+    assert_eq!(fixture.insert("bob"), Err(StoreError::Unavailable));
+    std::fs::write(&path, "another").unwrap();
+    assert_eq!(fixture.insert("bob"), Err(StoreError::Unavailable));
+    assert!(fixture.login("ada").user.is_some(), "reads go on");
+    std::fs::rename(&away, &path).unwrap();
+    assert!(fixture.insert("bob").is_ok());
 }
 
 #[test]

@@ -1,12 +1,17 @@
 //! Jobs, and the thread that runs them.
 
 use super::StoreError;
+use super::trouble::{Cause, Trouble};
 use crate::app::queue::{Queue, Worker, shielded};
 use crate::app::reply::{Overloaded, Promise, Reply};
 use rusqlite::Connection;
+use std::path::Path;
+use std::time::Duration;
 
 /// Bounds the time a commit takes, and with it how long the first of its writes waits.
 const BATCH_JOBS_MAX: usize = 256;
+/// How long a lock is waited for that was waited for in vain before.
+const LOCKED_PATIENCE: Duration = Duration::from_millis(50);
 
 /// Work for the store's thread.
 pub(super) enum Job {
@@ -65,12 +70,22 @@ fn submit(queue: &Queue<Job>, job: Job) -> Result<(), Overloaded> {
 
 /// One job's work and the reply owed for it. Dropped unanswered, it answers `Unavailable`.
 pub(super) trait Task: Send {
-    /// Does the work and keeps its outcome; false when what it did is to be undone.
-    fn run(&mut self, db: &Connection) -> bool;
+    /// Does the work and keeps its outcome.
+    fn run(&mut self, db: &Connection) -> Ran;
     /// Answers with the outcome of `run`.
     fn answer(self: Box<Self>);
+    /// Answers that the database failed.
+    fn fail(self: Box<Self>, error: StoreError);
     /// Drops the reply uncalled.
     fn withdraw(self: Box<Self>);
+}
+
+/// How a task's work went. Unless it is done, what it did is to be undone.
+pub(super) enum Ran {
+    Done,
+    /// A rule of ours forbids it, or it panicked.
+    Refused,
+    Failed(rusqlite::Error),
 }
 
 struct Pending<T, F> {
@@ -98,20 +113,20 @@ where
     T: Send + 'static,
     F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
 {
-    fn run(&mut self, db: &Connection) -> bool {
+    fn run(&mut self, db: &Connection) -> Ran {
         let Some(work) = self.work.take() else {
-            return false;
+            return Ran::Refused;
         };
-        self.outcome = match shielded("a store job", || work(db)) {
-            Some(Ok(done)) => Ok(done),
-            Some(Err(Fault::Refused(error))) => Err(error),
+        let (outcome, ran) = match shielded("a store job", || work(db)) {
+            Some(Ok(done)) => (Ok(done), Ran::Done),
+            Some(Err(Fault::Refused(error))) => (Err(error), Ran::Refused),
             Some(Err(Fault::Sqlite(error))) => {
-                log::error!("a store job failed: {error}");
-                Err(StoreError::Unavailable)
+                (Err(Cause::of(&error).answer()), Ran::Failed(error))
             }
-            None => Err(StoreError::Unavailable),
+            None => (Err(StoreError::Unavailable), Ran::Refused),
         };
-        self.outcome.is_ok()
+        self.outcome = outcome;
+        ran
     }
 
     fn answer(self: Box<Self>) {
@@ -121,13 +136,23 @@ where
         promise.keep(outcome);
     }
 
+    fn fail(self: Box<Self>, error: StoreError) {
+        self.promise.keep(Err(error));
+    }
+
     fn withdraw(self: Box<Self>) {
         self.promise.withdraw();
     }
 }
 
 /// Runs jobs until the queue is closed and empty.
-pub(super) fn run(db: &Connection, worker: &Worker<Job>) {
+pub(super) fn run(db: &Connection, file: &Path, patience: Duration, worker: &Worker<Job>) {
+    let mut desk = Desk {
+        db,
+        patience,
+        is_locked: false,
+        trouble: Trouble::new(file),
+    };
     let mut batch = Vec::new();
     let mut writes = Vec::new();
     loop {
@@ -137,15 +162,12 @@ pub(super) fn run(db: &Connection, worker: &Worker<Job>) {
         }
         for job in batch.drain(..) {
             match job {
-                Job::Read(mut task) => {
-                    task.run(db);
-                    answer(task);
-                }
+                Job::Read(task) => desk.read(task),
                 Job::Write(task) => writes.push(task),
             }
         }
         if !writes.is_empty() {
-            write_group(db, &mut writes);
+            desk.write(&mut writes);
         }
     }
     // SQLite writes the WAL back when the connection closes, but says nothing if that fails.
@@ -154,32 +176,119 @@ pub(super) fn run(db: &Connection, worker: &Worker<Job>) {
     }
 }
 
-fn write_group(db: &Connection, tasks: &mut Vec<Box<dyn Task>>) {
-    match commit_group(db, tasks) {
-        Ok(()) => tasks.drain(..).for_each(answer),
-        Err(error) => {
-            log::error!("{} writes were not committed: {error}", tasks.len());
-            roll_back(db);
-            // A dropped task answers `Unavailable`.
-            tasks.drain(..).for_each(|task| {
-                shielded("a reply", || drop(task));
-            });
+/// Why a group of writes is not in the database.
+struct Lost {
+    cause: Cause,
+    error: String,
+}
+
+impl From<rusqlite::Error> for Lost {
+    fn from(error: rusqlite::Error) -> Self {
+        Self {
+            cause: Cause::of(&error),
+            error: described(&error),
         }
     }
 }
 
-fn commit_group(db: &Connection, tasks: &mut [Box<dyn Task>]) -> rusqlite::Result<()> {
-    execute(db, "BEGIN IMMEDIATE")?;
-    for task in tasks {
-        execute(db, "SAVEPOINT job")?;
-        if !task.run(db) {
-            // Some errors (disk full, I/O) end the whole transaction: then this fails, and the
-            // group with it.
-            execute(db, "ROLLBACK TO job")?;
+/// What the thread works with.
+struct Desk<'a> {
+    db: &'a Connection,
+    /// How long a lock of another process is waited for.
+    patience: Duration,
+    /// Whether it was in vain the last time.
+    is_locked: bool,
+    trouble: Trouble,
+}
+
+impl Desk<'_> {
+    fn read(&mut self, mut task: Box<dyn Task>) {
+        if let Ran::Failed(error) = task.run(self.db) {
+            self.tell(&error);
         }
-        execute(db, "RELEASE job")?;
+        answer(task);
     }
-    execute(db, "COMMIT")
+
+    fn write(&mut self, tasks: &mut Vec<Box<dyn Task>>) {
+        match self.commit_group(tasks) {
+            Ok(()) => {
+                self.set_locked(false);
+                self.trouble.writes_stored();
+                tasks.drain(..).for_each(answer);
+            }
+            Err(Lost { cause, error }) => {
+                self.tell_of(cause, &error);
+                self.trouble.writes_failed(tasks.len());
+                roll_back(self.db);
+                self.set_locked(cause == Cause::Locked);
+                tasks.drain(..).for_each(|task| {
+                    shielded("a reply", || task.fail(cause.answer()));
+                });
+            }
+        }
+    }
+
+    fn commit_group(&mut self, tasks: &mut [Box<dyn Task>]) -> Result<(), Lost> {
+        if self.trouble.is_moved() {
+            return Err(Lost {
+                cause: Cause::Moved,
+                error: "nothing was written".to_owned(),
+            });
+        }
+        execute(self.db, "BEGIN IMMEDIATE")?;
+        for task in tasks {
+            execute(self.db, "SAVEPOINT job")?;
+            match task.run(self.db) {
+                Ran::Done => {}
+                Ran::Refused => execute(self.db, "ROLLBACK TO job")?,
+                // Some errors (disk full, I/O) end the whole transaction, and the group with it.
+                Ran::Failed(error) if self.db.is_autocommit() => return Err(error.into()),
+                Ran::Failed(error) => {
+                    self.tell(&error);
+                    execute(self.db, "ROLLBACK TO job")?;
+                }
+            }
+            execute(self.db, "RELEASE job")?;
+        }
+        execute(self.db, "COMMIT")?;
+        Ok(())
+    }
+
+    fn tell(&mut self, error: &rusqlite::Error) {
+        self.tell_of(Cause::of(error), &described(error));
+    }
+
+    fn tell_of(&mut self, cause: Cause, error: &str) {
+        self.trouble.tell(cause, &error);
+        if cause == Cause::Damaged {
+            // Pages that are kept are not read again: a repaired one would not be seen.
+            execute(self.db, "PRAGMA shrink_memory").ok();
+        }
+    }
+
+    /// While another process holds on to its lock, reads are not to wait behind every group of writes.
+    fn set_locked(&mut self, is_locked: bool) {
+        if self.is_locked == is_locked {
+            return;
+        }
+        self.is_locked = is_locked;
+        let patience = if is_locked {
+            self.patience.min(LOCKED_PATIENCE)
+        } else {
+            self.patience
+        };
+        if let Err(error) = self.db.busy_timeout(patience) {
+            log::error!("the store's patience cannot be changed: {error}");
+        }
+    }
+}
+
+/// The words of SQLite, and its number for them, which says more.
+fn described(error: &rusqlite::Error) -> String {
+    match error.sqlite_error() {
+        Some(code) => format!("{error} (SQLite {})", code.extended_code),
+        None => error.to_string(),
+    }
 }
 
 fn roll_back(db: &Connection) {

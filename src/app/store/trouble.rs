@@ -1,0 +1,135 @@
+//! What goes wrong with the database file, and what the log hears of it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use rusqlite::ErrorCode;
+
+use super::StoreError;
+use crate::app::limits::Throttle;
+use crate::web::now;
+
+/// Why the database did not do what it was to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Cause {
+    Full,
+    Locked,
+    ReadOnly,
+    Damaged,
+    Moved,
+    Unusable,
+    /// No fault of the file: a statement is wrong, or memory is short.
+    Other,
+}
+
+impl Cause {
+    pub(super) fn of(error: &rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked,
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::ReadOnly,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged,
+            Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => Self::Unusable,
+            _ => Self::Other,
+        }
+    }
+
+    /// What is answered for it.
+    pub(super) fn answer(self) -> StoreError {
+        match self {
+            Self::Full => StoreError::Full,
+            _ => StoreError::Unavailable,
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "the disk is full",
+            Self::Locked => "another process has locked it",
+            Self::ReadOnly => "it may not be written",
+            Self::Damaged => {
+                "it is damaged (edgeloop check-db says how; a copy made by edgeloop backup is a \
+                 way out)"
+            }
+            Self::Moved => {
+                "it was moved, removed or replaced, which a running server does not follow: put it \
+                 back, or restart"
+            }
+            Self::Unusable => "it cannot be read or written",
+            Self::Other => "a job failed",
+        })
+    }
+}
+
+/// The file, and what was said about it.
+pub(super) struct Trouble {
+    file: PathBuf,
+    /// Device and number of the file that is open.
+    opened: Option<(u64, u64)>,
+    start: Instant,
+    /// A line a second about each cause.
+    said: BTreeMap<Cause, Throttle>,
+    /// Writes that failed since the last one that did not.
+    writes_failed: usize,
+}
+
+impl Trouble {
+    /// No trouble yet with the database just opened at `file`.
+    pub(super) fn new(file: &Path) -> Self {
+        Self {
+            file: file.to_owned(),
+            opened: identity(file).ok(),
+            start: now(),
+            said: BTreeMap::new(),
+            writes_failed: 0,
+        }
+    }
+
+    /// Something failed: the log hears of it, unless it has just heard the same.
+    pub(super) fn tell(&mut self, cause: Cause, error: &dyn fmt::Display) {
+        let elapsed = now().saturating_duration_since(self.start);
+        let now_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        let Some(more) = self.said.entry(cause).or_default().hit(now_ms) else {
+            return;
+        };
+        let file = self.file.display();
+        match more {
+            0 => log::error!("{file}: {cause}: {error}"),
+            _ => log::error!("{file}: {cause}: {error} ({more} more since the last such line)"),
+        }
+    }
+
+    /// So many writes were not stored, for a reason that was told.
+    pub(super) fn writes_failed(&mut self, count: usize) {
+        self.writes_failed += count;
+    }
+
+    /// Writes were stored. If they were not before, the log hears that this is over.
+    pub(super) fn writes_stored(&mut self) {
+        if self.writes_failed > 0 {
+            let (file, failed) = (self.file.display(), self.writes_failed);
+            log::info!("{file}: takes writes again; {failed} were refused");
+            self.writes_failed = 0;
+        }
+    }
+
+    /// Whether the name still leads to the file that is open. What is written to another one would be
+    /// missed after the next start.
+    pub(super) fn is_moved(&self) -> bool {
+        match identity(&self.file) {
+            Ok(found) => self.opened.is_some_and(|opened| opened != found),
+            Err(error) => error.kind() == ErrorKind::NotFound,
+        }
+    }
+}
+
+fn identity(file: &Path) -> std::io::Result<(u64, u64)> {
+    let metadata = std::fs::metadata(file)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
