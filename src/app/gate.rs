@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use super::config::{Config, Network};
-use super::limits::{Addresses, LogThrottle, LoginOutcome, Rates, Refused, Throttle};
+use super::limits::{Addresses, Limit, LogThrottle, LoginOutcome, Rates, Refused, Throttle};
 use crate::web::Admission;
 
 /// How many of those who are too many are told so at the same time; more are closed without a word.
 const OVERLOADED_MAX: usize = 64;
+
+const MAX_CONNECTIONS: &str = "max_connections";
+const ALLOWED: &str = "allowed_networks";
+const DENIED: &str = "denied_networks";
 
 /// The limits on peers. Time is an argument, in milliseconds since the start.
 #[derive(Debug)]
@@ -31,6 +35,8 @@ pub struct Gate {
 impl Gate {
     /// Nobody is inside yet.
     pub fn new(config: &Config) -> Self {
+        let keys = Limit::ALL.map(Limit::key).into_iter();
+        let keys = keys.chain([MAX_CONNECTIONS, ALLOWED, DENIED]);
         Self {
             addresses: Addresses::new(rates(config)),
             connections: 0,
@@ -39,7 +45,7 @@ impl Gate {
             proxies: config.trusted_proxies.clone(),
             allowed: config.allowed_networks.clone(),
             denied: config.denied_networks.clone(),
-            turned_away: BTreeMap::new(),
+            turned_away: keys.map(|key| (key, 0)).collect(),
             log: LogThrottle::default(),
             log_full: Throttle::default(),
             log_denied: Throttle::default(),
@@ -73,9 +79,9 @@ impl Gate {
     pub fn is_welcome(&mut self, peer: SocketAddr, now_ms: u64) -> bool {
         let ip = peer.ip();
         let (key, what) = if contain(&self.denied, ip) {
-            ("denied_networks", "is among")
+            (DENIED, "is among")
         } else if !self.allowed.is_empty() && !contain(&self.allowed, ip) {
-            ("allowed_networks", "is not among")
+            (ALLOWED, "is not among")
         } else {
             return true;
         };
@@ -101,7 +107,7 @@ impl Gate {
                     Suppressed(more)
                 );
             }
-            self.count("max_connections");
+            self.count(MAX_CONNECTIONS);
             if self.overloaded >= OVERLOADED_MAX {
                 return Admission::Refused;
             }

@@ -1,106 +1,53 @@
 //! What the server has done, in the text format that Prometheus reads (version 0.0.4).
 
 use std::collections::BTreeMap;
-use std::fmt::{Display, Write};
+use std::fmt::{self, Display, Write};
 use std::fs;
-use std::time::Duration;
 
 use super::queue::Load;
-use crate::web::{CloseReason, Cx, Histogram};
+use crate::web::{CloseReason, Cx, Histogram, Traffic};
 
 /// Ticks of proc(5) in a second: the same on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// What the site counts itself.
-#[derive(Debug, Default)]
-pub(super) struct Counts {
-    by_status: BTreeMap<u16, u64>,
-    answers: Histogram,
-    body_bytes: u64,
-    sockets_opened: u64,
-    sockets_ended: BTreeMap<u16, u64>,
-    messages: u64,
-    message_bytes: u64,
-}
-
-/// What others have counted.
+/// Where the numbers come from.
 #[derive(Debug)]
-pub(super) struct Others<'a> {
+pub(super) struct Counted<'a, 'b> {
+    /// The reactor's view.
+    pub(super) cx: &'a Cx<'b>,
+    /// Requests, WebSockets and messages.
+    pub(super) traffic: &'a Traffic,
     /// Who was turned away, by the key of the limit.
     pub(super) turned_away: &'a BTreeMap<&'static str, u64>,
-    /// Messages put on their way, and skipped for those who are slow.
-    pub(super) delivered: u64,
-    /// See there.
+    /// Messages over the limit of their user.
+    pub(super) rate_limited: u64,
+    /// Messages put on their way to those who have subscribed.
+    pub(super) published: u64,
+    /// Messages skipped for those of them who are slow.
     pub(super) skipped: u64,
     /// The queues of workers, by name.
     pub(super) queues: [(&'static str, Load); 2],
+    /// Lines that the log has lost.
+    pub(super) lines_lost: u64,
+    /// This process.
+    pub(super) process: &'a Process,
 }
 
-impl Counts {
-    /// A request was answered.
-    pub(super) fn answered(&mut self, status: u16, body_bytes: u64, duration: Duration) {
-        *self.by_status.entry(status).or_default() += 1;
-        self.answers.record(duration);
-        self.body_bytes += body_bytes;
-    }
-
-    /// A WebSocket is open.
-    pub(super) fn opened(&mut self) {
-        self.sockets_opened += 1;
-    }
-
-    /// A WebSocket has ended, with this close code.
-    pub(super) fn ended(&mut self, code: u16) {
-        *self.sockets_ended.entry(code).or_default() += 1;
-    }
-
-    /// A message came.
-    pub(super) fn message(&mut self, bytes: usize) {
-        self.messages += 1;
-        self.message_bytes += bytes as u64;
-    }
-
-    /// Everything there is to tell.
-    pub(super) fn text(&self, cx: &Cx<'_>, others: &Others<'_>) -> String {
-        let mut page = Page::default();
-        reactor(&mut page, cx);
-        self.traffic(&mut page, others);
-        workers(&mut page, others);
-        process(&mut page);
-        page.0
-    }
-
-    fn traffic(&self, page: &mut Page, others: &Others<'_>) {
-        page.head("requests_total", "counter", "Requests answered, by status.");
-        for (status, count) in &self.by_status {
-            page.labelled("requests_total", "status", status, count);
-        }
-        let help = "From the end of a request to the queueing of its answer.";
-        page.histogram("request_seconds", help, &self.answers);
-        let help = "Bytes of the bodies of answers.";
-        page.counter("answer_body_bytes_total", help, self.body_bytes);
-        let ended: u64 = self.sockets_ended.values().sum();
-        let open = self.sockets_opened.saturating_sub(ended);
-        page.gauge("websockets", "WebSockets that are open.", open);
-        let help = "WebSockets that have ended, by close code.";
-        page.head("websockets_ended_total", "counter", help);
-        for (code, count) in &self.sockets_ended {
-            page.labelled("websockets_ended_total", "code", code, count);
-        }
-        let help = "Messages of WebSockets that came.";
-        page.counter("messages_received_total", help, self.messages);
-        let help = "Bytes of those messages.";
-        page.counter("messages_received_bytes_total", help, self.message_bytes);
-        let help = "Messages put on their way to a WebSocket.";
-        page.counter("deliveries_total", help, others.delivered);
-        let help = "Messages that slow WebSockets missed.";
-        page.counter("deliveries_skipped_total", help, others.skipped);
-        let help = "Connections and requests turned away, by the key of the limit.";
-        page.head("turned_away_total", "counter", help);
-        for (key, count) in others.turned_away {
-            page.labelled("turned_away_total", "limit", key, count);
-        }
-    }
+/// Everything there is to tell.
+pub(super) fn text(counted: &Counted<'_, '_>) -> String {
+    let mut page = Page::default();
+    let version = env!("CARGO_PKG_VERSION");
+    page.head("build_info", "gauge", "Always 1: the version is the label.");
+    page.labelled("build_info", "version", version, 1);
+    reactor(&mut page, counted.cx);
+    requests(&mut page, counted.traffic);
+    sockets(&mut page, counted);
+    limits(&mut page, counted);
+    workers(&mut page, &counted.queues);
+    let help = "Lines that the log lost: its queue was full, or an output failed.";
+    page.counter("log_lines_lost_total", help, counted.lines_lost);
+    counted.process.tell(&mut page);
+    page.0
 }
 
 fn reactor(page: &mut Page, cx: &Cx<'_>) {
@@ -122,73 +69,176 @@ fn reactor(page: &mut Page, cx: &Cx<'_>) {
     for (reason, count) in CloseReason::ALL.iter().zip(&stats.closed) {
         page.labelled("connections_closed_total", "reason", label(*reason), count);
     }
-    page.counter(
-        "received_bytes_total",
-        "Bytes read from sockets.",
-        stats.bytes_in,
-    );
-    page.counter(
-        "sent_bytes_total",
-        "Bytes that sockets took.",
-        stats.bytes_out,
-    );
+    let help = "Accepts that failed for want of descriptors or memory.";
+    page.counter("accepts_exhausted_total", help, stats.exhausted);
+    let help = "Bytes read from sockets.";
+    page.counter("received_bytes_total", help, stats.bytes_in);
+    let help = "Bytes that sockets took.";
+    page.counter("sent_bytes_total", help, stats.bytes_out);
     let help = "Bytes of output that wait.";
     page.gauge("queued_output_bytes", help, cx.queued_bytes_total());
     page.gauge("timers", "Timers that run.", cx.timers());
     let help = "Turns of the loop, without their wait for events.";
-    page.histogram("turn_seconds", help, &stats.turns);
+    page.head("turn_seconds", "histogram", help);
+    page.histogram("turn_seconds", "", &stats.turns);
 }
 
-fn workers(page: &mut Page, others: &Others<'_>) {
-    page.head("queue_waiting", "gauge", "Jobs that wait for a worker.");
-    for (queue, load) in &others.queues {
-        page.labelled("queue_waiting", "queue", queue, load.waiting);
+fn requests(page: &mut Page, traffic: &Traffic) {
+    page.head("requests_total", "counter", "Requests answered, by status.");
+    for (status, count) in &traffic.statuses {
+        page.labelled("requests_total", "status", status, count);
     }
-    page.head("queue_jobs_total", "counter", "Jobs that were taken.");
-    for (queue, load) in &others.queues {
-        page.labelled("queue_jobs_total", "queue", queue, load.taken);
+    let help = "From the end of a request to the queueing of its answer.";
+    page.head("request_seconds", "histogram", help);
+    page.histogram("request_seconds", "", &traffic.times);
+    let help = "Bytes of the bodies of answers.";
+    page.counter("answer_body_bytes_total", help, traffic.body_bytes);
+}
+
+fn sockets(page: &mut Page, counted: &Counted<'_, '_>) {
+    let traffic = counted.traffic;
+    let help = "WebSockets that are open.";
+    page.gauge("websockets", help, traffic.sockets());
+    let help = "WebSockets that were opened.";
+    page.counter("websockets_opened_total", help, traffic.opened);
+    let help = "WebSockets that have ended, by close code; 3000 and 4000 are all from there on.";
+    page.head("websockets_ended_total", "counter", help);
+    for (code, count) in &traffic.ended {
+        page.labelled("websockets_ended_total", "code", code, count);
     }
-    let help = "The time workers spent on jobs.";
-    page.head("queue_busy_seconds_total", "counter", help);
-    for (queue, load) in &others.queues {
-        let busy = load.busy.as_secs_f64();
-        page.labelled("queue_busy_seconds_total", "queue", queue, busy);
+    let help = "Messages of WebSockets that came.";
+    page.counter("messages_received_total", help, traffic.messages_in);
+    let (help, bytes) = ("Bytes of those messages.", traffic.message_bytes_in);
+    page.counter("messages_received_bytes_total", help, bytes);
+    let help = "Messages put on their way to a WebSocket, once for each that gets it.";
+    let delivered = traffic.messages_out + counted.published;
+    page.counter("deliveries_total", help, delivered);
+    let help = "Messages that slow WebSockets missed.";
+    page.counter("deliveries_skipped_total", help, counted.skipped);
+}
+
+fn limits(page: &mut Page, counted: &Counted<'_, '_>) {
+    let help = "Connections, requests and messages turned away, by the key of the limit.";
+    page.head("turned_away_total", "counter", help);
+    let messages = ("messages_per_minute", counted.rate_limited);
+    let others = counted
+        .turned_away
+        .iter()
+        .map(|(key, count)| (*key, *count));
+    for (key, count) in others.chain([messages]) {
+        page.labelled("turned_away_total", "limit", key, count);
     }
 }
 
-/// What proc(5) says; it is made in memory when read. Names as all of Prometheus' libraries have them.
-fn process(page: &mut Page) {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let resident = resident.and_then(|text| text.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    if let Some(kib) = resident {
-        let help = "Resident memory, the heap and all else.";
-        page.plain("process_resident_memory_bytes", "gauge", help, kib << 10);
-    }
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // From the third on: the second one may hold spaces, and ends with the last parenthesis.
-    let fields = stat
-        .rsplit_once(')')
-        .map(|(_, rest)| rest.split_whitespace());
-    let ticks: Vec<u64> = fields
-        .into_iter()
-        .flatten()
-        .map(|field| field.parse().unwrap_or(0))
-        .collect();
-    let seconds = |field: usize| {
-        let ticks = ticks.get(field - 3);
-        ticks.map(|ticks| *ticks as f64 / TICKS_PER_SECOND)
+fn workers(page: &mut Page, queues: &[(&str, Load)]) {
+    let mut family = |name: &str, kind: &str, help: &str, number: fn(&Load) -> f64| {
+        page.head(name, kind, help);
+        for (queue, load) in queues {
+            page.labelled(name, "queue", queue, number(load));
+        }
     };
-    if let (Some(user), Some(kernel)) = (seconds(14), seconds(15)) {
-        let help = "Processor time, in user and kernel mode.";
-        page.plain("process_cpu_seconds_total", "counter", help, user + kernel);
+    let help = "Jobs that wait for a worker.";
+    family("queue_waiting", "gauge", help, |load| load.waiting as f64);
+    let help = "Jobs that found no room in the queue.";
+    let refused = |load: &Load| load.refused as f64;
+    family("queue_refused_total", "counter", help, refused);
+    let help = "Jobs that were taken.";
+    let taken = |load: &Load| load.waits.count() as f64;
+    family("queue_jobs_total", "counter", help, taken);
+    let help = "The time workers spent on jobs.";
+    let busy = |load: &Load| load.busy.as_secs_f64();
+    family("queue_busy_seconds_total", "counter", help, busy);
+    let help = "The time jobs waited for a worker.";
+    page.head("queue_wait_seconds", "histogram", help);
+    for (queue, load) in queues {
+        let labels = format!("queue=\"{queue}\",");
+        page.histogram("queue_wait_seconds", &labels, &load.waits);
     }
-    let system = fs::read_to_string("/proc/stat").unwrap_or_default();
-    let booted = system.lines().find_map(|line| line.strip_prefix("btime "));
-    let booted = booted.and_then(|text| text.trim().parse::<f64>().ok());
-    if let (Some(booted), Some(since)) = (booted, seconds(22)) {
+}
+
+/// This process, as proc(5) has it: text that the kernel makes when it is read, no disk. All of it takes
+/// less than a small request does.
+#[derive(Debug)]
+pub(super) struct Process {
+    /// In Unix time.
+    started: Option<f64>,
+}
+
+impl Process {
+    /// This process.
+    pub(super) fn new() -> Self {
+        // Not at each use: on a large machine the kernel counts for a while.
+        let system = fs::read_to_string("/proc/stat").unwrap_or_default();
+        let booted = system.lines().find_map(|line| line.strip_prefix("btime "));
+        let booted = booted.and_then(|text| text.trim().parse::<f64>().ok());
+        let since = Ticks::read().seconds(22);
+        Self {
+            started: booted.zip(since).map(|(booted, since)| booted + since),
+        }
+    }
+
+    /// Names as all of Prometheus' libraries have them. What the kernel does not say is left out.
+    fn tell(&self, page: &mut Page) {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let bytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
+        };
+        let help = "Resident memory, the heap and all else.";
+        page.plain(
+            "process_resident_memory_bytes",
+            "gauge",
+            help,
+            bytes("VmRSS:"),
+        );
+        let help = "Address space.";
+        page.plain(
+            "process_virtual_memory_bytes",
+            "gauge",
+            help,
+            bytes("VmSize:"),
+        );
+        // Since Linux 6.2 this is their number.
+        let open = fs::metadata("/proc/self/fd").map(|folder| folder.len());
+        let (help, open) = ("Descriptors that are open.", open.unwrap_or(0));
+        page.plain(
+            "process_open_fds",
+            "gauge",
+            help,
+            Some(open).filter(|n| *n > 0),
+        );
+        let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+        let most = limits
+            .lines()
+            .find_map(|line| line.strip_prefix("Max open files"));
+        let most = most.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        let help = "The most descriptors that may be.";
+        page.plain("process_max_fds", "gauge", help, most);
+        let ticks = Ticks::read();
+        let used = ticks.seconds(14).zip(ticks.seconds(15));
+        let (help, used) = (
+            "Processor time, in user and kernel mode.",
+            used.map(|(u, k)| u + k),
+        );
+        page.plain("process_cpu_seconds_total", "counter", help, used);
         let help = "When the process started, in Unix time.";
-        page.plain("process_start_time_seconds", "gauge", help, booted + since);
+        page.plain("process_start_time_seconds", "gauge", help, self.started);
+    }
+}
+
+/// The fields of `/proc/self/stat`, from the third on: the second one may hold spaces, and ends with the
+/// last parenthesis.
+struct Ticks(String);
+
+impl Ticks {
+    fn read() -> Self {
+        Self(fs::read_to_string("/proc/self/stat").unwrap_or_default())
+    }
+
+    fn seconds(&self, field: usize) -> Option<f64> {
+        let (_, rest) = self.0.rsplit_once(')')?;
+        let ticks = rest.split_whitespace().nth(field.checked_sub(3)?)?;
+        Some(ticks.parse::<u64>().ok()? as f64 / TICKS_PER_SECOND)
     }
 }
 
@@ -233,27 +283,36 @@ impl Page {
         self.line(format_args!("edgeloop_{name} {number}"));
     }
 
-    fn plain(&mut self, name: &str, kind: &str, help: &str, number: impl Display) {
-        self.line(format_args!("# HELP {name} {help}"));
-        self.line(format_args!("# TYPE {name} {kind}"));
-        self.line(format_args!("{name} {number}"));
+    /// A name that is not ours alone.
+    fn plain(&mut self, name: &str, kind: &str, help: &str, number: Option<impl Display>) {
+        if let Some(number) = number {
+            self.line(format_args!("# HELP {name} {help}"));
+            self.line(format_args!("# TYPE {name} {kind}"));
+            self.line(format_args!("{name} {number}"));
+        }
     }
 
-    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
-        self.head(name, "histogram", help);
-        let bucket = format!("{name}_bucket");
+    /// The samples of a histogram; each of `labels` ends with a comma.
+    fn histogram(&mut self, name: &str, labels: &str, histogram: &Histogram) {
         for (bound, count) in histogram.cumulative() {
-            match bound {
-                Some(bound) => self.labelled(&bucket, "le", bound.as_secs_f64(), count),
-                None => self.labelled(&bucket, "le", "+Inf", count),
-            }
+            let bound = match bound {
+                Some(bound) => bound.as_secs_f64().to_string(),
+                None => "+Inf".to_owned(),
+            };
+            self.line(format_args!(
+                "edgeloop_{name}_bucket{{{labels}le=\"{bound}\"}} {count}"
+            ));
         }
         let (sum, count) = (histogram.sum().as_secs_f64(), histogram.count());
-        self.line(format_args!("edgeloop_{name}_sum {sum}"));
-        self.line(format_args!("edgeloop_{name}_count {count}"));
+        let labels = match labels.strip_suffix(',') {
+            Some(labels) => format!("{{{labels}}}"),
+            None => String::new(),
+        };
+        self.line(format_args!("edgeloop_{name}_sum{labels} {sum}"));
+        self.line(format_args!("edgeloop_{name}_count{labels} {count}"));
     }
 
-    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+    fn line(&mut self, line: fmt::Arguments<'_>) {
         writeln!(self.0, "{line}").ok();
     }
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::web::now;
+use crate::web::{Histogram, now};
 
 /// The pushing side. `push` never waits for room.
 pub(super) struct Queue<T> {
@@ -27,27 +27,31 @@ pub(super) struct Worker<T> {
 }
 
 /// How much there is to do, and was.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Load {
     /// Jobs that wait.
     pub(super) waiting: usize,
-    /// Jobs that are under way or done.
-    pub(super) taken: u64,
+    /// How long those waited that are under way or done.
+    pub(super) waits: Histogram,
+    /// Jobs for which there was no room.
+    pub(super) refused: u64,
     /// The time workers have spent on those that are done, all workers together.
     pub(super) busy: Duration,
 }
 
 struct Shared<T> {
     state: Mutex<State<T>>,
-    /// Jobs that were taken, and how long they kept their workers, in microseconds.
-    taken: AtomicU64,
+    /// How long jobs kept their workers.
     busy_us: AtomicU64,
     changed: Condvar,
     jobs_max: usize,
 }
 
 struct State<T> {
-    jobs: VecDeque<T>,
+    /// With the time each was queued.
+    jobs: VecDeque<(Instant, T)>,
+    waits: Histogram,
+    refused: u64,
     workers: usize,
     closed: bool,
 }
@@ -56,13 +60,14 @@ impl<T> Queue<T> {
     pub(super) fn new(jobs_max: usize) -> Self {
         let state = State {
             jobs: VecDeque::new(),
+            waits: Histogram::default(),
+            refused: 0,
             workers: 0,
             closed: false,
         };
         Self {
             shared: Arc::new(Shared {
                 state: Mutex::new(state),
-                taken: AtomicU64::new(0),
                 busy_us: AtomicU64::new(0),
                 changed: Condvar::new(),
                 jobs_max,
@@ -74,9 +79,10 @@ impl<T> Queue<T> {
     pub(super) fn push(&self, job: T) -> Result<(), T> {
         let mut state = self.shared.lock();
         if state.closed || state.jobs.len() >= self.shared.jobs_max {
+            state.refused += 1;
             return Err(job);
         }
-        state.jobs.push_back(job);
+        state.jobs.push_back((now(), job));
         drop(state);
         self.shared.changed.notify_one();
         Ok(())
@@ -84,9 +90,11 @@ impl<T> Queue<T> {
 
     /// How much there is to do, and was.
     pub(super) fn load(&self) -> Load {
+        let state = self.shared.lock();
         Load {
-            waiting: self.shared.lock().jobs.len(),
-            taken: self.shared.taken.load(Ordering::Relaxed),
+            waiting: state.jobs.len(),
+            waits: state.waits.clone(),
+            refused: state.refused,
             busy: Duration::from_micros(self.shared.busy_us.load(Ordering::Relaxed)),
         }
     }
@@ -118,24 +126,28 @@ impl<T> Clone for Queue<T> {
 impl<T> Worker<T> {
     /// Waits for a job. `None`: the queue is closed and empty.
     pub(super) fn take(&self) -> Option<T> {
-        let job = self.wait().jobs.pop_front();
-        self.begin(usize::from(job.is_some()));
+        let mut job = None;
+        self.begin(1, |taken| job = Some(taken));
         job
     }
 
     /// Waits for a job, then moves up to `jobs_max` of those queued to `into`, in order. Nothing
     /// moved: the queue is closed and empty.
     pub(super) fn take_many(&self, jobs_max: usize, into: &mut Vec<T>) {
-        let mut state = self.wait();
-        let count = state.jobs.len().min(jobs_max);
-        into.extend(state.jobs.drain(..count));
-        drop(state);
-        self.begin(count);
+        self.begin(jobs_max, |taken| into.push(taken));
     }
 
-    fn begin(&self, jobs: usize) {
-        self.shared.taken.fetch_add(jobs as u64, Ordering::Relaxed);
-        self.since.set(Some(now()));
+    fn begin(&self, jobs_max: usize, mut take: impl FnMut(T)) {
+        let mut state = self.wait();
+        let now = now();
+        let State { jobs, waits, .. } = &mut *state;
+        let count = jobs.len().min(jobs_max);
+        for (since, job) in jobs.drain(..count) {
+            waits.record(now.saturating_duration_since(since));
+            take(job);
+        }
+        drop(state);
+        self.since.set(Some(now));
     }
 
     /// What was taken last is done with.
@@ -287,6 +299,21 @@ mod tests {
             .collect();
         done.sort_unstable();
         assert_eq!(done, (0..10_000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_waits_what_waited_and_what_found_no_room_is_counted() {
+        let queue = Queue::new(3);
+        let worker = queue.worker();
+        let pushed = (0..5).filter(|n| queue.push(*n).is_ok()).count();
+        assert_eq!(pushed, 3);
+        assert_eq!(worker.take(), Some(0));
+        let load = queue.load();
+        assert_eq!((load.waiting, load.waits.count(), load.refused), (2, 1, 2));
+        assert_eq!(load.busy, Duration::ZERO);
+        worker.take_many(9, &mut Vec::new());
+        let load = queue.load();
+        assert_eq!((load.waiting, load.waits.count(), load.refused), (0, 3, 2));
     }
 
     #[test]

@@ -121,6 +121,7 @@ impl Started {
         })
         .map_err(|error| format!("cannot start the event loop: {error}"))?;
         let post = kept.ok_or("the reactor made no service")?;
+        reactor.handler().service().logs_to(Arc::clone(logging));
 
         let listening = listen(&mut reactor, &config, tls, inherited)?;
         warn_of_descriptors(&config);

@@ -1,7 +1,7 @@
 //! Carries what the chat says to WebSockets.
 
 use super::chat::{Audience, Outbox, UserId};
-use crate::web::{ConnId, Cx, Except, Framed, Message, Topics, WindowBits};
+use crate::web::{ConnId, Cx, Except, Framed, Message, Topics, Traffic, WindowBits};
 
 /// A user at one end of a WebSocket.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub enum Topic {
 pub struct Publisher<'a, 'b> {
     /// Who has joined.
     pub topics: &'a mut Topics<Topic>,
+    /// Counts what goes to one of them.
+    pub traffic: &'a mut Traffic,
     /// Of the compressed messages that the connection can read which has sent something.
     pub window: Option<WindowBits>,
     /// The reactor's view.
@@ -34,7 +36,8 @@ pub struct Publisher<'a, 'b> {
 
 impl Outbox<ConnId> for Publisher<'_, '_> {
     fn to(&mut self, to: ConnId, json: &str) {
-        Framed::new(Message::Text(json)).send_to(self.cx, to);
+        let sent = Framed::new(Message::Text(json)).send_to(self.cx, to);
+        self.traffic.sent(sent);
     }
 
     fn joined(&mut self, id: ConnId, user: UserId) {

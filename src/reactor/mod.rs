@@ -366,6 +366,7 @@ impl<H: Handler> Reactor<H> {
                 Accepted::Skipped => {}
                 Accepted::Empty => return,
                 Accepted::Exhausted(error) => {
+                    self.engine.core.stats.exhausted += 1;
                     if let Some(more) = self.exhausted.admit(now) {
                         log::warn!("accept: {error}; turning connections away ({more} more lines)");
                     }

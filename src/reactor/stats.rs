@@ -56,6 +56,8 @@ pub struct Stats {
     pub accepted: u64,
     /// Connections it refused.
     pub refused: u64,
+    /// Times that none could be accepted for want of descriptors or memory.
+    pub exhausted: u64,
     /// Connections that have ended, by [`CloseReason`].
     pub closed: [u64; CloseReason::ALL.len()],
     /// Bytes read from sockets.

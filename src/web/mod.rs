@@ -63,6 +63,7 @@ mod stream;
 mod tests;
 mod tools;
 mod topics;
+mod traffic;
 mod upload;
 
 pub use self::adapter::{Web, reactor};
@@ -78,6 +79,7 @@ pub use self::router::{Found, Parameters, RouteError, Router};
 pub use self::service::{Admission, Answer, Ended, Reply, Served, Service, To};
 pub use self::stream::StreamCx;
 pub use self::topics::{Except, Published, Topics};
+pub use self::traffic::Traffic;
 pub use self::upload::{Intake, UploadCx};
 
 pub use crate::proto::http1::{

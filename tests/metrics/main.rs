@@ -12,14 +12,18 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 
 use serde_json::json;
 use support::deadline::PATIENCE;
-use support::users::registration;
-use support::{Connection, Server, Socket};
+use support::users::{PASSWORD, login, registration};
+use support::{Server, Socket};
+
+/// Sample by name and labels.
+type Samples = HashMap<String, f64>;
 
 /// The server's listener for metrics.
 struct Metrics(SocketAddr);
@@ -45,41 +49,76 @@ impl Metrics {
     }
 
     /// Every sample by its name and labels. Each is of a family that was announced, with a type.
-    fn read(&self) -> HashMap<String, f64> {
+    fn read(&self) -> Samples {
         let (status, text) = self.ask("GET", "/metrics");
         assert_eq!(status, 200);
-        let (mut kinds, mut samples) = (BTreeMap::new(), HashMap::new());
-        for line in text.lines() {
-            if let Some(rest) = line.strip_prefix("# TYPE ") {
-                let (name, kind) = rest.split_once(' ').unwrap();
-                assert!(
-                    kinds.insert(name.to_owned(), kind.to_owned()).is_none(),
-                    "{line}"
-                );
-            } else if !line.starts_with("# HELP ") {
-                let (name, value) = line.rsplit_once(' ').unwrap();
-                let bare = name.split('{').next().unwrap();
-                let parts = ["_bucket", "_sum", "_count"];
-                let family = parts.iter().find_map(|part| bare.strip_suffix(part));
-                let family = family
-                    .filter(|family| kinds.contains_key(*family))
-                    .unwrap_or(bare);
-                let kind = kinds.get(family).unwrap_or_else(|| panic!("{line}"));
-                assert_eq!(kind == "counter", family.ends_with("_total"), "{line}");
-                assert!(
-                    samples
-                        .insert(name.to_owned(), value.parse().unwrap())
-                        .is_none()
-                );
-            }
+        read(&text)
+    }
+}
+
+fn read(text: &str) -> Samples {
+    let (mut kinds, mut samples) = (BTreeMap::new(), HashMap::new());
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            assert!(
+                kinds.insert(name.to_owned(), kind.to_owned()).is_none(),
+                "{line}"
+            );
+        } else if !line.starts_with("# HELP ") {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            let bare = name.split('{').next().unwrap();
+            let parts = ["_bucket", "_sum", "_count"];
+            let family = parts.iter().find_map(|part| bare.strip_suffix(part));
+            let family = family
+                .filter(|family| kinds.contains_key(*family))
+                .unwrap_or(bare);
+            let kind = kinds.get(family).unwrap_or_else(|| panic!("{line}"));
+            assert_eq!(kind == "counter", family.ends_with("_total"), "{line}");
+            assert!(
+                samples
+                    .insert(name.to_owned(), value.parse().unwrap())
+                    .is_none()
+            );
         }
-        samples
+    }
+    samples
+}
+
+/// By how much each sample has grown, and which have, or have gone.
+struct Grown(Samples);
+
+impl Grown {
+    fn between(before: &Samples, after: &Samples) -> Self {
+        let names = before.keys().chain(after.keys());
+        let value = |samples: &Samples, name: &str| samples.get(name).copied().unwrap_or(0.0);
+        let grown = |name: &String| (name.clone(), value(after, name) - value(before, name));
+        Self(names.map(grown).filter(|(_, by)| *by != 0.0).collect())
+    }
+
+    fn by(&self, name: &str) -> f64 {
+        self.0.get(name).copied().unwrap_or(0.0)
+    }
+
+    /// The samples of a family, and by how much they have grown, those that have not left out.
+    fn expect(&self, family: &str, wanted: &[(&str, f64)]) {
+        let prefix = format!("{family}{{");
+        let found: BTreeMap<_, _> = self
+            .0
+            .iter()
+            .filter_map(|(name, by)| {
+                let labels = name.strip_prefix(&prefix)?;
+                Some((labels.split('"').nth(1)?, *by))
+            })
+            .collect();
+        assert_eq!(found, wanted.iter().copied().collect(), "{family}");
     }
 }
 
 fn server() -> Server {
     Server::with_config(
-        "metrics_address=127.0.0.1:0\nmax_connections=8\nlogin_attempts_per_minute=1",
+        "metrics_address=127.0.0.1:0\nmax_connections=8\nlogin_attempts_per_minute=1\n\
+         messages_per_minute=1",
     )
 }
 
@@ -96,81 +135,156 @@ fn what_was_done_is_counted() {
     connection
         .post_json("/register", &registration("ann"))
         .expect(201);
-    let token = server.register_and_login("bob");
+    let token = login(&mut connection, "ann", PASSWORD);
     let wrong = json!({"username": "nobody", "password": "Wrong-pass-1"});
     connection.post_json("/login", &wrong).expect(401);
     connection.post_json("/login", &wrong).expect(429);
-    let mut bob = Socket::join(&server, "bob", &token);
-    bob.send(&json!({"type": "message", "message": "hello"}));
-    bob.expect("message");
-    let held: Vec<_> = std::iter::from_fn(|| Connection::open(&server).ok())
-        .take(8)
-        .collect();
-    let now = metrics.read();
-    let grown = |name: &str| {
-        now.get(name).unwrap_or_else(|| panic!("no {name}")) - before.get(name).unwrap_or(&0.0)
+    let mut ann = Socket::join(&server, "ann", &token);
+    ann.send(&json!({"type": "message", "message": "hello"}));
+    ann.expect("message");
+    ann.send(&json!({"type": "message", "message": "again"}));
+    ann.expect_error("rate_limited");
+    // With these two it is full. One that is refused has ended when its client knows.
+    let held: Vec<_> = (0..6).map(|_| server.connect()).collect();
+    let mut excess = server.connect();
+    excess.get("/").expect(503);
+    excess.expect_close();
+    let metered = |samples: &Samples| {
+        (samples["edgeloop_connections{state=\"finishing\"}"] == 0.0).then(|| samples.clone())
     };
-    for (name, by) in [
-        ("edgeloop_requests_total{status=\"404\"}", 1.0),
-        ("edgeloop_requests_total{status=\"201\"}", 2.0),
-        ("edgeloop_requests_total{status=\"401\"}", 1.0),
-        ("edgeloop_requests_total{status=\"429\"}", 1.0),
-        // Pages, a login, and the metrics before.
-        ("edgeloop_requests_total{status=\"200\"}", 7.0),
-        ("edgeloop_websockets", 1.0),
-        ("edgeloop_messages_received_total", 2.0),
-        (
-            "edgeloop_turned_away_total{limit=\"login_attempts_per_minute\"}",
-            1.0,
-        ),
-        ("edgeloop_connections{state=\"handshaking\"}", 0.0),
-    ] {
-        assert_eq!(grown(name), by, "{name}");
-    }
-    // Welcome, users, and the message.
-    assert!(grown("edgeloop_deliveries_total") >= 1.0);
-    assert!(grown("edgeloop_turned_away_total{limit=\"max_connections\"}") >= 1.0);
-    assert_eq!(
-        grown("edgeloop_request_seconds_count"),
-        grown("edgeloop_request_seconds_bucket{le=\"+Inf\"}")
+    let now = support::wait_for("all that ends to have ended", || metered(&metrics.read()));
+    let grown = Grown::between(&before, &now);
+    grown.expect(
+        "edgeloop_requests_total",
+        &[
+            // Pages, the login, and the metrics before.
+            ("200", 7.0 + asked_again(&grown)),
+            ("201", 1.0),
+            ("401", 1.0),
+            ("404", 1.0),
+            ("429", 1.0),
+            ("503", 1.0),
+        ],
     );
-    // Two hashes for two users, one for the login, one for the wrong one.
-    assert_eq!(grown("edgeloop_queue_jobs_total{queue=\"hashing\"}"), 4.0);
+    grown.expect(
+        "edgeloop_turned_away_total",
+        &[
+            ("login_attempts_per_minute", 1.0),
+            ("max_connections", 1.0),
+            ("messages_per_minute", 1.0),
+        ],
+    );
+    for (name, by) in [
+        ("edgeloop_websockets", 1.0),
+        ("edgeloop_websockets_opened_total", 1.0),
+        ("edgeloop_connections{state=\"open\"}", 8.0),
+        ("edgeloop_connections{state=\"handshaking\"}", 0.0),
+        // A join and two messages.
+        ("edgeloop_messages_received_total", 3.0),
+        // Welcome, users, the message, and the error.
+        ("edgeloop_deliveries_total", 4.0),
+        // One for the user, one for the login, one for the wrong one.
+        ("edgeloop_queue_jobs_total{queue=\"hashing\"}", 3.0),
+        // Free? Make it. Find it twice, and once for the WebSocket.
+        ("edgeloop_queue_jobs_total{queue=\"store\"}", 5.0),
+        ("edgeloop_queue_waiting{queue=\"store\"}", 0.0),
+        ("edgeloop_log_lines_lost_total", 0.0),
+    ] {
+        assert_eq!(grown.by(name), by, "{name}");
+    }
     for name in [
-        "edgeloop_queue_jobs_total{queue=\"store\"}",
         "edgeloop_queue_busy_seconds_total{queue=\"hashing\"}",
         "edgeloop_received_bytes_total",
         "edgeloop_sent_bytes_total",
+        "edgeloop_answer_body_bytes_total",
         "edgeloop_turn_seconds_count",
+        "edgeloop_timers",
     ] {
-        assert!(grown(name) > 0.0, "{name}");
+        assert!(grown.by(name) > 0.0, "{name}");
     }
-    assert!(now["edgeloop_timers"] > 0.0);
+    check(&now);
     assert!(now["process_resident_memory_bytes"] > 1e6);
     assert!(now["process_start_time_seconds"] > 1.7e9);
     drop(held);
-    bob.close();
+    ann.close();
     support::wait_for("the end of the socket to be counted", || {
-        (metrics.read().get("edgeloop_websockets") == Some(&0.0)).then_some(())
+        (metrics.read()["edgeloop_websockets"] == 0.0).then_some(())
     });
+    let ended = "edgeloop_websockets_ended_total{code=\"1005\"}";
+    assert_eq!(metrics.read()[ended], 1.0);
+}
+
+/// How often the metrics were read more than once between two readings.
+fn asked_again(grown: &Grown) -> f64 {
+    grown.by("edgeloop_connections_accepted_total") - 10.0
+}
+
+/// What holds for every reading.
+fn check(samples: &Samples) {
+    let sum = |family: &str| -> f64 {
+        let prefix = format!("{family}{{");
+        let of_family = samples.iter().filter(|(name, _)| name.starts_with(&prefix));
+        of_family.map(|(_, value)| value).sum()
+    };
     assert_eq!(
-        metrics.read()["edgeloop_websockets_ended_total{code=\"1005\"}"],
-        1.0
+        samples["edgeloop_connections_accepted_total"],
+        sum("edgeloop_connections_closed_total") + sum("edgeloop_connections")
     );
+    assert_eq!(
+        samples["edgeloop_request_seconds_count"],
+        sum("edgeloop_requests_total")
+    );
+    assert_eq!(
+        samples["edgeloop_websockets_opened_total"],
+        sum("edgeloop_websockets_ended_total") + samples["edgeloop_websockets"]
+    );
+    for queue in ["store", "hashing"] {
+        let counted = |name: &str| samples[&format!("edgeloop_{name}{{queue=\"{queue}\"}}")];
+        assert_eq!(
+            counted("queue_jobs_total"),
+            counted("queue_wait_seconds_count")
+        );
+    }
 }
 
 #[test]
-fn every_metric_is_documented() {
+fn every_metric_is_documented_and_there_are_no_others() {
     let server = server();
-    let docs = include_str!("../../docs/operations.md");
     let (_, text) = Metrics::of(&server).ask("GET", "/metrics");
-    for line in text.lines() {
-        if let Some(rest) = line.strip_prefix("# TYPE ") {
-            let name = rest.split(' ').next().unwrap();
-            let found = [format!("`{name}`"), format!("`{name}{{")];
-            assert!(found.iter().any(|name| docs.contains(name)), "{name}");
-        }
-    }
+    let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let families: BTreeSet<_> = families
+        .map(|rest| rest.split(' ').next().unwrap())
+        .collect();
+    let docs = include_str!("../../docs/operations.md");
+    let names = docs.split('`').filter(|name| {
+        let is_name = |prefix| name.starts_with(prefix) && !name.contains(['.', ' ', '/']);
+        is_name("edgeloop_") || is_name("process_")
+    });
+    let documented: BTreeSet<_> = names.map(|name| name.split('{').next().unwrap()).collect();
+    assert_eq!(documented, families);
+}
+
+#[test]
+fn the_library_of_prometheus_reads_the_same() {
+    let Some(python) = support::command::installed("python/bin/python") else {
+        return;
+    };
+    let server = server();
+    let metrics = Metrics::of(&server);
+    let token = server.register_and_login("ann");
+    Socket::join(&server, "ann", &token).close();
+    server.connect().get("/missing").expect(404);
+    let (_, text) = metrics.ask("GET", "/metrics");
+    let file = server.folder().file("metrics");
+    std::fs::write(&file, &text).unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/metrics/read.py");
+    let done = support::command::run(Command::new(python).arg(script).arg(file));
+    assert!(done.status.success(), "{}\n{text}", done.stderr);
+    let theirs: Samples = serde_json::from_str(&done.stdout).unwrap();
+    let ours = read(&text);
+    let names = |samples: &Samples| samples.keys().cloned().collect::<BTreeSet<_>>();
+    assert_eq!(names(&theirs), names(&ours));
+    assert_eq!(Grown::between(&ours, &theirs).0, Samples::new());
 }
 
 #[test]

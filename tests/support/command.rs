@@ -1,6 +1,7 @@
 //! Child processes that cannot outlive their test, and the `edgeloop` command itself.
 
 use std::io::{Read, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -54,6 +55,26 @@ pub fn program(name: &str) -> Option<Command> {
         command.env_remove(proxy).env_remove(proxy.to_uppercase());
     }
     Some(command)
+}
+
+/// What `make clients` installed, or `None` with a word about it.
+pub fn installed(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("target/clients")
+        .join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "no {name} in target/clients, and CI wants it: make clients"
+    );
+    // Not by `println!`, which a passing test keeps to itself.
+    let told = format!("SKIPPED: no {name} in target/clients (make clients)\n");
+    std::io::stderr()
+        .write_all(told.as_bytes())
+        .expect("stderr takes a line");
+    None
 }
 
 /// What a command that ended left behind.

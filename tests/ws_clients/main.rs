@@ -18,14 +18,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use edgeloop::app::cert::{self, CertRequest};
 use serde_json::json;
-use support::command::{Guarded, run_for};
+use support::command::{Guarded, installed, run_for};
 use support::{Server, Socket};
 
 /// The echo server, for as long as it is held.
@@ -69,24 +69,6 @@ impl Echo {
             _folder: folder,
         }
     }
-}
-
-/// What `make clients` installed, or `None` with a word about it.
-fn installed(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("target/clients")
-        .join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    assert!(
-        std::env::var_os("CI").is_none(),
-        "no {name} in target/clients, and CI wants it: make clients"
-    );
-    // Not by `println!`, which a passing test keeps to itself.
-    let told = format!("SKIPPED: no {name} in target/clients (make clients)\n");
-    std::io::stderr().write_all(told.as_bytes()).unwrap();
-    None
 }
 
 /// Servers and what to say to a client about compression there: the flags, what it offers, and what

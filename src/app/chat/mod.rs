@@ -117,6 +117,7 @@ pub struct Chat<K> {
     allowed: Allowance,
     connections_seen: u64,
     ids_made: u64,
+    rate_limited: u64,
     /// The message being sent.
     json: Vec<u8>,
     /// The users it mentions.
@@ -140,6 +141,7 @@ impl<K: Copy + Eq + Hash> Chat<K> {
             },
             connections_seen: 0,
             ids_made: 0,
+            rate_limited: 0,
             json: Vec::new(),
             mentioned: Vec::new(),
         }
@@ -215,6 +217,11 @@ impl<K: Copy + Eq + Hash> Chat<K> {
         self.room.joined_connections()
     }
 
+    /// What came so far and was too much, of whomever.
+    pub fn rate_limited(&self) -> u64 {
+        self.rate_limited
+    }
+
     fn handle(
         &mut self,
         seat: Seat<K>,
@@ -264,7 +271,10 @@ impl<K: Copy + Eq + Hash> Chat<K> {
             Inbound::Join => spent.notice(JOIN_COST, allowed, now_ms),
             Inbound::Leave => Ok(()),
         }
-        .map_err(|retry_after_s| Fault::RateLimited { retry_after_s })
+        .map_err(|retry_after_s| {
+            self.rate_limited += 1;
+            Fault::RateLimited { retry_after_s }
+        })
     }
 
     fn join(&mut self, seat: Seat<K>, unix_secs: u64, out: &mut impl Outbox<K>) {

@@ -35,6 +35,14 @@ pub enum Limit {
 }
 
 impl Limit {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Connections,
+        Self::Handshakes,
+        Self::Requests,
+        Self::Logins,
+    ];
+
     /// The key in `server.conf` that sets this limit.
     pub const fn key(self) -> &'static str {
         match self {

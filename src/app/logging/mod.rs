@@ -14,7 +14,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -69,6 +69,12 @@ impl Logging {
         }
     }
 
+    /// How many lines were lost so far: those that found no room in the queue, and those that an output
+    /// did not take, once for each output.
+    pub fn lost(&self) -> u64 {
+        self.shared.lost.load(Ordering::Relaxed)
+    }
+
     /// Waits until all that was logged before is written out, at most two seconds. Returns
     /// whether it is. For the end of a program and for tests: it blocks.
     pub fn flush(&self) -> bool {
@@ -121,6 +127,8 @@ struct Shared {
     /// What `RUST_LOG` says.
     directives: Option<env_logger::Logger>,
     has_outputs: bool,
+    /// See [`Logging::lost`].
+    lost: AtomicU64,
 }
 
 impl Shared {
@@ -231,6 +239,7 @@ fn start(
         level: AtomicUsize::default(),
         directives,
         has_outputs: !outputs.is_empty(),
+        lost: AtomicU64::default(),
     });
     shared.set_level(config.log_level.filter());
     let writers = Arc::clone(&shared);
@@ -249,16 +258,18 @@ fn start(
 fn write_out(shared: &Shared, mut outputs: Vec<Sink>) {
     let mut batch = Vec::new();
     while let Some(dropped) = shared.queue.take(&mut batch) {
+        let mut lost = dropped;
         if dropped > 0 {
             let text = format_args!("{dropped} log lines were dropped: the log queue was full");
             batch.extend_from_slice(&notice(shared.format, text));
         }
         for output in &mut outputs {
-            output.write(&batch, |lost, reason| {
+            lost += output.write(&batch, |lost, reason| {
                 let text = format_args!("{lost} log lines were lost here: {reason}");
                 notice(shared.format, text)
             });
         }
+        shared.lost.fetch_add(lost, Ordering::Relaxed);
         batch.clear();
         batch.shrink_to(KEPT_BYTES_MAX);
     }

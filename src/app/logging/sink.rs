@@ -24,8 +24,12 @@ impl Sink {
     }
 
     /// Writes whole lines. If earlier ones were lost, the line that `note` makes of their number
-    /// and the reason goes first.
-    pub(super) fn write(&mut self, lines: &[u8], note: impl FnOnce(u64, &io::Error) -> Vec<u8>) {
+    /// and the reason goes first. Returns how many were lost now.
+    pub(super) fn write(
+        &mut self,
+        lines: &[u8],
+        note: impl FnOnce(u64, &io::Error) -> Vec<u8>,
+    ) -> u64 {
         if let Some(reason) = &self.reason {
             let mut prefix = note(self.lost, reason);
             if self.torn {
@@ -35,16 +39,20 @@ impl Sink {
                 Ok(()) => (self.lost, self.reason) = (0, None),
                 Err((_, error)) => {
                     // The note itself is torn or missing, and so are the lines after it.
-                    self.reason = Some(error);
-                    self.lost = self.lost.saturating_add(count(lines));
-                    return;
+                    return self.lose(count(lines), error);
                 }
             }
         }
-        if let Err((rest, error)) = self.write_all(lines) {
-            self.lost = self.lost.saturating_add(rest);
-            self.reason = Some(error);
+        match self.write_all(lines) {
+            Ok(()) => 0,
+            Err((rest, error)) => self.lose(rest, error),
         }
+    }
+
+    fn lose(&mut self, lines: u64, reason: io::Error) -> u64 {
+        self.lost = self.lost.saturating_add(lines);
+        self.reason = Some(reason);
+        lines
     }
 
     /// On an error also how many lines are not wholly written.
@@ -119,8 +127,8 @@ mod tests {
             Box::new(full.unwrap()),
         ] {
             let mut sink = Sink::new(output);
-            sink.write(b"one\n", note);
-            sink.write(b"two\nthree\n", note);
+            assert_eq!(sink.write(b"one\n", note), 1);
+            assert_eq!(sink.write(b"two\nthree\n", note), 2);
             assert_eq!(sink.lost, 3);
             assert!(!sink.torn);
         }

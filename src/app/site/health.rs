@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Mail, Site};
 use crate::app::accounts::AccountError;
-use crate::app::metrics::Others;
+use crate::app::metrics::{self, Counted};
 use crate::app::talk::Member;
 use crate::web::{Body, Cx, ExchangeId, Method, Reply, Request, Response};
 
@@ -47,13 +47,7 @@ impl Site {
         }
         match request.path() {
             "/metrics" => {
-                let others = Others {
-                    turned_away: self.gate.turned_away(),
-                    delivered: self.topics.delivered(),
-                    skipped: self.topics.skipped(),
-                    queues: self.accounts.loads(),
-                };
-                let text = self.counts.text(cx, &others);
+                let text = self.metrics(cx);
                 Response::new(200, Body::Bytes(text.into_bytes()))
                     .field("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
                     .field("Cache-Control", "no-store")
@@ -63,6 +57,20 @@ impl Site {
             "/readyz" => self.ready(cx, request),
             _ => self.answers.error(404, "Not found").into(),
         }
+    }
+
+    fn metrics(&self, cx: &Cx<'_>) -> String {
+        metrics::text(&Counted {
+            cx,
+            traffic: &self.traffic,
+            turned_away: self.gate.turned_away(),
+            rate_limited: self.chat.rate_limited(),
+            published: self.topics.delivered(),
+            skipped: self.topics.skipped(),
+            queues: self.accounts.loads(),
+            lines_lost: self.logging.as_ref().map_or(0, |logging| logging.lost()),
+            process: &self.process,
+        })
     }
 
     /// The loop goes round: this is the proof.

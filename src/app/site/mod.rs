@@ -16,7 +16,8 @@ use super::answers::Answers;
 use super::chat::Chat;
 use super::config::Config;
 use super::gate::Gate;
-use super::metrics::Counts;
+use super::logging::Logging;
+use super::metrics::Process;
 use super::reload::Reload;
 use super::routes::{self, FILE_METHODS, HOME, Route};
 use super::store::User;
@@ -26,7 +27,7 @@ use crate::web::files::Folder;
 use crate::web::{
     self, Admission, CloseCode, ConnId, Cx, Ended, ExchangeId, Found, Intake, ListenerId, Message,
     Method, Origin, Post, Reply, Request, Response, Router, Served, Service, Shared, To, Topics,
-    WsCx,
+    Traffic, WsCx,
 };
 
 /// What other threads tell the service.
@@ -87,7 +88,10 @@ pub struct Site {
     /// The listener for metrics, and how many connections it has.
     metrics: Option<ListenerId>,
     scrapers: usize,
-    counts: Counts,
+    traffic: Traffic,
+    process: Process,
+    /// Counts the lines it loses.
+    logging: Option<Arc<Logging>>,
     probe: Probe,
     routes: Router<Route>,
 }
@@ -119,7 +123,9 @@ impl Site {
             start: None,
             metrics: None,
             scrapers: 0,
-            counts: Counts::default(),
+            traffic: Traffic::default(),
+            process: Process::new(),
+            logging: None,
             probe: Probe::default(),
             config,
             post,
@@ -131,6 +137,11 @@ impl Site {
     /// Says which listeners speak TLS, and on which port, and which one is for metrics.
     pub fn listens(&mut self, secure: Vec<ListenerId>, port: u16, metrics: Option<ListenerId>) {
         (self.secure, self.port, self.metrics) = (secure, port, metrics);
+    }
+
+    /// Says which log to ask for the lines it has lost.
+    pub fn logs_to(&mut self, logging: Arc<Logging>) {
+        self.logging = Some(logging);
     }
 
     fn is_for_metrics(&self, from: Origin) -> bool {
@@ -389,6 +400,7 @@ impl Service for Site {
     }
 
     fn served(&mut self, _: &mut Cx<'_>, served: &Served<'_>) {
+        self.traffic.served(served);
         let Served {
             peer,
             method,
@@ -397,7 +409,6 @@ impl Service for Site {
             body_bytes,
             duration,
         } = *served;
-        self.counts.answered(status, body_bytes, duration);
         // What asks every few seconds is not news.
         let level = match path {
             "/healthz" | "/readyz" | "/metrics" => log::Level::Debug,
@@ -413,9 +424,10 @@ impl Service for Site {
     fn opened(&mut self, ws: &mut WsCx<'_, '_>, member: &mut Member) {
         let (id, now_ms) = (ws.id(), self.now_ms(ws.cx()));
         self.sockets.entry(member.user_id).or_default().push(id);
-        self.counts.opened();
+        self.traffic.opened();
         let mut out = Publisher {
             topics: &mut self.topics,
+            traffic: &mut self.traffic,
             window: ws.shared_window(),
             cx: ws.cx(),
         };
@@ -423,7 +435,7 @@ impl Service for Site {
     }
 
     fn message(&mut self, ws: &mut WsCx<'_, '_>, _: &mut Member, message: Message<'_>) {
-        self.counts.message(message.len());
+        self.traffic.message(&message);
         // A binary message is no JSON text, which the chat says.
         let text = match message {
             Message::Text(text) => text,
@@ -432,6 +444,7 @@ impl Service for Site {
         let (id, now_ms, unix_secs) = (ws.id(), self.now_ms(ws.cx()), ws.cx().unix_secs());
         let mut out = Publisher {
             topics: &mut self.topics,
+            traffic: &mut self.traffic,
             window: ws.shared_window(),
             cx: ws.cx(),
         };
@@ -442,11 +455,12 @@ impl Service for Site {
         let (id, now_ms, unix_secs) = (cx.id(), self.now_ms(cx), cx.unix_secs());
         let mut out = Publisher {
             topics: &mut self.topics,
+            traffic: &mut self.traffic,
             window: None,
             cx,
         };
         self.chat.disconnected(id, now_ms, unix_secs, &mut out);
-        self.counts.ended(ended.code.value());
+        self.traffic.closed(ended);
         if let Some(sockets) = self.sockets.get_mut(&member.user_id) {
             sockets.retain(|&socket| socket != id);
             if sockets.is_empty() {
