@@ -456,7 +456,7 @@ impl<H: Handler> Engine<H> {
             match channel.phase {
                 Phase::Connect => self.core.kill(id, CloseReason::ConnectFailed),
                 Phase::Handshake => self.core.kill(id, CloseReason::HandshakeTimeout),
-                Phase::Flush => self.core.kill(id, CloseReason::Reset),
+                Phase::Flush => self.core.kill(id, CloseReason::TooSlow),
                 Phase::Linger => self.kill_ended(id),
                 Phase::Open => self.stalled(id, Stall::OverMark),
                 Phase::Reap => {}

@@ -198,7 +198,8 @@ pub enum CloseReason {
     HandshakeTimeout,
     /// The handler left more input unconsumed than the tail may hold.
     InputOverflow,
-    /// The peer took too little of the last bytes.
+    /// The peer took too little of the last bytes, or not all of them within
+    /// [`Cx::finish_within`]'s time.
     TooSlow,
     /// More output was queued than the limit for a connection, or for all together, allows.
     OutputOverflow,

@@ -18,9 +18,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 
 use serde_json::json;
-use support::deadline::PATIENCE;
+use support::command::SECRET_KEY;
+use support::deadline::{PATIENCE, poll_for};
+use support::http::tcp;
 use support::users::{PASSWORD, login, registration};
-use support::{Server, Socket};
+use support::{Connection, Folder, Server, Socket};
 
 /// Sample by name and labels.
 type Samples = HashMap<String, f64>;
@@ -37,15 +39,19 @@ impl Metrics {
 
     /// Status and body.
     fn ask(&self, method: &str, path: &str) -> (u16, String) {
-        let mut socket = TcpStream::connect(self.0).unwrap();
+        self.try_ask(method, path).expect("an answer")
+    }
+
+    fn try_ask(&self, method: &str, path: &str) -> Option<(u16, String)> {
+        let mut socket = TcpStream::connect(self.0).ok()?;
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let request = format!("{method} {path} HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n");
-        socket.write_all(request.as_bytes()).unwrap();
+        socket.write_all(request.as_bytes()).ok()?;
         let mut answer = String::new();
-        socket.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        socket.read_to_string(&mut answer).ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, body.to_owned())
+        Some((status, body.to_owned()))
     }
 
     /// Every sample by its name and labels. Each is of a family that was announced, with a type.
@@ -122,11 +128,8 @@ fn server() -> Server {
     )
 }
 
-#[test]
-fn what_was_done_is_counted() {
-    let server = server();
-    let metrics = Metrics::of(&server);
-    let before = metrics.read();
+/// Five pages, a missing one, a user, a login, two wrong ones, a WebSocket, a join and two messages.
+fn use_it(server: &Server) -> (Connection, Socket) {
     let mut connection = server.connect();
     for _ in 0..5 {
         connection.get("/login").expect(200);
@@ -139,11 +142,20 @@ fn what_was_done_is_counted() {
     let wrong = json!({"username": "nobody", "password": "Wrong-pass-1"});
     connection.post_json("/login", &wrong).expect(401);
     connection.post_json("/login", &wrong).expect(429);
-    let mut ann = Socket::join(&server, "ann", &token);
+    let mut ann = Socket::join(server, "ann", &token);
     ann.send(&json!({"type": "message", "message": "hello"}));
     ann.expect("message");
     ann.send(&json!({"type": "message", "message": "again"}));
     ann.expect_error("rate_limited");
+    (connection, ann)
+}
+
+#[test]
+fn what_was_done_is_counted() {
+    let server = server();
+    let metrics = Metrics::of(&server);
+    let before = metrics.read();
+    let (_connection, ann) = use_it(&server);
     // With these two it is full. One that is refused has ended when its client knows.
     let held: Vec<_> = (0..6).map(|_| server.connect()).collect();
     let mut excess = server.connect();
@@ -248,13 +260,96 @@ fn check(samples: &Samples) {
 }
 
 #[test]
+fn who_is_too_slow_is_counted() {
+    let server = Server::with_config("metrics_address=127.0.0.1:0\nmessages_per_minute=0");
+    let metrics = Metrics::of(&server);
+    let (ann, bob) = (
+        server.register_and_login("ann"),
+        server.register_and_login("bob"),
+    );
+    let mut ann = Socket::join(&server, "ann", &ann);
+    let mut bob = Socket::join(&server, "bob", &bob);
+    ann.expect_presence("join", "bob", &["ann", "bob"]);
+    // From here on ann reads nothing. Private, so that bob need not read either.
+    let text = "x".repeat(4000);
+    let before = metrics.read();
+    let mut sent = 0.0;
+    support::wait_for("what ann does not read to wait", || {
+        for _ in 0..100 {
+            bob.send(&json!({"type": "private_message", "to": "ann", "message": text}));
+            sent += 1.0;
+        }
+        (metrics.read()["edgeloop_queued_output_bytes"] > 300_000.0).then_some(())
+    });
+    support::wait_for("all of it to be counted", || {
+        let grown = Grown::between(&before, &metrics.read());
+        (grown.by("edgeloop_deliveries_total") == sent
+            && grown.by("edgeloop_messages_received_total") == sent)
+            .then_some(())
+    });
+    // Ten seconds of grace, and five for what is left.
+    let ended = "edgeloop_websockets_ended_total{code=\"1013\"}";
+    let ended = poll_for(4 * PATIENCE, || metrics.read().get(ended).copied());
+    assert_eq!(ended, Some(1.0));
+    let now = metrics.read();
+    assert_eq!(now["edgeloop_websockets"], 1.0);
+    assert_eq!(now["edgeloop_queued_output_bytes"], 0.0);
+    assert_eq!(
+        now["edgeloop_connections_closed_total{reason=\"too_slow\"}"],
+        1.0
+    );
+    check(&now);
+}
+
+#[test]
+fn lines_that_the_log_loses_are_counted() {
+    let server =
+        Server::with_config("metrics_address=127.0.0.1:0\nlog_to_file=1\nlog_file_path=/dev/full");
+    let metrics = Metrics::of(&server);
+    server.connect().get("/login").expect(200);
+    server.wait_for_log("path=/login");
+    support::wait_for("every line to be lost to the one that is full", || {
+        let lost = metrics.read()["edgeloop_log_lines_lost_total"];
+        (lost == server.log_lines().len() as f64).then_some(())
+    });
+}
+
+#[test]
+fn accepts_that_fail_are_counted() {
+    let folder = Folder::new();
+    folder.configure("metrics_address=127.0.0.1:0");
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -n 40 && exec \"$0\" \"$@\""])
+        .arg(env!("CARGO_BIN_EXE_edgeloop"))
+        .env("SECRET_KEY", SECRET_KEY);
+    let server = folder.start_as(command);
+    let metrics = Metrics::of(&server);
+    let before = metrics.read();
+    assert_eq!(before["process_max_fds"], 40.0);
+    assert_eq!(before["edgeloop_accepts_exhausted_total"], 0.0);
+    let mut held: Vec<_> = (0..40).map(|_| tcp(&server).unwrap()).collect();
+    // There is none for the last one, which is told so by its end.
+    let end = held.last_mut().unwrap().read(&mut [0]);
+    assert!(!matches!(end, Ok(1..)), "{end:?}");
+    drop(held);
+    let now = support::wait_for("a descriptor for the metrics", || {
+        metrics.try_ask("GET", "/metrics")
+    });
+    let now = read(&now.1);
+    assert!(now["edgeloop_accepts_exhausted_total"] >= 1.0);
+}
+
+#[test]
 fn every_metric_is_documented_and_there_are_no_others() {
     let server = server();
     let (_, text) = Metrics::of(&server).ask("GET", "/metrics");
     let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
-    let families: BTreeSet<_> = families
+    let mut families: BTreeSet<_> = families
         .map(|rest| rest.split(' ').next().unwrap())
         .collect();
+    // An older kernel does not say.
+    families.insert("process_open_fds");
     let docs = include_str!("../../docs/operations.md");
     let names = docs.split('`').filter(|name| {
         let is_name = |prefix| name.starts_with(prefix) && !name.contains(['.', ' ', '/']);
@@ -280,11 +375,17 @@ fn the_library_of_prometheus_reads_the_same() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/metrics/read.py");
     let done = support::command::run(Command::new(python).arg(script).arg(file));
     assert!(done.status.success(), "{}\n{text}", done.stderr);
-    let theirs: Samples = serde_json::from_str(&done.stdout).unwrap();
+    let theirs: HashMap<String, String> = serde_json::from_str(&done.stdout).unwrap();
+    let number = |text: String| text.parse().unwrap();
+    let theirs: Samples = theirs
+        .into_iter()
+        .map(|(name, text)| (name, number(text)))
+        .collect();
     let ours = read(&text);
     let names = |samples: &Samples| samples.keys().cloned().collect::<BTreeSet<_>>();
     assert_eq!(names(&theirs), names(&ours));
-    assert_eq!(Grown::between(&ours, &theirs).0, Samples::new());
+    let grown = Grown::between(&ours, &theirs).0;
+    assert!(grown.is_empty(), "{grown:?}");
 }
 
 #[test]

@@ -24,7 +24,7 @@ def samples(families):
             labels = ",".join(f'{name}="{value}"' for name, value in sample.labels.items())
             name = f"{sample.name}{{{labels}}}" if labels else sample.name
             assert name not in found, name
-            found[name] = sample.value
+            found[name] = repr(float(sample.value))
     return found
 
 
