@@ -10,8 +10,8 @@ use crate::web::{Body, Cx, ExchangeId, Method, Reply, Request, Response};
 
 /// How long what the store has answered counts, in milliseconds.
 const FRESH_MS: u64 = 1_000;
-/// How long the store may take to answer, in milliseconds.
-const PATIENCE_MS: u64 = 2_000;
+/// How long the store may take to answer, in milliseconds: who probes gives up after a second, as a rule.
+const PATIENCE_MS: u64 = 500;
 /// How many requests may wait for it to.
 const WAITING_MAX: usize = 64;
 /// No user has it: whether there is one is not the question.
