@@ -56,6 +56,7 @@ pub(super) struct Channel {
     pub(super) is_blocked: bool,
     /// Output went over the mark and has not come down yet.
     pub(super) over_mark: bool,
+    pub(super) overflow: Overflow,
     /// Its reads stopped because all connections together hold too much output.
     pub(super) held_back: bool,
     /// The end is a proper one, not the alert of a connection that failed.
@@ -69,6 +70,16 @@ pub(super) struct Channel {
     #[cfg(feature = "tls")]
     pub(super) tls: Option<Tls>,
     held: Option<Box<Held>>,
+}
+
+/// Whether more output was queued than the limits allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overflow {
+    None,
+    /// The handler is to hear of it; until then it can write nothing more.
+    Due,
+    /// It has heard of it. What it writes by then are its last words.
+    Told,
 }
 
 /// How a peer has taken what it was sent.
@@ -158,6 +169,7 @@ impl Channel {
             sealed: false,
             is_blocked: false,
             over_mark: false,
+            overflow: Overflow::None,
             held_back: false,
             orderly: true,
             handler_due_ms: NEVER,
@@ -177,7 +189,7 @@ impl Channel {
 
     /// Whether bytes may be queued.
     pub(super) fn takes_output(&self) -> bool {
-        self.is_live() && !self.sealed
+        self.is_live() && !self.sealed && self.overflow != Overflow::Due
     }
 
     /// Whether the handler has left input it will come back to.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use super::channel::{Channel, Held, NEVER, Phase, Pool, ms};
+use super::channel::{Channel, Held, NEVER, Overflow, Phase, Pool, ms};
 use super::id::GENERATION_END;
 use super::{
     CloseReason, Config, ConnId, ListenerId, Phases, Security, Sent, Shared, Stats, Wheel,
@@ -252,8 +252,11 @@ impl Core {
         };
         let queued = channel.queued_bytes();
         if queued > max || (crowded && queued > mark) {
-            self.kill(id, CloseReason::OutputOverflow);
-            return Sent::Gone;
+            if channel.overflow != Overflow::Told {
+                self.overflow(id);
+                return Sent::Gone;
+            }
+            return Sent::OverMark; // its last words
         }
         if queued <= mark {
             return match channel.is_blocked || channel.phase != Phase::Open {
@@ -269,6 +272,24 @@ impl Core {
             }
         }
         Sent::OverMark
+    }
+
+    /// Drops what is queued and not begun; the handler is to say a last word.
+    fn overflow(&mut self, id: ConnId) {
+        let now_ms = self.now_ms;
+        let Some(channel) = self.channel(id) else {
+            return;
+        };
+        if channel.phase != Phase::Open {
+            return self.kill(id, CloseReason::OutputOverflow);
+        }
+        channel.overflow = Overflow::Due;
+        channel.engine_due_ms = now_ms;
+        let dropped = channel
+            .held_mut()
+            .map_or(0, |held| held.output.drop_unbegun());
+        self.account(dropped, 0);
+        self.arm(id);
     }
 
     /// Accounts for output that left, or never was: TLS adds bytes of its own.

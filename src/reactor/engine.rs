@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use self::attempt::{Attempt, after_read, after_write, read, write};
 use self::buffers::{Buffers, take_tail};
 pub(super) use self::turn::Links;
-use super::channel::{Channel, NEVER, Pace, Phase, ms};
+use super::channel::{Channel, NEVER, Overflow, Pace, Phase, ms};
 use super::core::Core;
 use super::link::Wire;
 use super::output::SLICES_MAX;
@@ -458,6 +458,7 @@ impl<H: Handler> Engine<H> {
                 Phase::Handshake => self.core.kill(id, CloseReason::HandshakeTimeout),
                 Phase::Flush => self.core.kill(id, CloseReason::TooSlow),
                 Phase::Linger => self.kill_ended(id),
+                Phase::Open if channel.overflow == Overflow::Due => self.overflowed(id),
                 Phase::Open => self.stalled(id, Stall::OverMark),
                 Phase::Reap => {}
             }
@@ -470,6 +471,21 @@ impl<H: Handler> Engine<H> {
         } else if channel.handler_due_ms <= now_ms {
             channel.handler_due_ms = NEVER;
             self.call(id, H::expired);
+        }
+    }
+
+    /// Lets the handler say its last words where no more output fits.
+    fn overflowed(&mut self, id: ConnId) {
+        if let Some(channel) = self.core.channel(id) {
+            channel.overflow = Overflow::Told;
+        }
+        self.stalled(id, Stall::Full);
+        if self
+            .core
+            .channel(id)
+            .is_some_and(|channel| channel.is_live())
+        {
+            self.core.kill(id, CloseReason::OutputOverflow);
         }
     }
 

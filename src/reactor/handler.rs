@@ -95,6 +95,9 @@ pub trait Handler {
     }
 
     /// The peer does not read, or hardly. By default the connection closes.
+    ///
+    /// With [`Stall::Full`] what is written here are the last words: unless the connection finishes or
+    /// closes here, it is closed.
     fn stalled(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn, stall: Stall) {
         let _ = (conn, stall);
         cx.close();
@@ -178,6 +181,9 @@ pub enum Stall {
     /// In a whole [`Config::send_timeout`](super::Config) the peer took less than it has to of what
     /// waits for it.
     TooSlow,
+    /// More output was queued than the limit for a connection, or for all together, allows. What
+    /// went out in no part was dropped.
+    Full,
 }
 
 /// Why a connection ended.
@@ -201,7 +207,8 @@ pub enum CloseReason {
     /// The peer took too little of the last bytes, or not all of them within
     /// [`Cx::finish_within`]'s time.
     TooSlow,
-    /// More output was queued than the limit for a connection, or for all together, allows.
+    /// More output was queued than the limit for a connection, or for all together, allows, and
+    /// the handler had no last words for it ([`Stall::Full`]).
     OutputOverflow,
     /// The reactor ended.
     Shutdown,
@@ -252,7 +259,7 @@ pub enum Sent {
     Queued,
     /// Queued, but the output is over its high-water mark: better wait for `drained`.
     OverMark,
-    /// Dropped: the connection has closed or is finishing.
+    /// Dropped: the connection has closed or is finishing, or has too much output already.
     Gone,
 }
 

@@ -191,6 +191,15 @@ impl Queue {
         Some(len)
     }
 
+    /// Takes out all chunks of which nothing is sent; returns how many bytes they were.
+    pub(crate) fn drop_unbegun(&mut self) -> usize {
+        let begun = usize::from(self.sent > 0);
+        let dropped = self.chunks.drain(begun.min(self.chunks.len())..);
+        let bytes = dropped.map(|chunk| chunk.bytes().len()).sum();
+        self.bytes -= bytes;
+        bytes
+    }
+
     /// Queues bytes ahead of all shared ones of which nothing is sent, but behind other urgent ones.
     pub(crate) fn push_urgent(&mut self, bytes: &[u8]) {
         let first = usize::from(self.sent > 0);
@@ -339,6 +348,23 @@ mod tests {
         assert_eq!(queue.drop_oldest(1), None);
         assert_eq!(queue.drop_oldest(2), Some(2));
         assert_eq!(rest(&queue), b"1");
+    }
+
+    #[test]
+    fn what_is_begun_stays_when_the_rest_is_dropped() {
+        let mut queue = Queue::default();
+        assert_eq!(queue.drop_unbegun(), 0);
+        queue.push(&Shared::from(b"first".as_slice()));
+        queue.append(|out| out.extend_from_slice(b"own"));
+        queue.push_labelled(&Shared::from(b"last".as_slice()), 1);
+        queue.advance(2);
+        assert_eq!(queue.drop_unbegun(), 7);
+        assert_eq!(rest(&queue), b"rst");
+        queue.append(|out| out.extend_from_slice(b"bye"));
+        assert_eq!(rest(&queue), b"rstbye");
+        queue.advance(3);
+        assert_eq!(queue.drop_unbegun(), 3);
+        assert_eq!(rest(&queue), b"");
     }
 
     proptest! {

@@ -241,7 +241,7 @@ impl<S: Service> Handler for Web<S> {
         match &mut conn.side {
             // A whole answer may be far over the mark.
             Side::Http(http) => {
-                if stall == Stall::TooSlow || http.is_streaming() {
+                if stall == Stall::TooSlow || (stall == Stall::OverMark && http.is_streaming()) {
                     cx.close();
                 }
             }

@@ -793,7 +793,8 @@ fn limits_on_output() {
     one.send(&[0; 10_001]);
     sim.settle();
     assert!(one.is_dropped());
-    assert_eq!(sim.handler().calls()[1..], ["closed(outputoverflow)"]);
+    let calls = sim.handler().calls();
+    assert_eq!(calls[1..], ["stalled", "closed(outputoverflow)"]);
     sim.audit();
     // All together: those over their mark go.
     let crowd: Vec<Peer> = (0..3)

@@ -1,7 +1,8 @@
 //! Peers that take what they are sent too slowly, or not at all.
 
-use super::{Call, SECOND, echo, probe};
-use crate::reactor::{Config, Security, Stall};
+use super::{Call, SECOND, client, echo, probe, securities};
+use crate::reactor::sim::run;
+use crate::reactor::{Config, Security, Sent, Shared, Stall};
 use std::time::Duration;
 
 #[test]
@@ -123,4 +124,45 @@ fn a_connection_that_opens_over_the_mark_can_stall() {
     peer.stand(false);
     sim.advance(11 * SECOND);
     assert_eq!(sim.handler().calls(), ["stalled"]);
+}
+
+#[test]
+fn last_words_follow_what_was_begun() {
+    for security in securities() {
+        let config = Config {
+            output_mark_bytes: 80_000,
+            output_bytes_max: 100_000,
+            ..Config::default()
+        };
+        let mut sim = probe(config, |cx, call| match call {
+            Call::Data(input) => {
+                for byte in &*input {
+                    let sent = cx.send(cx.id(), &Shared::from(vec![*byte; 30_000]));
+                    assert_eq!(sent == Sent::Gone, matches!(byte, b'4' | b'5'));
+                }
+                input.len()
+            }
+            Call::Stalled(Stall::Full) => {
+                assert_ne!(cx.write(b"bye"), Sent::Gone);
+                cx.finish_within(SECOND);
+                assert_eq!(cx.write(b"no"), Sent::Gone);
+                0
+            }
+            _ => 1,
+        });
+        let mut client = client(sim.accept(&security).unwrap(), &security);
+        run(&mut sim, &mut [&mut client]);
+        client.peer.set_capacity(100);
+        for input in [b"1".as_slice(), b"2345"] {
+            client.write(input);
+            client.pump();
+            sim.settle();
+            sim.audit();
+        }
+        assert_eq!(sim.handler().calls(), ["data 1", "data 4", "stalled"]);
+        client.peer.set_capacity(usize::MAX);
+        run(&mut sim, &mut [&mut client]);
+        let all = [vec![b'1'; 30_000], b"bye".to_vec()].concat();
+        assert_eq!(client.received, all);
+    }
 }
