@@ -12,6 +12,7 @@ pub mod chat;
 pub mod check;
 pub mod cli;
 pub mod config;
+mod descriptors;
 pub mod forms;
 pub mod gate;
 pub mod handover;

@@ -7,6 +7,7 @@ use rustls::ServerConfig;
 
 use super::assets;
 use super::config::{Changes, Config, environment};
+use super::descriptors;
 use super::logging::Logging;
 use super::tls_files::TlsFiles;
 use crate::web::files::Watcher;
@@ -78,6 +79,9 @@ impl Reloader {
         }
         if !restart.is_empty() {
             log::warn!("takes effect only after a restart: {}", restart.join(", "));
+        }
+        if config.max_connections > self.current.max_connections {
+            descriptors::provide(config.max_connections);
         }
         self.logging.set_level(config.log_level);
         if let Some(watcher) = self.watcher.upgrade() {

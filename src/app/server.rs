@@ -13,6 +13,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use super::accounts::Accounts;
 use super::assets;
 use super::config::Config;
+use super::descriptors;
 use super::handover;
 use super::logging::Logging;
 use super::passwords::{Cost, HasherPool};
@@ -124,7 +125,7 @@ impl Started {
         reactor.handler().service().logs_to(Arc::clone(logging));
 
         let listening = listen(&mut reactor, &config, tls, inherited)?;
-        warn_of_descriptors(&config);
+        descriptors::provide(config.max_connections);
         let news = post.clone();
         let watcher = Watcher::start(&config.public_dir, options, folder, move |folder| {
             // Once the reactor has ended there is nobody to show it to.
@@ -309,24 +310,6 @@ fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())
-}
-
-/// A process may be allowed fewer descriptors than `max_connections`: better said now.
-fn warn_of_descriptors(config: &Config) {
-    /// Database, log, files, epoll, listeners.
-    const OTHERS: usize = 64;
-    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let soft = limits
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files"))
-        .and_then(|rest| rest.split_whitespace().next()?.parse::<usize>().ok());
-    if let Some(soft) = soft.filter(|&soft| soft < config.max_connections + OTHERS) {
-        log::warn!(
-            "this process may open {soft} descriptors, too few for max_connections={}: raise the \
-             limit (ulimit -n) or lower max_connections",
-            config.max_connections
-        );
-    }
 }
 
 /// Written whole or not at all, so that a reader never sees half a number.

@@ -1,0 +1,17 @@
+//! What the system may do to a server: nothing left to give, nobody to write to, a clock that jumps. It is
+//! survived each time, and those who are served notice as little of it as can be.
+
+#![cfg(feature = "app")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod descriptors;
+mod process;
