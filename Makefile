@@ -66,8 +66,8 @@ browser: ## Install Chromium for the browser tests, if root and missing
 	then exit 0; fi; \
 	echo "NOTE: no Chromium here and it could not be installed: THE BROWSER TESTS ARE SKIPPED"
 
-clients: ws-clients ## Install the clients the tests want: curl, wrk, python3 and WebSocket ones; if missing
-	@missing=; for name in curl wrk python3; do \
+clients: ws-clients ## Install the programs the tests want: curl, wrk, WebSocket clients, strace ..; if missing
+	@missing=; for name in curl wrk python3 strace faketime; do \
 		command -v $$name >/dev/null || missing="$$missing $$name"; \
 	done; \
 	[ -z "$$missing" ] && exit 0; \

@@ -13,5 +13,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backlog;
 mod descriptors;
+mod outputs;
 mod process;
+mod sockets;
