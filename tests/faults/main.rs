@@ -14,6 +14,7 @@
 mod support;
 
 mod backlog;
+mod clock;
 mod descriptors;
 mod outputs;
 mod process;

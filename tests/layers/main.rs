@@ -50,6 +50,20 @@ const NOT_IN_PROTO: [&str; 11] = [
     "fs",
 ];
 
+/// Where the clock on the wall is read, which may jump at any time: for what says when something was, or
+/// ends by agreement with others. Everything else goes by [`Instant`](std::time::Instant).
+const WALL_CLOCK: [&str; 5] = [
+    // `Date`, and `exp` of tokens.
+    "src/reactor/mod.rs",
+    // `Last-Modified`, and whether a file was changed just now.
+    "src/web/files/disk.rs",
+    // From when to when a certificate is valid.
+    "src/app/cert.rs",
+    // The time of each line.
+    "src/app/logging/mod.rs",
+    "src/app/logging/line.rs",
+];
+
 /// Lines of a source file before its tests.
 const LINES_MAX: usize = 600;
 
@@ -68,6 +82,17 @@ fn proto_is_sans_io() {
 #[test]
 fn only_the_reactor_has_sockets_and_clocks() {
     assert_clean(Source::clock_violations);
+}
+
+#[test]
+fn nothing_but_timestamps_goes_by_the_wall_clock() {
+    assert_clean(Source::wall_clock_violations);
+    let used = |place: &&str| {
+        let mut sources = sources().into_iter();
+        sources.any(|source| source.is_in(place) && source.reads_wall_clock())
+    };
+    let unused: Vec<_> = WALL_CLOCK.iter().filter(|place| !used(place)).collect();
+    assert!(unused.is_empty(), "not needed any more: {unused:?}");
 }
 
 #[test]
@@ -218,10 +243,32 @@ impl Source {
         wrong.collect()
     }
 
+    fn reads_wall_clock(&self) -> bool {
+        self.idents.iter().any(|(name, _, _)| is_wall_clock(name))
+    }
+
+    fn wall_clock_violations(&self) -> Vec<String> {
+        if WALL_CLOCK.iter().any(|place| self.is_in(place)) {
+            return Vec::new();
+        }
+        let wrong = self
+            .idents
+            .iter()
+            .filter(|(name, _, _)| is_wall_clock(name));
+        wrong
+            .map(|(name, _, line)| self.at(*line, &format!("{name} goes by the clock on the wall")))
+            .collect()
+    }
+
     fn length_violation(&self) -> Option<String> {
         (self.lines > LINES_MAX)
             .then(|| self.at(LINES_MAX, &format!("{} lines before the tests", self.lines)))
     }
+}
+
+/// Of std, and of crates that we use or might.
+fn is_wall_clock(name: &str) -> bool {
+    ["SystemTime", "UNIX_EPOCH", "UnixTime", "OffsetDateTime"].contains(&name)
 }
 
 fn is_within(path: &str, part: &str) -> bool {
@@ -356,6 +403,11 @@ mod the_checks {
 
     #[test]
     fn clocks_and_lengths_are_found() {
+        let wall = "use std::time::SystemTime; fn f() { SystemTime::now(); }";
+        let found = |name: &str, text: &str| source(name, text).wall_clock_violations().len();
+        assert_eq!(found("src/app/gate.rs", wall), 2);
+        assert_eq!(found("src/app/cert.rs", wall), 0);
+        assert_eq!(found("src/app/gate.rs", "// SystemTime"), 0);
         assert_eq!(
             source("src/web/mod.rs", "let a = std::time::Instant::now();")
                 .clock_violations()

@@ -442,9 +442,9 @@ impl<H: Handler> Sim<H> {
     /// Turns until mail that another thread posts has made `done` true.
     #[cfg(feature = "app")]
     pub(crate) fn wait_for_mail(&mut self, mut done: impl FnMut(&mut Self) -> bool) {
-        let give_up = std::time::SystemTime::now() + Duration::from_secs(60);
+        let give_up = super::now() + Duration::from_secs(60);
         while !done(self) {
-            assert!(std::time::SystemTime::now() < give_up, "no mail came");
+            assert!(super::now() < give_up, "no mail came");
             std::thread::yield_now();
             self.settle();
         }
