@@ -16,6 +16,7 @@ mod support;
 mod backlog;
 mod clock;
 mod descriptors;
+mod hashing;
 mod outputs;
 mod process;
 mod sockets;
