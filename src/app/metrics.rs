@@ -77,6 +77,8 @@ fn reactor(page: &mut Page, cx: &Cx<'_>) {
     page.counter("sent_bytes_total", help, stats.bytes_out);
     let help = "Bytes of output that wait.";
     page.gauge("queued_output_bytes", help, cx.queued_bytes_total());
+    let help = "Input that waits for the rest of a request or message.";
+    page.gauge("held_input_bytes", help, cx.held_input_bytes());
     page.gauge("timers", "Timers that run.", cx.timers());
     let help = "Turns of the loop, without their wait for events.";
     page.head("turn_seconds", "histogram", help);

@@ -18,6 +18,7 @@ pub mod gate;
 pub mod handover;
 pub mod limits;
 pub mod logging;
+mod memory;
 mod metrics;
 pub mod passwords;
 mod queue;

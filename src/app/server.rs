@@ -16,6 +16,7 @@ use super::config::Config;
 use super::descriptors;
 use super::handover;
 use super::logging::Logging;
+use super::memory;
 use super::passwords::{Cost, HasherPool};
 use super::reload::Reloader;
 use super::routes;
@@ -97,15 +98,14 @@ impl Started {
     ) -> Result<Self, String> {
         signals::survive_file_size_limit()
             .map_err(|error| format!("cannot take signals: {error}"))?;
+        let mut reactor_config = reactor_config(&config);
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let hashers = HasherPool::threads_for(cores);
+        memory::fit(&mut reactor_config, hashers)?;
         let store = Store::open(&config.db_path, store::Options::default())
             .map_err(|error| format!("db_path: {}: {error}", config.db_path.display()))?;
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let hasher = HasherPool::start(
-            Cost::default(),
-            HasherPool::threads_for(cores),
-            HASH_JOBS_MAX,
-        )
-        .map_err(|error| error.to_string())?;
+        let hasher = HasherPool::start(Cost::default(), hashers, HASH_JOBS_MAX)
+            .map_err(|error| error.to_string())?;
         let accounts = Accounts::new(store, hasher);
         let options = assets::options(&config);
         let folder = Folder::load(&config.public_dir, &options)
@@ -116,7 +116,7 @@ impl Started {
         let mut kept = None;
         let site_config = config.clone();
         let first = Arc::clone(&folder);
-        let mut reactor = web::reactor(reactor_config(&config), |post: Post<Mail>| {
+        let mut reactor = web::reactor(reactor_config, |post: Post<Mail>| {
             kept = Some(post.clone());
             Site::new(site_config, routes, accounts, first, post)
         })

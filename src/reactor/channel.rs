@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::intake::Intake;
 use super::output::Queue;
 use super::{CloseReason, Config};
 #[cfg(feature = "tls")]
@@ -67,6 +68,8 @@ pub(super) struct Channel {
     send_due_ms: u64,
     /// How much that still is, in bytes.
     send_left: u32,
+    /// Input that waits for its rest.
+    pub(super) intake: Intake,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<Tls>,
     held: Option<Box<Held>>,
@@ -176,6 +179,7 @@ impl Channel {
             engine_due_ms: NEVER,
             send_due_ms: NEVER,
             send_left: 0,
+            intake: Intake::default(),
             #[cfg(feature = "tls")]
             tls: None,
             held: None,

@@ -28,6 +28,10 @@ pub struct Config {
     /// Queued output of all connections together, in bytes. Above it nothing is read from a
     /// connection that has output queued, and one over its mark is closed if more is queued on it.
     pub output_bytes_max_total: usize,
+    /// Input of all connections together that waits for the rest of a request or message, in bytes: what
+    /// handlers leave, and what they hold ([`Cx::hold_input`](super::Cx::hold_input)). A connection that
+    /// leaves more when there is so much is closed.
+    pub input_bytes_max_total: usize,
     /// How long a TLS handshake, or an outbound connection, may take.
     pub handshake_timeout: Duration,
     /// How long output may wait without the peer taking any of it, in bytes or at the rate below.
@@ -54,6 +58,7 @@ impl Default for Config {
             stall_grace: Duration::from_secs(10),
             output_bytes_max: 16 * 1024 * 1024,
             output_bytes_max_total: 512 * 1024 * 1024,
+            input_bytes_max_total: 256 * 1024 * 1024,
             handshake_timeout: Duration::from_secs(10),
             send_timeout: Duration::from_secs(60),
             send_bytes_per_second_min: 240,

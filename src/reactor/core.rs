@@ -35,6 +35,8 @@ pub(super) struct Core {
     clock: Option<fn() -> Instant>,
     next_generation: u32,
     queued_bytes_total: usize,
+    /// Input that waits for its rest, likewise.
+    pub(super) held_input_bytes: usize,
     start: Instant,
     now: Instant,
     now_ms: u64,
@@ -67,6 +69,7 @@ impl Core {
             clock,
             next_generation: 0,
             queued_bytes_total: 0,
+            held_input_bytes: 0,
             start: now,
             now,
             now_ms: 0,
@@ -134,6 +137,7 @@ impl Core {
         }
         self.wheel.cancel(id.key());
         if let Some(mut channel) = self.channels.try_remove(id.index()) {
+            self.let_go_of_input(channel.intake.bytes());
             if let Some(held) = channel.held_mut() {
                 self.queued_bytes_total -= held.queued_bytes().min(self.queued_bytes_total);
                 *held = Held::default();

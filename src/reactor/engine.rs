@@ -251,6 +251,9 @@ impl<H: Handler> Engine<H> {
             self.core.kill(id, CloseReason::InputOverflow);
             return;
         }
+        if !self.core.hold_tail(id, range.len()) {
+            self.core.kill(id, CloseReason::InputOverflow);
+        }
         let Core { channels, pool, .. } = &mut self.core;
         let Some(channel) = channels.get_mut(id.index()) else {
             return;

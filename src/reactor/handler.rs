@@ -368,6 +368,25 @@ impl Cx<'_> {
         self.core.kill(self.id, CloseReason::Closed);
     }
 
+    /// Says how many bytes of this connection's input the handler holds because the rest of them is to
+    /// come. They count against [`Config::input_bytes_max_total`]; `false` when they are too much, and the
+    /// handler should let go of them.
+    pub fn hold_input(&mut self, bytes: usize) -> bool {
+        self.core.hold_input(self.id, bytes)
+    }
+
+    /// How much input of all connections waits for its rest, in bytes.
+    pub fn held_input_bytes(&self) -> usize {
+        self.core.held_input_bytes
+    }
+
+    /// How much output may be added before all connections together hold too much, in bytes:
+    /// [`Config::output_bytes_max_total`].
+    pub fn output_room_bytes(&self) -> usize {
+        let max = self.core.config.output_bytes_max_total;
+        max.saturating_sub(self.core.queued_bytes_total())
+    }
+
     /// Asks for `expired` at that time, in place of an earlier request. Moving a deadline
     /// further away costs next to nothing.
     pub fn set_deadline(&mut self, at: Instant) {

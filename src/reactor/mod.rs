@@ -23,6 +23,7 @@ mod core;
 mod engine;
 mod handler;
 mod id;
+mod intake;
 mod link;
 mod listener;
 mod mailbox;

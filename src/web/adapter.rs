@@ -102,8 +102,31 @@ impl<S: Service> Web<S> {
         })
     }
 
+    /// Tells how much is held of a request or message that is still arriving, and ends it if that is too
+    /// much with what all the others hold.
+    fn weigh(&mut self, cx: &mut Cx<'_>, conn: &mut Conn<S::Socket>) {
+        let fits = cx.hold_input(match &mut conn.side {
+            Side::Http(http) => http.held_bytes(),
+            Side::Socket(socket) => socket.held_bytes(),
+        });
+        match &mut conn.side {
+            _ if fits => {}
+            Side::Http(http) => {
+                let reason = "too many requests are on their way";
+                http.refuse(&mut self.tools(cx), cx, 503, reason);
+                cx.hold_input(http.held_bytes());
+            }
+            Side::Socket(socket) => {
+                let config = self.service.config();
+                let reason = "too many messages are on their way";
+                socket.end(config, cx, CloseCode::TRY_AGAIN_LATER, reason);
+            }
+        }
+    }
+
     /// Sends what is ready, and goes on as a WebSocket where that was the answer.
     fn pump(&mut self, cx: &mut Cx<'_>, conn: &mut Conn<S::Socket>) {
+        self.weigh(cx, conn);
         if let Side::Http(http) = &mut conn.side
             && let Some(switch) = http.pump(&mut self.tools(cx), cx)
         {
@@ -194,7 +217,11 @@ impl<S: Service> Handler for Web<S> {
                 self.pump(cx, conn);
                 used
             }
-            Side::Socket(socket) => socket.data(&mut self.tools(cx), cx, input),
+            Side::Socket(socket) => {
+                let used = socket.data(&mut self.tools(cx), cx, input);
+                self.weigh(cx, conn);
+                used
+            }
         }
     }
 
@@ -295,10 +322,14 @@ impl<S: Service> Handler for Web<S> {
             (Contents::Mail(mail) | Contents::Answer(_, mail), _) => {
                 self.service.mail(To::Nobody(cx), mail);
             }
-            (Contents::File(number, piece), Some(conn)) => {
-                self.file_piece(cx, conn, number, piece);
+            (Contents::File(number, asked, piece), conn) => {
+                if let Some(reader) = &mut self.reader {
+                    reader.has_come(asked);
+                }
+                if let Some(conn) = conn {
+                    self.file_piece(cx, conn, number, piece);
+                }
             }
-            (Contents::File(..), None) => {}
         }
     }
 

@@ -55,8 +55,8 @@ pub(super) enum Contents<M> {
     Mail(M),
     /// For the request with this number.
     Answer(u32, M),
-    /// A piece of a file, for the answer with this number.
-    File(u32, Chunk),
+    /// A piece of a file, for the answer with this number, and how long it was to be.
+    File(u32, usize, Chunk),
 }
 
 impl<M> Post<M> {
@@ -88,12 +88,12 @@ impl<M> Post<M> {
         self.post(Some(to.conn), Contents::Answer(to.number, mail))
     }
 
-    pub(super) fn chunk(&self, to: ExchangeId, chunk: Chunk) {
+    pub(super) fn chunk(&self, to: ExchangeId, asked: usize, chunk: Chunk) {
         // Without a reactor there is nobody to send the file to.
-        drop(
-            self.mailbox
-                .post(Some(to.conn), Envelope(Contents::File(to.number, chunk))),
-        );
+        drop(self.mailbox.post(
+            Some(to.conn),
+            Envelope(Contents::File(to.number, asked, chunk)),
+        ));
     }
 
     fn post(&self, to: Option<ConnId>, contents: Contents<M>) -> Result<(), ReactorEnded> {

@@ -13,6 +13,8 @@ use crate::reactor::Shared;
 
 /// The most that is read, and held for one connection, at a time.
 pub(super) const CHUNK_BYTES_MAX: usize = 256 * 1024;
+/// The same when there is little room for output in all.
+const CROWDED_BYTES_MAX: usize = 16 * 1024;
 /// How many pieces of that size are kept to be filled again.
 const POOL_MAX: usize = 32;
 /// How long they are kept while nobody asks for any.
@@ -30,6 +32,8 @@ struct Job {
 #[derive(Debug)]
 pub(super) struct Reader {
     jobs: Sender<Job>,
+    /// Bytes that were asked for and have not come: they are output that nobody has counted yet.
+    expected: usize,
 }
 
 impl Reader {
@@ -38,15 +42,25 @@ impl Reader {
         thread::Builder::new().name("files".into()).spawn(move || {
             let mut pool = Pool::default();
             while let Some(job) = next(&queue, &mut pool) {
-                post.chunk(job.to, pool.read(&job));
+                post.chunk(job.to, job.len, pool.read(&job));
             }
         })?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, expected: 0 })
     }
 
-    /// Asks for the next piece; `false` when the thread has ended.
-    pub(super) fn read(&self, file: &Arc<File>, offset: u64, len: u64, to: ExchangeId) -> bool {
-        let len = usize::try_from(len).map_or(CHUNK_BYTES_MAX, |len| len.min(CHUNK_BYTES_MAX));
+    /// Asks for the next piece, a small one if `room` is all that may be added to the output; `false` when
+    /// the thread has ended.
+    pub(super) fn read(
+        &mut self,
+        file: &Arc<File>,
+        offset: u64,
+        len: u64,
+        room: usize,
+        to: ExchangeId,
+    ) -> bool {
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        let len = len.min(piece_bytes_max(room.saturating_sub(self.expected)));
+        self.expected += len;
         self.jobs
             .send(Job {
                 file: Arc::clone(file),
@@ -55,6 +69,21 @@ impl Reader {
                 to,
             })
             .is_ok()
+    }
+
+    /// A piece has come for which so much was asked.
+    pub(super) fn has_come(&mut self, asked: usize) {
+        self.expected = self.expected.saturating_sub(asked);
+    }
+}
+
+/// The largest piece to be read when this is all that may be added to the output. The last half of it is for
+/// others, who cannot ask for less.
+fn piece_bytes_max(room: usize) -> usize {
+    if room / 2 >= CHUNK_BYTES_MAX {
+        CHUNK_BYTES_MAX
+    } else {
+        CROWDED_BYTES_MAX
     }
 }
 

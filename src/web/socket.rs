@@ -103,6 +103,11 @@ impl<S> Socket<S> {
         )
     }
 
+    /// How much is held of a message that is still arriving.
+    pub(super) fn held_bytes(&mut self) -> usize {
+        self.machine.split().0.buffer_bytes()
+    }
+
     /// Reads frames until there is no whole one, or it is another connection's turn.
     pub(super) fn data<V: Service<Socket = S>>(
         &mut self,

@@ -2,6 +2,7 @@
 
 mod cleartext;
 mod deadlines;
+mod held;
 mod http;
 mod pipelining;
 mod socket;

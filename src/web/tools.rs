@@ -9,6 +9,7 @@ use super::reader::Reader;
 use crate::proto::http1::encode::Common;
 use crate::proto::ws::Receiver;
 use crate::proto::ws::deflate::{Deflaters, Inflater};
+use crate::reactor::Cx;
 
 /// What a connection needs of the rest while it is served.
 pub(super) struct Tools<'a, S: Service> {
@@ -21,16 +22,24 @@ pub(super) struct Tools<'a, S: Service> {
 
 impl<S: Service> Tools<'_, S> {
     /// Asks for a piece of a file; `false` when that cannot be done.
-    pub(super) fn read(&mut self, file: &Arc<File>, offset: u64, len: u64, to: ExchangeId) -> bool {
+    pub(super) fn read(
+        &mut self,
+        cx: &Cx<'_>,
+        file: &Arc<File>,
+        offset: u64,
+        len: u64,
+        to: ExchangeId,
+    ) -> bool {
         if self.reader.is_none() {
             match Reader::start(self.post.clone()) {
                 Ok(reader) => *self.reader = Some(reader),
                 Err(error) => log::error!("cannot start the thread that reads files: {error}"),
             }
         }
+        let room = cx.output_room_bytes();
         self.reader
-            .as_ref()
-            .is_some_and(|reader| reader.read(file, offset, len, to))
+            .as_mut()
+            .is_some_and(|reader| reader.read(file, offset, len, room, to))
     }
 }
 

@@ -17,6 +17,7 @@ mod backlog;
 mod clock;
 mod descriptors;
 mod hashing;
+mod memory;
 mod outputs;
 mod process;
 mod sockets;

@@ -849,6 +849,42 @@ fn reads_that_a_crowd_held_back_go_on() {
 }
 
 #[test]
+fn all_tails_together_have_a_limit() {
+    let config = Config {
+        input_bytes_max_total: 10_000,
+        ..Config::default()
+    };
+    for security in securities() {
+        let mut sim = probe(config.clone(), |_, call| match call {
+            Call::Data(_) => 0,
+            _ => 1,
+        });
+        let mut clients: Vec<_> = (0..3)
+            .map(|_| client(sim.accept(&security).unwrap(), &security))
+            .collect();
+        for client in &mut clients {
+            client.write(&[0; 5_000]);
+            run(&mut sim, &mut [client]);
+        }
+        let gone: Vec<bool> = clients.iter().map(|one| one.peer.is_dropped()).collect();
+        assert_eq!(gone, [false, false, true]);
+        // A little is never too much.
+        let mut small = client(sim.accept(&security).unwrap(), &security);
+        small.write(&[0; 4_000]);
+        run(&mut sim, &mut [&mut small]);
+        assert!(!small.peer.is_dropped());
+        sim.audit();
+        for one in &clients {
+            one.peer.reset();
+        }
+        small.peer.reset();
+        sim.settle();
+        sim.audit();
+        assert_eq!(sim.connections(), 0);
+    }
+}
+
+#[test]
 fn the_tail_has_a_limit() {
     let config = Config {
         tail_bytes_max: 100,

@@ -455,6 +455,8 @@ impl<H: Handler> Sim<H> {
         let core = &self.engine.core;
         let queued: usize = core.channels.iter().map(|(_, c)| c.queued_bytes()).sum();
         assert_eq!(core.queued_bytes_total(), queued, "output is miscounted");
+        let held: usize = core.channels.iter().map(|(_, c)| c.intake.bytes()).sum();
+        assert_eq!(core.held_input_bytes, held, "input is miscounted");
         for (_, channel) in &core.channels {
             let held = channel.held();
             assert!(

@@ -200,7 +200,7 @@ impl<S> Http<S> {
                     cx.send(to.conn, shared);
                 }
                 Part::File(part) => {
-                    sending.is_reading = tools.read(&part.file, part.offset, part.len, to);
+                    sending.is_reading = tools.read(cx, &part.file, part.offset, part.len, to);
                     if !sending.is_reading {
                         cx.close();
                     }

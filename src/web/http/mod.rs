@@ -267,7 +267,7 @@ impl<S> Http<S> {
     }
 
     /// Queues a refusal of what is being read as the last answer of the connection.
-    fn refuse<V: Service<Socket = S>>(
+    pub(super) fn refuse<V: Service<Socket = S>>(
         &mut self,
         tools: &mut Tools<'_, V>,
         cx: &mut Cx<'_>,
@@ -315,6 +315,12 @@ impl<S> Http<S> {
             state: State::answered(response.close(), cx.now()),
             due: None,
         });
+    }
+
+    /// How much is held of a request whose body is still arriving.
+    pub(super) fn held_bytes(&self) -> usize {
+        let receiving = self.receiving.as_ref();
+        receiving.map_or(0, |receiving| receiving.held_bytes())
     }
 
     /// Whose turn it is with the request that has this number.

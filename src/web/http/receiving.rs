@@ -46,6 +46,16 @@ impl Sink {
     }
 }
 
+impl Receiving {
+    pub(super) fn held_bytes(&self) -> usize {
+        let body = match &self.sink {
+            Sink::Collect(body) => body.capacity(),
+            Sink::Service { .. } | Sink::Drop(_) => 0,
+        };
+        self.head.capacity() + body
+    }
+}
+
 /// A body that is not wanted is still read up to this size, so that the connection can live on.
 const DROPPED_BYTES_MAX: u64 = 64 * 1024;
 

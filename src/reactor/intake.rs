@@ -1,0 +1,54 @@
+//! Input that waits for the rest of it, of all connections together: tails that handlers leave, and what
+//! they say they hold themselves.
+
+use super::ConnId;
+use super::core::Core;
+
+/// So much each may hold however much the others do: a small request that comes in pieces goes on.
+const FREE_BYTES: usize = 4 * 1024;
+
+/// What is held of a connection's input, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Intake {
+    /// Here, because the handler has left it.
+    tail: usize,
+    /// By the handler.
+    taken: usize,
+}
+
+impl Intake {
+    pub(super) fn bytes(self) -> usize {
+        self.tail.saturating_add(self.taken)
+    }
+}
+
+impl Core {
+    /// Notes how much the handler has left. Returns whether there is room for it.
+    pub(super) fn hold_tail(&mut self, id: ConnId, bytes: usize) -> bool {
+        self.hold(id, |intake| intake.tail = bytes)
+    }
+
+    /// Notes how much the handler holds. Returns whether there is room for it.
+    pub(super) fn hold_input(&mut self, id: ConnId, bytes: usize) -> bool {
+        self.hold(id, |intake| intake.taken = bytes)
+    }
+
+    fn hold(&mut self, id: ConnId, change: impl FnOnce(&mut Intake)) -> bool {
+        let Some(channel) = self.channel(id) else {
+            return false;
+        };
+        let before = channel.intake.bytes();
+        change(&mut channel.intake);
+        let after = channel.intake.bytes();
+        self.let_go_of_input(before);
+        self.held_input_bytes = self.held_input_bytes.saturating_add(after);
+        // Who holds no more than before has not made it too much.
+        after <= before.max(FREE_BYTES)
+            || self.held_input_bytes <= self.config.input_bytes_max_total
+    }
+
+    /// A connection that held so much is gone.
+    pub(super) fn let_go_of_input(&mut self, bytes: usize) {
+        self.held_input_bytes = self.held_input_bytes.saturating_sub(bytes);
+    }
+}

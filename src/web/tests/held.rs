@@ -1,0 +1,93 @@
+//! What is held of requests and messages that have not come to their end has a ceiling for all together.
+
+use super::socket::HANDSHAKE;
+use super::*;
+use crate::proto::ws::{Event, Machine, Role};
+
+const HEAD: &[u8] = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n";
+
+/// A world in which little may be held, and somebody who holds most of it.
+fn crowded() -> (World, Client) {
+    let reactor = ReactorConfig {
+        input_bytes_max_total: 100_000,
+        ..ReactorConfig::default()
+    };
+    let mut world = world(Config::default(), reactor);
+    let mut first = plain(&mut world);
+    ask(&mut world, &mut first, &[HEAD, &[b'x'; 59_000]].concat());
+    assert_eq!(first.received, b"");
+    (world, first)
+}
+
+/// The rest of what it sends comes, and is answered; then nothing is held.
+fn finish(mut world: World, mut first: Client) {
+    ask(&mut world, &mut first, &[b'x'; 1_000]);
+    assert_eq!(statuses(&mut first), (vec![200], false));
+    first.finish();
+    run(&mut world, &mut [&mut first]);
+    world.advance(60 * SECOND);
+    assert_empty(&mut world);
+}
+
+#[test]
+fn a_body_for_which_there_is_no_room_is_503() {
+    for is_secure in [false, true] {
+        let (mut world, first) = crowded();
+        let mut second = match is_secure {
+            false => plain(&mut world),
+            true => secure(&mut world),
+        };
+        ask(&mut world, &mut second, &[HEAD, &[b'x'; 50_000]].concat());
+        assert_eq!(statuses(&mut second), (vec![503], true));
+        world.audit();
+        // One that is short may come in pieces, and one that comes at once is not held at all.
+        let mut small = plain(&mut world);
+        let head = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n";
+        for piece in [&head[..10], &head[10..], b"o", b"k"] {
+            ask(&mut world, &mut small, piece);
+        }
+        ask(&mut world, &mut small, &[HEAD, &[b'x'; 60_000]].concat());
+        assert_eq!(statuses(&mut small), (vec![200, 200], false));
+        drop(second);
+        small.finish();
+        run(&mut world, &mut [&mut small]);
+        finish(world, first);
+    }
+}
+
+#[test]
+fn a_message_for_which_there_is_no_room_is_1013() {
+    let (mut world, first) = crowded();
+    let mut client = plain(&mut world);
+    ask(&mut world, &mut client, HANDSHAKE);
+    client.received.clear();
+    let mut frame = Vec::new();
+    let text = "x".repeat(60_000);
+    let mut machine = Machine::new(Role::Client);
+    let (_, sender) = machine.split();
+    sender
+        .send_masked(&mut frame, Event::Text(&text), [1, 2, 3, 4])
+        .unwrap();
+    ask(&mut world, &mut client, &frame[..55_000]);
+    // A close with its code.
+    assert_eq!(client.received[..1], [0x88]);
+    assert_eq!(client.received[2..4], 1013_u16.to_be_bytes());
+    world.advance(60 * SECOND);
+    assert_eq!(site(&mut world).ended[0].0, CloseCode::TRY_AGAIN_LATER);
+    // Meanwhile the one before had its time.
+    let mut first = first;
+    run(&mut world, &mut [&mut first]);
+    assert_eq!(statuses(&mut first), (vec![408], true));
+    world.audit();
+}
+
+#[test]
+fn what_one_who_went_has_held_is_free_again() {
+    let (mut world, first) = crowded();
+    drop(first);
+    world.advance(60 * SECOND);
+    assert_empty(&mut world);
+    let mut second = plain(&mut world);
+    ask(&mut world, &mut second, &[HEAD, &[b'x'; 59_000]].concat());
+    finish(world, second);
+}
