@@ -18,7 +18,7 @@ nextest := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 .DELETE_ON_ERROR:
 .PHONY: help run build certs test browser clients ws-clients check fmt clippy doc deny \
 	autobahn autobahn-ci autobahn-quick bench bench-report \
-	bench-nginx bench-broadcast attacks crash-test soak fuzz clean \
+	bench-nginx bench-broadcast attacks slowhttptest crash-test soak fuzz clean \
 	$(BUILDS:%=test-%) $(BUILDS:%=clippy-%)
 
 help: ## List the targets
@@ -137,6 +137,9 @@ bench-broadcast: ## Measure a room of 500 beside the floor, and one of 5,000 (tw
 	@set -e; for args in $(BROADCASTS); do \
 		$(CARGO) bench --locked --quiet --bench broadcast -- $$args; echo; \
 	done
+
+slowhttptest: ## Attack the server with slowhttptest (six minutes; Debian: apt-get install slowhttptest)
+	CARGO="$(CARGO)" benches/slowhttptest
 
 attacks: build ## Attack the server, and measure what others notice of it (two cores)
 	$(CARGO) bench --locked --quiet --bench attacks -- --server $(BIN)

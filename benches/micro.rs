@@ -51,6 +51,8 @@ fn main() {
     divan::main();
 }
 
+const TIMERS: [u32; 3] = [100, 10_000, 1_000_000];
+
 /// Timers as connections have them: spread over the next minute.
 fn wheel(timers: u32) -> Wheel {
     let mut wheel = Wheel::new(0);
@@ -65,7 +67,7 @@ fn due_ms(key: u32) -> u64 {
     1 + u64::from(key.wrapping_mul(2_654_435_761)) % 60_000
 }
 
-#[divan::bench(args = [100, 100_000])]
+#[divan::bench(args = TIMERS)]
 fn wheel_arm_again(bencher: Bencher<'_, '_>, timers: u32) {
     let mut wheel = wheel(timers);
     let mut turn = 0_u32;
@@ -75,7 +77,7 @@ fn wheel_arm_again(bencher: Bencher<'_, '_>, timers: u32) {
     });
 }
 
-#[divan::bench(args = [100, 100_000])]
+#[divan::bench(args = TIMERS)]
 fn wheel_cancel_and_arm(bencher: Bencher<'_, '_>, timers: u32) {
     let mut wheel = wheel(timers);
     let mut turn = 0_u32;
@@ -86,8 +88,9 @@ fn wheel_cancel_and_arm(bencher: Bencher<'_, '_>, timers: u32) {
     });
 }
 
-/// One millisecond passes; what is due is armed again for a minute later.
-#[divan::bench(args = [100, 100_000])]
+/// One millisecond passes; what is due is armed again for a minute later. That is one of 60,000, so at a
+/// million it is sixteen in each.
+#[divan::bench(args = TIMERS)]
 fn wheel_poll_a_millisecond(bencher: Bencher<'_, '_>, timers: u32) {
     let mut wheel = wheel(timers);
     let mut now_ms = 0;
@@ -99,8 +102,24 @@ fn wheel_poll_a_millisecond(bencher: Bencher<'_, '_>, timers: u32) {
     });
 }
 
+/// One timer comes due and is armed again, however many there are: they are as many milliseconds apart.
+#[divan::bench(args = TIMERS)]
+fn wheel_turn_with_one_due(bencher: Bencher<'_, '_>, timers: u32) {
+    let mut wheel = Wheel::new(0);
+    for key in 0..timers {
+        wheel.arm(key, u64::from(key) + 1);
+    }
+    let mut now_ms = 0;
+    bencher.bench_local(|| {
+        now_ms += 1;
+        let key = wheel.poll(now_ms).unwrap();
+        wheel.arm(key, now_ms + u64::from(timers));
+        (wheel.poll(now_ms), wheel.next_ms())
+    });
+}
+
 /// What each turn of the loop costs while nothing is due.
-#[divan::bench(args = [100, 100_000])]
+#[divan::bench(args = TIMERS)]
 fn wheel_poll_nothing_due(bencher: Bencher<'_, '_>, timers: u32) {
     let mut wheel = wheel(timers);
     bencher.bench_local(|| (wheel.poll(black_box(0)), wheel.next_ms()));

@@ -26,7 +26,8 @@ pub struct Config {
     /// Queued output at which a connection is closed, in bytes.
     pub output_bytes_max: usize,
     /// Queued output of all connections together, in bytes. Above it nothing is read from a
-    /// connection that has output queued, and one over its mark is closed if more is queued on it.
+    /// connection that has output queued, one over its mark is closed if more is queued on it, and
+    /// `drained` is waited for from 16 KiB on.
     pub output_bytes_max_total: usize,
     /// Input of all connections together that waits for the rest of a request or message, in bytes: what
     /// handlers leave, and what they hold ([`Cx::hold_input`](super::Cx::hold_input)). A connection that

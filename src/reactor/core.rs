@@ -13,6 +13,10 @@ use super::{
     CloseReason, Config, ConnId, ListenerId, Phases, Security, Sent, Shared, Stats, Wheel,
 };
 
+/// The mark while all connections together hold too much output: what a service makes for one that does
+/// not take it stops early then.
+const CROWDED_MARK_BYTES: usize = 16 * 1024;
+
 pub(super) struct Core {
     pub(super) config: Config,
     pub(super) channels: Slab<Channel>,
@@ -262,6 +266,11 @@ impl Core {
             }
             return Sent::OverMark; // its last words
         }
+        let mark = if crowded {
+            mark.min(CROWDED_MARK_BYTES)
+        } else {
+            mark
+        };
         if queued <= mark {
             return match channel.is_blocked || channel.phase != Phase::Open {
                 true => Sent::Queued,

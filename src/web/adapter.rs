@@ -25,7 +25,7 @@ use crate::reactor::{CloseReason, Config, Cx, Handler, Origin, Preface, Reactor,
 pub struct Web<S: Service> {
     service: S,
     post: Post<S::Mail>,
-    reader: Option<Reader>,
+    pub(super) reader: Option<Reader>,
     buffers: Buffers,
     /// What every answer begins with, for one second.
     common: Common,

@@ -33,7 +33,7 @@ struct Job {
 pub(super) struct Reader {
     jobs: Sender<Job>,
     /// Bytes that were asked for and have not come: they are output that nobody has counted yet.
-    expected: usize,
+    pub(super) expected: usize,
 }
 
 impl Reader {

@@ -323,6 +323,11 @@ impl<H: Handler> Sim<H> {
         self.engine.core.connections()
     }
 
+    #[cfg(feature = "app")]
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.engine.core.queued_bytes_total()
+    }
+
     pub(crate) fn is_drained(&self) -> bool {
         let core = &self.engine.core;
         core.drain

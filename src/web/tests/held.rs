@@ -1,5 +1,7 @@
 //! What is held of requests and messages that have not come to their end has a ceiling for all together.
 
+use std::sync::Arc;
+
 use super::socket::HANDSHAKE;
 use super::*;
 use crate::proto::ws::{Event, Machine, Role};
@@ -90,4 +92,45 @@ fn what_one_who_went_has_held_is_free_again() {
     let mut second = plain(&mut world);
     ask(&mut world, &mut second, &[HEAD, &[b'x'; 59_000]].concat());
     finish(world, second);
+}
+
+#[test]
+fn files_come_in_small_pieces_when_there_is_little_room() {
+    const CLIENTS: usize = 100;
+    let reactor = ReactorConfig {
+        output_bytes_max_total: 4 << 20,
+        ..ReactorConfig::default()
+    };
+    let mut world = world(Config::default(), reactor);
+    let len = 1 << 20;
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(len).unwrap();
+    site(&mut world).file = Some(FileBody {
+        file: Arc::new(file),
+        offset: 0,
+        len,
+    });
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| plain(&mut world)).collect();
+    for client in &mut clients {
+        client.peer.set_capacity(1);
+        client.write(b"GET /file HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        // All ask before a piece comes for any.
+        client.pump();
+    }
+    world.settle();
+    world.wait_for_mail(|world| world.handler().reader.as_ref().unwrap().expected == 0);
+    let queued = world.queued_bytes();
+    assert!(
+        (4 << 20..(4 << 20) + CLIENTS * 33_000).contains(&queued),
+        "{queued}"
+    );
+    for client in &mut clients {
+        client.peer.set_capacity(4 << 20);
+        world.wait_for_mail(|world| {
+            run(world, &mut [client]);
+            client.peer.at_end()
+        });
+        let answered = answer(&mut client.received, false).unwrap();
+        assert_eq!(answered.body.len() as u64, len);
+    }
 }
