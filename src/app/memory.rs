@@ -14,7 +14,9 @@ const MIB: u64 = 1024 * 1024;
 const BASE: u64 = 128 * MIB;
 /// What each hashing thread keeps, its stack included.
 const PER_HASHER: u64 = 24 * MIB;
-/// For peers, at the least.
+/// What each connection has while it is idle.
+const PER_CONNECTION: u64 = 4 * 1024;
+/// For what is under way on them, at the least.
 const PEERS_MIN: u64 = 32 * MIB;
 
 /// Threads beside those that hash: the loop, the store, the log, two for files, signals, the watchdog.
@@ -26,9 +28,14 @@ const PER_ARENA: u64 = 64 * MIB;
 ///
 /// # Errors
 /// A sentence: the limit is too low to serve anybody.
-pub(super) fn fit(reactor: &mut ReactorConfig, hashers: usize) -> Result<(), String> {
+pub(super) fn fit(
+    reactor: &mut ReactorConfig,
+    hashers: usize,
+    max_connections: usize,
+) -> Result<(), String> {
     let hashers = hashers as u64;
-    let needed = BASE + hashers * PER_HASHER;
+    let idle = (max_connections as u64).saturating_mul(PER_CONNECTION);
+    let needed = BASE + hashers * PER_HASHER + idle;
     let set_aside = (THREADS + hashers) * PER_ARENA;
     let limits = [
         (
@@ -55,7 +62,8 @@ fn fit_into(
     let room = limit.saturating_sub(needed);
     if room < PEERS_MIN {
         return Err(format!(
-            "this process may have {} MiB of {what}, and needs {} MiB at least",
+            "this process may have {} MiB of {what}, and needs {} MiB at least; fewer max_connections \
+             need less",
             limit / MIB,
             (needed + PEERS_MIN) / MIB
         ));
@@ -90,7 +98,8 @@ mod tests {
         let refused = ceilings(152 + 31).unwrap_err();
         assert_eq!(
             refused,
-            "this process may have 183 MiB of memory, and needs 184 MiB at least"
+            "this process may have 183 MiB of memory, and needs 184 MiB at least; fewer max_connections \
+             need less"
         );
     }
 }

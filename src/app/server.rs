@@ -101,7 +101,7 @@ impl Started {
         let mut reactor_config = reactor_config(&config);
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let hashers = HasherPool::threads_for(cores);
-        memory::fit(&mut reactor_config, hashers)?;
+        memory::fit(&mut reactor_config, hashers, config.max_connections)?;
         let store = Store::open(&config.db_path, store::Options::default())
             .map_err(|error| format!("db_path: {}: {error}", config.db_path.display()))?;
         let hasher = HasherPool::start(Cost::default(), hashers, HASH_JOBS_MAX)

@@ -41,9 +41,10 @@ fn nobody_reads_standard_output_and_error() {
     let text = wait_for_line(&server, "path=/profile");
     assert_eq!(text.matches("path=/login").count(), 5, "{text}");
     wait_for("the lines that nobody reads to be counted", || {
+        // The reader may have been there for the first ones.
+        connection.get("/login").expect(200);
         (metric(&text, "edgeloop_log_lines_lost_total") >= 6.0).then_some(())
     });
-    connection.get("/login").expect(200);
 }
 
 #[test]
@@ -78,7 +79,7 @@ fn no_socket_takes_the_place_of_a_closed_standard_stream() {
 #[test]
 fn a_log_that_may_not_grow_loses_lines_and_says_how_many() {
     let server = start(r#"exec "$0" "$@""#);
-    let text = wait_for_line(&server, "metrics are at");
+    let text = wait_for_line(&server, "/metrics\n");
     let file = server.folder().file("server.log");
     let before = limit(
         &server,
@@ -107,15 +108,14 @@ fn a_log_that_may_not_grow_loses_lines_and_says_how_many() {
     wait_for("the lines to be as many as on standard error", || {
         let whole = logged(&server);
         let kept = whole.lines().filter(|line| line.starts_with("20")).count() - 1;
-        let torn = usize::from(whole.contains("\n\n"));
-        (kept + lost - torn == server.log_lines().len()).then_some(())
+        (kept + lost == server.log_lines().len()).then_some(())
     });
 }
 
 #[test]
 fn a_log_that_was_cut_off_is_written_from_its_start() {
     let server = start(r#"exec "$0" "$@""#);
-    wait_for_line(&server, "metrics are at");
+    wait_for_line(&server, "/metrics\n");
     let file = server.folder().file("server.log");
     // As logrotate(8) does it with `copytruncate`.
     File::options()
