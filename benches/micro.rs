@@ -118,6 +118,19 @@ fn wheel_turn_with_one_due(bencher: Bencher<'_, '_>, timers: u32) {
     });
 }
 
+/// A slot four seconds wide comes up: a fifteenth of the timers of a minute move to finer slots at once.
+#[divan::bench(args = TIMERS, sample_count = 20, sample_size = 1)]
+fn wheel_coarse_slot_comes_up(bencher: Bencher<'_, '_>, timers: u32) {
+    let before = || {
+        let mut wheel = wheel(timers);
+        while wheel.poll(4095).is_some() {}
+        wheel
+    };
+    bencher
+        .with_inputs(before)
+        .bench_local_refs(|wheel| wheel.poll(4096));
+}
+
 /// What each turn of the loop costs while nothing is due.
 #[divan::bench(args = TIMERS)]
 fn wheel_poll_nothing_due(bencher: Bencher<'_, '_>, timers: u32) {
