@@ -83,14 +83,23 @@ pub(super) struct Reserve(Option<File>);
 
 impl Reserve {
     pub(super) fn new() -> Self {
-        Self(File::open("/dev/null").ok())
+        let mut reserve = Self(None);
+        reserve.renew();
+        reserve
+    }
+
+    /// Takes a descriptor, if it has none: another thread may have been quicker the last time.
+    pub(super) fn renew(&mut self) {
+        if self.0.is_none() {
+            self.0 = File::open("/dev/null").ok();
+        }
     }
 
     /// Accepts one connection only to close it. Returns whether there was one.
     pub(super) fn turn_away(&mut self, listener: &mut Listener) -> bool {
         self.0 = None;
         let turned_away = matches!(listener.accept(), Accepted::Peer(..));
-        self.0 = File::open("/dev/null").ok();
+        self.renew();
         turned_away
     }
 }

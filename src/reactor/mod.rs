@@ -363,7 +363,11 @@ impl<H: Handler> Reactor<H> {
             }
             listener.paused_until = None;
             match listener.accept() {
-                Accepted::Peer(socket, peer) => self.welcome(socket, peer, index),
+                Accepted::Peer(socket, peer) => {
+                    // When this one could have a descriptor, there may be one to hold back again.
+                    self.reserve.renew();
+                    self.welcome(socket, peer, index);
+                }
                 Accepted::Skipped => {}
                 Accepted::Empty => return,
                 Accepted::Exhausted(error) => {

@@ -1,5 +1,6 @@
 //! Descriptors run out while connections are open, or there are too few from the start.
 
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::Resource;
@@ -50,16 +51,7 @@ fn those_who_are_served_do_not_notice_that_descriptors_run_out() {
     let server = Server::start();
     let mut served = Served::new(&server);
     let before = leave(&server, 3);
-    let mut held = Vec::new();
-    let excess = wait_for("a connection to be turned away", || {
-        match Connection::open(&server) {
-            Ok(connection) => held.push(connection),
-            Err(error) => return Some(error),
-        }
-        assert!(held.len() < 100, "descriptors did not run out");
-        None
-    });
-    assert_ne!(excess.kind(), std::io::ErrorKind::WouldBlock, "not told");
+    let mut held = turned_away(&server);
     server.wait_for_log("accept: Too many open files");
     // Whoever looks at the folder of files takes some for a moment, so a few more may find one.
     let tries = (0..20).map(|_| {
@@ -124,6 +116,29 @@ fn waiting_for_descriptors_costs_nothing_and_ends_when_they_come() {
         connection.get("/").expect(200);
     }
     served.check();
+    // It has a spare one again, and whoever there is no other for is told at once.
+    let open = descriptors(&server);
+    let mut spare = open
+        .iter()
+        .filter(|(number, what)| (3..80).contains(number) && what == Path::new("/dev/null"));
+    let (spare, _) = spare.next_back().expect("a spare descriptor");
+    limit(&server, Resource::Nofile, Some(spare + 1));
+    turned_away(&server);
+}
+
+/// Connects until somebody is turned away; gives those who were not.
+fn turned_away(server: &Server) -> Vec<Connection> {
+    let mut held = Vec::new();
+    let excess = wait_for("a connection to be turned away", || {
+        match Connection::open(server) {
+            Ok(connection) => held.push(connection),
+            Err(error) => return Some(error),
+        }
+        assert!(held.len() < 90, "descriptors did not run out");
+        None
+    });
+    assert_ne!(excess.kind(), std::io::ErrorKind::WouldBlock, "not told");
+    held
 }
 
 /// Starts a server with these limits on descriptors.
