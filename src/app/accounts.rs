@@ -5,11 +5,16 @@
 //! after `Ok(())` the reply is called exactly once, on another thread or, for a value that breaks
 //! a rule, before the method returns. A queue found full further on is answered `Overloaded` too.
 
-use super::passwords::{HashError, Hasher, HasherPool, Password, Verdict};
+mod login;
+
+pub use login::LoginError;
+
+use super::marks::Marks;
+use super::passwords::{HashError, Hasher, HasherPool, Password};
 use super::queue::Load;
 use super::reply::{Overloaded, Promise, Reply};
 use super::rules::{self, RuleError};
-use super::store::{Changes, Login, NewUser, Store, StoreError, User, Users};
+use super::store::{Changes, Logins, NewUser, Store, StoreError, User, Users};
 use std::fmt;
 
 /// What `POST /register` brings.
@@ -104,34 +109,36 @@ impl From<HashError> for AccountError {
     }
 }
 
-/// Why nobody was logged in. `Display` is the text for the client.
+/// How a registration came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LoginError {
-    /// No such user, or not the password: 401, and nothing tells which.
-    Wrong,
-    /// A queue is full: 503.
-    Overloaded,
-    /// The database or the hasher failed: 503. The cause is in the log.
-    Unavailable,
+pub struct Registration {
+    /// The id of the new user, if there is one.
+    pub outcome: Result<i64, AccountError>,
+    /// Whether a password was hashed for it, which is what it costs.
+    pub has_hashed: bool,
 }
 
-impl fmt::Display for LoginError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Wrong => "Invalid username or password",
-            Self::Overloaded => "Server is overloaded, try again later",
-            Self::Unavailable => "Service is unavailable, try again later",
-        })
+impl Registration {
+    fn cheap(error: impl Into<AccountError>) -> Self {
+        Self {
+            outcome: Err(error.into()),
+            has_hashed: false,
+        }
+    }
+
+    fn hashed(outcome: Result<i64, AccountError>) -> Self {
+        Self {
+            outcome,
+            has_hashed: true,
+        }
     }
 }
-
-impl std::error::Error for LoginError {}
 
 /// The user accounts: a store and a pool of hashers, and the flows over both.
 #[derive(Debug)]
 pub struct Accounts {
     users: Users,
+    logins: Logins,
     hasher: Hasher,
     // Dropped in this order: a hasher's last answers may still become writes.
     pool: HasherPool,
@@ -139,14 +146,16 @@ pub struct Accounts {
 }
 
 type Owed<T> = Promise<Result<T, AccountError>>;
-type OwedLogin = Promise<Result<User, LoginError>>;
+type OwedRegistration = Promise<Registration>;
 
 impl Accounts {
-    /// The accounts in `store`, with passwords hashed by `pool`.
+    /// The accounts in `store`, with passwords hashed by `pool`, and what is noted of logins marked
+    /// with `marks`.
     #[must_use]
-    pub fn new(store: Store, pool: HasherPool) -> Self {
+    pub fn new(store: Store, pool: HasherPool, marks: Marks) -> Self {
         Self {
             users: store.users(),
+            logins: store.logins(marks),
             hasher: pool.hasher(),
             pool,
             store,
@@ -158,49 +167,22 @@ impl Accounts {
     ///
     /// # Errors
     /// [`Overloaded`] when the store's queue is full.
-    pub fn register(
-        &self,
-        new: New,
-        reply: Reply<Result<i64, AccountError>>,
-    ) -> Result<(), Overloaded> {
+    pub fn register(&self, new: New, reply: Reply<Registration>) -> Result<(), Overloaded> {
         if let Err(rule) = check_rules(&new) {
-            reply(Err(rule.into()));
+            reply(Registration::cheap(rule));
             return Ok(());
         }
         let (users, hasher) = (self.users.clone(), self.hasher.clone());
         let (email, username) = (new.email.clone(), new.username.clone());
         let hash_if_free = move |free| {
-            let owed = Promise::new(reply, || Err(AccountError::Overloaded));
+            let owed = Promise::new(reply, || Registration::cheap(AccountError::Overloaded));
             match free {
                 Ok(()) => hash_then_insert(&hasher, users, new, owed),
-                Err(error) => owed.keep(Err(AccountError::from(error))),
+                Err(error) => owed.keep(Registration::cheap(error)),
             }
         };
         self.users
             .check_free(email, username, Box::new(hash_if_free))
-    }
-
-    /// Checks a name and a password and answers whose they are. A wrong one costs the same time
-    /// whether or not the user exists. A hash of the C design, or of an old cost, is replaced
-    /// before the answer.
-    ///
-    /// # Errors
-    /// [`Overloaded`] when the store's queue is full.
-    pub fn login(
-        &self,
-        username: String,
-        password: Password,
-        reply: Reply<Result<User, LoginError>>,
-    ) -> Result<(), Overloaded> {
-        let (users, hasher) = (self.users.clone(), self.hasher.clone());
-        let check_found = move |found| {
-            let owed = Promise::new(reply, || Err(LoginError::Overloaded));
-            match found {
-                Ok(login) => check_password(&hasher, users, login, password, owed),
-                Err(_) => owed.keep(Err(LoginError::Unavailable)),
-            }
-        };
-        self.users.find_for_login(username, Box::new(check_found))
     }
 
     /// How much the store and the hashers have to do, and had.
@@ -300,7 +282,7 @@ fn check_rules(new: &New) -> Result<(), RuleError> {
     rules::name(&new.name)
 }
 
-fn hash_then_insert(hasher: &Hasher, users: Users, new: New, owed: Owed<i64>) {
+fn hash_then_insert(hasher: &Hasher, users: Users, new: New, owed: OwedRegistration) {
     let New {
         name,
         username,
@@ -317,47 +299,17 @@ fn hash_then_insert(hasher: &Hasher, users: Users, new: New, owed: Owed<i64>) {
             };
             insert(&users, new, owed);
         }
-        Err(error) => owed.keep(Err(AccountError::from(error))),
+        Err(error) => owed.keep(Registration::cheap(error)),
     };
     note_refusal(hasher.hash(password, Box::new(insert_hashed)));
 }
 
-fn insert(users: &Users, new: NewUser, owed: Owed<i64>) {
-    let answer = move |inserted: Result<i64, StoreError>| owed.keep(inserted.map_err(Into::into));
-    note_refusal(users.insert(new, Box::new(answer)));
-}
-
-fn check_password(
-    hasher: &Hasher,
-    users: Users,
-    login: Login,
-    password: Password,
-    owed: OwedLogin,
-) {
-    let Login {
-        user,
-        credential,
-        legacy_left,
-    } = login;
-    let old = credential.clone();
-    let judge = move |verdict| match (verdict, user) {
-        (Err(_), _) => owed.keep(Err(LoginError::Unavailable)),
-        (Ok(Verdict::Wrong), _) | (Ok(_), None) => owed.keep(Err(LoginError::Wrong)),
-        (Ok(Verdict::Right { replacement: None }), Some(user)) => owed.keep(Ok(user)),
-        (
-            Ok(Verdict::Right {
-                replacement: Some(hash),
-            }),
-            Some(user),
-        ) => {
-            let id = user.id;
-            // The password was right, so a failure here (logged by the store) only means that
-            // the next login tries again.
-            let answer = move |_replaced| owed.keep(Ok(user));
-            note_refusal(users.replace_credential(id, old, hash, Box::new(answer)));
-        }
+fn insert(users: &Users, new: NewUser, owed: OwedRegistration) {
+    let owed = owed.or(|| Registration::hashed(Err(AccountError::Overloaded)));
+    let answer = move |inserted: Result<i64, StoreError>| {
+        owed.keep(Registration::hashed(inserted.map_err(Into::into)));
     };
-    note_refusal(hasher.check(password, credential, legacy_left, Box::new(judge)));
+    note_refusal(users.insert(new, Box::new(answer)));
 }
 
 fn update_changed(users: &Users, user: &User, profile: Profile, owed: Owed<()>) {

@@ -144,23 +144,50 @@ impl Gate {
         admitted.inspect_err(|refused| self.warn(peer, *refused, now_ms))
     }
 
-    /// Whether a login may be tried. Each one that may is to be settled.
+    /// Whether a login may be tried, and how many others are being tried for the account. Each one that
+    /// may is to be settled.
     ///
     /// # Errors
     /// When to try again.
-    pub fn login(&mut self, peer: SocketAddr, account: &str, now_ms: u64) -> Result<(), Refused> {
+    pub fn login(&mut self, peer: SocketAddr, account: &str, now_ms: u64) -> Result<u32, Refused> {
         let admitted = self.addresses.admit_login(peer.ip(), account, now_ms);
         admitted.inspect_err(|refused| self.warn(peer, *refused, now_ms))
     }
 
     /// How a login that was tried came out.
-    pub fn settle_login(&mut self, ip: IpAddr, account: &str, has_failed: bool, now_ms: u64) {
-        let outcome = if has_failed {
-            LoginOutcome::Failed
-        } else {
-            LoginOutcome::NotFailed
+    pub fn settle_login(
+        &mut self,
+        peer: SocketAddr,
+        account: &str,
+        outcome: LoginOutcome,
+        now_ms: u64,
+    ) {
+        self.addresses
+            .settle_login(peer.ip(), account, outcome, now_ms);
+    }
+
+    /// Counts what the store has turned away, as the account has to wait.
+    pub fn login_refused(&mut self, peer: SocketAddr, retry_after_s: u32, now_ms: u64) {
+        let limit = Limit::Logins;
+        let refused = Refused {
+            limit,
+            retry_after_s,
         };
-        self.addresses.settle_login(ip, account, outcome, now_ms);
+        self.warn(peer, refused, now_ms);
+    }
+
+    /// Whether somebody may register.
+    ///
+    /// # Errors
+    /// When to try again.
+    pub fn register(&mut self, peer: SocketAddr, now_ms: u64) -> Result<(), Refused> {
+        let admitted = self.addresses.admit_registration(peer.ip(), now_ms);
+        admitted.inspect_err(|refused| self.warn(peer, *refused, now_ms))
+    }
+
+    /// A registration that was let in has cost no hash.
+    pub fn forgo_registration(&mut self, ip: IpAddr, now_ms: u64) {
+        self.addresses.forgo_registration(ip, now_ms);
     }
 
     fn warn(&mut self, peer: SocketAddr, refused: Refused, now_ms: u64) {
@@ -185,6 +212,7 @@ fn rates(config: &Config) -> Rates {
         handshakes_per_second: config.handshakes_per_second_per_ip,
         requests_per_second: config.requests_per_second_per_ip,
         failed_logins_per_minute: config.login_attempts_per_minute,
+        registrations_per_minute: config.registrations_per_minute_per_ip,
     }
 }
 

@@ -18,6 +18,7 @@ pub mod gate;
 pub mod handover;
 pub mod limits;
 pub mod logging;
+pub mod marks;
 mod memory;
 mod metrics;
 pub mod passwords;

@@ -40,6 +40,12 @@ impl<T> Promise<T> {
         }
     }
 
+    /// The same reply, owed with another answer for when it is dropped.
+    pub(super) fn or(mut self, otherwise: fn() -> T) -> Self {
+        self.otherwise = otherwise;
+        self
+    }
+
     /// Drops the reply uncalled: the caller says it another way.
     pub(super) fn withdraw(mut self) {
         self.reply = None;
@@ -77,6 +83,9 @@ mod tests {
         let (promise, told) = promise();
         drop(promise);
         assert_eq!(told.iter().collect::<Vec<_>>(), [0]);
+        let (promise, told) = self::promise();
+        drop(promise.or(|| 9));
+        assert_eq!(told.iter().collect::<Vec<_>>(), [9]);
     }
 
     #[test]

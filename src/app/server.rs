@@ -16,6 +16,7 @@ use super::config::Config;
 use super::descriptors;
 use super::handover;
 use super::logging::Logging;
+use super::marks::Marks;
 use super::memory;
 use super::passwords::{Cost, HasherPool};
 use super::reload::Reloader;
@@ -106,7 +107,7 @@ impl Started {
             .map_err(|error| format!("db_path: {}: {error}", config.db_path.display()))?;
         let hasher = HasherPool::start(Cost::default(), hashers, HASH_JOBS_MAX)
             .map_err(|error| error.to_string())?;
-        let accounts = Accounts::new(store, hasher);
+        let accounts = Accounts::new(store, hasher, Marks::new(config.secret_key.bytes()));
         let options = assets::options(&config);
         let folder = Folder::load(&config.public_dir, &options)
             .map_err(|error| format!("public_dir: {}: {error}", config.public_dir.display()))?;

@@ -198,8 +198,8 @@ fn what_was_done_is_counted() {
         ("edgeloop_deliveries_total", 4.0),
         // One for the user, one for the login, one for the wrong one.
         ("edgeloop_queue_jobs_total{queue=\"hashing\"}", 3.0),
-        // Free? Make it. Find it twice, and once for the WebSocket.
-        ("edgeloop_queue_jobs_total{queue=\"store\"}", 5.0),
+        // Free? Make it. Find it twice, and once for the WebSocket. Note from where, and what failed.
+        ("edgeloop_queue_jobs_total{queue=\"store\"}", 7.0),
         ("edgeloop_queue_waiting{queue=\"store\"}", 0.0),
         ("edgeloop_log_lines_lost_total", 0.0),
     ] {

@@ -1,6 +1,7 @@
 use super::*;
+use crate::app::limits::Network;
 use crate::app::passwords::Cost;
-use crate::app::store::Options;
+use crate::app::store::{Attempt, Options};
 use aws_lc_rs::pbkdf2;
 use rusqlite::Connection;
 use std::num::NonZeroU32;
@@ -25,7 +26,8 @@ fn open_with(folder: &TempDir, queue_jobs_max: usize, hashes_max: usize) -> Acco
         ..Options::default()
     };
     let store = Store::open(&folder.path().join("users.db"), options).unwrap();
-    Accounts::new(store, HasherPool::start(COST, 2, hashes_max).unwrap())
+    let pool = HasherPool::start(COST, 2, hashes_max).unwrap();
+    Accounts::new(store, pool, Marks::new(b"a secret of the tests"))
 }
 
 fn ask<T: Send + 'static>(submit: impl FnOnce(Reply<T>) -> Result<(), Overloaded>) -> T {
@@ -46,12 +48,23 @@ fn new(username: &str) -> New {
 }
 
 fn register(accounts: &Accounts, new: New) -> Result<i64, AccountError> {
-    ask(|reply| accounts.register(new, reply))
+    ask(|reply| accounts.register(new, reply)).outcome
 }
 
 fn login(accounts: &Accounts, username: &str, password: &str) -> Result<User, LoginError> {
-    let (username, password) = (username.to_owned(), password.to_owned().into());
-    ask(|reply| accounts.login(username, password, reply))
+    let password = password.to_owned().into();
+    ask(|reply| accounts.login(attempt(username), password, reply))
+}
+
+/// Without a limit.
+fn attempt(username: &str) -> Attempt {
+    Attempt {
+        username: username.to_owned(),
+        network: Network::V4(1),
+        failures_max: 0,
+        underway: 0,
+        now: 1_800_000_000,
+    }
 }
 
 fn update(accounts: &Accounts, id: i64, profile: Profile) -> Result<(), AccountError> {
@@ -151,7 +164,8 @@ fn of_many_who_register_one_name_at_once_one_wins() {
         accounts.register(new, reply).unwrap();
     }
     drop(tell);
-    let (won, lost): (Vec<_>, Vec<_>) = told.iter().partition(Result::is_ok);
+    let told = told.iter().map(|answer: Registration| answer.outcome);
+    let (won, lost): (Vec<_>, Vec<_>) = told.partition(Result::is_ok);
     assert_eq!((won.len(), lost.len()), (1, 49));
     assert!(
         lost.iter()
@@ -274,7 +288,7 @@ fn many_first_logins_of_one_user_at_once_all_succeed() {
         let tell = tell.clone();
         let reply = Box::new(move |answer: Result<User, _>| tell.send(answer).unwrap());
         accounts
-            .login("ada".to_owned(), PASSWORD.to_owned().into(), reply)
+            .login(attempt("ada"), PASSWORD.to_owned().into(), reply)
             .unwrap();
     }
     drop(tell);
@@ -316,8 +330,8 @@ fn a_flood_is_refused_or_answered_and_never_lost() {
     for n in 0..2000 {
         let tell = tell.clone();
         let submitted = if n % 4 == 0 {
-            let reply = Box::new(move |answer: Result<i64, AccountError>| {
-                let settled = matches!(answer, Ok(_) | Err(AccountError::Overloaded));
+            let reply = Box::new(move |answer: Registration| {
+                let settled = matches!(answer.outcome, Ok(_) | Err(AccountError::Overloaded));
                 tell.send((n, settled)).unwrap();
             });
             accounts.register(new(&format!("user{n}")), reply)
@@ -326,7 +340,7 @@ fn a_flood_is_refused_or_answered_and_never_lost() {
                 let settled = matches!(answer, Ok(_) | Err(LoginError::Overloaded));
                 tell.send((n, settled)).unwrap();
             });
-            accounts.login("ada".to_owned(), PASSWORD.to_owned().into(), reply)
+            accounts.login(attempt("ada"), PASSWORD.to_owned().into(), reply)
         };
         taken += usize::from(submitted.is_ok());
     }
@@ -359,7 +373,7 @@ fn a_full_store_queue_refuses_at_once() {
     assert_eq!(registered, Err(Overloaded));
     let password = PASSWORD.to_owned().into();
     let reply = Box::new(|_| panic!("must not be called"));
-    let logged_in = accounts.login("ada".to_owned(), password, reply);
+    let logged_in = accounts.login(attempt("ada"), password, reply);
     assert_eq!(logged_in, Err(Overloaded));
     drop(release);
     assert_eq!(told.recv(), Ok(Err(AccountError::NoSuchUser)));
@@ -372,9 +386,7 @@ fn a_full_hasher_queue_is_answered_overloaded() {
     let accounts = open_with(&folder, 1024, 1);
     let submit = |reply| {
         let password = PASSWORD.to_owned().into();
-        accounts
-            .login("nobody".to_owned(), password, reply)
-            .unwrap();
+        accounts.login(attempt("nobody"), password, reply).unwrap();
     };
     let (entered, inside) = channel();
     // The reply to a failed login runs on the hasher's thread, and there are two.
@@ -410,7 +422,7 @@ fn closing_answers_everything_that_was_taken() {
     let (tell, told) = channel();
     for n in 0..50 {
         let tell = tell.clone();
-        let reply = Box::new(move |answer| tell.send((n, answer)).unwrap());
+        let reply = Box::new(move |answer: Registration| tell.send((n, answer.outcome)).unwrap());
         accounts.register(new(&format!("user{n}")), reply).unwrap();
     }
     accounts.close();
@@ -428,4 +440,154 @@ fn closing_answers_everything_that_was_taken() {
             }
         }
     }
+}
+
+/// From a network by number, with three failures free, so many seconds later.
+fn limited(username: &str, network: u32, later_s: i64) -> Attempt {
+    let attempt = attempt(username);
+    Attempt {
+        network: Network::V4(network),
+        failures_max: 3,
+        now: attempt.now + later_s,
+        ..attempt
+    }
+}
+
+fn try_in(accounts: &Accounts, attempt: Attempt, password: &str) -> Result<User, LoginError> {
+    let password = password.to_owned().into();
+    ask(|reply| accounts.login(attempt, password, reply))
+}
+
+fn wait(retry_after_s: u32) -> Result<User, LoginError> {
+    Err(LoginError::TooMany { retry_after_s })
+}
+
+#[test]
+fn an_account_waits_longer_and_longer_known_or_not_and_across_restarts() {
+    let folder = TempDir::new().unwrap();
+    let mut accounts = open(&folder);
+    register(&accounts, new("ada")).unwrap();
+    let mut later_s = 0;
+    for (failures, wait_s) in [(3, 60), (1, 120), (1, 240), (1, 480), (1, 900), (1, 900)] {
+        for name in ["ada", "nobody"] {
+            for network in 0..failures {
+                let outcome = try_in(&accounts, limited(name, network, later_s), "Wrong-1?");
+                assert_eq!(outcome, Err(LoginError::Wrong));
+            }
+        }
+        accounts.close();
+        accounts = open(&folder);
+        for name in ["ada", "nobody"] {
+            let right = |more_s| try_in(&accounts, limited(name, 9, later_s + more_s), PASSWORD);
+            assert_eq!(right(0), wait(wait_s), "{name}");
+            assert_eq!(right(i64::from(wait_s) - 1), wait(1), "{name}");
+        }
+        later_s += i64::from(wait_s);
+    }
+    // A success clears it.
+    assert!(try_in(&accounts, limited("ada", 9, later_s), PASSWORD).is_ok());
+    for _ in 0..3 {
+        let outcome = try_in(&accounts, limited("ada", 1, later_s), "Wrong-1?");
+        assert_eq!(outcome, Err(LoginError::Wrong));
+    }
+    assert_eq!(
+        try_in(&accounts, limited("ada", 1, later_s), PASSWORD),
+        wait(60)
+    );
+}
+
+#[test]
+fn who_waits_costs_no_hash() {
+    let folder = TempDir::new().unwrap();
+    let accounts = open(&folder);
+    let hashed = |accounts: &Accounts| accounts.pool.load().waits.count();
+    let full = Attempt {
+        underway: 3,
+        ..limited("nobody", 1, 0)
+    };
+    assert_eq!(try_in(&accounts, full, PASSWORD), wait(60));
+    assert_eq!(hashed(&accounts), 0);
+    let last = Attempt {
+        underway: 2,
+        ..limited("nobody", 1, 0)
+    };
+    assert_eq!(try_in(&accounts, last, PASSWORD), Err(LoginError::Wrong));
+    assert_eq!(hashed(&accounts), 1);
+}
+
+#[test]
+fn a_user_is_not_locked_out_of_a_network_that_is_known() {
+    let folder = TempDir::new().unwrap();
+    let accounts = open(&folder);
+    for name in ["ada", "bob"] {
+        register(&accounts, new(name)).unwrap();
+    }
+    assert!(try_in(&accounts, limited("ada", 7, 0), PASSWORD).is_ok());
+    for network in 1..4 {
+        for name in ["ada", "bob"] {
+            let outcome = try_in(&accounts, limited(name, network, 0), "Wrong-1?");
+            assert_eq!(outcome, Err(LoginError::Wrong));
+        }
+    }
+    assert_eq!(try_in(&accounts, limited("ada", 8, 0), PASSWORD), wait(60));
+    assert_eq!(try_in(&accounts, limited("bob", 7, 0), PASSWORD), wait(60));
+    assert!(try_in(&accounts, limited("ada", 7, 0), PASSWORD).is_ok());
+}
+
+#[test]
+fn a_success_is_written_when_it_is_news() {
+    let folder = TempDir::new().unwrap();
+    let accounts = open(&folder);
+    register(&accounts, new("ada")).unwrap();
+    let writes = |attempt| {
+        let before = accounts.store.load().waits.count();
+        assert!(try_in(&accounts, attempt, PASSWORD).is_ok());
+        accounts.store.load().waits.count() - before - 1
+    };
+    assert_eq!(writes(limited("ada", 1, 0)), 1);
+    assert_eq!(writes(limited("ada", 1, 3600)), 0);
+    assert_eq!(writes(limited("ada", 2, 3600)), 1);
+    assert_eq!(writes(limited("ada", 1, 24 * 3600)), 1);
+    let wrong = try_in(&accounts, limited("ada", 1, 24 * 3600), "Wrong-1?");
+    assert_eq!(wrong, Err(LoginError::Wrong));
+    assert_eq!(writes(limited("ada", 1, 24 * 3600)), 1);
+    assert_eq!(writes(attempt("ada")), 0);
+}
+
+#[test]
+fn a_failure_that_cannot_be_stored_is_told_apart_here_and_not_to_the_client() {
+    let folder = TempDir::new().unwrap();
+    let accounts = open(&folder);
+    register(&accounts, new("ada")).unwrap();
+    let db = Connection::open(folder.path().join("users.db")).unwrap();
+    db.execute_batch(
+        "DROP TABLE known_networks; CREATE TABLE known_networks (user_id, network, seen_at)",
+    )
+    .unwrap();
+    db.execute_batch(
+        "CREATE TRIGGER broken BEFORE INSERT ON login_failures
+         BEGIN SELECT RAISE(ABORT, 'on purpose'); END",
+    )
+    .unwrap();
+    let wrong = try_in(&accounts, limited("ada", 1, 0), "Wrong-1?");
+    assert_eq!(wrong, Err(LoginError::WrongUncounted));
+    assert_eq!(
+        LoginError::WrongUncounted.to_string(),
+        LoginError::Wrong.to_string()
+    );
+    // Who knows the password gets in, though it cannot be noted from where.
+    assert!(try_in(&accounts, limited("ada", 1, 0), PASSWORD).is_ok());
+}
+
+#[test]
+fn a_registration_says_whether_it_cost_a_hash() {
+    let folder = TempDir::new().unwrap();
+    let accounts = open(&folder);
+    let cost = |new| {
+        let registration = ask(|reply| accounts.register(new, reply));
+        (registration.outcome.is_ok(), registration.has_hashed)
+    };
+    assert_eq!(cost(new("ada")), (true, true));
+    assert_eq!(cost(new("ada")), (false, false));
+    assert_eq!(cost(new("a")), (false, false));
 }

@@ -109,6 +109,9 @@ pub(super) const KEYS: &[Key] = &[
     key!(login_attempts_per_minute, Live, |t| value::whole(
         t, 0, 1_000_000
     )),
+    key!(registrations_per_minute_per_ip, Live, |t| value::whole(
+        t, 0, 1_000_000
+    )),
     key!(log_level, Live, |t| value::log_level(t)),
     key!(log_format, Restart, |t| value::log_format(t)),
     key!(log_to_console, Restart, |t| value::switch(t)),

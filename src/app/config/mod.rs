@@ -137,8 +137,11 @@ pub struct Config {
 
     /// Seconds a login token is good for.
     pub jwt_expiry_seconds: u64,
-    /// Failed logins per minute, for each address and each account; 0 for no limit.
+    /// Failed logins per minute of an address, and of an account in a row, after which each has to wait
+    /// for a minute, and longer as it goes on; 0 for no limit.
     pub login_attempts_per_minute: u32,
+    /// Registrations per minute from one address; 0 for no limit.
+    pub registrations_per_minute_per_ip: u32,
 
     /// The least serious lines that are logged.
     pub log_level: LogLevel,
@@ -211,6 +214,7 @@ impl Default for Config {
 
             jwt_expiry_seconds: 3600,
             login_attempts_per_minute: 10,
+            registrations_per_minute_per_ip: 10,
 
             log_level: LogLevel::Info,
             log_format: LogFormat::Text,

@@ -1,22 +1,29 @@
 //! What one address, one account or one log line may cost: pure counting, no socket and no clock.
 //!
-//! [`Addresses`] counts the connections of every address and holds its rates: handshakes, requests
-//! and failed logins. [`LogThrottle`] keeps the lines about all this from flooding the log. Time is
+//! [`Addresses`] counts the connections of every address and holds its rates: handshakes, requests,
+//! registrations and failed logins. What accounts have failed ([`Failures`]) is in the
+//! store; how long either has to wait follows the same schedule ([`delay_s`]). [`LogThrottle`] keeps the lines about all this from flooding the log. Time is
 //! an argument everywhere: milliseconds of any clock that never goes back.
 //!
 //! Every limit has a key in `server.conf` ([`Limit::key`]); 0 turns it off. All of them can be
 //! changed while connections are open ([`Addresses::set_rates`]).
 
 mod addresses;
+mod backoff;
 mod bucket;
+mod network;
+mod strikes;
 mod table;
 mod throttle;
+mod underway;
 mod window;
 
 use std::fmt;
 
 pub use addresses::{ACCOUNTS_MAX, ADDRESSES_MAX, Addresses, LoginOutcome, Rates};
+pub use backoff::{FAILURES_KEPT_S, Failures, delay_s};
 pub use bucket::Bucket;
+pub use network::Network;
 pub use throttle::{LogThrottle, Throttle};
 pub use window::{WINDOW_MS, Window};
 
@@ -32,15 +39,18 @@ pub enum Limit {
     Requests,
     /// `login_attempts_per_minute`: failed logins, of an address and of an account.
     Logins,
+    /// `registrations_per_minute_per_ip`: registrations that cost the hashing of a password.
+    Registrations,
 }
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Connections,
         Self::Handshakes,
         Self::Requests,
         Self::Logins,
+        Self::Registrations,
     ];
 
     /// The key in `server.conf` that sets this limit.
@@ -50,6 +60,7 @@ impl Limit {
             Self::Handshakes => "handshakes_per_second_per_ip",
             Self::Requests => "requests_per_second_per_ip",
             Self::Logins => "login_attempts_per_minute",
+            Self::Registrations => "registrations_per_minute_per_ip",
         }
     }
 }

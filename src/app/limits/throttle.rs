@@ -40,6 +40,7 @@ pub struct LogThrottle {
     handshakes: Throttle,
     requests: Throttle,
     logins: Throttle,
+    registrations: Throttle,
 }
 
 impl LogThrottle {
@@ -50,6 +51,7 @@ impl LogThrottle {
             Limit::Handshakes => &mut self.handshakes,
             Limit::Requests => &mut self.requests,
             Limit::Logins => &mut self.logins,
+            Limit::Registrations => &mut self.registrations,
         }
         .hit(now_ms)
     }

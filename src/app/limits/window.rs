@@ -62,6 +62,11 @@ impl Window {
         self.count_at(now_ms) == 0
     }
 
+    /// When the window opened that was counted in last.
+    pub(super) fn opened_ms(&self) -> u64 {
+        self.opened_ms
+    }
+
     fn count_at(&self, now_ms: u64) -> u32 {
         if now_ms.saturating_sub(self.opened_ms) < WINDOW_MS {
             self.count

@@ -1,16 +1,18 @@
 //! What requests ask for: reads and checks them, and hands on what takes long.
 
 use super::{Mail, Site};
-use crate::app::accounts::{New, Profile};
+use crate::app::accounts::{LoginError, New, Profile};
 use crate::app::bearer;
 use crate::app::forms::{Form, FormError, is_json};
+use crate::app::limits::{LoginOutcome, Network};
 use crate::app::passwords::Password;
 use crate::app::reply::{Overloaded, Reply as Callback};
+use crate::app::store::Attempt;
 use crate::app::talk::Member;
 use crate::web::{Cx, Reply, Request, Response};
 
 impl Site {
-    pub(super) fn register(&self, request: &Request<'_>) -> Reply<Member> {
+    pub(super) fn register(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
         let new = match self.form(request, |form| {
             Ok(New {
                 name: form.text("name")?,
@@ -22,10 +24,20 @@ impl Site {
             Ok(new) => new,
             Err(refusal) => return refusal.into(),
         };
-        self.later(
-            self.accounts
-                .register(new, self.mail_to(request, Mail::Registered)),
-        )
+        let (now_ms, ip) = (self.now_ms(cx), request.peer().ip());
+        if let Err(refused) = self.gate.register(request.peer(), now_ms) {
+            let text = "Too many registrations, try again later";
+            return self
+                .answers
+                .try_later(429, text, refused.retry_after_s)
+                .into();
+        }
+        let reply = self.mail_to(request, move |done| Mail::Registered(ip, done));
+        let tried = self.accounts.register(new, reply);
+        if tried.is_err() {
+            self.gate.forgo_registration(ip, now_ms);
+        }
+        self.later(tried)
     }
 
     pub(super) fn login(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
@@ -35,19 +47,32 @@ impl Site {
             Ok((username, password)) => (username, Password::from(password)),
             Err(refusal) => return refusal.into(),
         };
-        let (now_ms, ip) = (self.now_ms(cx), request.peer().ip());
-        if let Err(refused) = self.gate.login(request.peer(), &username, now_ms) {
-            let text = "Too many failed logins, try again later";
-            return self
-                .answers
-                .try_later(429, text, refused.retry_after_s)
-                .into();
-        }
+        let (now_ms, peer) = (self.now_ms(cx), request.peer());
+        let underway = match self.gate.login(peer, &username, now_ms) {
+            Ok(underway) => underway,
+            Err(refused) => {
+                let text = LoginError::TOO_MANY;
+                return self
+                    .answers
+                    .try_later(429, text, refused.retry_after_s)
+                    .into();
+            }
+        };
+        let attempt = Attempt {
+            username: username.clone(),
+            network: Network::of(peer.ip()),
+            failures_max: self.config.login_attempts_per_minute,
+            underway,
+            now: i64::try_from(cx.unix_secs()).unwrap_or(i64::MAX),
+        };
         let account = username.clone();
-        let reply = self.mail_to(request, move |outcome| Mail::LoggedIn(ip, account, outcome));
-        let tried = self.accounts.login(username.clone(), password, reply);
+        let reply = self.mail_to(request, move |outcome| {
+            Mail::LoggedIn(peer, account, outcome)
+        });
+        let tried = self.accounts.login(attempt, password, reply);
         if tried.is_err() {
-            self.gate.settle_login(ip, &username, false, now_ms);
+            let outcome = LoginOutcome::NotFailed;
+            self.gate.settle_login(peer, &username, outcome, now_ms);
         }
         self.later(tried)
     }

@@ -11,7 +11,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use self::health::Probe;
-use super::accounts::{AccountError, Accounts, LoginError};
+use super::accounts::{AccountError, Accounts, LoginError, Registration};
 use super::answers::Answers;
 use super::chat::Chat;
 use super::config::Config;
@@ -33,10 +33,10 @@ use crate::web::{
 /// What other threads tell the service.
 #[derive(Debug)]
 pub enum Mail {
-    /// The answer to `POST /register`.
-    Registered(Result<i64, AccountError>),
+    /// The answer to `POST /register`, with who asked.
+    Registered(IpAddr, Registration),
     /// The answer to `POST /login`, with who tried.
-    LoggedIn(IpAddr, String, Result<User, LoginError>),
+    LoggedIn(SocketAddr, String, Result<User, LoginError>),
     /// The answer to `GET /me`.
     Found(Result<User, AccountError>),
     /// The answer to `PUT /me`, with the user and the name that was asked for.
@@ -164,7 +164,7 @@ impl Site {
             Err(answer) => return answer.into(),
         };
         match route {
-            Route::Register => self.register(request),
+            Route::Register => self.register(cx, request),
             Route::Login => self.login(cx, request),
             Route::Me => self.me(cx, request),
             Route::UpdateMe => self.update_me(cx, request),
@@ -479,9 +479,10 @@ impl Service for Site {
     fn mail(&mut self, to: To<'_, '_, '_, Member>, mail: Mail) {
         match (to, mail) {
             (To::Exchange(cx, answer), mail) => self.answer(cx, answer, mail),
-            (To::Nobody(cx), Mail::LoggedIn(ip, account, outcome)) => {
-                self.settle_login(cx, ip, &account, &outcome);
+            (To::Nobody(cx), Mail::LoggedIn(peer, account, outcome)) => {
+                self.settle_login(cx, peer, &account, &outcome);
             }
+            (To::Nobody(cx), Mail::Registered(ip, done)) => self.settle_registration(cx, ip, done),
             (To::Nobody(_), Mail::Updated(Ok(()), user_id, name)) => self.rename(user_id, name),
             // The old name may be somebody else's next: nobody goes on under it.
             (To::Socket(ws, member), Mail::Renamed(name)) if *member.username != *name => {

@@ -1,11 +1,12 @@
 //! What workers have done, made into answers.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 
 use super::{Mail, Site};
-use crate::app::accounts::{AccountError, LoginError};
+use crate::app::accounts::{AccountError, LoginError, Registration};
+use crate::app::limits::LoginOutcome;
 use crate::app::store::User;
 use crate::app::talk::Member;
 use crate::web::{Answer, Cx, Reply, Response};
@@ -43,7 +44,13 @@ impl Site {
     fn outcome(&mut self, cx: &Cx<'_>, mail: Mail) -> Option<Reply<Member>> {
         let answers = &self.answers;
         Some(match mail {
-            Mail::Registered(Ok(_)) => answers.done(201, "User created successfully").into(),
+            Mail::Registered(ip, done) => {
+                self.settle_registration(cx, ip, done);
+                match done.outcome {
+                    Ok(_) => self.answers.done(201, "User created successfully").into(),
+                    Err(error) => self.account_error(error).into(),
+                }
+            }
             Mail::Updated(Ok(()), user_id, name) => {
                 self.rename(user_id, name);
                 let answers = &self.answers;
@@ -63,13 +70,12 @@ impl Site {
             Mail::Admitted(Err(AccountError::NoSuchUser), _) => answers
                 .unauthorized("The user of this token is gone")
                 .into(),
-            Mail::LoggedIn(ip, account, outcome) => {
-                self.settle_login(cx, ip, &account, &outcome);
+            Mail::LoggedIn(peer, account, outcome) => {
+                self.settle_login(cx, peer, &account, &outcome);
                 self.logged_in(cx, outcome).into()
             }
             Mail::Known => self.known(cx).into(),
-            Mail::Registered(Err(error))
-            | Mail::Updated(Err(error), ..)
+            Mail::Updated(Err(error), ..)
             | Mail::Found(Err(error))
             | Mail::Admitted(Err(error), _) => self.account_error(error).into(),
             Mail::Renamed(_)
@@ -97,13 +103,39 @@ impl Site {
     pub(super) fn settle_login(
         &mut self,
         cx: &Cx<'_>,
-        ip: IpAddr,
+        peer: SocketAddr,
         account: &str,
         outcome: &Result<User, LoginError>,
     ) {
         let now_ms = self.now_ms(cx);
-        let has_failed = matches!(outcome, Err(LoginError::Wrong));
-        self.gate.settle_login(ip, account, has_failed, now_ms);
+        let came_out = match outcome {
+            Err(LoginError::Wrong) => LoginOutcome::Failed,
+            Err(LoginError::WrongUncounted) => LoginOutcome::FailedUncounted,
+            _ => LoginOutcome::NotFailed,
+        };
+        self.gate.settle_login(peer, account, came_out, now_ms);
+        if let Err(LoginError::TooMany { retry_after_s }) = *outcome {
+            self.gate.login_refused(peer, retry_after_s, now_ms);
+        }
+    }
+
+    pub(super) fn settle_registration(&mut self, cx: &Cx<'_>, ip: IpAddr, done: Registration) {
+        if !done.has_hashed {
+            let now_ms = self.now_ms(cx);
+            self.gate.forgo_registration(ip, now_ms);
+        }
+    }
+
+    fn login_error(&self, error: LoginError) -> Response {
+        let text = error.to_string();
+        match error {
+            LoginError::Wrong | LoginError::WrongUncounted => self.answers.failure(401, &text),
+            LoginError::TooMany { retry_after_s } => {
+                self.answers.try_later(429, &text, retry_after_s)
+            }
+            LoginError::Overloaded => self.answers.try_later(503, &text, 1),
+            LoginError::Unavailable => self.answers.try_later(503, &text, BROKEN_S),
+        }
     }
 
     fn logged_in(&self, cx: &Cx<'_>, outcome: Result<User, LoginError>) -> Response {
@@ -122,12 +154,7 @@ impl Site {
                     self.answers.failure(500, "Internal error")
                 }
             },
-            Err(LoginError::Wrong) => self.answers.failure(401, &LoginError::Wrong.to_string()),
-            Err(LoginError::Overloaded) => {
-                let text = LoginError::Overloaded.to_string();
-                self.answers.try_later(503, &text, 1)
-            }
-            Err(error) => self.answers.try_later(503, &error.to_string(), BROKEN_S),
+            Err(error) => self.login_error(error),
         }
     }
 }

@@ -8,15 +8,19 @@
 //! Order: writes take effect in the order they were sent. A read sees every write answered before
 //! it was sent; one sent while a write is still unanswered may run before that write.
 
+mod logins;
+mod pruning;
 mod schema;
 mod trouble;
 pub mod upkeep;
 mod users;
 mod worker;
 
+pub use logins::{Attempt, Login, Logins, Success};
 pub use schema::OpenError;
-pub use users::{Changes, Login, NewUser, User, Users};
+pub use users::{Changes, NewUser, User, Users};
 
+use super::marks::Marks;
 use super::queue::{Load, Queue};
 use std::fmt;
 use std::path::Path;
@@ -105,6 +109,12 @@ impl Store {
     #[must_use]
     pub fn users(&self) -> Users {
         Users::new(self.queue.clone())
+    }
+
+    /// The jobs about logins, which mark what they store with `marks`.
+    #[must_use]
+    pub fn logins(&self, marks: Marks) -> Logins {
+        Logins::new(self.queue.clone(), marks)
     }
 
     /// How much its thread has to do, and had.

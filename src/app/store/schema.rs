@@ -26,7 +26,7 @@ const STATEMENTS_CACHED: usize = 64;
 type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
 /// The migration at index n leads from `user_version` n to n + 1.
-const MIGRATIONS: [Migration; 1] = [users];
+const MIGRATIONS: [Migration; 2] = [users, logins];
 
 /// Why the database was not opened.
 #[derive(Debug)]
@@ -198,6 +198,26 @@ fn users(db: &Transaction<'_>) -> rusqlite::Result<()> {
     )
 }
 
+/// Version 2. What accounts have failed, under marks of their names (see `marks`), and from where
+/// users have logged in. The indices are in the order in which rows are forgotten.
+fn logins(db: &Transaction<'_>) -> rusqlite::Result<()> {
+    db.execute_batch(
+        "CREATE TABLE login_failures (
+            account        BLOB    PRIMARY KEY,
+            failures       INTEGER NOT NULL,
+            last_failed_at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX login_failures_by_weight ON login_failures (failures, last_failed_at);
+        CREATE TABLE known_networks (
+            user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+            network BLOB    NOT NULL,
+            seen_at INTEGER NOT NULL,
+            PRIMARY KEY (user_id, network)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX known_networks_by_age ON known_networks (seen_at);",
+    )
+}
+
 /// Whether the file has the table `User` of the C design.
 pub(super) fn has_c_design_table(db: &Connection) -> rusqlite::Result<bool> {
     db.prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'User'")?
@@ -246,7 +266,7 @@ mod tests {
         let folder = TempDir::new().unwrap();
         let db = open_in(&folder).unwrap();
         let pragma = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-        assert_eq!(pragma("user_version"), Ok(1));
+        assert_eq!(pragma("user_version"), Ok(2));
         assert_eq!(pragma("synchronous"), Ok(2));
         assert_eq!(pragma("foreign_keys"), Ok(1));
         let mode = db.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0));
@@ -268,13 +288,13 @@ mod tests {
     fn a_newer_schema_is_refused_and_left_alone() {
         let folder = TempDir::new().unwrap();
         raw_in(&folder)
-            .pragma_update(None, "user_version", 2)
+            .pragma_update(None, "user_version", 3)
             .unwrap();
         let before = std::fs::read(folder.path().join("users.db")).unwrap();
         let error = open_in(&folder).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the database has schema version 2, this server knows those up to 1"
+            "the database has schema version 3, this server knows those up to 2"
         );
         assert_eq!(
             std::fs::read(folder.path().join("users.db")).unwrap(),

@@ -1,5 +1,6 @@
 use super::worker::{Fault, read, write};
 use super::*;
+use crate::app::limits::Network;
 use crate::app::passwords::Credential;
 use crate::app::reply::{Overloaded, Reply};
 use rusqlite::Connection;
@@ -45,10 +46,15 @@ impl Fixture {
     }
 
     fn login(&self, username: &str) -> Login {
-        let username = username.to_owned();
-        ask(|reply| self.store.users().find_for_login(username, reply))
-            .unwrap()
-            .unwrap()
+        let attempt = Attempt {
+            username: username.to_owned(),
+            network: Network::V4(1),
+            failures_max: 0,
+            underway: 0,
+            now: 1_800_000_000,
+        };
+        let logins = self.store.logins(Marks::new(b"a secret of the tests"));
+        ask(|reply| logins.begin(attempt, reply)).unwrap().unwrap()
     }
 
     fn update(&self, id: i64, changes: Changes) -> Result<(), StoreError> {

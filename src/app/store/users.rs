@@ -54,17 +54,6 @@ pub struct Changes {
     pub email: Option<String>,
 }
 
-/// What a login needs to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Login {
-    /// The user of that name, if there is one.
-    pub user: Option<User>,
-    /// What to check the password against; `Absent` if there is no user.
-    pub credential: Credential,
-    /// Whether any user still has a hash of the C design.
-    pub legacy_left: bool,
-}
-
 /// A handle to the store for jobs about users. No method blocks; `Err(Overloaded)` means the job
 /// was refused and its reply dropped uncalled. A job that was taken is answered, on the store's
 /// thread, whatever happens.
@@ -104,18 +93,6 @@ impl Users {
     ) -> Result<(), Overloaded> {
         let work = move |db: &Connection| check_free(db, Some(&email), Some(&username), None);
         read(&self.queue, work, reply)
-    }
-
-    /// Looks a user up by name for a login. An unknown name is an answer, not an error.
-    ///
-    /// # Errors
-    /// [`Overloaded`] when the queue is full or the store closed.
-    pub fn find_for_login(
-        &self,
-        username: String,
-        reply: Reply<Answer<Login>>,
-    ) -> Result<(), Overloaded> {
-        read(&self.queue, move |db| find_for_login(db, &username), reply)
     }
 
     /// Answers the user with this id, or `NoSuchUser`.
@@ -245,28 +222,7 @@ fn find(db: &Connection, id: i64) -> Result<User, Fault> {
         .ok_or_else(|| StoreError::NoSuchUser.into())
 }
 
-fn find_for_login(db: &Connection, username: &str) -> Result<Login, Fault> {
-    let found = db
-        .prepare_cached(
-            "SELECT id, name, username, email, password_hash, legacy_hash, legacy_salt
-             FROM users WHERE username = ?1",
-        )?
-        .query_row([username], |row| Ok((user(row)?, credential(row)?)))
-        .optional()?;
-    let legacy_left = db
-        .prepare_cached("SELECT 1 FROM users WHERE legacy_hash IS NOT NULL")?
-        .exists([])?;
-    let (user, credential) = found.map_or((None, Credential::Absent), |(user, credential)| {
-        (Some(user), credential)
-    });
-    Ok(Login {
-        user,
-        credential,
-        legacy_left,
-    })
-}
-
-fn replace_credential(
+pub(super) fn replace_credential(
     db: &Connection,
     id: i64,
     old: &Credential,
@@ -300,20 +256,11 @@ fn count_legacy(db: &Connection) -> Result<u32, Fault> {
     Ok(count)
 }
 
-fn user(row: &Row<'_>) -> rusqlite::Result<User> {
+pub(super) fn user(row: &Row<'_>) -> rusqlite::Result<User> {
     Ok(User {
         id: row.get("id")?,
         name: row.get("name")?,
         username: row.get("username")?,
         email: row.get("email")?,
-    })
-}
-
-fn credential(row: &Row<'_>) -> rusqlite::Result<Credential> {
-    let legacy = (row.get("legacy_hash")?, row.get("legacy_salt")?);
-    Ok(match (row.get("password_hash")?, legacy) {
-        (Some(phc), _) => Credential::Argon2(phc),
-        (None, (Some(hash), Some(salt))) => Credential::Pbkdf2 { hash, salt },
-        (None, _) => Credential::Absent,
     })
 }

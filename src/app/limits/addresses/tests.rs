@@ -1,0 +1,340 @@
+use super::*;
+use proptest::prelude::*;
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn limit(result: Result<(), Refused>) -> Option<Limit> {
+    result.err().map(|refused| refused.limit)
+}
+
+#[test]
+fn connections_are_counted_per_address_and_64_network() {
+    let mut addresses = Addresses::new(Rates {
+        connections_max: 2,
+        ..Rates::default()
+    });
+    assert_eq!(limit(addresses.admit_connection(ip("10.0.0.1"), 0)), None);
+    assert_eq!(
+        limit(addresses.admit_connection(ip("::ffff:10.0.0.1"), 0)),
+        None
+    );
+    assert_eq!(
+        limit(addresses.admit_connection(ip("10.0.0.1"), 0)),
+        Some(Limit::Connections)
+    );
+    assert_eq!(limit(addresses.admit_connection(ip("10.0.0.2"), 0)), None);
+
+    assert_eq!(
+        limit(addresses.admit_connection(ip("2001:db8::1"), 0)),
+        None
+    );
+    assert_eq!(
+        limit(addresses.admit_connection(ip("2001:db8::ffff:1"), 0)),
+        None
+    );
+    assert_eq!(
+        limit(addresses.admit_connection(ip("2001:db8::7"), 0)),
+        Some(Limit::Connections)
+    );
+    assert_eq!(
+        limit(addresses.admit_connection(ip("2001:db8:0:1::1"), 0)),
+        None
+    );
+
+    addresses.release_connection(ip("2001:db8::1"));
+    assert_eq!(
+        limit(addresses.admit_connection(ip("2001:db8::7"), 0)),
+        None
+    );
+    assert_eq!(addresses.connections(ip("2001:db8::")), 2);
+}
+
+#[test]
+fn a_refused_handshake_is_no_connection() {
+    let rates = Rates {
+        handshakes_per_second: 1,
+        ..Rates::default()
+    };
+    let mut addresses = Addresses::new(rates);
+    let peer = ip("192.0.2.1");
+    assert_eq!(addresses.admit_connection(peer, 0), Ok(()));
+    assert_eq!(addresses.admit_connection(peer, 0), Ok(()));
+    let refused = addresses.admit_connection(peer, 0).unwrap_err();
+    assert_eq!(
+        refused,
+        Refused {
+            limit: Limit::Handshakes,
+            retry_after_s: 1
+        }
+    );
+    assert_eq!(refused.limit.key(), "handshakes_per_second_per_ip");
+    assert_eq!(
+        refused.to_string(),
+        "handshakes_per_second_per_ip is reached, try again in 1 s"
+    );
+    assert_eq!(addresses.connections(peer), 2);
+    assert_eq!(addresses.admit_connection(peer, 1000), Ok(()));
+}
+
+#[test]
+fn a_reconnect_does_not_refill_the_buckets() {
+    let rates = Rates {
+        handshakes_per_second: 1,
+        requests_per_second: 1,
+        ..Rates::default()
+    };
+    let mut addresses = Addresses::new(rates);
+    let peer = ip("192.0.2.1");
+    for _ in 0..2 {
+        assert_eq!(addresses.admit_connection(peer, 0), Ok(()));
+        assert_eq!(addresses.admit_request(peer, 0), Ok(()));
+        addresses.release_connection(peer);
+    }
+    assert_eq!(
+        limit(addresses.admit_connection(peer, 0)),
+        Some(Limit::Handshakes)
+    );
+    assert_eq!(
+        limit(addresses.admit_request(peer, 0)),
+        Some(Limit::Requests)
+    );
+}
+
+#[test]
+fn rates_change_live_both_ways() {
+    let mut addresses = Addresses::new(Rates::default());
+    let peer = ip("192.0.2.1");
+    for _ in 0..5 {
+        assert_eq!(addresses.admit_connection(peer, 0), Ok(()));
+    }
+    addresses.set_rates(Rates {
+        connections_max: 3,
+        ..Rates::default()
+    });
+    assert_eq!(
+        limit(addresses.admit_connection(peer, 0)),
+        Some(Limit::Connections)
+    );
+    for _ in 0..3 {
+        addresses.release_connection(peer);
+    }
+    assert_eq!(addresses.admit_connection(peer, 0), Ok(()));
+    addresses.set_rates(Rates::default());
+    assert_eq!(addresses.admit_connection(peer, 0), Ok(()));
+    assert_eq!(addresses.connections(peer), 4);
+}
+
+fn logins(max: u32) -> Addresses {
+    Addresses::new(Rates {
+        failed_logins_per_minute: max,
+        ..Rates::default()
+    })
+}
+
+#[test]
+fn failed_logins_of_an_address_add_up_over_accounts() {
+    let mut addresses = logins(3);
+    for account in ["ann", "bob", "cid"] {
+        assert!(addresses.admit_login(ip("192.0.2.1"), account, 0).is_ok());
+        addresses.settle_login(ip("192.0.2.1"), account, LoginOutcome::Failed, 0);
+    }
+    let refused = addresses
+        .admit_login(ip("192.0.2.1"), "dan", 20_000)
+        .unwrap_err();
+    assert_eq!(
+        refused,
+        Refused {
+            limit: Limit::Logins,
+            retry_after_s: 40
+        }
+    );
+    for (peer, now_ms) in [("192.0.2.2", 20_000), ("192.0.2.1", 60_000)] {
+        assert!(addresses.admit_login(ip(peer), "dan", now_ms).is_ok());
+    }
+}
+
+#[test]
+fn an_address_that_goes_on_failing_waits_longer() {
+    let mut addresses = logins(2);
+    let peer = ip("192.0.2.1");
+    let mut now_ms = 0;
+    for wait_s in [60, 120, 240, 480, 900, 900] {
+        for _ in 0..2 {
+            assert_eq!(addresses.admit_login(peer, "ann", now_ms), Ok(0));
+            addresses.settle_login(peer, "ann", LoginOutcome::Failed, now_ms);
+        }
+        let refused = addresses.admit_login(peer, "bob", now_ms).unwrap_err();
+        assert_eq!(refused.retry_after_s, wait_s);
+        now_ms += u64::from(wait_s) * 1000;
+    }
+}
+
+#[test]
+fn failures_the_store_could_not_count_add_up_over_addresses() {
+    let mut addresses = logins(3);
+    let end = |addresses: &mut Addresses, outcome| {
+        for last in 1..=3 {
+            let peer = IpAddr::from(Ipv4Addr::new(192, 0, 2, last));
+            assert_eq!(addresses.admit_login(peer, "ann", 0), Ok(0));
+            addresses.settle_login(peer, "ann", outcome, 0);
+        }
+    };
+    end(&mut addresses, LoginOutcome::FailedUncounted);
+    let (peer, mut refused) = (ip("192.0.2.9"), 0);
+    for (account, now_ms) in [("ann", 59_999), ("Ann", 59_999), ("ann", 60_000)] {
+        let admitted = addresses.admit_login(peer, account, now_ms);
+        refused += u32::from(admitted.is_err());
+    }
+    assert_eq!(refused, 1);
+    let mut addresses = logins(3);
+    end(&mut addresses, LoginOutcome::Failed);
+    assert_eq!(addresses.admit_login(peer, "ann", 0), Ok(0));
+}
+
+#[test]
+fn logins_that_did_not_fail_do_not_count() {
+    let mut addresses = logins(2);
+    for _ in 0..100 {
+        assert_eq!(addresses.admit_login(ip("192.0.2.1"), "ann", 0), Ok(0));
+        addresses.settle_login(ip("192.0.2.1"), "ann", LoginOutcome::NotFailed, 0);
+    }
+    assert!(addresses.underway.is_empty());
+}
+
+#[test]
+fn guesses_sent_all_at_once_do_not_slip_through() {
+    let mut addresses = logins(10);
+    let admitted: Vec<_> = (0..100)
+        .filter_map(|_| addresses.admit_login(ip("192.0.2.1"), "ann", 0).ok())
+        .collect();
+    assert_eq!(admitted, (0..10).collect::<Vec<_>>());
+    // The others are for the store to judge, which is told of those.
+    assert_eq!(addresses.admit_login(ip("192.0.2.2"), "ann", 0), Ok(10));
+    assert_eq!(addresses.admit_login(ip("192.0.2.1"), "bob", 0), Ok(0));
+}
+
+#[test]
+fn registrations_count_that_cost_a_hash() {
+    let mut addresses = Addresses::new(Rates {
+        registrations_per_minute: 2,
+        ..Rates::default()
+    });
+    let peer = ip("2001:db8::1");
+    for _ in 0..5 {
+        assert_eq!(addresses.admit_registration(peer, 0), Ok(()));
+        addresses.forgo_registration(peer, 0);
+    }
+    assert_eq!(addresses.admit_registration(peer, 0), Ok(()));
+    assert_eq!(addresses.admit_registration(ip("2001:db8::2"), 0), Ok(()));
+    let refused = addresses.admit_registration(peer, 20_000).unwrap_err();
+    assert_eq!(
+        (refused.limit, refused.retry_after_s),
+        (Limit::Registrations, 40)
+    );
+    let neighbour = ip("2001:db8:0:1::1");
+    assert_eq!(addresses.admit_registration(neighbour, 20_000), Ok(()));
+    assert_eq!(addresses.admit_registration(peer, 60_000), Ok(()));
+    addresses.set_rates(Rates::default());
+    for _ in 0..5 {
+        assert_eq!(addresses.admit_registration(peer, 60_000), Ok(()));
+    }
+}
+
+#[test]
+fn a_flood_of_addresses_and_accounts_stays_within_the_caps() {
+    let rates = Rates {
+        connections_max: 100,
+        handshakes_per_second: 1,
+        requests_per_second: 1,
+        failed_logins_per_minute: 1,
+        registrations_per_minute: 1,
+    };
+    let mut addresses = Addresses::with_capacity(rates, 64, 32);
+    let steady = ip("198.51.100.1");
+    assert_eq!(addresses.admit_connection(steady, 0), Ok(()));
+    for n in 0..10_000_u32 {
+        let peer = IpAddr::from(Ipv6Addr::from_bits(u128::from(n) << 64));
+        let name = n.to_string();
+        assert_eq!(
+            addresses.admit_connection(peer, 0),
+            Ok(()),
+            "nobody is refused for the cap"
+        );
+        assert_eq!(addresses.admit_login(peer, &name, 0), Ok(0));
+        addresses.settle_login(peer, &name, LoginOutcome::FailedUncounted, 0);
+        assert_eq!(addresses.admit_registration(peer, 0), Ok(()));
+        addresses.release_connection(peer);
+        assert!(addresses.peers.len() <= 65);
+        assert!(addresses.accounts.len() <= 32);
+    }
+    assert_eq!(addresses.connections(steady), 1);
+    addresses.peers.assert_sound();
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Connect(u8),
+    Release(u8),
+    Request(u8),
+    Fail(u8),
+    Wait(u16),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        (0_u8..40).prop_map(Act::Connect),
+        (0_u8..40).prop_map(Act::Release),
+        (0_u8..40).prop_map(Act::Request),
+        (0_u8..40).prop_map(Act::Fail),
+        (0_u16..3000).prop_map(Act::Wait),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn counts_equal_what_is_open_and_the_table_is_bounded(
+        acts in prop::collection::vec(act(), 1..200),
+    ) {
+        let rates = Rates {
+            connections_max: 3,
+            handshakes_per_second: 2,
+            requests_per_second: 2,
+            failed_logins_per_minute: 2,
+            registrations_per_minute: 2,
+        };
+        let mut addresses = Addresses::with_capacity(rates, 8, 8);
+        let mut open: HashMap<u8, u32> = HashMap::new();
+        let mut now_ms = 0;
+        let peer = |n: u8| IpAddr::from(Ipv4Addr::new(10, 0, 0, n));
+        for act in acts {
+            match act {
+                Act::Connect(n) => if addresses.admit_connection(peer(n), now_ms).is_ok() {
+                    *open.entry(n).or_default() += 1;
+                },
+                Act::Release(n) => if let Some(count) = open.get_mut(&n).filter(|count| **count > 0) {
+                    *count -= 1;
+                    addresses.release_connection(peer(n));
+                },
+                Act::Request(n) => drop(addresses.admit_request(peer(n), now_ms)),
+                Act::Fail(n) => if addresses.admit_login(peer(n), &n.to_string(), now_ms).is_ok() {
+                    addresses.settle_login(peer(n), &n.to_string(), LoginOutcome::FailedUncounted, now_ms);
+                },
+                Act::Wait(ms) => now_ms += u64::from(ms),
+            }
+            for (n, count) in &open {
+                prop_assert_eq!(addresses.connections(peer(*n)), *count);
+                prop_assert!(*count <= 3);
+            }
+            addresses.peers.assert_sound();
+            addresses.accounts.assert_sound();
+            let held = open.values().filter(|count| **count > 0).count();
+            prop_assert!(addresses.peers.len() <= held + 8);
+            let counted: u32 = addresses.peers.entries().map(|peer| peer.connections).sum();
+            prop_assert_eq!(counted, open.values().sum::<u32>());
+        }
+    }
+}
