@@ -125,11 +125,11 @@ impl Grown {
 fn server() -> Server {
     Server::with_config(
         "metrics_address=127.0.0.1:0\nmax_connections=8\nlogin_attempts_per_minute=1\n\
-         messages_per_minute=1",
+         messages_per_minute=1\nregistrations_per_minute_per_ip=1",
     )
 }
 
-/// Five pages, a missing one, a user, a login, two wrong ones, a WebSocket, a join and two messages.
+/// Five pages, a missing one, a user, one too many, a login, two wrong ones, a WebSocket, a join and two messages.
 fn use_it(server: &Server) -> (Connection, Socket) {
     let mut connection = server.connect();
     for _ in 0..5 {
@@ -139,6 +139,9 @@ fn use_it(server: &Server) -> (Connection, Socket) {
     connection
         .post_json("/register", &registration("ann"))
         .expect(201);
+    connection
+        .post_json("/register", &registration("bob"))
+        .expect(429);
     let token = login(&mut connection, "ann", PASSWORD);
     let wrong = json!({"username": "nobody", "password": "Wrong-pass-1"});
     connection.post_json("/login", &wrong).expect(401);
@@ -175,7 +178,7 @@ fn what_was_done_is_counted() {
             ("201", 1.0),
             ("401", 1.0),
             ("404", 1.0),
-            ("429", 1.0),
+            ("429", 2.0),
             ("503", 1.0),
         ],
     );
@@ -185,6 +188,7 @@ fn what_was_done_is_counted() {
             ("login_attempts_per_minute", 1.0),
             ("max_connections", 1.0),
             ("messages_per_minute", 1.0),
+            ("registrations_per_minute_per_ip", 1.0),
         ],
     );
     for (name, by) in [

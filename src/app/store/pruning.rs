@@ -13,6 +13,18 @@ const EVERY: u32 = 256;
 /// Rows that go at one time: more than came, and few enough to hold nobody up.
 const ROWS_AT_ONCE: u32 = 4 * EVERY;
 
+/// Goes from one number of failures to the next, of which there are few, and finds the old ones of each
+/// by the index: looking through all the rows would take ten times as long.
+const OLD_FAILURES: &str = "
+    WITH RECURSIVE numbers (number) AS (
+        SELECT min(failures) FROM login_failures
+        UNION ALL
+        SELECT (SELECT min(failures) FROM login_failures WHERE failures > number)
+        FROM numbers WHERE number IS NOT NULL)
+    DELETE FROM login_failures WHERE account IN (
+        SELECT account FROM numbers CROSS JOIN login_failures
+        ON failures = number AND last_failed_at < ?1 LIMIT ?2)";
+
 /// Counts what comes in, and says when it is time to look for what can go. It starts with the first
 /// row, so that what a process did not get to does not add up over many.
 #[derive(Debug)]
@@ -49,11 +61,8 @@ impl Pruning {
         if !self.is_time(&self.failures) {
             return Ok(());
         }
-        db.prepare_cached(
-            "DELETE FROM login_failures WHERE account IN (
-                 SELECT account FROM login_failures WHERE last_failed_at < ?1 LIMIT ?2)",
-        )?
-        .execute(params![old, ROWS_AT_ONCE])?;
+        db.prepare_cached(OLD_FAILURES)?
+            .execute(params![old, ROWS_AT_ONCE])?;
         let count = count(db, "SELECT count(*) FROM login_failures")?;
         let excess = self.excess(count, self.failures_max);
         db.prepare_cached(

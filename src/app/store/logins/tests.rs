@@ -236,3 +236,18 @@ fn without_a_limit_nothing_is_written() {
     fixture.succeed(1, &attempt);
     assert_eq!(fixture.count("known_networks"), 0);
 }
+
+#[test]
+fn what_is_a_day_old_goes_however_often_it_failed() {
+    let fixture = Fixture::with(Pruning::with_bounds(1000, 50, 10));
+    for number in 0..60 {
+        let old = attempt(&format!("old{number}"), 1, NOON);
+        (0..=number % 7).for_each(|_| fixture.fail(&old));
+        let new = attempt(&format!("new{number}"), 1, NOON + 1);
+        (0..=number % 7).for_each(|_| fixture.fail(&new));
+    }
+    for number in 0..10 {
+        fixture.fail(&attempt(&format!("next{number}"), 1, NOON + DAY_S + 1));
+    }
+    assert_eq!(fixture.count("login_failures"), 70);
+}
