@@ -460,6 +460,7 @@ fn a_store_that_is_stuck_is_asked_once_whoever_wants_to_know() {
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
         let mut registering = register("ann");
         let mut asking = server.connect();
+        #[expect(clippy::disallowed_methods, reason = "a real process is watched")]
         let since = Instant::now();
         let mut silent = 0;
         while since.elapsed() < Duration::from_secs(2) {
