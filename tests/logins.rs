@@ -231,6 +231,23 @@ fn guesses_sent_all_at_once_do_not_slip_through() {
 }
 
 #[test]
+fn a_database_that_cannot_be_written_stops_guesses_and_no_logins() {
+    let server = Server::with_config("login_attempts_per_minute=2");
+    for name in ["ann", "bob"] {
+        server.register(name);
+    }
+    let other = database(server.folder());
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for source in [2, 3] {
+        log_in(&server, source, "ann", WRONG).error(401);
+    }
+    expect_wait(&log_in(&server, 4, "ann", PASSWORD), 1..=60);
+    log_in(&server, 4, "bob", PASSWORD).expect(200);
+    other.execute_batch("COMMIT").unwrap();
+    assert_eq!(accounts_failed(server.folder()), 0);
+}
+
+#[test]
 fn an_address_registers_so_many_users_a_minute() {
     let server = Server::with_config("registrations_per_minute_per_ip=2");
     let register = |source, username: &str| {
