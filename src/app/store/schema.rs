@@ -303,6 +303,27 @@ mod tests {
     }
 
     #[test]
+    fn a_database_of_version_1_keeps_its_users() {
+        let folder = TempDir::new().unwrap();
+        let mut raw = raw_in(&folder);
+        let first = raw.transaction().unwrap();
+        users(&first).unwrap();
+        first
+            .execute_batch(
+                "INSERT INTO users (id, name, username, email) VALUES (7, 'A', 'ada', 'a@x.example');
+                 PRAGMA user_version = 1;",
+            )
+            .unwrap();
+        first.commit().unwrap();
+        drop(raw);
+        let db = open_in(&folder).unwrap();
+        db.execute("INSERT INTO known_networks VALUES (7, x'01', 1)", [])
+            .unwrap();
+        let version = db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+        assert_eq!(version, Ok(2));
+    }
+
+    #[test]
     fn what_is_no_database_is_refused() {
         let folder = TempDir::new().unwrap();
         std::fs::write(folder.path().join("users.db"), "no database ".repeat(100)).unwrap();
