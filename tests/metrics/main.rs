@@ -437,10 +437,6 @@ fn health_and_readiness_on_the_port_of_all() {
 }
 
 #[test]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the tests watch real processes; the ban is for the code under test"
-)]
 fn a_store_that_is_stuck_is_asked_once_whoever_wants_to_know() {
     let server = server();
     let metrics = Metrics::of(&server);
