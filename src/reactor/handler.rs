@@ -380,6 +380,12 @@ impl Cx<'_> {
         self.core.held_input_bytes
     }
 
+    /// How much more may be held before that is too much, in bytes.
+    pub fn input_room_bytes(&self) -> usize {
+        let max = self.core.config.input_bytes_max_total;
+        max.saturating_sub(self.core.held_input_bytes)
+    }
+
     /// How much output may be added before all connections together hold too much, in bytes:
     /// [`Config::output_bytes_max_total`].
     pub fn output_room_bytes(&self) -> usize {

@@ -31,6 +31,9 @@ pub struct Config {
     /// How many pings, pongs and the like a WebSocket may send in a second, and twice that at
     /// once; 0 for no limit. Over it, it is closed with 1008.
     pub control_frames_per_second: u16,
+    /// How long a message of a WebSocket may take from its first byte to its last. After it, the
+    /// WebSocket is closed with 1008.
+    pub message_timeout: Duration,
     /// How long a WebSocket may be silent before it is pinged.
     pub ping_interval: Duration,
     /// How long the answer to a ping may take.
@@ -58,6 +61,7 @@ impl Config {
         keepalive_timeout: Duration::from_secs(60),
         compression: Some(Compression::DEFAULT),
         control_frames_per_second: 100,
+        message_timeout: Duration::from_secs(60),
         ping_interval: Duration::from_secs(30),
         pong_timeout: Duration::from_secs(10),
         pings_missed_max: 3,

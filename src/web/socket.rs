@@ -14,6 +14,9 @@ use crate::reactor::{ConnId, Cx, Origin};
 /// be a large message.
 const TURN_BYTES: u64 = 256 << 10;
 
+/// How much of a compressed message waits as it came while messages hold more than half of what they may.
+const PACKED_BYTES_HELD: usize = 4 << 10;
+
 /// What there is for each connection to go away in, at a shutdown: those who come back at once are to
 /// come one after the other. Half of the grace is the most for all.
 const LEAVE_TIME: Duration = Duration::from_millis(1);
@@ -37,6 +40,8 @@ pub(super) struct Socket<S> {
     round_trip_us: Option<NonZeroU32>,
     /// When the control frames that came would be due if they came evenly, likewise.
     controls_due_us: u64,
+    /// When the message under way is to be here.
+    message_due: Option<Instant>,
     /// When it is told to go away.
     leaves_at: Option<Instant>,
     /// The first Close that went either way.
@@ -73,6 +78,7 @@ impl<S> Socket<S> {
             pinged_us: 0,
             round_trip_us: None,
             controls_due_us: 0,
+            message_due: None,
             leaves_at: None,
             close: None,
             messages: 0,
@@ -105,7 +111,7 @@ impl<S> Socket<S> {
 
     /// How much is held of a message that is still arriving.
     pub(super) fn held_bytes(&mut self) -> usize {
-        self.machine.split().0.buffer_bytes()
+        self.machine.split().0.held_bytes()
     }
 
     /// Reads frames until there is no whole one, or it is another connection's turn.
@@ -115,14 +121,26 @@ impl<S> Socket<S> {
         cx: &mut Cx<'_>,
         input: &mut [u8],
     ) -> usize {
-        let config = *tools.service.config();
+        let mut config = *tools.service.config();
+        if cx.input_room_bytes() < cx.held_input_bytes() {
+            // Decompressors are the most that messages hold which are far from being here.
+            config.ws.packed_bytes_held_max = PACKED_BYTES_HELD;
+        }
         self.pings = 0;
+        let message_due = self.message_due;
         if !self.machine.is_closing() {
             self.wait(cx, silence(cx.id(), config.ping_interval));
         }
         tools.buffers.lend(self.machine.split().0);
         let used = self.read(tools, cx, input, &config);
         tools.buffers.take_back(self.machine.split().0);
+        if self.machine.split().0.is_message_under_way() {
+            let due = cx.now() + config.message_timeout;
+            self.message_due.get_or_insert(due);
+        }
+        if self.message_due != message_due && !self.machine.is_closing() {
+            self.wait(cx, silence(cx.id(), config.ping_interval));
+        }
         used
     }
 
@@ -175,6 +193,7 @@ impl<S> Socket<S> {
             pinged_us,
             round_trip_us,
             controls_due_us,
+            message_due,
             ..
         } = self;
         let (receiver, sender) = machine.split();
@@ -216,6 +235,7 @@ impl<S> Socket<S> {
                 return Stepped::Ended;
             }
         };
+        *message_due = None;
         *messages += 1;
         *bytes_in += message.len() as u64;
         if !sender.is_sealed() {
@@ -233,10 +253,11 @@ impl<S> Socket<S> {
         Stepped::On(used)
     }
 
-    /// Hears of the peer's silence after `timeout`, and goes away when it is time for that.
+    /// Hears of the peer's silence after `timeout`, and of what is due before that.
     fn wait(&self, cx: &mut Cx<'_>, timeout: Duration) {
-        let at = cx.now() + timeout;
-        cx.set_deadline(self.leaves_at.map_or(at, |leaves_at| at.min(leaves_at)));
+        let silent = cx.now() + timeout;
+        let dues = [self.leaves_at, self.message_due].into_iter().flatten();
+        cx.set_deadline(dues.fold(silent, Instant::min));
     }
 
     /// The reactor shuts down: the peer is told, sooner or later.
@@ -262,12 +283,15 @@ impl<S> Socket<S> {
         });
     }
 
-    /// The deadline passed: the peer is silent, or has not answered our Close, or is to go away.
+    /// The deadline passed: the peer is silent, takes too long over a message, or has not answered our Close, or is to go away.
     pub(super) fn expired(&mut self, config: &Config, buffers: &mut Buffers, cx: &mut Cx<'_>) {
         if self.is_leaving(cx) && !self.machine.is_closing() {
             self.go_away(config, buffers, cx);
         } else if self.machine.is_closing() {
             cx.finish_within(config.close_timeout);
+        } else if self.message_due.is_some_and(|due| due <= cx.now()) {
+            let reason = "the message took too long";
+            self.end(config, cx, CloseCode::POLICY_VIOLATION, reason);
         } else if self.pings >= config.pings_missed_max {
             self.close.get_or_insert(CloseCode::ABNORMAL);
             cx.finish_within(config.close_timeout);

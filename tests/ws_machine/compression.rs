@@ -173,6 +173,49 @@ fn text_is_checked_as_it_is_decompressed() {
     assert_eq!(outcome.error, Some(Error::TextNotUtf8));
 }
 
+#[test]
+fn short_text_is_refused_at_its_first_bad_byte() {
+    let mut data = b"good \xFF".to_vec();
+    data.extend(noise(900).iter().map(|byte| byte % 26 + b'a'));
+    let mut server = machine(Role::Server, &EACH);
+    let mut wire = Vec::new();
+    let mut deflaters = Deflaters::default();
+    let event = Event::Binary(&data);
+    let sent = server
+        .split()
+        .1
+        .send_compressed(&mut wire, event, &mut deflaters, &EACH);
+    assert_eq!((sent, wire[0]), (Ok(()), 0xC2));
+    wire[0] = 0xC1;
+    let read = |limits: &Limits| {
+        let mut client = machine(Role::Client, &EACH);
+        let receiver = client.split().0;
+        let mut bytes = wire.clone();
+        bytes
+            .iter_mut()
+            .scan(Vec::new(), |unread: &mut Vec<u8>, byte| {
+                unread.push(*byte);
+                match receiver.step(unread, limits) {
+                    Ok(Step::More { used }) => unread.drain(..used),
+                    other => {
+                        assert_eq!(other, Err(Error::TextNotUtf8));
+                        return None;
+                    }
+                };
+                Some(())
+            })
+            .count()
+    };
+    let at = read(&Limits::DEFAULT);
+    assert!(at < 150, "{at} of {}", wire.len());
+    // Where memory is short it waits for more, and is refused all the same.
+    let waits = Limits {
+        packed_bytes_held_max: 4096,
+        ..Limits::DEFAULT
+    };
+    assert_eq!(read(&waits), wire.len() - 1);
+}
+
 fn noise(len: usize) -> Vec<u8> {
     let mut state = 1_u64;
     let next = || {
@@ -255,11 +298,16 @@ fn a_declared_length_reserves_nothing() {
         Ok(Step::More { used })
     );
     assert_eq!(receiver.buffer_bytes(), 0);
-    // The first bytes wait as they are; what decompresses is not taken up by them.
+    // Where memory is short, the first bytes wait as they are: what decompresses is not taken up by them.
+    let limits = Limits {
+        packed_bytes_held_max: 4096,
+        ..Limits::DEFAULT
+    };
     assert_eq!(
-        receiver.step(&mut [0; 4096], &Limits::DEFAULT),
+        receiver.step(&mut [0; 4096], &limits),
         Ok(Step::More { used: 4096 })
     );
+    assert_eq!(receiver.held_bytes(), receiver.buffer_bytes());
     assert!(receiver.recycle_inflater().is_none());
     assert!(receiver.buffer_bytes() <= 8192);
 }

@@ -97,6 +97,7 @@ pub(super) const KEYS: &[Key] = &[
     key!(ws_max_frame_size, Live, |t| value::bytes(t, 125, GIB)),
     key!(ws_max_message_size, Live, |t| value::bytes(t, 125, GIB)),
     key!(ws_max_fragments, Live, |t| value::whole(t, 1, u32::MAX)),
+    key!(ws_message_timeout, Live, |t| value::seconds(t, 1, 3600)),
     key!(ws_control_frames_per_second, Live, |t| value::whole(
         t, 0, 10_000
     )),

@@ -122,6 +122,8 @@ pub struct Config {
     pub ws_max_message_size: usize,
     /// Frames one WebSocket message may come in.
     pub ws_max_fragments: u32,
+    /// Seconds a WebSocket message may take from its first byte to its last.
+    pub ws_message_timeout: Duration,
     /// Pings and pongs a WebSocket may send in a second, and twice that at once; 0 for no limit.
     pub ws_control_frames_per_second: u16,
     /// Seconds of silence on a WebSocket before a ping.
@@ -205,6 +207,7 @@ impl Default for Config {
             ws_max_frame_size: 1_048_576,
             ws_max_message_size: 1_048_576,
             ws_max_fragments: 4096,
+            ws_message_timeout: Duration::from_secs(60),
             ws_control_frames_per_second: 100,
             ws_ping_interval: Duration::from_secs(30),
             ws_compression: true,

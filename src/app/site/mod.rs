@@ -520,7 +520,9 @@ fn web_config(config: &Config) -> web::Config {
             frame_bytes_max: config.ws_max_frame_size as u64,
             message_bytes_max: config.ws_max_message_size,
             fragments_max: config.ws_max_fragments,
+            ..web::WsLimits::DEFAULT
         },
+        message_timeout: config.ws_message_timeout,
         connection_timeout: config.connection_timeout,
         request_timeout: config.request_timeout,
         keepalive_timeout: config.keepalive_timeout,

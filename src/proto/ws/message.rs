@@ -15,8 +15,8 @@ pub(super) enum Message {
         decoder: Decoder,
     },
     Binary(Vec<u8>),
-    /// The start of a compressed message, as it came: small ones need no [`Inflater`] to
-    /// themselves while they arrive.
+    /// The start of a compressed message, as it came: while it is small it needs no [`Inflater`] to
+    /// itself.
     ///
     /// [`Inflater`]: super::deflate::Inflater
     Held {
@@ -24,9 +24,6 @@ pub(super) enum Message {
         opcode: Opcode,
     },
 }
-
-/// Bytes of a compressed message that wait for more of it as they came.
-pub(super) const HELD_BYTES_MAX: usize = 4 << 10;
 
 impl Message {
     pub(super) const fn new() -> Self {
@@ -82,11 +79,11 @@ impl Message {
 
     /// Keeps what arrived of a message that waits; `false` when it is too much to wait with, or
     /// the message does not wait.
-    pub(super) fn keep(&mut self, piece: &[u8]) -> bool {
+    pub(super) fn keep(&mut self, piece: &[u8], bytes_max: usize) -> bool {
         let Self::Held { packed, .. } = self else {
             return false;
         };
-        if packed.len() + piece.len() > HELD_BYTES_MAX {
+        if packed.len() + piece.len() > bytes_max {
             return false;
         }
         packed.extend_from_slice(piece);

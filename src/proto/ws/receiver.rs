@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use super::deflate::{Direction, Inflater};
+use super::deflate::{Direction, INFLATER_BYTES, Inflater};
 use super::frame::{self, Header, Opcode, RESERVED_1, Start};
 use super::mask::{self, MaskKey};
 use super::message::Message;
@@ -18,14 +18,18 @@ pub struct Limits {
     pub message_bytes_max: usize,
     /// The most frames one message may come in.
     pub fragments_max: u32,
+    /// How much of a compressed message waits as it came, in bytes, before a decompressor is taken for
+    /// the rest of the time that it arrives. Text that is not UTF-8 is found that much later.
+    pub packed_bytes_held_max: usize,
 }
 
 impl Limits {
-    /// 1 MiB each, and 4096 frames.
+    /// 1 MiB each, 4096 frames, and nothing waits.
     pub const DEFAULT: Self = Self {
         frame_bytes_max: 1 << 20,
         message_bytes_max: 1 << 20,
         fragments_max: 4096,
+        packed_bytes_held_max: 0,
     };
 }
 
@@ -160,6 +164,13 @@ impl Receiver {
     /// The memory that messages under way hold, but for an [`Inflater`].
     pub fn buffer_bytes(&self) -> usize {
         self.message.capacity()
+    }
+
+    /// As [`buffer_bytes`](Self::buffer_bytes), with what decompresses the message under way; about.
+    pub fn held_bytes(&self) -> usize {
+        let keeps_window = self.peer.is_some_and(Direction::keeps_window);
+        let is_lent = self.inflater.is_some() && !keeps_window;
+        self.buffer_bytes() + if is_lent { INFLATER_BYTES } else { 0 }
     }
 
     /// Gives an empty buffer to assemble messages in. It comes back at once when it is not
@@ -311,7 +322,7 @@ impl Receiver {
             return Ok(self.message.push(piece, limits.message_bytes_max)?);
         }
         self.is_nothing &= piece.is_empty();
-        if self.message.keep(piece) {
+        if self.message.keep(piece, limits.packed_bytes_held_max) {
             return Ok(());
         }
         if let Some(held) = self.message.release() {

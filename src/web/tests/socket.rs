@@ -468,6 +468,32 @@ fn too_many_control_frames_are_against_the_policy() {
 }
 
 #[test]
+fn a_message_has_its_time_whatever_comes_between() {
+    let mut world = usual();
+    let client = plain(&mut world);
+    let mut ws = Ws::open(&mut world, client, &[]);
+    // One that takes 59 s, and the next has its own time.
+    ws.client.write(&[0x01, 0x81, 0, 0, 0, 0, b'a']);
+    ws.run(&mut world);
+    world.advance(59 * SECOND);
+    ws.client.write(&[0x80, 0x81, 0, 0, 0, 0, b'b']);
+    ws.client.write(&[0x01, 0x81, 0, 0, 0, 0, b'c']);
+    ws.run(&mut world);
+    assert_eq!(ws.texts, ["ab"]);
+    for _ in 0..59 {
+        ws.send(Event::Ping(b"alive"));
+        ws.run(&mut world);
+        world.advance(SECOND);
+    }
+    assert_eq!(ws.close, None);
+    world.advance(2 * SECOND);
+    ws.run(&mut world);
+    assert_eq!(ws.close, Some(Some(CloseCode::POLICY_VIOLATION)));
+    world.advance(6 * SECOND);
+    assert_eq!(ended(&mut world), [(1008, false, 1)]);
+}
+
+#[test]
 fn a_message_has_so_many_fragments() {
     let mut config = Config::default();
     config.ws.fragments_max = 3;

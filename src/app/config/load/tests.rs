@@ -75,7 +75,7 @@ fn every_key_is_read_into_its_own_field() {
         content_security_policy=default-src 'self'\nserver_header=1\n\
         strict_transport_security=max-age=16\ncompress_files=0\nws_max_frame_size=170\n\
         ws_max_message_size=180\nws_ping_interval=19\nws_compression=0\n\
-        ws_max_fragments=181\nws_control_frames_per_second=182\n\
+        ws_max_fragments=181\nws_message_timeout=184\nws_control_frames_per_second=182\n\
         ws_compression_threshold=183\n\
         allowed_origins=https://b.example\nmessages_per_minute=20\njwt_expiry_seconds=21\n\
         login_attempts_per_minute=22\nregistrations_per_minute_per_ip=23\nlog_level=2\nlog_format=json\nlog_to_console=0\n\
@@ -124,6 +124,7 @@ fn every_key_is_read_into_its_own_field() {
         ws_max_frame_size: 170,
         ws_max_message_size: 180,
         ws_max_fragments: 181,
+        ws_message_timeout: Duration::from_secs(184),
         ws_control_frames_per_second: 182,
         ws_ping_interval: Duration::from_secs(19),
         ws_compression: false,
@@ -431,7 +432,7 @@ fn defaults_are_those_of_the_protocol() {
         log_file_path=server.log\nlog_level=1\nlog_to_console=1\nlog_to_file=1\n\
         jwt_expiry_seconds=3600\nws_max_frame_size=1048576\nws_ping_interval=30\n\
         worker_processes=1\nmax_uri_length=8192\nhttp_port=0\nws_max_message_size=1048576\n\
-        ws_compression=1\nws_compression_threshold=256\nws_max_fragments=4096\n\
+        ws_compression=1\nws_compression_threshold=256\nws_max_fragments=4096\nws_message_timeout=60\n\
         ws_control_frames_per_second=100\nmessages_per_minute=100\nrequests_per_second_per_ip=0\n\
         handshakes_per_second_per_ip=100\nlogin_attempts_per_minute=10\ntrusted_proxies=\n\
         allowed_origins=\ncors_allow_origin=*\nshutdown_grace=10\n\

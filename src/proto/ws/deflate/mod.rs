@@ -31,6 +31,9 @@ pub(super) use none::Deflater;
 #[cfg(feature = "ws")]
 pub(super) use zlib::Deflater;
 
+/// What an [`Inflater`] takes, about.
+pub(super) const INFLATER_BYTES: usize = 55 << 10;
+
 /// How a server compresses, and what it agrees to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compression {
