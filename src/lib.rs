@@ -54,8 +54,9 @@
 //! |---|---|---|
 //! | none | [`reactor`], HTTP/1.1 in [`web`], [`proto`] | mio, slab, httparse, log |
 //! | `tls` | TLS listeners | rustls (aws-lc-rs) |
-//! | `ws` | the WebSocket handshake, and with it upgrades | sha1, base64 |
-//! | `files` | a folder of static files, cached and refreshed | mime_guess |
+//! | `ws` | the WebSocket handshake, and with it upgrades; compression | sha1, base64, flate2 (zlib-rs) |
+//! | `files` | a folder of static files, cached, refreshed, compressed | mime_guess, brotli, flate2, rustix |
+//! | `router` | a table of paths with parameters | matchit |
 //! | `app` (default) | the server: users, chat, configuration, logging | SQLite, JWT, argon2, … |
 //!
 //! A feature adds to the API and changes nothing else. Linux on 64-bit machines.

@@ -237,6 +237,8 @@ fn a_broken_handshake_is_refused() {
     let fields = [connection, upgrade, version, key, token];
     let answer = door.server.connect().request("POST", "/ws", &fields, b"");
     assert_eq!(answer.status, 405);
+    let answer = door.server.connect().request("HEAD", "/ws", &fields, b"");
+    assert_eq!((answer.status, answer.field("Allow")), (405, Some("GET")));
     assert_eq!(door.knock("/missing", &[token]).0.status, 404);
 }
 
@@ -252,6 +254,17 @@ fn a_handshake_has_no_body() {
         .request("GET", "/ws", &fields, b"body");
     assert_eq!(answer.status, 400);
     assert_eq!(answer.field("Sec-WebSocket-Accept"), None);
+    // Nobody is told to send one.
+    let mut connection = door.server.connect();
+    let head: String = fields
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    connection.send(format!(
+        "GET /ws HTTP/1.1\r\nHost: {}\r\n{head}Content-Length: 4\r\nExpect: 100-continue\r\n\r\n",
+        door.server.host()
+    ));
+    assert_eq!(connection.answer().status, 400);
     fields.push(("Content-Length", "0"));
     let answer = door.server.connect().request("GET", "/ws", &fields, b"");
     assert_upgraded(&answer);

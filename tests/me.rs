@@ -58,6 +58,12 @@ fn nobody_else_gets_in() {
         );
     }
     connection.get("/me").error(401);
+    // Of two tokens it would not be clear whose word counts.
+    let (good, bad) = (format!("Bearer {token}"), "Bearer x".to_owned());
+    for values in [[&good, &bad], [&bad, &good], [&good, &good]] {
+        let fields = values.map(|value| ("Authorization", value.as_str()));
+        connection.request("GET", "/me", &fields, b"").error(401);
+    }
     connection
         .put_json_as("x", "/me", &json!({"name": "x"}))
         .error(401);

@@ -3,8 +3,12 @@
 use super::config::Origin;
 use crate::web::{Fields, Request, subprotocols};
 
-/// The token of an `Authorization: Bearer` field (RFC 6750 §2.1).
+/// The token of an `Authorization: Bearer` field (RFC 6750 §2.1), if there is one such field: of two it
+/// would not be clear whose word counts.
 pub fn authorization<'a>(fields: &Fields<'a>) -> Option<&'a str> {
+    if fields.get_all("authorization").nth(1).is_some() {
+        return None;
+    }
     let (scheme, token) = fields.text("authorization")?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

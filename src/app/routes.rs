@@ -27,6 +27,13 @@ pub enum Route {
     File,
 }
 
+impl Route {
+    /// Whether a WebSocket can be opened there.
+    pub fn takes_websocket(self) -> bool {
+        matches!(self, Self::Chat | Self::Home)
+    }
+}
+
 /// The file of the page at `/`.
 pub const HOME: &str = "/index.html";
 

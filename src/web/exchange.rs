@@ -197,7 +197,8 @@ impl<S> State<S> {
             Err(refusal) => {
                 let status = refusal.status();
                 let answer = tools.service.refusal(status, &refusal.to_string());
-                Self::Ready(answer.lines(refusal.fields().as_bytes()))
+                // What is allowed for an upgrade is less than for the path.
+                Self::Ready(answer.without("Allow").lines(refusal.fields().as_bytes()))
             }
         }
     }

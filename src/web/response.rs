@@ -198,6 +198,22 @@ impl Response {
         }
     }
 
+    /// Takes out the fields of that name that were added to this answer alone.
+    #[cfg(feature = "ws")]
+    pub(super) fn without(mut self, name: &str) -> Self {
+        let (Head::Own(own) | Head::Shared(_, own)) = &mut self.fields;
+        let is_other = |line: &&[u8]| {
+            let found = line.split(|byte| *byte == b':').next();
+            !found.is_some_and(|found| found.eq_ignore_ascii_case(name.as_bytes()))
+        };
+        *own = own
+            .split_inclusive(|byte| *byte == b'\n')
+            .filter(is_other)
+            .collect::<Vec<_>>()
+            .concat();
+        self
+    }
+
     /// Adds field lines that are known to be good.
     pub(super) fn lines(mut self, lines: &[u8]) -> Self {
         let (Head::Own(own) | Head::Shared(_, own)) = &mut self.fields;

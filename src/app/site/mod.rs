@@ -363,6 +363,11 @@ impl Service for Site {
             return Intake::Answer(self.redirect(request));
         }
         match self.lead(request) {
+            Ok((route, _)) if request.wants_websocket() && route.takes_websocket() => {
+                // It would stand where frames are expected: refused before the client is told to send it.
+                let refusal = self.refusal(400, "a request for a WebSocket has no body");
+                Intake::Answer(self.admit(cx, request).err().unwrap_or(refusal))
+            }
             Ok(_) => Intake::Collect,
             Err(answer) => Intake::Answer(self.admit(cx, request).err().unwrap_or(answer)),
         }
