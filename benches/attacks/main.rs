@@ -1,8 +1,8 @@
 //! Attacks on the server, and what somebody else notices of them: `make attacks`
 //!
 //! The server runs on core 0 with its default limits, but for shorter times. A probe on core 1 fetches a page
-//! fifty times a second and measures; attackers run beside it, on the same core, each from addresses of their
-//! own. One row for each attack: the probe's latency while it lasts, and how long the server lets it last.
+//! fifty times a second and measures; attackers run beside it, on the same core at a lower priority, each from
+//! addresses of their own. One row for each attack: the probe's latency while it lasts, and how long the server lets it last.
 
 #![allow(
     clippy::print_stdout,
@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use hdrhistogram::Histogram;
+use rustix::process::setpriority_process;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use rustls::ClientConfig;
 use socket2::{Domain, SockRef, Socket, Type};
@@ -122,7 +123,10 @@ fn main() -> Result<(), Failure> {
     for (name, act) in ACTS.iter().filter(|(name, _)| name.contains(&args.only)) {
         target.until = Instant::now() + ATTACK_TIME;
         let (aimed, begun) = (target.clone(), Instant::now());
-        let attacking = thread::spawn(move || act(&aimed));
+        let attacking = thread::spawn(move || {
+            yield_to_probe();
+            act(&aimed)
+        });
         let seen = probe(&target, &AtomicBool::new(false), ATTACK_TIME)?;
         let gone = match attacking.join().map_err(|_| "an attacker panicked")?? {
             Some(gone) => format!("{:.1}", (gone - begun).as_secs_f64()),
@@ -139,6 +143,13 @@ fn main() -> Result<(), Failure> {
         resident.unwrap_or("?")
     );
     Ok(())
+}
+
+/// Lets the probe have the core whenever it wants it: on Linux, priorities are those of threads.
+fn yield_to_probe() {
+    if setpriority_process(None, 19).is_err() {
+        println!("NOTE: attackers take the core from the probe");
+    }
 }
 
 fn pin(core: usize) {

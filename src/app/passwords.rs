@@ -11,9 +11,13 @@ pub use engine::{Cost, Credential, Verdict};
 use super::queue::{Load, Queue, Worker, shielded};
 use super::reply::{Overloaded, Promise, Reply};
 use engine::Engine;
+use rustix::process::setpriority_process;
 use std::fmt;
 use std::thread::{self, JoinHandle};
 use zeroize::Zeroizing;
+
+/// Of a hasher: setpriority(2). The loop gets nine tenths of a core that both want.
+const NICENESS: i32 = 10;
 
 /// A password as typed. Wiped from memory when dropped, never shown by `Debug`.
 pub struct Password(Zeroizing<String>);
@@ -112,7 +116,10 @@ impl HasherPool {
             let worker = queue.worker();
             let thread = thread::Builder::new()
                 .name(format!("hasher-{number}"))
-                .spawn(move || work(&worker, engine))
+                .spawn(move || {
+                    stand_back();
+                    work(&worker, engine)
+                })
                 .map_err(|_| StartError::NoThread)?;
             pool.threads.push(thread);
         }
@@ -235,6 +242,13 @@ impl Job {
             Self::Hash { promise, .. } => promise.withdraw(),
             Self::Check { promise, .. } => promise.withdraw(),
         }
+    }
+}
+
+/// Lets the loop have the core whenever it wants it. On Linux, priorities are those of threads.
+fn stand_back() {
+    if let Err(error) = setpriority_process(None, NICENESS) {
+        log::debug!("a hasher has the priority of the loop: {error}");
     }
 }
 
