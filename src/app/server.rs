@@ -175,6 +175,8 @@ fn reactor_config(config: &Config) -> ReactorConfig {
         handshake_timeout: config.ssl_handshake_timeout,
         send_timeout: config.connection_timeout,
         send_bytes_per_second_min: config.answer_bytes_per_second_min,
+        output_bytes_max_total: config.max_output_memory,
+        input_bytes_max_total: config.max_input_memory,
         ..default
     }
 }

@@ -21,7 +21,8 @@ pub struct Config {
     /// How long a request may take from its first byte to its last, and again from there to its
     /// answer. A body that is handed on as it comes may take longer, at the rate below.
     pub request_timeout: Duration,
-    /// The least that has to come of such a body, in bytes per second, in each `request_timeout`.
+    /// The least that has to come of a body, in bytes per second, on the average of ten seconds, or of
+    /// a shorter `request_timeout`; with 0, a byte in that time. After less, the answer is 408.
     pub body_bytes_per_second_min: u32,
     /// How long a connection may idle between requests.
     pub keepalive_timeout: Duration,

@@ -73,6 +73,16 @@ pub(super) const KEYS: &[Key] = &[
     key!(requests_per_second_per_ip, Live, |t| value::whole(
         t, 0, 1_000_000
     )),
+    key!(max_output_memory, Restart, |t| value::bytes(
+        t,
+        1 << 20,
+        1 << 40
+    )),
+    key!(max_input_memory, Restart, |t| value::bytes(
+        t,
+        1 << 20,
+        1 << 40
+    )),
     key!(trusted_proxies, Live, |t| value::networks(t)),
     key!(forwarded_field, Live, |t| value::forwarded_field(t)),
     key!(allowed_networks, Live, |t| value::networks(t)),
@@ -82,6 +92,9 @@ pub(super) const KEYS: &[Key] = &[
         t, 0, 1_000_000
     )),
     key!(request_timeout, Live, |t| value::seconds(t, 1, 86_400)),
+    key!(body_bytes_per_second_min, Live, |t| value::whole(
+        t, 0, 1_000_000
+    )),
     key!(keepalive_timeout, Live, |t| value::seconds(t, 1, 86_400)),
     key!(max_request_size, Live, |t| value::bytes(t, 1, GIB)),
     key!(max_header_size, Live, |t| value::bytes(t, 256, 1 << 20)),

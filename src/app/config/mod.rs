@@ -79,6 +79,10 @@ pub struct Config {
     pub handshakes_per_second_per_ip: u32,
     /// Requests per second from one address, with bursts of twice that; 0 for no limit.
     pub requests_per_second_per_ip: u32,
+    /// Bytes that wait for all clients together to take them; see [`ReactorConfig`](crate::web::ReactorConfig).
+    pub max_output_memory: usize,
+    /// Bytes of unfinished requests and messages of all clients together.
+    pub max_input_memory: usize,
     /// Networks whose PROXY header and `forwarded_field` are believed.
     pub trusted_proxies: Vec<Network>,
     /// The field in which they name the client.
@@ -95,6 +99,8 @@ pub struct Config {
     pub answer_bytes_per_second_min: u32,
     /// Seconds from the first byte of a request to its last, and as many again to its answer.
     pub request_timeout: Duration,
+    /// Bytes per second a client has to send of a body, on the average of ten seconds.
+    pub body_bytes_per_second_min: u32,
     /// Seconds a connection may wait for its next request.
     pub keepalive_timeout: Duration,
     /// Bytes of a request body.
@@ -185,6 +191,8 @@ impl Default for Config {
             max_connections_per_ip: 100,
             handshakes_per_second_per_ip: 100,
             requests_per_second_per_ip: 0,
+            max_output_memory: 512 << 20,
+            max_input_memory: 256 << 20,
             trusted_proxies: Vec::new(),
             forwarded_field: ForwardedBy::XForwardedFor,
             allowed_networks: Vec::new(),
@@ -193,6 +201,7 @@ impl Default for Config {
             connection_timeout: Duration::from_secs(60),
             answer_bytes_per_second_min: 240,
             request_timeout: Duration::from_secs(30),
+            body_bytes_per_second_min: 240,
             keepalive_timeout: Duration::from_secs(60),
             max_request_size: 1_048_576,
             max_header_size: 65_536,

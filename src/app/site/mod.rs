@@ -530,6 +530,7 @@ fn web_config(config: &Config) -> web::Config {
         message_timeout: config.ws_message_timeout,
         connection_timeout: config.connection_timeout,
         request_timeout: config.request_timeout,
+        body_bytes_per_second_min: config.body_bytes_per_second_min,
         keepalive_timeout: config.keepalive_timeout,
         compression: config.ws_compression.then_some(web::Compression {
             threshold_bytes: config.ws_compression_threshold,

@@ -197,7 +197,7 @@ impl<S> Http<S> {
             self.request(tools, cx, head, body, number);
             return used;
         }
-        self.receive(&self.view(tools, cx, head, body, number), limits);
+        self.receive(&self.view(tools, cx, head, body, number), limits, cx.now());
         self.owes_continue = head.wants_continue && behind.is_empty();
         self.write_continue(cx);
         used

@@ -1,7 +1,7 @@
 //! A request whose body is still arriving.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Http;
 use crate::proto::http1::{Framing, Head, Limits};
@@ -22,6 +22,9 @@ pub(super) struct Receiving {
     /// How long the body may be.
     pub(super) bytes_max: u64,
     sink: Sink,
+    /// What has come of the body in the current stretch of [`BODY_WINDOW`], and when that began.
+    recent_bytes: u64,
+    recent_since: Instant,
 }
 
 /// Where the body goes.
@@ -30,20 +33,9 @@ enum Sink {
     Collect(Vec<u8>),
     Service {
         is_paused: bool,
-        /// Since `Http::began`.
-        bytes: u64,
     },
     /// Nowhere: this is the answer already.
     Drop(Response),
-}
-
-impl Sink {
-    const fn upload() -> Self {
-        Self::Service {
-            is_paused: false,
-            bytes: 0,
-        }
-    }
 }
 
 impl Receiving {
@@ -54,6 +46,35 @@ impl Receiving {
         };
         self.head.capacity() + body
     }
+
+    /// When it is next looked at whether enough has come of the body, `began` being when the request did.
+    /// One that is handed on may take any time at that pace, others have to be here in their time.
+    pub(super) fn due(&self, config: &Config, began: Instant) -> Instant {
+        let enough = self.recent_since + window(config);
+        match self.sink {
+            Sink::Service { .. } => enough,
+            Sink::Collect(_) | Sink::Drop(_) => enough.min(began + config.request_timeout),
+        }
+    }
+
+    /// Whether the peer, whose time has passed, has sent enough of the body to go on.
+    pub(super) fn keeps_pace(&mut self, config: &Config, began: Instant, now: Instant) -> bool {
+        let is_late = now >= began + config.request_timeout;
+        if is_late && !matches!(self.sink, Sink::Service { .. }) {
+            return false;
+        }
+        let rate = f64::from(config.body_bytes_per_second_min);
+        let least = (rate * window(config).as_secs_f64()).max(1.0);
+        self.recent_since = now;
+        std::mem::take(&mut self.recent_bytes) as f64 >= least
+    }
+}
+
+/// On the average of how long a body has to come at its pace.
+const BODY_WINDOW: Duration = Duration::from_secs(10);
+
+fn window(config: &Config) -> Duration {
+    BODY_WINDOW.min(config.request_timeout)
 }
 
 /// A body that is not wanted is still read up to this size, so that the connection can live on.
@@ -80,7 +101,7 @@ impl<S> Http<S> {
         let (sink, bytes_max) = match tools.service.intake(cx, &request) {
             Intake::Collect => (None, limits.body_bytes_max),
             Intake::CollectUpTo(bytes_max) => (Some(Sink::Collect(Vec::new())), bytes_max),
-            Intake::Stream(bytes_max) => (Some(Sink::upload()), bytes_max),
+            Intake::Stream(bytes_max) => (Some(Sink::Service { is_paused: false }), bytes_max),
             Intake::Answer(response) => {
                 let would_wait = head.wants_continue && is_awaited;
                 if would_wait || length > DROPPED_BYTES_MAX {
@@ -109,18 +130,22 @@ impl<S> Http<S> {
             peer,
             bytes_max,
             sink,
+            recent_bytes: 0,
+            recent_since: cx.now(),
         }));
         false
     }
 
     /// Begins to collect a body, with what is there of it.
-    pub(super) fn receive(&mut self, request: &Request<'_>, limits: &Limits) {
+    pub(super) fn receive(&mut self, request: &Request<'_>, limits: &Limits, now: Instant) {
         self.receiving = Some(Box::new(Receiving {
             number: request.exchange.number,
             head: request.head.bytes().to_vec(),
             peer: request.peer(),
             bytes_max: limits.body_bytes_max,
             sink: Sink::Collect(request.body.to_vec()),
+            recent_bytes: request.body.len() as u64,
+            recent_since: now,
         }));
     }
 
@@ -134,11 +159,11 @@ impl<S> Http<S> {
         let Some(receiving) = &mut self.receiving else {
             return;
         };
+        receiving.recent_bytes += data.len() as u64;
         match &mut receiving.sink {
             Sink::Collect(body) => body.extend_from_slice(data),
             Sink::Drop(_) => {}
-            Sink::Service { bytes, .. } => {
-                *bytes += data.len() as u64;
+            Sink::Service { .. } => {
                 self.with_upload(cx, |upload| tools.service.body(upload, data));
             }
         }
@@ -153,7 +178,7 @@ impl<S> Http<S> {
         let Some(receiving) = &mut self.receiving else {
             return;
         };
-        let Sink::Service { is_paused, bytes } = &mut receiving.sink else {
+        let Sink::Service { is_paused } = &mut receiving.sink else {
             return;
         };
         let was_paused = *is_paused;
@@ -170,8 +195,8 @@ impl<S> Http<S> {
         callback(&mut upload);
         if was_paused && !*upload.is_paused {
             // While it was held back the peer was not to send.
-            *bytes = 0;
-            self.began = upload.cx.now();
+            receiving.recent_bytes = 0;
+            receiving.recent_since = upload.cx.now();
         }
         if let Some(response) = upload.answer.take()
             && let Some(receiving) = self.receiving.take()
@@ -218,28 +243,16 @@ impl<S> Http<S> {
         }
     }
 
-    /// The peer has had its time to send: whether it has sent enough of a body that is handed on. It
-    /// has the same time again then.
+    /// The peer has had its time to send: whether it has more, as there has come enough of a body.
     pub(super) fn keeps_sending(&mut self, config: &Config, now: Instant) -> bool {
-        let sink = self.receiving.as_mut().map(|receiving| &mut receiving.sink);
-        let Some(Sink::Service { bytes, .. }) = sink else {
-            return false;
-        };
-        let rate = f64::from(config.body_bytes_per_second_min);
-        let least = (rate * config.request_timeout.as_secs_f64()).max(1.0);
-        self.began = now;
-        std::mem::take(bytes) as f64 >= least
+        let began = self.began;
+        let receiving = self.receiving.as_mut();
+        receiving.is_some_and(|receiving| receiving.keeps_pace(config, began, now))
     }
 
     pub(super) fn is_upload_paused(&self) -> bool {
         let sink = self.receiving.as_ref().map(|receiving| &receiving.sink);
-        matches!(
-            sink,
-            Some(Sink::Service {
-                is_paused: true,
-                ..
-            })
-        )
+        matches!(sink, Some(Sink::Service { is_paused: true }))
     }
 
     /// Whether the body of the request with this number is handed on.

@@ -147,7 +147,11 @@ impl<S> Http<S> {
         match self.machine.awaits() {
             _ if self.is_upload_paused() => None,
             Awaits::Head | Awaits::Body => {
-                Some((self.began + config.request_timeout, Due::Request))
+                let receiving = self.receiving.as_ref();
+                let due = receiving.map_or(self.began + config.request_timeout, |receiving| {
+                    receiving.due(config, self.began)
+                });
+                Some((due, Due::Request))
             }
             _ if !self.exchanges.is_empty() => None,
             Awaits::Request if self.has_served => {

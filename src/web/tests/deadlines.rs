@@ -1,6 +1,8 @@
 use super::*;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
+/// How long a body may be silent.
+const BODY_WINDOW: Duration = Duration::from_secs(10);
 
 /// What a whole request is made of, cut where a slow client may pause.
 const PARTS: [(&[u8], &[u8]); 4] = [
@@ -20,7 +22,11 @@ const PARTS: [(&[u8], &[u8]); 4] = [
 fn a_request_has_its_time_to_the_millisecond() {
     for is_secure in [false, true] {
         for (first, rest) in PARTS {
-            let timeout = Config::DEFAULT.request_timeout;
+            let timeout = if first.starts_with(b"POST") {
+                BODY_WINDOW
+            } else {
+                Config::DEFAULT.request_timeout
+            };
             for (waits, status) in [
                 (timeout - MILLISECOND, 200),
                 (timeout, 200),
@@ -62,4 +68,47 @@ fn dates_change_once_a_second() {
     let date = |second: usize| format!("Sun, 06 Nov 1994 08:49:{} GMT", 37 + second);
     let wanted: Vec<String> = (0..25).map(|tenth| date(tenth / 10)).collect();
     assert_eq!(dates, wanted);
+}
+
+#[test]
+fn a_collected_body_has_its_pace_and_its_time() {
+    // The default of 240 bytes in a second: 2,400 in each stretch of ten.
+    for (bytes_each, answered_after) in [(2_400, None), (2_399, Some(1)), (200, Some(1))] {
+        let mut world = usual();
+        let mut client = plain(&mut world);
+        let head = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 7200\r\n\r\n";
+        ask(&mut world, &mut client, head);
+        for stretch in 1..=2 {
+            ask(&mut world, &mut client, &vec![b'x'; bytes_each]);
+            world.advance(BODY_WINDOW + MILLISECOND);
+            ask(&mut world, &mut client, b"");
+            let is_over = answered_after.is_some_and(|after| stretch >= after);
+            assert_eq!(!client.received.is_empty(), is_over, "{bytes_each}");
+            if is_over {
+                break;
+            }
+        }
+        if answered_after.is_none() {
+            ask(&mut world, &mut client, &vec![b'x'; 2_400]);
+        }
+        let status = if answered_after.is_some() { 408 } else { 200 };
+        assert_eq!(statuses(&mut client), (vec![status], status == 408));
+    }
+}
+
+#[test]
+fn a_collected_body_that_keeps_its_pace_is_not_waited_for_beyond_its_time() {
+    let mut world = usual();
+    let mut client = plain(&mut world);
+    let head = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n";
+    ask(&mut world, &mut client, head);
+    let seconds = Config::DEFAULT.request_timeout.as_secs();
+    for second in 1..=seconds {
+        ask(&mut world, &mut client, &[b'x'; 1000]);
+        assert!(client.received.is_empty(), "408 after {second} s");
+        world.advance(1000 * MILLISECOND);
+    }
+    world.advance(2 * MILLISECOND);
+    ask(&mut world, &mut client, b"");
+    assert_eq!(statuses(&mut client), (vec![408], true));
 }

@@ -69,7 +69,8 @@ fn every_key_is_read_into_its_own_field() {
         db_path=d\nshutdown_grace=4\nssl_cert_path=c\nssl_key_path=k\nssl_handshake_timeout=5\n\
         max_connections=6\nmax_connections_per_ip=7\nhandshakes_per_second_per_ip=8\n\
         requests_per_second_per_ip=9\nconnection_timeout=10\nanswer_bytes_per_second_min=101\n\
-        request_timeout=11\n\
+        request_timeout=11\nbody_bytes_per_second_min=111\n\
+        max_output_memory=2000000\nmax_input_memory=3000000\n\
         keepalive_timeout=12\nmax_request_size=13\nmax_header_size=1400\nmax_header_count=15\n\
         max_uri_length=160\ncors_allow_origin=https://a.example\n\
         content_security_policy=default-src 'self'\nserver_header=1\n\
@@ -104,6 +105,8 @@ fn every_key_is_read_into_its_own_field() {
         max_connections_per_ip: 7,
         handshakes_per_second_per_ip: 8,
         requests_per_second_per_ip: 9,
+        max_output_memory: 2_000_000,
+        max_input_memory: 3_000_000,
         trusted_proxies: networks(&["10.0.0.0/8", "::1"]),
         forwarded_field: ForwardedBy::Forwarded,
         allowed_networks: networks(&["10.1.0.0/16"]),
@@ -111,6 +114,7 @@ fn every_key_is_read_into_its_own_field() {
         connection_timeout: Duration::from_secs(10),
         answer_bytes_per_second_min: 101,
         request_timeout: Duration::from_secs(11),
+        body_bytes_per_second_min: 111,
         keepalive_timeout: Duration::from_secs(12),
         max_request_size: 13,
         max_header_size: 1400,
@@ -371,6 +375,8 @@ fn what_needs_a_restart_is_known() {
         "worker_processes",
         "public_dir",
         "db_path",
+        "max_output_memory",
+        "max_input_memory",
         "log_format",
         "log_to_console",
         "log_to_file",
@@ -438,7 +444,8 @@ fn defaults_are_those_of_the_protocol() {
         allowed_origins=\ncors_allow_origin=*\nshutdown_grace=10\n\
         metrics_address=127.0.0.1:9464\npublic_dir=public\nlog_format=text\nserver_header=0\n\
         strict_transport_security=off\ncompress_files=1\nanswer_bytes_per_second_min=240\nforwarded_field=X-Forwarded-For\n\
-        allowed_networks=\ndenied_networks=\nregistrations_per_minute_per_ip=10";
+        allowed_networks=\ndenied_networks=\nregistrations_per_minute_per_ip=10\n\
+        body_bytes_per_second_min=240\nmax_output_memory=536870912\nmax_input_memory=268435456";
     assert_eq!(load(text), defaults());
     let settings = shipped_settings();
     for line in text.lines() {
