@@ -147,7 +147,7 @@ attacks: build ## Attack the server, and measure what others notice of it (two c
 crash-test: ## Kill the server fifty times during ten thousand acknowledged writes
 	CRASH_ROUNDS=50 $(CARGO) test --locked --test crash -- --nocapture
 
-soak: build ## Load the server with everything at once for SOAK_SECONDS
+soak: build ## Load the server with everything at once for SOAK_SECONDS, 5,000 connections
 	$(CARGO) bench --locked --bench soak -- $(SOAK_SECONDS) --server $(BIN)
 
 fuzz: ## Fuzz each target for FUZZ_SECONDS (needs nightly and cargo-fuzz)

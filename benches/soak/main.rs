@@ -1,5 +1,5 @@
 //! Everything at once for a long time, against a real server process:
-//! `make soak`, or `cargo bench --bench soak -- [SECONDS] [--server PATH] [--seed NUMBER]`
+//! `make soak`, or `cargo bench --bench soak -- [SECONDS] [--crowd COUNT] [--server PATH] [--seed NUMBER]`
 //!
 //! Starts `target/release/edgeloop` (or `PATH`) in a temporary folder with its default limits, and
 //! for 600 seconds (or `SECONDS`) lets many clients loose on it, each kind in threads of its own:
@@ -8,13 +8,15 @@
 //! - users that register, log in rightly and wrongly, and guess passwords until they are stopped;
 //! - 50 users of the chat, who come, talk in all ways, and go; the record of a witness says what
 //!   each of them has to hear, byte for byte and in order;
-//! - rude clients, which leave at every stage, send garbage at every stage, or do not read.
+//! - rude clients, which leave at every stage, send garbage at every stage, or do not read;
+//! - a crowd of 5,000 connections (or `COUNT`; 0 for none) that come, do little, and go.
 //!
 //! All come from their own addresses in 127.0.0.0/8, so none meets a limit that is not meant to.
 //! Each answer is checked. Anything unexpected is printed with what was wanted and what came, is an
 //! error, and fails the run. Every 10 seconds a line says how it goes: operations so far, errors,
 //! and the server's memory, descriptors, CPU time and 99th percentile of the time of a GET. (Load and
-//! server share the machine: as a latency that is noise, as a sign of life it is not.) At the end all
+//! server share the machine: as a latency that is noise, as a sign of life it is not.) At the end, each
+//! sixth of the run is shown beside the others, and memory has to be level. All
 //! connections are closed; then the descriptors have to be what they were at the start, the log has
 //! to be free of warnings and errors that are not the clients' fault, and SIGTERM has to end the
 //! server with exit code 0.
@@ -29,8 +31,10 @@
 
 mod accounts;
 mod chat;
+mod crowd;
 mod http;
 mod idle;
+mod level;
 mod net;
 mod pages;
 mod record;
@@ -47,8 +51,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use accounts::User;
 use chat::Chat;
+use crowd::Crowd;
+use level::Level;
 use net::{Target, own_address};
 use pages::Page;
 use record::Record;
@@ -62,13 +70,16 @@ const REGISTRARS: usize = 2;
 const CHAT_USERS: usize = 50;
 const RUDE_WORKERS: usize = 3;
 const RUDE_USERS: usize = 12;
+const CROWD: usize = 5_000;
+const CROWD_WORKERS: usize = 4;
+/// What all other clients take, and the process itself.
+const DESCRIPTORS_BESIDE: u64 = 500;
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
-/// After this the server's memory has taken its size.
-const WARM_UP: Duration = Duration::from_secs(60);
 
 struct Args {
     idle: Option<usize>,
     duration: Duration,
+    crowd: usize,
     server: PathBuf,
     seed: u64,
 }
@@ -78,6 +89,7 @@ impl Args {
         let mut args = Self {
             idle: None,
             duration: Duration::from_secs(SECONDS),
+            crowd: CROWD,
             server: Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/edgeloop"),
             seed: 1,
         };
@@ -87,6 +99,7 @@ impl Args {
                 // Cargo adds it.
                 "--bench" => {}
                 "--server" => args.server = words.next().ok_or("--server PATH")?.into(),
+                "--crowd" => args.crowd = words.next().ok_or("--crowd COUNT")?.parse()?,
                 "--seed" => args.seed = words.next().ok_or("--seed NUMBER")?.parse()?,
                 "idle" => {
                     let count = words.next_if(|word| word.parse::<usize>().is_ok());
@@ -94,9 +107,10 @@ impl Args {
                 }
                 seconds => {
                     let seconds = seconds.parse();
-                    args.duration = Duration::from_secs(seconds.map_err(
-                        |_| "usage: soak [SECONDS | idle [COUNT]] [--server PATH] [--seed NUMBER]",
-                    )?);
+                    args.duration = Duration::from_secs(seconds.map_err(|_| {
+                        "usage: soak [SECONDS | idle [COUNT]] [--crowd COUNT] [--server PATH] \
+                             [--seed NUMBER]"
+                    })?);
                 }
             }
         }
@@ -111,6 +125,7 @@ fn main() -> Result<ExitCode, Failure> {
         idle::measure(&args.server, count)?;
         return Ok(ExitCode::SUCCESS);
     }
+    raise_descriptor_limit(args.crowd)?;
     let mut server = Server::start(&args.server)?;
     let tally = Tally::default();
     let soaked = soak(&args, &mut server, &tally);
@@ -125,6 +140,23 @@ fn main() -> Result<ExitCode, Failure> {
     let folder = server.keep_folder().display();
     println!("FAILED: {} errors; see {folder}", tally.errors());
     Ok(ExitCode::FAILURE)
+}
+
+/// The clients are all in this process, and the server inherits the limit.
+fn raise_descriptor_limit(crowd: usize) -> Result<(), Failure> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Nofile, raised)?;
+    match limit.maximum {
+        Some(most) if most < crowd as u64 + DESCRIPTORS_BESIDE => Err(format!(
+            "{most} descriptors are too few for a crowd of {crowd}: --crowd COUNT"
+        )
+        .into()),
+        _ => Ok(()),
+    }
 }
 
 fn soak(args: &Args, server: &mut Server, tally: &Tally) -> Result<(), Failure> {
@@ -145,9 +177,11 @@ fn soak(args: &Args, server: &mut Server, tally: &Tally) -> Result<(), Failure> 
         record: &Record::default(),
         users: &users,
         seed: args.seed,
+        crowd: args.crowd,
     };
-    let warm = load.run(args.duration, server)?;
-    finish(server, tally, start, warm, args.duration)
+    let level = load.run(args.duration, server)?;
+    level.check(tally);
+    finish(server, tally, start, args)
 }
 
 /// Makes the users that come and go later.
@@ -184,11 +218,12 @@ struct Load<'a> {
     record: &'a Record,
     users: &'a [User],
     seed: u64,
+    crowd: usize,
 }
 
 impl Load<'_> {
-    /// Runs it for so long; gives what the server used when it was warm.
-    fn run(&self, duration: Duration, server: &Server) -> Result<Usage, Failure> {
+    /// Runs it for so long; gives what the server used all the while.
+    fn run(&self, duration: Duration, server: &Server) -> Result<Level, Failure> {
         let &Self {
             target,
             tally,
@@ -204,9 +239,15 @@ impl Load<'_> {
             record,
             users,
         };
+        let crowd = Crowd {
+            target,
+            tally,
+            pages,
+            users: rude,
+        };
         let (is_ready, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
         let mut seeds = Random::new(self.seed);
-        let warm = thread::scope(|scope| {
+        let level = thread::scope(|scope| {
             scope.spawn(|| chat::witness(&chat, witness, &is_ready, &is_over));
             while !is_ready.load(Ordering::Acquire) {
                 thread::yield_now();
@@ -228,7 +269,13 @@ impl Load<'_> {
                 let seed = seeds.next();
                 clients.push(scope.spawn(move || rude::run(target, tally, rude, seed)));
             }
-            let warm = watch(duration, server, tally);
+            for worker in 0..CROWD_WORKERS {
+                let seed = seeds.next();
+                let places = self.crowd * worker / CROWD_WORKERS;
+                let end = self.crowd * (worker + 1) / CROWD_WORKERS;
+                clients.push(scope.spawn(move || crowd::run(&crowd, places..end, seed)));
+            }
+            let level = watch(duration, server, tally);
             tally.stop();
             for client in clients {
                 if client.join().is_err() {
@@ -236,54 +283,46 @@ impl Load<'_> {
                 }
             }
             is_over.store(true, Ordering::Release);
-            warm
+            level
         })?;
         let private = record.check_private()?;
         println!("{private} private messages, each received by its receiver alone");
-        Ok(warm)
+        Ok(level)
     }
 }
 
 /// Prints a line now and then until the time is up or the server is gone.
-fn watch(duration: Duration, server: &Server, tally: &Tally) -> Result<Usage, Failure> {
+fn watch(duration: Duration, server: &Server, tally: &Tally) -> Result<Level, Failure> {
     let start = now();
-    let mut warm = None;
+    let mut level = Level::default();
     while let Some(left) = (start + duration).checked_duration_since(now()) {
         thread::sleep(left.min(REPORT_INTERVAL));
         let usage = server.usage()?;
-        if now() >= start + WARM_UP.min(duration) {
-            warm.get_or_insert(usage);
-        }
-        report(start, usage, tally);
+        let mut probes = tally.take_probes();
+        probes.sort_unstable();
+        let p99_us = probes.get(probes.len() * 99 / 100).copied();
+        report(start, usage, p99_us, tally);
+        level.add(now().duration_since(start), usage, p99_us);
     }
-    Ok(warm.unwrap_or_default())
+    Ok(level)
 }
 
-fn report(start: Instant, usage: Usage, tally: &Tally) {
+fn report(start: Instant, usage: Usage, p99_us: Option<u64>, tally: &Tally) {
     let seconds = now().duration_since(start).as_secs();
     let counts: Vec<String> = Op::ALL
         .iter()
         .map(|op| format!("{} {}", op.name(), tally.count(*op)))
         .collect();
-    let mut probes = tally.take_probes();
-    probes.sort_unstable();
-    let p99 = probes.get(probes.len() * 99 / 100).copied();
     println!(
         "{seconds:>5} s  {}  errors {}  {usage}  p99 {} us",
         counts.join("  "),
         tally.errors(),
-        p99.unwrap_or_default()
+        p99_us.unwrap_or_default()
     );
 }
 
 /// After the load: is everything given back, is the log clean, does the server end in order?
-fn finish(
-    server: &mut Server,
-    tally: &Tally,
-    start: Usage,
-    warm: Usage,
-    duration: Duration,
-) -> Result<(), Failure> {
+fn finish(server: &mut Server, tally: &Tally, start: Usage, args: &Args) -> Result<(), Failure> {
     let descriptors = server.await_descriptors(start.descriptors)?;
     if descriptors > start.descriptors {
         let wanted = start.descriptors;
@@ -292,16 +331,15 @@ fn finish(
     }
     let end = server.usage()?;
     println!("start  {start}");
-    println!("warm   {warm}");
     println!("end    {end}, all connections closed");
     for op in Op::ALL {
         let count = tally.count(op);
         println!(
             "{:<10}{count:>10}{:>8}/s",
             op.name(),
-            count / duration.as_secs().max(1)
+            count / args.duration.as_secs().max(1)
         );
-        if count == 0 {
+        if count == 0 && (op != Op::Arrival || args.crowd > 0) {
             tally.error("soak", &format!("nothing was done of: {}", op.name()));
         }
     }

@@ -147,7 +147,7 @@ impl Reader<'_> {
                 page.last(connection)?
             }
             _ => {
-                page.expect_whole(connection.ask(&page.get(), "", "")?)?;
+                page.ask(connection)?;
                 1
             }
         };
@@ -182,6 +182,16 @@ impl Reader<'_> {
 impl Page {
     fn get(&self) -> String {
         format!("GET {}", self.path)
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.body.len()
+    }
+
+    /// Asks for all of it, and checks that it comes.
+    pub(crate) fn ask(&self, connection: &mut Connection) -> Result<(), Failure> {
+        self.expect_whole(connection.ask(&self.get(), "", "")?)
+            .map(drop)
     }
 
     /// Checks an answer that has all of it.

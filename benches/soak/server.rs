@@ -31,6 +31,8 @@ pub(crate) struct Server {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Usage {
     pub(crate) resident_kib: u64,
+    /// Of that, memory that is not a file's: heap and stacks.
+    pub(crate) anonymous_kib: u64,
     pub(crate) descriptors: usize,
     pub(crate) cpu_seconds: f64,
 }
@@ -39,8 +41,8 @@ impl fmt::Display for Usage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "RSS {} KiB  fds {}  CPU {:.1} s",
-            self.resident_kib, self.descriptors, self.cpu_seconds
+            "RSS {} KiB  heap {} KiB  fds {}  CPU {:.1} s",
+            self.resident_kib, self.anonymous_kib, self.descriptors, self.cpu_seconds
         )
     }
 }
@@ -128,10 +130,13 @@ impl Server {
     pub(crate) fn usage(&self) -> Result<Usage, Failure> {
         let proc = PathBuf::from(format!("/proc/{}", self.process.id()));
         let status = fs::read_to_string(proc.join("status"))?;
-        let resident_kib = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
-            .ok_or("VmRSS is missing: the server has ended")?;
+        let kib = |name: &str| -> Result<u64, Failure> {
+            let value = status
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB"));
+            let value = value.ok_or_else(|| format!("{name} is missing: the server has ended"))?;
+            Ok(value.parse()?)
+        };
         // The command's name, in brackets, may have spaces in it; utime and stime are fields 14 and 15.
         let stat = fs::read_to_string(proc.join("stat"))?;
         let fields = stat.rsplit(')').next().unwrap_or_default();
@@ -142,7 +147,8 @@ impl Server {
             .filter_map(|field| field.parse::<f64>().ok())
             .sum();
         Ok(Usage {
-            resident_kib: resident_kib.parse()?,
+            resident_kib: kib("VmRSS:")?,
+            anonymous_kib: kib("RssAnon:")?,
             descriptors: fs::read_dir(proc.join("fd"))?.count(),
             cpu_seconds: ticks / TICKS_PER_SECOND,
         })

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tungstenite::client::IntoClientRequest as _;
-use tungstenite::{Error, Message, WebSocket};
+use tungstenite::{Bytes, Error, Message, WebSocket};
 
 use crate::accounts::User;
 use crate::net::{Cut, Target, Tls, is_timeout};
@@ -68,6 +68,21 @@ impl Socket {
     pub(crate) fn hear_now(&mut self) -> Result<String, Failure> {
         let heard = self.hear(now() + PATIENCE)?;
         Ok(heard.ok_or_else(|| format!("nothing heard for {PATIENCE:?}"))?)
+    }
+
+    /// Sends a ping, and waits for its pong; for a socket that hears nothing else but pings.
+    pub(crate) fn ping(&mut self, random: &mut Random) -> Result<(), Failure> {
+        let wanted = Bytes::from(random.bytes(8));
+        self.0.get_ref().sock.set_read_timeout(Some(PATIENCE))?;
+        self.0.send(Message::Ping(wanted.clone()))?;
+        loop {
+            match self.0.read() {
+                Ok(Message::Pong(pong)) if pong == wanted => return Ok(()),
+                Ok(Message::Ping(_)) => {}
+                Ok(other) => return Err(format!("wanted the pong, got {other:?}").into()),
+                Err(error) => return Err(format!("no pong: {error}").into()),
+            }
+        }
     }
 
     /// Closes in order: a Close each way, then the end of the connection.

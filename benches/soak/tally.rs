@@ -44,16 +44,19 @@ pub(crate) enum Op {
     Received,
     /// A connection of a client that does not behave.
     Rude,
+    /// A connection of the crowd.
+    Arrival,
 }
 
 impl Op {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Get,
         Self::Account,
         Self::Session,
         Self::Sent,
         Self::Received,
         Self::Rude,
+        Self::Arrival,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -64,6 +67,7 @@ impl Op {
             Self::Sent => "sent",
             Self::Received => "received",
             Self::Rude => "rude",
+            Self::Arrival => "arrivals",
         }
     }
 }
