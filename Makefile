@@ -145,7 +145,7 @@ attacks: build ## Attack the server, and measure what others notice of it (two c
 	$(CARGO) bench --locked --quiet --bench attacks -- --server $(BIN)
 
 crash-test: ## Kill the server fifty times during ten thousand acknowledged writes
-	CRASH_ROUNDS=50 $(CARGO) test --locked --test crash -- --nocapture
+	CRASH_ROUNDS=50 $(CARGO) test --locked --test server crash:: -- --nocapture
 
 soak: build ## Load the server with everything at once for SOAK_SECONDS, 5,000 connections
 	$(CARGO) bench --locked --bench soak -- $(SOAK_SECONDS) --server $(BIN)

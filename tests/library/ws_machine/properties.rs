@@ -1,0 +1,70 @@
+//! What holds for any conversation, and for any bytes at all.
+
+use edgeloop::proto::ws::{Limits, Role};
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::drive::{Outcome, drive};
+use super::streams::{Stream, messages, piece_sizes, pieces};
+
+fn whole(role: Role, limits: &Limits, bytes: &[u8]) -> Outcome {
+    drive(role, limits, [bytes])
+}
+
+/// Bytes that look like frames more often than chance would have it.
+fn almost_frames() -> impl Strategy<Value = Vec<u8>> {
+    let first = prop::sample::select(&[0x81, 0x82, 0x01, 0x02, 0x80, 0x00, 0x88, 0x89, 0x8A, 0x41]);
+    let payload = prop::collection::vec(any::<u8>(), 0..20);
+    let frame =
+        (first, 0..8_u8, any::<[u8; 4]>(), payload).prop_map(|(first, off, key, payload)| {
+            // Some lengths are wrong, so that what follows is read as something else.
+            let length = u8::try_from(payload.len()).unwrap().saturating_sub(off / 7);
+            let mut frame = vec![first, 0x80 | length];
+            frame.extend(key);
+            frame.extend(payload);
+            frame
+        });
+    prop::collection::vec(frame, 0..8).prop_map(|frames| frames.concat())
+}
+
+proptest! {
+    #[test]
+    fn conversations_survive_any_cut(messages in messages(), sizes in piece_sizes()) {
+        for (role, masked) in [(Role::Server, true), (Role::Client, false)] {
+            let stream = Stream::new(&messages, masked);
+            let expected = Outcome { events: stream.events, error: None };
+            let limits = Limits::default();
+            prop_assert_eq!(&whole(role, &limits, &stream.bytes), &expected);
+            prop_assert_eq!(&drive(role, &limits, pieces(&stream.bytes, &sizes)), &expected);
+        }
+    }
+
+    #[test]
+    fn damage_gets_one_verdict(
+        messages in messages(),
+        at: Index,
+        damage in 1..=u8::MAX,
+        sizes in piece_sizes(),
+    ) {
+        let mut bytes = Stream::new(&messages, true).bytes;
+        prop_assume!(!bytes.is_empty());
+        let at = at.index(bytes.len());
+        bytes[at] ^= damage;
+        let limits = Limits { frame_bytes_max: 60_000, message_bytes_max: 65_535, ..Limits::DEFAULT };
+        let verdict = whole(Role::Server, &limits, &bytes);
+        prop_assert_eq!(drive(Role::Server, &limits, pieces(&bytes, &sizes)), verdict);
+    }
+
+    #[test]
+    fn garbage_gets_one_verdict(
+        bytes in prop_oneof![prop::collection::vec(any::<u8>(), 0..200), almost_frames()],
+        sizes in piece_sizes(),
+    ) {
+        let limits = Limits { frame_bytes_max: 16, message_bytes_max: 24, ..Limits::DEFAULT };
+        for role in [Role::Server, Role::Client] {
+            let verdict = whole(role, &limits, &bytes);
+            prop_assert_eq!(&drive(role, &limits, bytes.chunks(1)), &verdict);
+            prop_assert_eq!(&drive(role, &limits, pieces(&bytes, &sizes)), &verdict);
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! What the system may do to a server: nothing left to give, nobody to write to, a clock that jumps. It is
+//! survived each time, and those who are served notice as little of it as can be.
+
+mod backlog;
+mod clock;
+mod descriptors;
+mod hashing;
+mod memory;
+mod outputs;
+mod process;
+mod sockets;

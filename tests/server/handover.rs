@@ -1,0 +1,171 @@
+//! Sockets passed on: from a service manager, which is also told how it goes, and to a server that takes
+//! the place of this one under load.
+
+use std::net::TcpListener;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::net::UnixDatagram;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crate::support::command::{edgeloop, signal};
+use crate::support::deadline::PATIENCE;
+use crate::support::{Connection, Folder, Server, Socket};
+use rustix::io::{FdFlags, fcntl_setfd};
+
+/// The server as systemd starts it: with sockets from descriptor 3 on, and its own pid named.
+fn activated(listener: &TcpListener) -> Command {
+    fcntl_setfd(listener, FdFlags::empty()).unwrap();
+    let plain = edgeloop();
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg(format!(
+            "LISTEN_PID=$$ exec \"$0\" \"$@\" 3<&{}",
+            listener.as_raw_fd()
+        ))
+        .arg(plain.get_program())
+        .env("LISTEN_FDS", "1");
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+}
+
+/// The manager's end.
+struct Manager(UnixDatagram);
+
+impl Manager {
+    fn hear(&self) -> String {
+        let mut room = [0; 512];
+        let count = self.0.recv(&mut room).expect("a word of the server");
+        String::from_utf8(room[..count].to_vec()).unwrap()
+    }
+
+    /// The next word that is no sign of life.
+    fn hear_news(&self) -> String {
+        loop {
+            let word = self.hear();
+            if word != "WATCHDOG=1\n" {
+                return word;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_service_manager_passes_sockets_and_hears_how_it_goes() {
+    let folder = Folder::new();
+    // What is passed counts, not this.
+    folder.configure("port=1");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let manager = Manager(UnixDatagram::bind(folder.file("notify")).unwrap());
+    manager.0.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut command = activated(&listener);
+    command
+        .env("NOTIFY_SOCKET", folder.file("notify"))
+        .env("WATCHDOG_USEC", "200000");
+    let server = folder.start_as(command);
+    assert_eq!(server.port(), listener.local_addr().unwrap().port());
+    assert_eq!(manager.hear_news(), "READY=1\n");
+    server.connect().get("/").expect(200);
+    for _ in 0..3 {
+        while manager.hear() != "WATCHDOG=1\n" {}
+    }
+    server.hangup();
+    let reloading = manager.hear_news();
+    assert!(
+        reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="),
+        "{reloading}"
+    );
+    assert_eq!(manager.hear_news(), "READY=1\n");
+    server.signal("TERM");
+    assert_eq!(manager.hear_news(), "STOPPING=1\n");
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn what_is_passed_must_be_a_listening_socket() {
+    let folder = Folder::new();
+    folder.configure("");
+    let file = std::fs::File::open("/dev/null").unwrap();
+    fcntl_setfd(&file, FdFlags::empty()).unwrap();
+    let mut command = edgeloop();
+    command
+        .env("LISTEN_FDS", "1")
+        .env("LISTEN_FDS_FIRST_FD", file.as_raw_fd().to_string())
+        .arg("--config")
+        .arg(folder.file("server.conf"));
+    let done = crate::support::command::run(&mut command);
+    assert_eq!(done.code(), Some(2), "{}", done.stderr);
+    assert!(done.stderr.starts_with("LISTEN_FDS: "), "{}", done.stderr);
+}
+
+/// Ends the server that has taken over.
+struct Heir(u32);
+
+impl Drop for Heir {
+    fn drop(&mut self) {
+        signal(self.0, "KILL");
+    }
+}
+
+#[test]
+fn a_server_takes_the_place_of_another_and_nobody_is_refused() {
+    let server = Server::with_config("max_connections_per_ip=0\nhandshakes_per_second_per_ip=0");
+    let token = server.register_and_login("ann");
+    let mut ann = Socket::join(&server, "ann", &token);
+    let (served, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let ask = || {
+        while !is_over.load(Ordering::Relaxed) {
+            let mut connection = Connection::open(&server).expect("a connection");
+            connection.get("/login").expect(200);
+            served.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let wait_for_more = || {
+        let before = served.load(Ordering::Relaxed);
+        crate::support::wait_for("more answers", || {
+            (served.load(Ordering::Relaxed) >= before + 50).then_some(())
+        });
+    };
+    let heir = std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..3).map(|_| scope.spawn(ask)).collect();
+        wait_for_more();
+        server.signal("USR2");
+        let line = server.wait_for_log("has taken over");
+        let pid = line.split("process ").nth(1).unwrap().split(' ').next();
+        let heir = Heir(pid.unwrap().parse().unwrap());
+        wait_for_more();
+        ann.expect_close(1001);
+        wait_for_more();
+        is_over.store(true, Ordering::Relaxed);
+        for thread in asking {
+            thread.join().unwrap();
+        }
+        heir
+    });
+    // The users are the same, and so is who serves them, but for the process.
+    let mut ann = Socket::join(&server, "ann", &server.login("ann"));
+    crate::support::wait_for("the first server to end", || {
+        server.has_ended().then_some(())
+    });
+    ann.expect_quiet();
+    drop(heir);
+}
+
+#[test]
+fn a_server_that_nobody_can_follow_goes_on() {
+    let folder = Folder::new();
+    folder.configure("");
+    let server = folder.start();
+    folder.configure("port=nonsense");
+    server.signal("USR2");
+    let line = server.wait_for_log("goes on");
+    assert!(line.contains("exit status: 2"), "{line}");
+    server.connect().get("/").expect(200);
+    // And it can still be told to stop.
+    assert_eq!(server.stop().code(), Some(0));
+}

@@ -1,0 +1,268 @@
+//! What failed logins and registrations cost: who has to wait, for how long, and who has not.
+
+use std::ops::RangeInclusive;
+
+use crate::support::http::tcp_from;
+use crate::support::users::{PASSWORD, registration};
+use crate::support::{Connection, Folder, Response, Server};
+use rusqlite::Connection as Database;
+use serde_json::{Value, json};
+
+const WRONG: &str = "Wrong-Horse-9";
+
+/// A connection from 127.0.0.`source`: another address for each, as far as the server knows.
+fn from(server: &Server, source: u8) -> Connection {
+    let socket = tcp_from(server, [127, 0, 0, source].into()).unwrap();
+    Connection::over(server, socket).unwrap()
+}
+
+fn log_in(server: &Server, source: u8, username: &str, password: &str) -> Response {
+    let body = json!({"username": username, "password": password});
+    from(server, source).post_json("/login", &body)
+}
+
+fn expect_wait(answer: &Response, seconds: RangeInclusive<u64>) {
+    answer.error(429);
+    let wait_s = answer.field("Retry-After").unwrap().parse().unwrap();
+    assert!(seconds.contains(&wait_s), "{wait_s} s are to be waited");
+}
+
+fn kill(server: Server) {
+    server.signal("KILL");
+    assert!(!server.wait().success());
+}
+
+fn database(folder: &Folder) -> Database {
+    Database::open(folder.file("users.db")).unwrap()
+}
+
+/// Lets so much time pass for what is in the database.
+fn age(folder: &Folder, seconds: i64) {
+    let changed = database(folder)
+        .execute(
+            "UPDATE login_failures SET last_failed_at = last_failed_at - ?1",
+            [seconds],
+        )
+        .unwrap();
+    assert!(changed > 0);
+}
+
+fn accounts_failed(folder: &Folder) -> u32 {
+    database(folder)
+        .query_row("SELECT count(*) FROM login_failures", [], |row| row.get(0))
+        .unwrap()
+}
+
+#[test]
+fn accounts_wait_across_restarts_known_or_not() {
+    let folder = Folder::new();
+    folder.configure("login_attempts_per_minute=2");
+    let server = folder.start();
+    server.register("ann");
+    // Each from addresses that have not failed otherwise.
+    for (name, sources) in [("ann", [2, 3]), ("nobody", [4, 5])] {
+        for source in sources {
+            log_in(&server, source, name, WRONG).error(401);
+        }
+    }
+    let words = ["ann", "nobody"].map(|name| {
+        let answer = log_in(&server, 6, name, PASSWORD);
+        expect_wait(&answer, 1..=60);
+        let fields: Vec<_> = answer.fields.iter().map(|(name, _)| name.clone()).collect();
+        (answer.text().to_owned(), fields)
+    });
+    assert_eq!(words[0], words[1]);
+    server.wait_for_log("login_attempts_per_minute");
+    kill(server);
+
+    let server = folder.start();
+    for name in ["ann", "nobody"] {
+        expect_wait(&log_in(&server, 6, name, PASSWORD), 1..=60);
+    }
+    kill(server);
+    age(&folder, 60);
+
+    // One attempt is free, and the next wait is longer.
+    let server = folder.start();
+    for (name, source) in [("ann", 2), ("nobody", 4)] {
+        log_in(&server, source, name, WRONG).error(401);
+        expect_wait(&log_in(&server, 6, name, PASSWORD), 61..=120);
+    }
+    kill(server);
+    age(&folder, 120);
+
+    let server = folder.start();
+    log_in(&server, 6, "ann", PASSWORD).expect(200);
+    assert_eq!(accounts_failed(&folder), 1, "that of nobody");
+    log_in(&server, 7, "ann", WRONG).error(401);
+    log_in(&server, 7, "ann", PASSWORD).expect(200);
+}
+
+#[test]
+fn a_success_in_between_clears_it() {
+    let server = Server::with_config("login_attempts_per_minute=2");
+    server.register("ann");
+    for source in 2..6 {
+        log_in(&server, source, "ann", WRONG).error(401);
+        log_in(&server, source + 10, "ann", PASSWORD).expect(200);
+    }
+    assert_eq!(accounts_failed(server.folder()), 0);
+}
+
+#[test]
+fn nobody_locks_a_user_out_of_where_he_is_known() {
+    let server = Server::with_config("login_attempts_per_minute=2");
+    server.register("ann");
+    log_in(&server, 2, "ann", PASSWORD).expect(200);
+    for source in [3, 4] {
+        log_in(&server, source, "ann", WRONG).error(401);
+    }
+    expect_wait(&log_in(&server, 5, "ann", PASSWORD), 1..=60);
+    log_in(&server, 2, "ann", PASSWORD).expect(200);
+    // It is known for one user, and the address has its limit still.
+    for source in [3, 4] {
+        log_in(&server, source + 10, "bob", WRONG).error(401);
+    }
+    expect_wait(&log_in(&server, 2, "bob", WRONG), 1..=60);
+    for _ in 0..2 {
+        log_in(&server, 2, "ann", WRONG).error(401);
+    }
+    expect_wait(&log_in(&server, 2, "ann", PASSWORD), 1..=60);
+}
+
+#[test]
+fn a_user_is_known_by_the_client_of_a_proxy() {
+    let server = Server::with_config(
+        "trusted_proxies=127.0.0.1\nlogin_attempts_per_minute=2\nregistrations_per_minute_per_ip=1",
+    );
+    let post = |target: &str, client: &str, body: Value| {
+        let fields = [
+            ("Content-Type", "application/json"),
+            ("X-Forwarded-For", client),
+        ];
+        let body = body.to_string();
+        let mut connection = server.connect();
+        connection.request("POST", target, &fields, body.as_bytes())
+    };
+    let login = |client, password| {
+        post(
+            "/login",
+            client,
+            json!({"username": "ann", "password": password}),
+        )
+    };
+    post("/register", "192.0.2.1", registration("ann")).expect(201);
+    let answer = post("/register", "192.0.2.1", registration("bob"));
+    expect_wait(&answer, 1..=60);
+    post("/register", "192.0.2.2", registration("bob")).expect(201);
+    // All of a /64 is one address.
+    post("/register", "2001:db8::1", registration("cyd")).expect(201);
+    let answer = post("/register", "2001:db8::2", registration("dan"));
+    expect_wait(&answer, 1..=60);
+
+    login("192.0.2.1", PASSWORD).expect(200);
+    login("2001:db8::1", PASSWORD).expect(200);
+    for client in ["192.0.2.2", "192.0.2.3"] {
+        login(client, WRONG).error(401);
+    }
+    for client in ["192.0.2.4", "2001:db8:0:1::1"] {
+        expect_wait(&login(client, PASSWORD), 1..=60);
+    }
+    login("2001:db8::2", PASSWORD).expect(200);
+    for client in ["192.0.2.5", "192.0.2.6"] {
+        login(client, WRONG).error(401);
+    }
+    login("192.0.2.1", PASSWORD).expect(200);
+}
+
+#[test]
+fn a_clock_that_was_set_back_locks_nobody_out() {
+    let folder = Folder::new();
+    folder.configure("login_attempts_per_minute=2");
+    let server = folder.start();
+    server.register("ann");
+    for source in [2, 3] {
+        log_in(&server, source, "ann", WRONG).error(401);
+    }
+    kill(server);
+    // A clock that stands in the past makes what was stored one of the future.
+    for seconds in [3600, 100_000_000] {
+        age(&folder, -seconds);
+        let server = folder.start();
+        log_in(&server, 2, "ann", WRONG).error(401);
+        kill(server);
+    }
+    let server = folder.start();
+    log_in(&server, 3, "ann", PASSWORD).expect(200);
+}
+
+#[test]
+fn guesses_sent_all_at_once_do_not_slip_through() {
+    let server = Server::with_config("login_attempts_per_minute=3");
+    server.register("ann");
+    let guesses: Vec<_> = (2..22).map(|source| from(&server, source)).collect();
+    let body = json!({"username": "ann", "password": WRONG});
+    let statuses: Vec<_> = std::thread::scope(|scope| {
+        let guess = |mut connection: Connection| connection.post_json("/login", &body).status;
+        let threads: Vec<_> = guesses
+            .into_iter()
+            .map(|connection| scope.spawn(move || guess(connection)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    let tried = statuses.iter().filter(|status| **status == 401).count();
+    assert!((1..=3).contains(&tried), "{statuses:?}");
+    let refused = statuses.iter().filter(|status| **status == 429).count();
+    assert_eq!(tried + refused, statuses.len(), "{statuses:?}");
+}
+
+#[test]
+fn a_database_that_cannot_be_written_stops_guesses_and_no_logins() {
+    let server = Server::with_config("login_attempts_per_minute=2");
+    for name in ["ann", "bob"] {
+        server.register(name);
+    }
+    let other = database(server.folder());
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for source in [2, 3] {
+        log_in(&server, source, "ann", WRONG).error(401);
+    }
+    expect_wait(&log_in(&server, 4, "ann", PASSWORD), 1..=60);
+    log_in(&server, 4, "bob", PASSWORD).expect(200);
+    other.execute_batch("COMMIT").unwrap();
+    assert_eq!(accounts_failed(server.folder()), 0);
+}
+
+#[test]
+fn an_address_registers_so_many_users_a_minute() {
+    let server = Server::with_config("registrations_per_minute_per_ip=2");
+    let register = |source, username: &str| {
+        let body = registration(username);
+        from(&server, source).post_json("/register", &body)
+    };
+    // What costs no hash is free.
+    for _ in 0..3 {
+        register(2, "x").error(400);
+    }
+    register(2, "ann").expect(201);
+    for _ in 0..3 {
+        register(2, "ann").error(409);
+    }
+    register(2, "bob").expect(201);
+    expect_wait(&register(2, "cyd"), 1..=60);
+    let line = server.wait_for_log("registrations_per_minute_per_ip");
+    assert!(line.contains("127.0.0.2"), "{line}");
+    register(3, "cyd").expect(201);
+    log_in(&server, 2, "ann", PASSWORD).expect(200);
+
+    server
+        .folder()
+        .configure("registrations_per_minute_per_ip=0");
+    server.hangup();
+    crate::support::wait_for("registrations to be free", || {
+        (register(2, "dan").status == 201).then_some(())
+    });
+}

@@ -1,0 +1,206 @@
+//! Behind proxies: PROXY headers and fields that name the client, and networks that are served or not.
+
+use std::io::{self, Write as _};
+
+use crate::support::http::{tcp, tcp_from};
+use crate::support::users::PASSWORD;
+use crate::support::{Connection, Server};
+use serde_json::json;
+
+const LINE: &[u8] = b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\r\n";
+
+/// Version 2, with something added that is to be skipped.
+fn binary(client: [u8; 4], port: u16) -> Vec<u8> {
+    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0f".to_vec();
+    header.extend(client);
+    header.extend([198, 51, 100, 1]);
+    header.extend(port.to_be_bytes());
+    header.extend(443_u16.to_be_bytes());
+    header.extend([4, 0, 0]);
+    header
+}
+
+/// A connection as a proxy makes it: with a header ahead of TLS.
+fn through_proxy(server: &Server, header: &[u8]) -> io::Result<Connection> {
+    let mut socket = tcp(server)?;
+    socket.write_all(header)?;
+    Connection::over(server, socket)
+}
+
+fn forwarded(server: &Server, name: &str, value: &str, path: &str) -> u16 {
+    let mut connection = server.connect();
+    connection
+        .request("GET", path, &[(name, value)], b"")
+        .status
+}
+
+#[test]
+fn a_header_ahead_of_tls_names_the_client() {
+    let server = Server::with_config("trusted_proxies=127.0.0.1");
+    for (header, client) in [
+        (LINE, "192.0.2.7:56324"),
+        (&binary([192, 0, 2, 8], 1234), "192.0.2.8:1234"),
+        (b"PROXY TCP6 2001:db8::7 ::1 5 443\r\n", "[2001:db8::7]:5"),
+        // The proxy for itself, and without a word: the address is its own.
+        (b"PROXY UNKNOWN\r\n", "127.0.0.1:"),
+        (b"", "127.0.0.1:"),
+    ] {
+        let path = format!("/by-{client}");
+        let mut connection = through_proxy(&server, header).unwrap();
+        connection.get(&path).expect(404);
+        let line = server.wait_for_log(&path);
+        assert!(line.contains(&format!("peer={client}")), "{line}");
+    }
+}
+
+#[test]
+fn limits_go_by_the_client_of_a_proxy() {
+    let server = Server::with_config(
+        "trusted_proxies=127.0.0.1\nmax_connections_per_ip=2\ndenied_networks=203.0.113.0/24",
+    );
+    let mut held: Vec<_> = (0..2)
+        .map(|_| through_proxy(&server, LINE).unwrap())
+        .collect();
+    assert!(through_proxy(&server, LINE).is_err(), "a third one");
+    let mut other = through_proxy(&server, &binary([192, 0, 2, 8], 1)).unwrap();
+    other.get("/").expect(200);
+    assert!(through_proxy(&server, &binary([203, 0, 113, 8], 1)).is_err());
+    let line = server.wait_for_log("denied_networks");
+    assert!(line.contains("203.0.113.8"), "{line}");
+    // The proxy itself is no client.
+    let mut own: Vec<_> = (0..5).map(|_| server.connect()).collect();
+    for connection in held.iter_mut().chain(&mut own) {
+        connection.get("/").expect(200);
+    }
+    drop(held);
+    crate::support::wait_for("a connection to be let in", || {
+        through_proxy(&server, LINE).ok()
+    });
+}
+
+#[test]
+fn a_header_that_is_wrong_or_not_believed_ends_the_connection() {
+    let server = Server::with_config("trusted_proxies=127.0.0.1");
+    for header in [
+        &b"PROXY TCP4 192.0.2.7\r\n"[..],
+        b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 99999\r\n",
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x12\0\x0c\xc0\0\x02\x07\xc6\x33\x64\x01\0\x01\0\x02",
+    ] {
+        assert!(through_proxy(&server, header).is_err());
+    }
+    let line = server.wait_for_log("taken for a proxy");
+    assert!(line.contains("127.0.0.1"), "{line}");
+    through_proxy(&server, LINE).unwrap().get("/").expect(200);
+
+    let direct = Server::start();
+    assert!(through_proxy(&direct, LINE).is_err());
+    direct.connect().get("/").expect(200);
+}
+
+#[test]
+fn a_field_names_the_client_of_a_request() {
+    for (field, config) in [
+        ("X-Forwarded-For", ""),
+        ("Forwarded", "\nforwarded_field=forwarded"),
+    ] {
+        let server = Server::with_config(&format!(
+            "trusted_proxies=127.0.0.1,10.0.0.0/8{config}\nallowed_networks=192.0.2.0/24,127.0.0.1,10.0.0.0/8"
+        ));
+        let value = |hops: &[&str]| match field {
+            "Forwarded" => hops
+                .iter()
+                .map(|hop| format!("for=\"{hop}\";proto=https"))
+                .collect::<Vec<_>>()
+                .join(", "),
+            _ => hops.join(", "),
+        };
+        for (number, (hops, client)) in [
+            (&["192.0.2.9"][..], "192.0.2.9:0"),
+            (&["192.0.2.9:77"], "192.0.2.9:77"),
+            // What the client wrote itself, and another proxy of ours.
+            (&["192.0.2.1", "192.0.2.9", "10.1.1.1"], "192.0.2.9:0"),
+            (&["192.0.2.1", "nonsense", "10.1.1.1"], "10.1.1.1:0"),
+            (&["unknown"], "127.0.0.1:"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let path = format!("/number-{number}");
+            assert_eq!(forwarded(&server, field, &value(hops), &path), 404);
+            let line = server.wait_for_log(&path);
+            assert!(line.contains(&format!("peer={client}")), "{line}");
+        }
+        assert_eq!(
+            forwarded(&server, field, &value(&["203.0.113.1"]), "/"),
+            403
+        );
+        // The field that is not the one.
+        let other = if config.is_empty() {
+            "Forwarded"
+        } else {
+            "X-Forwarded-For"
+        };
+        assert_eq!(forwarded(&server, other, "203.0.113.1", "/"), 200);
+    }
+}
+
+#[test]
+fn nobody_else_is_believed() {
+    let server = Server::with_config("trusted_proxies=10.0.0.0/8");
+    assert_eq!(
+        forwarded(&server, "X-Forwarded-For", "192.0.2.9", "/not-believed"),
+        404
+    );
+    let line = server.wait_for_log("/not-believed");
+    assert!(line.contains("peer=127.0.0.1:"), "{line}");
+    // Whom a PROXY header names is a client, not a proxy.
+    let server = Server::with_config("trusted_proxies=127.0.0.1");
+    let mut connection = through_proxy(&server, LINE).unwrap();
+    let fields = [("X-Forwarded-For", "203.0.113.1")];
+    connection.request("GET", "/both", &fields, b"").expect(404);
+    let line = server.wait_for_log("/both");
+    assert!(line.contains("peer=192.0.2.7:56324"), "{line}");
+}
+
+#[test]
+fn rates_go_by_the_client_a_field_names() {
+    let server = Server::with_config("trusted_proxies=127.0.0.1\nlogin_attempts_per_minute=2");
+    server.register("ann_lee");
+    let login = |client: &str, name: &str, password: &str| {
+        let mut connection = server.connect();
+        let fields = [
+            ("Content-Type", "application/json"),
+            ("X-Forwarded-For", client),
+        ];
+        let body = json!({"username": name, "password": password}).to_string();
+        let answer = connection.request("POST", "/login", &fields, body.as_bytes());
+        answer.status
+    };
+    for name in ["nobody1", "nobody2"] {
+        assert_eq!(login("192.0.2.1", name, "Wrong-pass-1"), 401);
+    }
+    assert_eq!(login("192.0.2.1", "ann_lee", PASSWORD), 429);
+    assert_eq!(login("192.0.2.2", "ann_lee", PASSWORD), 200);
+}
+
+#[test]
+fn networks_are_served_or_not() {
+    let server = Server::with_config("allowed_networks=127.0.0.0/29\ndenied_networks=127.0.0.2");
+    let open = |source: &str| {
+        let socket = tcp_from(&server, source.parse().unwrap())?;
+        Connection::over(&server, socket)
+    };
+    for (source, is_served) in [
+        ("127.0.0.1", true),
+        ("127.0.0.7", true),
+        ("127.0.0.2", false),
+        ("127.0.0.8", false),
+    ] {
+        assert_eq!(open(source).is_ok(), is_served, "{source}");
+    }
+    server.folder().configure("allowed_networks=127.0.0.8");
+    server.hangup();
+    server.wait_for_log("changed: allowed_networks");
+    crate::support::wait_for("the other networks to be served", || open("127.0.0.8").ok());
+    assert!(open("127.0.0.1").is_err());
+}

@@ -1,0 +1,129 @@
+//! SIGHUP: configuration and certificates are read again.
+
+use crate::support::http::client_config;
+use crate::support::{Connection, Server, Socket};
+
+/// The status of a `POST /login` with a body of 500 bytes that is no JSON.
+fn status_of_500_bytes(server: &Server) -> u16 {
+    let fields = [("Content-Type", "application/json")];
+    server
+        .connect()
+        .request("POST", "/login", &fields, &[b'x'; 500])
+        .status
+}
+
+#[test]
+fn a_limit_changes_and_everyone_stays() {
+    let server = Server::with_config("max_request_size=1000");
+    let token = server.register_and_login("ann");
+    let mut socket = Socket::join(&server, "ann", &token);
+    let mut connection = server.connect();
+    connection.get("/").expect(200);
+    assert_eq!(status_of_500_bytes(&server), 400);
+
+    server.folder().configure("max_request_size=499");
+    server.hangup();
+    crate::support::wait_for("the smaller limit", || {
+        (status_of_500_bytes(&server) == 413).then_some(())
+    });
+    connection.get("/").expect(200);
+    socket.expect_quiet();
+
+    server.folder().configure("max_request_size=500");
+    server.hangup();
+    crate::support::wait_for("the larger limit", || {
+        (status_of_500_bytes(&server) == 400).then_some(())
+    });
+    connection.get("/").expect(200);
+    socket.expect_quiet();
+    assert_eq!(server.stop().code(), Some(0));
+}
+
+#[test]
+fn a_certificate_changes_and_everyone_stays() {
+    let server = Server::start();
+    let old = client_config(server.folder().certificate());
+    let token = server.register_and_login("ann");
+    let mut socket = Socket::join(&server, "ann", &token);
+    let mut connection = server.connect();
+    connection.get("/").expect(200);
+
+    server.folder().renew_certificate();
+    assert!(
+        Connection::open(&server).is_err(),
+        "the new certificate is served before it was read"
+    );
+    server.hangup();
+    crate::support::wait_for("the new certificate", || Connection::open(&server).ok())
+        .get("/")
+        .expect(200);
+    connection.get("/").expect(200);
+    socket.expect_quiet();
+    assert!(
+        Connection::open_with(&server, old).is_err(),
+        "the old certificate is still served"
+    );
+}
+
+#[test]
+fn a_broken_file_changes_nothing() {
+    let server = Server::with_config("max_request_size=499");
+    let conf = server.folder().file("server.conf");
+    let good = std::fs::read_to_string(&conf).unwrap();
+    std::fs::write(
+        &conf,
+        format!("{}keepalive_timeout=soon\n", good.replace("499", "1000")),
+    )
+    .unwrap();
+    server.hangup();
+    let line = server.wait_for_log("keepalive_timeout");
+    assert!(
+        line.contains("server.conf:") && line.contains("soon"),
+        "{line}"
+    );
+    assert_eq!(status_of_500_bytes(&server), 413);
+
+    std::fs::remove_file(&conf).unwrap();
+    server.hangup();
+    server.connect().get("/").expect(200);
+
+    std::fs::write(&conf, good.replace("499", "1000")).unwrap();
+    server.hangup();
+    crate::support::wait_for("the mended file", || {
+        (status_of_500_bytes(&server) == 400).then_some(())
+    });
+}
+
+#[test]
+fn a_broken_certificate_changes_nothing() {
+    let server = Server::start();
+    let old = client_config(server.folder().certificate());
+    std::fs::write(server.folder().file("cert.pem"), "no certificate").unwrap();
+    server.hangup();
+    server.wait_for_log("cert.pem");
+    Connection::open_with(&server, old)
+        .unwrap()
+        .get("/")
+        .expect(200);
+}
+
+#[test]
+fn what_needs_a_restart_is_said() {
+    let server = Server::with_config("backlog=100");
+    server.folder().configure("backlog=101");
+    server.hangup();
+    let line = server.wait_for_log("backlog");
+    assert!(line.contains("restart"), "{line}");
+    server.connect().get("/").expect(200);
+}
+
+#[test]
+fn many_reloads_are_survived() {
+    let server = Server::start();
+    let mut connection = server.connect();
+    for _ in 0..20 {
+        server.hangup();
+        connection.get("/").expect(200);
+    }
+    server.connect().get("/").expect(200);
+}
