@@ -323,7 +323,7 @@ fn running_out_of_descriptors_turns_the_excess_away() {
     let child = Command::new("sh")
         .args(["-c", "ulimit -n 40 && exec \"$0\" \"$@\""])
         .arg(std::env::current_exe().unwrap())
-        .arg("running_out_of_descriptors_turns_the_excess_away")
+        .arg("reactor::running_out_of_descriptors_turns_the_excess_away")
         .args(["--exact", "--nocapture", "--test-threads=1"])
         .env(CHILD, "1")
         .stdout(Stdio::piped())

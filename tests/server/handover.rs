@@ -2,35 +2,22 @@
 //! the place of this one under load.
 
 use std::net::TcpListener;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::support::command::{edgeloop, signal};
+use crate::support::command::{by_shell, edgeloop, signal};
 use crate::support::deadline::PATIENCE;
 use crate::support::{Connection, Folder, Server, Socket};
 use rustix::io::{FdFlags, fcntl_setfd};
 
 /// The server as systemd starts it: with sockets from descriptor 3 on, and its own pid named.
 fn activated(listener: &TcpListener) -> Command {
-    fcntl_setfd(listener, FdFlags::empty()).unwrap();
-    let plain = edgeloop();
-    let mut command = Command::new("sh");
+    let mut command = by_shell("LISTEN_PID=$$ exec \"$0\" \"$@\" 3<&0 0</dev/null");
     command
-        .arg("-c")
-        .arg(format!(
-            "LISTEN_PID=$$ exec \"$0\" \"$@\" 3<&{}",
-            listener.as_raw_fd()
-        ))
-        .arg(plain.get_program())
+        .stdin(OwnedFd::from(listener.try_clone().unwrap()))
         .env("LISTEN_FDS", "1");
-    for (name, value) in plain.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
     command
 }
 

@@ -162,9 +162,13 @@ fn an_idle_connection_is_closed() {
 
 #[test]
 fn an_idle_websocket_is_not() {
-    let server =
-        Server::with_config("keepalive_timeout=1\nconnection_timeout=1\nrequest_timeout=1");
+    let server = Server::start();
     let token = server.register_and_login("ann");
+    server
+        .folder()
+        .configure("keepalive_timeout=1\nconnection_timeout=1\nrequest_timeout=1");
+    server.hangup();
+    server.wait_for_log("configuration and certificates are in force");
     let mut socket = crate::support::Socket::join(&server, "ann", &token);
     // By the time the idle connection is closed, so would the socket be that was idle for longer.
     let mut idle = server.connect();

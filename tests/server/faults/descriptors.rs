@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use rustix::process::Resource;
 
-use super::process::{by_shell, cpu_time, descriptors, limit, limits};
+use super::process::{cpu_time, descriptors, limit, limits};
+use crate::support::command::by_shell;
 use crate::support::http::tcp;
 use crate::support::users::{PASSWORD, login};
 use crate::support::ws::RawSocket;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read as _, Write as _};
 
-use super::process::by_shell;
+use crate::support::command::by_shell;
 use crate::support::command::run;
 use crate::support::http::{Tls, client_config, tls};
 use crate::support::ws::RawSocket;

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use rustix::process::Resource;
 
-use super::process::{by_shell, descriptors, limit, metric};
+use super::process::{descriptors, limit, metric};
+use crate::support::command::by_shell;
 use crate::support::{Folder, Server, wait_for};
 
 /// A server that logs to its folder and to standard error.

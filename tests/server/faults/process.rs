@@ -3,31 +3,12 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::support::Server;
-use crate::support::command::edgeloop;
 use crate::support::deadline::PATIENCE;
-
-/// `edgeloop`, started by a shell that does this first. `$0` and `$@` are the command.
-pub(crate) fn by_shell(script: &str) -> Command {
-    let edgeloop = edgeloop();
-    let mut command = Command::new("sh");
-    for (name, value) in edgeloop.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command
-        .args(["-c", script])
-        .arg(edgeloop.get_program())
-        .args(edgeloop.get_args());
-    command
-}
 
 /// Says why a test is not done here. Not by `println!`, which a passing test keeps to itself.
 pub(crate) fn skip(why: &str) {

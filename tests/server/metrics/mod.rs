@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::command::SECRET_KEY;
+use crate::support::command::by_shell;
 use crate::support::deadline::{PATIENCE, poll_for};
 use crate::support::http::tcp;
 use crate::support::users::{PASSWORD, login, registration};
@@ -311,12 +311,7 @@ fn lines_that_the_log_loses_are_counted() {
 fn accepts_that_fail_are_counted() {
     let folder = Folder::new();
     folder.configure("metrics_address=127.0.0.1:0");
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", "ulimit -n 40 && exec \"$0\" \"$@\""])
-        .arg(env!("CARGO_BIN_EXE_edgeloop"))
-        .env("SECRET_KEY", SECRET_KEY);
-    let server = folder.start_as(command);
+    let server = folder.start_as(by_shell("ulimit -n 40 && exec \"$0\" \"$@\""));
     let metrics = Metrics::of(&server);
     let before = metrics.read();
     assert_eq!(before["process_max_fds"], 40.0);
@@ -426,7 +421,8 @@ fn health_and_readiness_on_the_port_of_all() {
 
 #[test]
 fn a_store_that_is_stuck_is_asked_once_whoever_wants_to_know() {
-    let server = server();
+    let server =
+        Server::with_config("metrics_address=127.0.0.1:0\nregistrations_per_minute_per_ip=0");
     let metrics = Metrics::of(&server);
     let jobs = || metrics.read()["edgeloop_queue_jobs_total{queue=\"store\"}"];
     let register = |name: &str| {

@@ -28,7 +28,25 @@ pub(crate) fn edgeloop() -> Command {
     for name in VARIABLES {
         command.env_remove(name);
     }
-    command.env("SECRET_KEY", SECRET_KEY);
+    command.env("SECRET_KEY", SECRET_KEY).stdin(Stdio::null());
+    command
+}
+
+/// `edgeloop`, started by a shell that does this first. `$0` and `$@` are the command.
+pub(crate) fn by_shell(script: &str) -> Command {
+    let edgeloop = edgeloop();
+    let mut command = Command::new("sh");
+    for (name, value) in edgeloop.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+        .args(["-c", script])
+        .arg(edgeloop.get_program())
+        .args(edgeloop.get_args())
+        .stdin(Stdio::null());
     command
 }
 

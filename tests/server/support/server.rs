@@ -114,10 +114,7 @@ impl Folder {
             .arg(self.file("server.conf"))
             .arg("--port-file")
             .arg(&port_file);
-        command
-            .current_dir(self.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
+        command.current_dir(self.path()).stdout(Stdio::null());
         let mut process = Guarded::spawn(command.stderr(Stdio::piped()));
         let (log, reader) = Log::follow(process.0.stderr.take().unwrap());
         let mut reader = Some(reader);
