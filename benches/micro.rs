@@ -336,14 +336,14 @@ fn head_encode(bencher: Bencher<'_, '_>) {
         keep_alive: true,
     };
     let common = encode::Common::at(784_111_777);
-    let fields = b"Content-Type: text/plain; charset=utf-8\r\n";
+    let fields: &[u8] = b"Content-Type: text/plain; charset=utf-8\r\n";
     let mut out = Vec::with_capacity(512);
     bencher.bench_local(|| {
         out.clear();
         encode::head(
             &mut out,
             200,
-            black_box(fields),
+            &[black_box(fields)],
             black_box(BodyLength::Known(13)),
             asked,
             After::KeepAlive,

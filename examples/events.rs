@@ -88,7 +88,7 @@ impl Service for Events {
             }
             Route::Count => {
                 let bytes = self.uploads.remove(&request.exchange()).unwrap_or(0);
-                Response::text(200, &format!("{bytes} bytes\n")).into()
+                Response::text(200, format!("{bytes} bytes\n")).into()
             }
         }
     }

@@ -44,7 +44,7 @@ impl Service for Primes {
 
     fn mail(&mut self, to: To<'_, '_, '_, ()>, text: String) {
         if let To::Exchange(_, answer) = to {
-            answer.reply(Response::text(200, &text));
+            answer.reply(Response::text(200, text));
         }
     }
 }

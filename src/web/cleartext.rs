@@ -54,12 +54,12 @@ fn refuse<S: Service>(
     let reason = reason(head);
     let mut response = tools.service.refusal(400, &reason).close();
     if !response.is_whole() {
-        response = Response::text(400, &format!("{reason}\n")).close(); // nothing can follow
+        response = Response::text(400, format!("{reason}\n")).close(); // nothing can follow
     }
     let (status, body_bytes) = (response.status(), response.body.len());
     let length = response.body.length();
     let asked = head.map_or(Asked::REFUSED, |head| head.asked());
-    let form = response.write(cx, length, asked, After::Close, tools.common);
+    let form = response.write(cx, length, asked, After::Close, tools.common, &[]);
     let (method, path) = head.map_or(("", ""), |head| (head.method.as_str(), head.path()));
     let served = Served {
         peer: origin.peer(),
@@ -70,7 +70,7 @@ fn refuse<S: Service>(
             BodyForm::Absent => 0,
             _ => body_bytes,
         },
-        duration: std::time::Duration::ZERO,
+        since: cx.now(),
     };
     tools.service.served(cx, &served);
 }

@@ -1,5 +1,6 @@
 //! An answer as a service makes it.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::sync::Arc;
@@ -22,17 +23,38 @@ const COPIED_BYTES_MAX: usize = 4096;
 #[derive(Debug)]
 pub struct Response {
     pub(super) status: u16,
-    pub(super) fields: Head,
+    pub(super) fields: Lines,
     pub(super) body: Body,
     pub(super) close: bool,
 }
 
-/// Field lines, as they go out.
+/// Field lines, as they go out: those made once for many answers, and what this one adds to them.
 #[derive(Debug)]
-pub(super) enum Head {
-    Own(Vec<u8>),
-    /// Made once for many answers, with what this one adds to it.
-    Shared(Shared, Vec<u8>),
+pub(super) struct Lines {
+    made: Made,
+    own: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Made {
+    Static(&'static [u8]),
+    Shared(Shared),
+}
+
+impl Lines {
+    const fn new(made: &'static [u8]) -> Self {
+        Self {
+            made: Made::Static(made),
+            own: Vec::new(),
+        }
+    }
+
+    fn made(&self) -> &[u8] {
+        match &self.made {
+            Made::Static(lines) => lines,
+            Made::Shared(lines) => lines.as_ref(),
+        }
+    }
 }
 
 /// The body of an answer.
@@ -43,6 +65,8 @@ pub enum Body {
     Empty,
     /// Bytes of this answer alone.
     Bytes(Vec<u8>),
+    /// Bytes that are a part of the program.
+    Static(&'static [u8]),
     /// Bytes that go by reference.
     Shared(Shared),
     /// A part of a file, read off the loop while it is sent.
@@ -94,6 +118,7 @@ impl Body {
         match self {
             Self::Empty | Self::Stream => 0,
             Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Static(bytes) => bytes.len() as u64,
             Self::Shared(shared) => shared.len() as u64,
             Self::File(part) => part.len,
             Self::Parts(parts) => parts.iter().map(Part::len).sum(),
@@ -119,7 +144,7 @@ impl Body {
         match std::mem::replace(self, Self::Empty) {
             Self::File(part) => [Part::File(part)].into(),
             Self::Parts(parts) => parts.into(),
-            whole @ (Self::Empty | Self::Bytes(_) | Self::Shared(_) | Self::Stream) => {
+            whole => {
                 *self = whole;
                 VecDeque::new()
             }
@@ -141,7 +166,7 @@ impl Response {
     pub fn new(status: u16, body: Body) -> Self {
         Self {
             status,
-            fields: Head::Own(Vec::new()),
+            fields: Lines::new(b""),
             body,
             close: false,
         }
@@ -152,15 +177,24 @@ impl Response {
         Self::new(status, Body::Empty)
     }
 
-    /// Plain text.
-    pub fn text(status: u16, text: &str) -> Self {
-        Self::new(status, Body::Bytes(text.as_bytes().to_vec()))
-            .field("Content-Type", "text/plain; charset=utf-8")
+    /// Plain text. A literal is not copied.
+    pub fn text(status: u16, text: impl Into<Cow<'static, str>>) -> Self {
+        let body = match text.into() {
+            Cow::Borrowed(text) => Body::Static(text.as_bytes()),
+            Cow::Owned(text) => Body::Bytes(text.into_bytes()),
+        };
+        Self {
+            fields: Lines::new(b"Content-Type: text/plain; charset=utf-8\r\n"),
+            ..Self::new(status, body)
+        }
     }
 
     /// JSON, serialised already.
     pub fn json(status: u16, json: impl Into<Vec<u8>>) -> Self {
-        Self::new(status, Body::Bytes(json.into())).field("Content-Type", "application/json")
+        Self {
+            fields: Lines::new(b"Content-Type: application/json\r\n"),
+            ..Self::new(status, Body::Bytes(json.into()))
+        }
     }
 
     /// An answer whose body the service writes bit by bit, of any length.
@@ -176,7 +210,10 @@ impl Response {
     pub fn prepared(status: u16, fields: &Shared, body: Body) -> Self {
         Self {
             status,
-            fields: Head::Shared(fields.clone(), Vec::new()),
+            fields: Lines {
+                made: Made::Shared(fields.clone()),
+                own: Vec::new(),
+            },
             body,
             close: false,
         }
@@ -188,8 +225,7 @@ impl Response {
     /// whole answer becomes a 500, and the log says why.
     #[must_use]
     pub fn field(mut self, name: &str, value: &str) -> Self {
-        let (Head::Own(lines) | Head::Shared(_, lines)) = &mut self.fields;
-        match encode::field(lines, name, value) {
+        match encode::field(&mut self.fields.own, name, value) {
             Ok(()) => self,
             Err(error) => {
                 log::error!("answer withheld: field {name:?}: {error}");
@@ -198,10 +234,10 @@ impl Response {
         }
     }
 
-    /// Takes out the fields of that name that were added to this answer alone.
+    /// Takes out the fields of that name that were added to it.
     #[cfg(feature = "ws")]
     pub(super) fn without(mut self, name: &str) -> Self {
-        let (Head::Own(own) | Head::Shared(_, own)) = &mut self.fields;
+        let own = &mut self.fields.own;
         let is_other = |line: &&[u8]| {
             let found = line.split(|byte| *byte == b':').next();
             !found.is_some_and(|found| found.eq_ignore_ascii_case(name.as_bytes()))
@@ -216,8 +252,7 @@ impl Response {
 
     /// Adds field lines that are known to be good.
     pub(super) fn lines(mut self, lines: &[u8]) -> Self {
-        let (Head::Own(own) | Head::Shared(_, own)) = &mut self.fields;
-        own.extend_from_slice(lines);
+        self.fields.own.extend_from_slice(lines);
         self
     }
 
@@ -235,10 +270,10 @@ impl Response {
 
     /// The field lines added so far.
     pub fn field_lines(&self) -> Shared {
-        match &self.fields {
-            Head::Own(lines) => Shared::from(lines.as_slice()),
-            Head::Shared(lines, more) if more.is_empty() => lines.clone(),
-            Head::Shared(lines, more) => Shared::from([lines.as_ref(), more].concat()),
+        let Lines { made, own } = &self.fields;
+        match made {
+            Made::Shared(lines) if own.is_empty() => lines.clone(),
+            _ => Shared::from([self.fields.made(), own].concat()),
         }
     }
 
@@ -249,10 +284,14 @@ impl Response {
 
     /// Whether head and body go out in one go.
     pub(super) fn is_whole(&self) -> bool {
-        matches!(self.body, Body::Empty | Body::Bytes(_) | Body::Shared(_))
+        matches!(
+            self.body,
+            Body::Empty | Body::Bytes(_) | Body::Static(_) | Body::Shared(_)
+        )
     }
 
-    /// Queues the head, and the body if that is whole. Returns how a body follows the head.
+    /// Queues the head, with `more` lines that are known to be good, and the body if that is whole. Returns
+    /// how a body follows the head.
     pub(super) fn write(
         self,
         cx: &mut Cx<'_>,
@@ -260,24 +299,18 @@ impl Response {
         asked: Asked,
         after: After,
         common: &Common,
+        more: &[u8],
     ) -> BodyForm {
-        let joined;
-        let lines = match &self.fields {
-            Head::Own(lines) => lines.as_slice(),
-            Head::Shared(lines, more) if more.is_empty() => lines.as_ref(),
-            Head::Shared(lines, more) => {
-                joined = [lines.as_ref(), more].concat();
-                &joined
-            }
-        };
+        let lines = [self.fields.made(), &self.fields.own, more];
         let copied = match &self.body {
             Body::Bytes(bytes) => bytes.as_slice(),
+            Body::Static(bytes) => bytes,
             Body::Shared(shared) => shared.as_ref(),
             Body::Empty | Body::File(_) | Body::Parts(_) | Body::Stream => &[],
         };
         let mut form = BodyForm::Absent;
         cx.write_with(|out| {
-            form = encode::head(out, self.status, lines, length, asked, after, common);
+            form = encode::head(out, self.status, &lines, length, asked, after, common);
             if form != BodyForm::Absent && copied.len() <= COPIED_BYTES_MAX {
                 out.extend_from_slice(copied);
             }
@@ -285,6 +318,7 @@ impl Response {
         if form != BodyForm::Absent && copied.len() > COPIED_BYTES_MAX {
             let shared = match self.body {
                 Body::Bytes(bytes) => Shared::from(bytes),
+                Body::Static(bytes) => Shared::from(bytes),
                 Body::Shared(shared) => shared,
                 Body::Empty | Body::File(_) | Body::Parts(_) | Body::Stream => return form,
             };

@@ -1,7 +1,7 @@
 //! What an embedder writes to serve HTTP and WebSockets.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::message::{Message, WsCx};
 use super::post::ExchangeId;
@@ -78,7 +78,7 @@ pub trait Service {
     /// The answer to a request that was refused before it came to [`request`](Self::request):
     /// broken, over a limit, too slow, or no handshake where one was needed.
     fn refusal(&mut self, status: u16, reason: &str) -> Response {
-        let refusal = Response::text(status, &format!("{reason}\n"));
+        let refusal = Response::text(status, format!("{reason}\n"));
         match status {
             405 => refusal.field("Allow", ""), // a tunnel was asked for (RFC 9110 §15.5.6)
             _ => refusal,
@@ -225,8 +225,15 @@ pub struct Served<'a> {
     pub status: u16,
     /// Bytes of the answer's body.
     pub body_bytes: u64,
-    /// From the turn in which the request was complete to the answer being queued.
-    pub duration: Duration,
+    /// When the turn began in which the request was complete.
+    pub since: Instant,
+}
+
+impl Served<'_> {
+    /// From the turn in which the request was complete to now, when its answer is queued. Looks at the clock.
+    pub fn duration(&self, cx: &Cx<'_>) -> Duration {
+        cx.clock().saturating_duration_since(self.since)
+    }
 }
 
 /// How a WebSocket ended.

@@ -85,7 +85,7 @@ impl Service for Site {
             _ if path.starts_with("/big") => {
                 Response::new(200, super::Body::Bytes(vec![b'b'; number.parse().unwrap()]))
             }
-            _ => Response::text(200, &format!("{} {number}", request.method().as_str())),
+            _ => Response::text(200, format!("{} {number}", request.method().as_str())),
         })
     }
 
@@ -116,7 +116,7 @@ impl Service for Site {
     fn mail(&mut self, to: To<'_, '_, '_, ()>, mail: Mail) {
         match (to, mail) {
             (To::Exchange(_, answer), Mail::Answer(text)) => {
-                answer.reply(Response::text(200, &text));
+                answer.reply(Response::text(200, text));
             }
             (To::Socket(ws, ()), Mail::Close) => ws.close(CloseCode::NORMAL, ""),
             (To::Nobody(cx), Mail::Publish(text)) => {

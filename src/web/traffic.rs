@@ -1,6 +1,7 @@
 //! What a service was asked and has said, in plain numbers: nothing is shared, nothing is locked.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::{CloseCode, Ended, Histogram, Message, Sent, Served};
 
@@ -22,11 +23,11 @@ use super::{CloseCode, Ended, Histogram, Message, Sent, Served};
 ///     type Mail = ();
 ///
 ///     fn request(&mut self, _: &mut Cx<'_>, _: &Request<'_>) -> Reply<()> {
-///         Response::text(200, &format!("{} before you\n", self.traffic.times.count())).into()
+///         Response::text(200, format!("{} before you\n", self.traffic.times.count())).into()
 ///     }
 ///
-///     fn served(&mut self, _: &mut Cx<'_>, served: &Served<'_>) {
-///         self.traffic.served(served);
+///     fn served(&mut self, cx: &mut Cx<'_>, served: &Served<'_>) {
+///         self.traffic.served(served, served.duration(cx));
 ///     }
 /// }
 /// ```
@@ -52,10 +53,10 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Tells of [`Service::served`](super::Service::served).
-    pub fn served(&mut self, served: &Served<'_>) {
+    /// Tells of [`Service::served`](super::Service::served), and how long that took.
+    pub fn served(&mut self, served: &Served<'_>, duration: Duration) {
         *self.statuses.entry(served.status).or_default() += 1;
-        self.times.record(served.duration);
+        self.times.record(duration);
         self.body_bytes += served.body_bytes;
     }
 

@@ -323,7 +323,7 @@ proptest! {
         let length = if is_chunked { BodyLength::Chunked } else { BodyLength::Known(body.len() as u64) };
         let asked = Asked { version: Version::Http11, head: false, keep_alive: true };
         let mut out = Vec::new();
-        let form = encode::head(&mut out, status, &lines, length, asked, After::KeepAlive, &encode::Common::at(0));
+        let form = encode::head(&mut out, status, &[&lines], length, asked, After::KeepAlive, &encode::Common::at(0));
         let mut table = [httparse::EMPTY_HEADER; 16];
         let mut response = httparse::Response::new(&mut table);
         let parsed = response.parse(&out).unwrap();

@@ -140,7 +140,7 @@ impl Site {
 fn readiness(state: Result<(), &str>) -> Response {
     let answer = match state {
         Ok(()) => Response::text(200, "ready\n"),
-        Err(reason) => Response::text(503, &format!("{reason}\n")).field("Retry-After", "1"),
+        Err(reason) => Response::text(503, format!("{reason}\n")).field("Retry-After", "1"),
     };
     answer.field("Cache-Control", "no-store")
 }

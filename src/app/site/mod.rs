@@ -404,15 +404,16 @@ impl Service for Site {
         self.probe.forget(exchange);
     }
 
-    fn served(&mut self, _: &mut Cx<'_>, served: &Served<'_>) {
-        self.traffic.served(served);
+    fn served(&mut self, cx: &mut Cx<'_>, served: &Served<'_>) {
+        let duration = served.duration(cx);
+        self.traffic.served(served, duration);
         let Served {
             peer,
             method,
             path,
             status,
             body_bytes,
-            duration,
+            ..
         } = *served;
         // What asks every few seconds is not news.
         let level = match path {

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use super::date;
-use super::fields::{is_token, is_value_byte};
+use super::fields::{is_token, is_value};
 use super::head::{Asked, Version};
 use super::machine::After;
 
@@ -82,20 +82,20 @@ impl Common {
 
 /// Appends the head of an answer, and returns how its body has to follow.
 ///
-/// `fields` are field lines as [`field`] writes them; `after` is what
+/// `fields` are field lines as [`field`] writes them, one after another; `after` is what
 /// [`Machine::answer`](super::Machine::answer) returned for this answer. Written here besides `common`:
 /// Connection, and Content-Length (RFC 9110 §8.6) or Transfer-Encoding (RFC 9112 §6.1), which a 1xx,
 /// 204 or 304 answer never has.
 pub fn head(
     out: &mut Vec<u8>,
     status: u16,
-    fields: &[u8],
+    fields: &[&[u8]],
     body: BodyLength,
     asked: Asked,
     after: After,
     common: &Common,
 ) -> BodyForm {
-    out.reserve(160 + fields.len());
+    out.reserve(160 + fields.iter().map(|lines| lines.len()).sum::<usize>());
     status_line(out, status);
     out.extend_from_slice(common.lines());
     let form = framing(out, status, body, asked);
@@ -108,7 +108,9 @@ pub fn head(
         (After::KeepAlive, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
         (After::KeepAlive, Version::Http11) => {}
     }
-    out.extend_from_slice(fields);
+    for lines in fields {
+        out.extend_from_slice(lines);
+    }
     out.extend_from_slice(b"\r\n");
     form
 }
@@ -147,13 +149,14 @@ pub fn field(out: &mut Vec<u8>, name: &str, value: &str) -> Result<(), FieldErro
     if !is_token(name.as_bytes()) {
         return Err(FieldError::Name);
     }
-    if !value.bytes().all(is_value_byte) {
+    if !is_value(value.as_bytes()) {
         return Err(FieldError::Value);
     }
     if name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding")
     {
         return Err(FieldError::Framing);
     }
+    out.reserve(name.len() + value.len() + 4);
     for part in [name, ": ", value, "\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
@@ -217,7 +220,7 @@ fn status_line(out: &mut Vec<u8>, status: u16) {
 fn number(out: &mut Vec<u8>, number: u64, radix: u8) {
     let mut digits = [0u8; 20];
     let mut left = number;
-    let mut count = 0;
+    let mut start = digits.len();
     for place in digits.iter_mut().rev() {
         let digit = u8::try_from(left % u64::from(radix)).unwrap_or_default();
         *place = if digit < 10 {
@@ -226,12 +229,12 @@ fn number(out: &mut Vec<u8>, number: u64, radix: u8) {
             b'a' + digit - 10
         };
         left /= u64::from(radix);
-        count += 1;
+        start -= 1;
         if left == 0 {
             break;
         }
     }
-    out.extend(digits.iter().skip(20 - count));
+    out.extend_from_slice(digits.get(start..).unwrap_or_default());
 }
 
 /// The reason phrase of a status (RFC 9110 §15); empty for an unknown one, as RFC 9112 §4 allows.
@@ -314,7 +317,7 @@ mod tests {
         let form = head(
             &mut out,
             status,
-            b"A: b\r\n",
+            &[b"A: b\r\n"],
             body,
             asked,
             after,

@@ -1,6 +1,7 @@
 use std::fmt;
 
-use super::scan::find_cr;
+use super::class::{Class, class};
+use super::scan::{find_cr, next_control};
 
 /// The field lines of a head, in the order received: a view that is cheap to copy.
 ///
@@ -76,8 +77,10 @@ pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Whether this is a token (RFC 9110 §5.6.2).
 pub(super) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().copied().all(is_token_byte)
+    !bytes.is_empty() && TOKEN.holds(bytes)
 }
+
+static TOKEN: Class = class!(is_token_byte);
 
 /// Whether this byte may stand in a token.
 pub(super) const fn is_token_byte(byte: u8) -> bool {
@@ -88,6 +91,18 @@ pub(super) const fn is_token_byte(byte: u8) -> bool {
 /// Whether this byte may stand in a field value.
 pub(super) const fn is_value_byte(byte: u8) -> bool {
     byte == b'\t' || !byte.is_ascii_control()
+}
+
+/// Whether these may stand in one.
+pub(super) fn is_value(bytes: &[u8]) -> bool {
+    let mut from = 0;
+    while let Some((place, byte)) = next_control(bytes, from) {
+        if byte != b'\t' {
+            return false;
+        }
+        from = place + 1;
+    }
+    true
 }
 
 struct Lines<'b> {

@@ -24,7 +24,7 @@ use super::scan::{Scan, check_request_line, scan, skip_empty_lines};
 /// let after = machine.answer(head.asked(), body, After::KeepAlive);
 /// assert_eq!(after, After::Close); // the client asked for it
 /// let mut out = Vec::new();
-/// encode::head(&mut out, 200, b"", body, head.asked(), after, &encode::Common::at(784_111_777));
+/// encode::head(&mut out, 200, &[], body, head.asked(), after, &encode::Common::at(784_111_777));
 /// out.extend_from_slice(b"hi");
 /// # Ok::<(), edgeloop::proto::http1::Error>(())
 /// ```

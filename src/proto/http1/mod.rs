@@ -38,6 +38,7 @@
 //! ```
 
 mod body;
+mod class;
 pub mod date;
 pub mod encode;
 mod error;

@@ -105,7 +105,7 @@ pub(super) fn find_cr(bytes: &[u8]) -> Option<usize> {
 }
 
 /// The first control byte at or after `from`, and its place.
-fn next_control(bytes: &[u8], from: usize) -> Option<(usize, u8)> {
+pub(super) fn next_control(bytes: &[u8], from: usize) -> Option<(usize, u8)> {
     let mut at = from;
     let mut rest = bytes.get(from..)?;
     while let Some((word, after)) = rest.split_first_chunk::<8>() {

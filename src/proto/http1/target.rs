@@ -2,6 +2,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv6Addr;
 
+use super::class::{Class, class};
 use super::error::Error;
 use super::head::Method;
 
@@ -27,7 +28,7 @@ impl<'b> Target<'b> {
                 Error::Target
             });
         }
-        if !target.bytes().all(is_target_byte) {
+        if !TARGET.holds(target.as_bytes()) {
             return Err(Error::Target);
         }
         if target.starts_with('/') {
@@ -81,32 +82,42 @@ pub(super) fn is_authority(authority: &str) -> bool {
             None => return false,
         },
         None => {
-            let (name, port) = authority.split_at(
-                authority
-                    .bytes()
-                    .position(|byte| byte == b':')
-                    .unwrap_or(authority.len()),
-            );
-            (is_registered_name(name), port)
+            // Nearly all names are of letters, digits, dots and the like, so that end is found first.
+            let plain = NAME.prefix(authority.as_bytes());
+            let (name, port) = split_at_colon(authority, plain);
+            (is_registered_name(name, plain), port)
         }
     };
     host_is_valid && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
 }
 
-/// RFC 3986 §3.2.2, and not empty.
-fn is_registered_name(name: &str) -> bool {
-    let mut rest = name.as_bytes();
+/// What comes before the first colon, and the rest from there on; the first `plain` bytes are none.
+fn split_at_colon(authority: &str, plain: usize) -> (&str, &str) {
+    let behind = authority.as_bytes().get(plain..).unwrap_or_default();
+    let colon = behind.iter().position(|byte| *byte == b':');
+    let end = colon.map_or(authority.len(), |place| plain + place);
+    authority.split_at_checked(end).unwrap_or((authority, ""))
+}
+
+/// RFC 3986 §3.2.2, and not empty. The first `plain` bytes are known to be in [`NAME`].
+fn is_registered_name(name: &str, plain: usize) -> bool {
+    let mut rest = name.as_bytes().get(plain..).unwrap_or_default();
     while let Some((byte, after)) = rest.split_first() {
         rest = match (byte, after) {
             (b'%', [high, low, after @ ..]) if hex_pair(*high, *low).is_some() => after,
-            (b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~', _) => after,
-            (b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=', _) => {
-                after
-            }
+            _ if is_name_byte(*byte) => after,
             _ => return false,
         };
     }
     !name.is_empty()
+}
+
+static NAME: Class = class!(is_name_byte);
+
+/// Whether it may stand as itself in a registered name: unreserved, or a sub-delimiter.
+const fn is_name_byte(byte: u8) -> bool {
+    matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~'
+        | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
 }
 
 /// RFC 3986 §3.2.3: digits, possibly none; and a number that TCP knows.
@@ -114,6 +125,8 @@ fn is_port(port: &str) -> bool {
     port.bytes().all(|byte| byte.is_ascii_digit())
         && (port.is_empty() || port.parse::<u16>().is_ok())
 }
+
+static TARGET: Class = class!(is_target_byte);
 
 /// Visible ASCII without what RFC 3986 leaves no place for and clients always encode. Some bytes it
 /// has no place for either are let through: browsers send `|`, `^`, `{`, `}`, `` ` `` and `\` raw.

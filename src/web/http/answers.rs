@@ -146,11 +146,9 @@ impl<S> Http<S> {
         };
         let after = self.machine.answer(asked, length, wish);
         self.ends |= after == After::Close;
-        let response = match tools.service.field_lines(self.origin) {
-            Some(lines) => response.lines(lines.as_ref()),
-            None => response,
-        };
-        response.write(cx, length, asked, after, tools.common)
+        let more = tools.service.field_lines(self.origin);
+        let more = more.map(AsRef::as_ref).unwrap_or_default();
+        response.write(cx, length, asked, after, tools.common, more)
     }
 
     /// Tells the service of an answer that was given.
@@ -168,7 +166,7 @@ impl<S> Http<S> {
             path: record.path,
             status,
             body_bytes,
-            duration: cx.clock().saturating_duration_since(record.since),
+            since: record.since,
         };
         tools.service.served(cx, &served);
     }

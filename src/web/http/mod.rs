@@ -115,7 +115,10 @@ impl<S> Http<S> {
                 return used; // `drained` resumes
             }
             let rest = input.get(used..).unwrap_or_default();
-            if !rest.is_empty() && self.machine.awaits() == Awaits::Request {
+            if self.machine.awaits() == Awaits::Request {
+                if rest.is_empty() {
+                    return used;
+                }
                 self.began = cx.now();
             }
             match self.machine.step(rest, &self.limits(&http)) {

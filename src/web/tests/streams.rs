@@ -81,8 +81,8 @@ impl Service for Feeder {
             "/nothing" => Response::stream(204).into(),
             "/poll" => Reply::LaterWithin(100 * SECOND),
             "/later" => Reply::Later,
-            "/upload" => Response::text(200, &format!("{} bytes", self.received.len())).into(),
-            _ => Response::text(200, &format!("{}", request.body().len())).into(),
+            "/upload" => Response::text(200, format!("{} bytes", self.received.len())).into(),
+            _ => Response::text(200, format!("{}", request.body().len())).into(),
         }
     }
 

@@ -193,7 +193,7 @@ fn check_encoding(body: BodyLength, asked: Asked, after: After) {
     let _form = encode::head(
         &mut out,
         status,
-        b"A: b\r\n",
+        &[b"A: b\r\n"],
         body,
         asked,
         after,

@@ -111,11 +111,11 @@ impl Service for Site {
                 Response::stream(200).into()
             }
             "/ws" => Reply::Upgrade(()),
-            "/close" => Response::text(200, &text).close().into(),
+            "/close" => Response::text(200, text).close().into(),
             "/none" => Response::empty(204).into(),
             "/same" => Response::new(304, Body::Bytes(text.into())).into(),
             "/large" => Response::new(200, Body::Bytes(vec![b'x'; 300_000])).into(),
-            _ => Response::text(200, &text).into(),
+            _ => Response::text(200, text).into(),
         }
     }
 
@@ -148,7 +148,7 @@ impl Service for Site {
             }
             (To::Exchange(_, answer), Mail::Text(text)) => {
                 self.under_way -= 1;
-                answer.reply(Response::text(200, &text));
+                answer.reply(Response::text(200, text));
             }
             (To::Upload(upload), Mail::Resume) => upload.resume(),
             _ => {}

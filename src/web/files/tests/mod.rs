@@ -46,7 +46,7 @@ impl Sent {
         let form = encode::head(
             &mut head,
             response.status(),
-            lines.as_ref(),
+            &[lines.as_ref()],
             length,
             request.asked(),
             After::KeepAlive,
@@ -57,6 +57,7 @@ impl Sent {
             _ if form == encode::BodyForm::Absent => Vec::new(),
             Body::Empty | Body::Stream => Vec::new(),
             Body::Bytes(bytes) => bytes,
+            Body::Static(bytes) => bytes.to_vec(),
             Body::Shared(shared) => shared.as_ref().to_vec(),
             Body::File(part) => read(&part),
             Body::Parts(parts) => parts
