@@ -105,16 +105,84 @@ impl<'kvs> VisitSource<'kvs> for TextFields<'_> {
         self.line.push(b' ');
         push_word(self.line, key.as_str());
         self.line.push(b'=');
-        if let Some(text) = value.to_borrowed_str() {
-            push_word(self.line, text);
-        } else {
-            self.value.clear();
-            // Fails only if the value's own Display does: what it wrote till then is shown.
-            write!(self.value, "{value}").ok();
-            push_word(self.line, self.value);
-        }
+        value.visit(self)
+    }
+}
+
+impl VisitValue<'_> for TextFields<'_> {
+    fn visit_any(&mut self, value: Value<'_>) -> Result<(), kv::Error> {
+        self.value.clear();
+        // Fails only if the value's own Display does: what it wrote till then is shown.
+        write!(self.value, "{value}").ok();
+        push_word(self.line, self.value);
         Ok(())
     }
+
+    fn visit_str(&mut self, value: &str) -> Result<(), kv::Error> {
+        push_word(self.line, value);
+        Ok(())
+    }
+
+    fn visit_u64(&mut self, value: u64) -> Result<(), kv::Error> {
+        push_number(self.line, value);
+        Ok(())
+    }
+
+    fn visit_f64(&mut self, value: f64) -> Result<(), kv::Error> {
+        match thousandths(value) {
+            Some(thousandths) => {
+                push_thousandths(self.line, thousandths);
+                Ok(())
+            }
+            None => self.visit_any(value.into()),
+        }
+    }
+}
+
+/// A number that is so many thousandths and nothing more, and not too large to tell.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a whole number between 0 and a thousand times `MAX`"
+)]
+fn thousandths(value: f64) -> Option<u64> {
+    const MAX: f64 = 1e12;
+    let scaled = (value * 1e3).round();
+    let is_exact = value.is_sign_positive() && value < MAX && scaled / 1e3 == value;
+    is_exact.then_some(scaled as u64)
+}
+
+/// As `Display` shows it: without zeros at its end.
+fn push_thousandths(line: &mut Vec<u8>, thousandths: u64) {
+    push_number(line, thousandths / 1000);
+    let mut fraction = thousandths % 1000;
+    if fraction > 0 {
+        line.push(b'.');
+    }
+    let mut place = 100;
+    while fraction > 0 {
+        line.push(digit(fraction / place));
+        fraction %= place;
+        place /= 10;
+    }
+}
+
+fn push_number(line: &mut Vec<u8>, number: u64) {
+    let mut digits = [0; 20];
+    let mut left = number;
+    let mut start = digits.len();
+    for place in digits.iter_mut().rev() {
+        *place = digit(left % 10);
+        left /= 10;
+        start -= 1;
+        if left == 0 {
+            break;
+        }
+    }
+    line.extend_from_slice(digits.get(start..).unwrap_or_default());
+}
+
+fn digit(number: u64) -> u8 {
+    u8::try_from(number).map_or(b'?', |number| b'0' + number)
 }
 
 /// `,"key":value` for each field.
@@ -193,8 +261,7 @@ enum Style {
 
 /// As it is if it is one plain word, else in quotation marks.
 fn push_word(line: &mut Vec<u8>, text: &str) {
-    let plain = |c: char| !c.is_whitespace() && !is_unsafe(c) && !matches!(c, '"' | '\\' | '=');
-    if !text.is_empty() && text.chars().all(plain) {
+    if !text.is_empty() && (is_plain_ascii(text) || text.chars().all(is_plain)) {
         line.extend_from_slice(text.as_bytes());
     } else {
         line.push(b'"');
@@ -202,6 +269,27 @@ fn push_word(line: &mut Vec<u8>, text: &str) {
         line.push(b'"');
     }
 }
+
+fn is_plain(c: char) -> bool {
+    !c.is_whitespace() && !is_unsafe(c) && !matches!(c, '"' | '\\' | '=')
+}
+
+/// The most of what is logged is this, and a byte is faster looked at than a character.
+fn is_plain_ascii(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| PLAIN.get(usize::from(byte)) == Some(&true))
+}
+
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let (mut byte, mut rest) = (0_u8, plain.as_mut_slice());
+    while let [is_plain, after @ ..] = rest {
+        *is_plain = byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b'=');
+        byte = byte.wrapping_add(1);
+        rest = after;
+    }
+    plain
+};
 
 fn write_escaped(line: &mut Vec<u8>, arguments: &fmt::Arguments<'_>, style: Style) {
     match arguments.as_str() {
@@ -298,8 +386,7 @@ impl Stamp {
         }
         line.extend_from_slice(self.text.as_bytes());
         let millis = since.subsec_millis();
-        let fraction = [millis / 100, millis / 10 % 10, millis % 10]
-            .map(|digit| u8::try_from(digit).map_or(b'?', |digit| b'0' + digit));
+        let fraction = [millis / 100, millis / 10 % 10, millis % 10].map(|n| digit(n.into()));
         line.push(b'.');
         line.extend_from_slice(&fraction);
         line.push(b'Z');
@@ -507,6 +594,30 @@ mod tests {
             let line = json(format_args!("{message}"), &[("k", Value::from(value.as_str()))]);
             prop_assert_eq!(line["message"].as_str(), Some(message.as_str()));
             prop_assert_eq!(line["k"].as_str(), Some(value.as_str()));
+        }
+    }
+
+    fn shown(value: Value<'_>) -> String {
+        let (mut line, mut text) = (Vec::new(), String::new());
+        let fields = &mut TextFields {
+            line: &mut line,
+            value: &mut text,
+        };
+        fields.visit_pair(Key::from_str("k"), value).unwrap();
+        String::from_utf8(line).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_are_shown_as_display_shows_them(
+            whole in any::<u64>(),
+            thousandths in 0..10_000_000_000u64,
+            any in any::<f64>(),
+        ) {
+            prop_assert_eq!(shown(whole.into()), format!(" k={whole}"));
+            for number in [thousandths as f64 / 1e3, whole as f64, any, -1.5, 0.0, -0.0] {
+                prop_assert_eq!(shown(number.into()), format!(" k={number}"));
+            }
         }
     }
 }

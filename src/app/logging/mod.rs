@@ -20,11 +20,13 @@ use std::time::{Duration, SystemTime};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
+pub(super) use self::address::AddressText;
 use self::line::Composer;
 use self::queue::Queue;
 use self::sink::Sink;
 use super::config::{Config, LogFormat, LogLevel};
 
+mod address;
 mod line;
 mod queue;
 mod sink;

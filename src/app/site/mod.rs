@@ -1,5 +1,6 @@
 //! The service: what the server answers to requests and WebSocket messages.
 
+mod access;
 mod api;
 mod health;
 mod outcome;
@@ -8,8 +9,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use self::access::AccessLog;
 use self::health::Probe;
 use super::accounts::{AccountError, Accounts, LoginError, Registration};
 use super::answers::Answers;
@@ -89,6 +91,7 @@ pub struct Site {
     metrics: Option<ListenerId>,
     scrapers: usize,
     traffic: Traffic,
+    access_log: AccessLog,
     process: Process,
     /// Counts the lines it loses.
     logging: Option<Arc<Logging>>,
@@ -124,6 +127,7 @@ impl Site {
             metrics: None,
             scrapers: 0,
             traffic: Traffic::default(),
+            access_log: AccessLog::default(),
             process: Process::new(),
             logging: None,
             probe: Probe::default(),
@@ -407,24 +411,7 @@ impl Service for Site {
     fn served(&mut self, cx: &mut Cx<'_>, served: &Served<'_>) {
         let duration = served.duration(cx);
         self.traffic.served(served, duration);
-        let Served {
-            peer,
-            method,
-            path,
-            status,
-            body_bytes,
-            ..
-        } = *served;
-        // What asks every few seconds is not news.
-        let level = match path {
-            "/healthz" | "/readyz" | "/metrics" => log::Level::Debug,
-            _ => log::Level::Info,
-        };
-        log::log!(
-            target: "access", level,
-            peer:% = peer, method, path, status, bytes = body_bytes, ms = millis(duration);
-            ""
-        );
+        self.access_log.request(served, duration);
     }
 
     fn opened(&mut self, ws: &mut WsCx<'_, '_>, member: &mut Member) {
@@ -473,13 +460,7 @@ impl Service for Site {
                 self.sockets.remove(&member.user_id);
             }
         }
-        log::info!(
-            target: "access",
-            peer:% = ended.peer, method = "WEBSOCKET", path = ended.path,
-            status = ended.code.value(), bytes = ended.bytes_in, ms = millis(ended.duration),
-            messages = ended.messages, user = &*member.username;
-            ""
-        );
+        self.access_log.socket(ended, &member.username);
     }
 
     fn mail(&mut self, to: To<'_, '_, '_, Member>, mail: Mail) {
@@ -542,9 +523,4 @@ fn web_config(config: &Config) -> web::Config {
         server: config.server_header.then_some("edgeloop"),
         ..web::Config::DEFAULT
     }
-}
-
-/// Milliseconds, exact to the microsecond.
-fn millis(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
