@@ -90,8 +90,8 @@ impl Room {
             ..
         } = self.terms;
         let messages = Messages { bytes, is_text };
-        // No division: what is to be sent in whole seconds is exact.
-        let total = usize::try_from(u64::from(rate) * duration.as_millis() as u64 / 1000)?;
+        let millis = u64::try_from(duration.as_millis())?;
+        let total = usize::try_from(u64::from(rate) * millis / 1000)?;
         let agreed = compress
             .then(|| agreed(&Compression::DEFAULT))
             .transpose()?;

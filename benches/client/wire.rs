@@ -105,10 +105,14 @@ impl Wire {
         if !self.has_connected()? {
             return Ok(Progress::Drained);
         }
-        let count = match blocked(self.socket.read(room))? {
-            None => return Ok(Progress::Drained),
-            Some(0) => return Ok(Progress::Closed),
-            Some(count) => count,
+        let count = match blocked(self.socket.read(room)) {
+            Ok(None) => return Ok(Progress::Drained),
+            Ok(Some(0)) => return Ok(Progress::Closed),
+            Ok(Some(count)) => count,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                return Ok(Progress::Closed);
+            }
+            Err(error) => return Err(error.into()),
         };
         let end = match count < room.len() {
             true => Progress::Drained,
@@ -161,8 +165,9 @@ impl Wire {
 /// `None` instead of an error when the socket can do no more now.
 fn blocked(result: io::Result<usize>) -> io::Result<Option<usize>> {
     match result {
-        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
-        Err(error) if error.kind() == ErrorKind::Interrupted => Ok(None),
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+            Ok(None)
+        }
         result => result.map(Some),
     }
 }

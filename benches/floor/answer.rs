@@ -171,7 +171,7 @@ impl Floor {
                 connection.ask(&self.stream, received.plain, &mut self.sealed)?;
             }
             if received.eof {
-                return Err("the end".into());
+                return connection.end();
             }
             if is_short {
                 return Ok(connection.has_to_send());
@@ -215,6 +215,14 @@ impl Floor {
 impl Connection {
     const fn has_to_send(&self) -> bool {
         self.left_bytes > 0 || !self.unsent.is_empty()
+    }
+
+    /// Answers a close_notify with its own, after all that is encrypted already.
+    fn end(&mut self) -> Result<bool, Failure> {
+        self.tls.close(&mut self.cipher, &mut self.unsent);
+        let unsent = self.unsent.get(self.sent..).unwrap_or_default();
+        write(&mut self.socket, unsent)?;
+        Err("the end".into())
     }
 
     /// So many bytes came: whatever they are, there is an answer to them.

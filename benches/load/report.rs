@@ -84,10 +84,15 @@ impl Measured {
         // Nothing for nothing is no figure.
         let per = |sum: f64, count: f64| if count > 0.0 { sum / count } else { f64::NAN };
         let rate = operations / seconds;
+        let flow = if bytes > 0.0 {
+            bytes / seconds
+        } else {
+            f64::NAN
+        };
         let mut figures = vec![
             Figure::new("operations", "operations", operations),
             Figure::new("rate", "op/s", rate).with_digits(if rate < 1000.0 { 2 } else { 0 }),
-            Figure::new("bytes_per_second", "MB/s", bytes / seconds)
+            Figure::new("bytes_per_second", "MB/s", flow)
                 .in_unit(1e6)
                 .with_digits(1),
             Figure::new("cpu_us", "server µs/op", per(cpu * 1e6, operations)).with_digits(2),
@@ -220,6 +225,12 @@ impl<'a> Report<'a> {
         format!("| {title} | {rate:.digits$} | {p50_us:.0} | {p99_us:.0} | {cpu_us} |")
     }
 
+    /// Who idles has no operations.
+    fn is_moot(&self, key: &str) -> bool {
+        matches!(self.command, Command::Idle(_))
+            && ["operations", "rate", "cpu_percent"].contains(&key)
+    }
+
     fn way(&self) -> Option<&'static str> {
         match self.command {
             Command::Idle(_) | Command::Slow(_) => None,
@@ -252,7 +263,7 @@ impl fmt::Display for Report<'_> {
         let known: Vec<_> = self
             .figures
             .iter()
-            .filter(|one| !one.value.is_nan())
+            .filter(|one| !one.value.is_nan() && !self.is_moot(&one.key))
             .collect();
         for line in known.chunks(COLUMNS) {
             for figure in line {
