@@ -49,14 +49,16 @@ pub(crate) enum Command {
     Broadcast(Broadcast),
     /// Opens connections and leaves them alone: memory for each, and processor time for all.
     ///
-    /// One comes and goes before `rss_before` is taken. A WebSocket is upgraded, and answers pings.
+    /// One comes and goes before `rss_before` is taken; a server that has had many connections has
+    /// room for these, so start it afresh. A WebSocket is upgraded, and answers pings. TCP buffers
+    /// are those of the whole machine.
     #[command(
         mut_arg("connections", |arg| arg.default_value("1000")),
         mut_arg("seconds", |arg| arg.default_value("10")),
         mut_arg("rounds", |arg| arg.default_value("1"))
     )]
     Idle(Idle),
-    /// Reads a large file slowly over many connections (http, https).
+    /// Reads a large file slowly over many connections (http, https): memory and processor time.
     #[command(
         mut_arg("connections", |arg| arg.default_value("200")),
         mut_arg("seconds", |arg| arg.default_value("10")),
