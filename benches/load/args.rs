@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 ///
 /// `load URL` is `load requests URL` or `load echo URL`, by the scheme.
 #[derive(Debug, Parser)]
-#[command(name = "load")]
+#[command(name = "load", args_override_self = true)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -50,8 +50,8 @@ pub(crate) enum Command {
     /// Opens connections and leaves them alone: memory for each, and processor time for all.
     ///
     /// One comes and goes before `rss_before` is taken; a server that has had many connections has
-    /// room for these, so start it afresh. A WebSocket is upgraded, and answers pings. TCP buffers
-    /// are those of the whole machine.
+    /// room for these, so start it afresh. A WebSocket is upgraded, and answers pings. What
+    /// the kernel holds is counted for both ends, and for all else that the machine does meanwhile.
     #[command(
         mut_arg("connections", |arg| arg.default_value("1000")),
         mut_arg("seconds", |arg| arg.default_value("10")),

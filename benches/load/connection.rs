@@ -116,6 +116,12 @@ impl Connection {
         })
     }
 
+    /// Answers what the server asks, where nothing has been asked of it.
+    pub(crate) fn serve(&mut self, room: &mut [u8], none: &mut Tally) -> Result<(), Failure> {
+        while !self.is_closed && !self.turn(room, none)?.is_drained {}
+        Ok(())
+    }
+
     /// Reads once.
     pub(crate) fn read(&mut self, room: &mut [u8], tally: &mut Tally) -> Result<Progress, Failure> {
         let mut now = None;
