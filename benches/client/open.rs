@@ -146,7 +146,7 @@ impl Entry {
             match progress {
                 Progress::Closed => return Err("the server closed it".into()),
                 Progress::Drained if !has_to_ask => return Ok(ControlFlow::Continue(())),
-                Progress::Drained | Progress::More => {}
+                Progress::Drained | Progress::Short | Progress::More => {}
             }
         }
     }

@@ -33,8 +33,9 @@ pub(crate) enum Command {
     Logins(Logins),
     /// Makes TLS handshakes, each on a new connection (https, wss).
     ///
-    /// One counts when both sides are through: the client has sent close_notify after it, and the
-    /// server has closed the connection in answer. Its latency is the time from connecting to there.
+    /// One counts when both sides are through: the client has closed its side after it, by
+    /// close_notify and for TCP, and the server has closed its own in answer. Its latency is the
+    /// time from connecting to there.
     #[command(mut_arg("connections", |arg| arg.default_value("16")))]
     Handshakes(Handshakes),
     /// Publishes to a room: one connection sends, all the others must get it (ws, wss).
