@@ -50,7 +50,7 @@ impl Figure {
 /// What one round brought.
 pub(crate) struct Measured {
     elapsed: Duration,
-    operations: f64,
+    pub(crate) operations: f64,
     tally: Tally,
     /// Figures of this kind of load alone.
     pub(crate) more: Vec<Figure>,
