@@ -101,13 +101,15 @@ pub(crate) fn run(crowd: &Crowd<'_>, numbers: std::ops::Range<usize>, seed: u64)
 impl Place {
     /// Somebody comes, does something, or goes.
     fn turn(&mut self, crowd: &Crowd<'_>, random: &mut Random) -> Result<(), Failure> {
+        if self.open.is_some() && now() >= self.leaves {
+            self.leave(random)?;
+        }
         match &mut self.open {
             None => {
                 self.open = Some(self.enter(crowd, random)?);
                 self.leaves = now() + random.millis(LIFE_MS.0, LIFE_MS.1);
                 crowd.tally.add(Op::Arrival, 1);
             }
-            Some(_) if now() >= self.leaves => self.leave(random)?,
             Some(Open::Https(connection)) => {
                 let small = crowd.pages.iter();
                 let small: Vec<_> = small.filter(|page| page.len() <= PAGE_BYTES_MAX).collect();
