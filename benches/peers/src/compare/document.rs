@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::figures::Figures;
-use crate::scenarios::{Section, all as scenarios};
+use crate::scenarios::{Scenario, Section, all as scenarios};
 use crate::tables::grouped;
 use crate::{Failure, budgets, losses, plots, tables};
 
@@ -44,9 +44,9 @@ pub(crate) fn write(root: &Path, figures: &Figures) -> Result<(), Failure> {
     let plots = plots::draw(figures, &folder)?;
     let mut text = HEAD.to_owned();
     let (rounds, seconds) = (figures.rounds, figures.seconds);
-    write!(
+    writeln!(
         text,
-        "The run of {}: {rounds} rounds of {seconds} s, {} minutes in all.\n",
+        "The run of {}: {rounds} rounds of {seconds} s, {} minutes in all.",
         figures.date,
         figures.took_s.div_ceil(60)
     )?;
@@ -69,7 +69,7 @@ pub(crate) fn write(root: &Path, figures: &Figures) -> Result<(), Failure> {
     for (title, file) in plots.iter().filter(|(_, file)| file != "growth.svg") {
         write!(text, "\n![{title}](benchmarks/{file})\n")?;
     }
-    let is_in = |section| move |scenario: &&_| section_of(scenario) == section;
+    let is_in = |section| move |scenario: &&Scenario| scenario.section == section;
     for scenario in scenarios().iter().filter(is_in(Section::Peers)) {
         text.push_str(&tables::one(figures, scenario));
     }
@@ -85,10 +85,6 @@ pub(crate) fn write(root: &Path, figures: &Figures) -> Result<(), Failure> {
     text.push_str(&sizes(figures)?);
     fs::write(root.join("docs/benchmarks.md"), text)?;
     Ok(())
-}
-
-fn section_of(scenario: &crate::scenarios::Scenario) -> Section {
-    scenario.section
 }
 
 fn two_columns(title: &str, entries: &BTreeMap<String, String>) -> String {

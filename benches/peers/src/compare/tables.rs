@@ -143,13 +143,6 @@ pub(crate) struct Point {
 }
 
 impl Series {
-    /// The largest figure over the smallest.
-    pub(crate) fn growth(&self) -> Option<f64> {
-        let figures = || self.points.iter().map(|point| point.figure);
-        let (least, most) = (figures().reduce(f64::min)?, figures().reduce(f64::max)?);
-        (self.points.len() > 1 && least > 0.0).then(|| most / least)
-    }
-
     /// The figure with the most connections over that with the fewest.
     pub(crate) fn last_of_first(&self) -> Option<f64> {
         let (first, last) = (self.points.first()?, self.points.last()?);
