@@ -20,7 +20,6 @@ mod client;
 
 use std::alloc::System;
 use std::env;
-use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -31,12 +30,12 @@ use std::time::Duration;
 use cap::Cap;
 use edgeloop::app::cert::{self, CertRequest};
 use edgeloop::app::tls_files::TlsFiles;
-use edgeloop::proto::ws::deflate::{Agreed, Compression, Deflaters};
+use edgeloop::proto::ws::deflate::{Compression, Deflaters};
 use edgeloop::proto::ws::frame::{self, Opcode};
-use edgeloop::proto::ws::{Event, Machine, Role, handshake};
+use edgeloop::proto::ws::{Event, Machine, Role};
 use edgeloop::web::{self, Cx, Message, Reply, Request, Response, Security, Service, WsCx};
 
-use self::client::{Client, Failure, trust};
+use self::client::{Client, Failure, OFFER, agreed, resident_bytes, settled, trust};
 
 #[global_allocator]
 static HEAP: Cap<System> = Cap::new(System, usize::MAX);
@@ -206,32 +205,11 @@ struct Memory {
 impl Memory {
     /// What is held once the server has handled everything: as soon as nothing changes any more.
     fn settled() -> Result<Self, Failure> {
-        let mut heap_bytes = HEAP.allocated();
-        let mut unchanged = 0;
-        while unchanged < 5 {
-            thread::sleep(Duration::from_millis(40));
-            let now_bytes = HEAP.allocated();
-            unchanged = if now_bytes == heap_bytes {
-                unchanged + 1
-            } else {
-                0
-            };
-            heap_bytes = now_bytes;
-        }
-        let resident_bytes = resident_bytes()?;
         Ok(Self {
-            heap_bytes,
-            resident_bytes,
+            heap_bytes: settled(|| Ok(HEAP.allocated()))?,
+            resident_bytes: usize::try_from(resident_bytes()?)?,
         })
     }
-}
-
-/// The resident set of this process, as proc(5) gives it.
-fn resident_bytes() -> Result<usize, Failure> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    Ok(kib.ok_or("no VmRSS")?.parse::<usize>()? << 10)
 }
 
 /// The process with the clients: it is told a step and answers when it is done.
@@ -316,21 +294,6 @@ fn run_clients(
         println!("{line}");
     }
     Ok(())
-}
-
-/// What is offered, and as an answer would be accepted.
-const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
-
-fn agreed(how: &Compression) -> Result<Agreed, Failure> {
-    let fields = [
-        ("Upgrade", "websocket"),
-        ("Connection", "Upgrade"),
-        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-        ("Sec-WebSocket-Version", "13"),
-        ("Sec-WebSocket-Extensions", "permessage-deflate"),
-    ];
-    let opening = handshake::read_request("GET", true, fields)?;
-    opening.agree(how).ok_or_else(|| "no offer".into())
 }
 
 /// Every other message is sent compressed.

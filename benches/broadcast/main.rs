@@ -19,9 +19,9 @@
 #[path = "../client/mod.rs"]
 mod client;
 mod clients;
+#[path = "../floor/room.rs"]
 mod floor;
 mod memory;
-mod receiver;
 mod room;
 
 use std::alloc::System;
@@ -40,7 +40,7 @@ use edgeloop::app::tls_files::TlsFiles;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use self::client::Failure;
-use self::clients::{Clients, Outcome};
+use self::clients::{Clients, Deliveries};
 use self::memory::Memory;
 
 #[global_allocator]
@@ -202,7 +202,7 @@ fn measure(args: &Args) -> Result<ExitCode, Failure> {
     })
 }
 
-fn print(args: &Args, outcome: &Outcome, cpu_ns: u64) {
+fn print(args: &Args, outcome: &Deliveries, cpu_ns: u64) {
     let what = if args.floor { "the floor" } else { "edgeloop" };
     println!(
         "{what}: {} connections, {} of them silent; {} messages/s of {} bytes for {} s{}",

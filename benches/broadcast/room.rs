@@ -12,7 +12,7 @@ use edgeloop::web::{
 use rustls::ServerConfig;
 use socket2::SockRef;
 
-use crate::client::Failure;
+use crate::Failure;
 
 /// How many WebSockets have ended, by close code.
 #[derive(Clone, Default)]

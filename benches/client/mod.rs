@@ -1,122 +1,35 @@
-//! The client side of the benchmarks: one blocking connection, plain or over TLS.
+//! The client side of the benchmarks, and what they read about servers.
+
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each benchmark compiles its own copy and uses its own part of it"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "clients of benchmarks read the clock"
+)]
+
+mod blocking;
+mod deflate;
+mod open;
+mod process;
+mod receiver;
+mod room;
+mod target;
+mod tls;
+mod wire;
 
 use std::error::Error;
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
-use std::sync::Arc;
 
-use rustls::client::Resumption;
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+pub(crate) use self::blocking::Client;
+pub(crate) use self::deflate::{OFFER, agreed};
+pub(crate) use self::open::{Opening, content_length, open};
+pub(crate) use self::process::{Cpu, Memory, kernel_bytes, resident_bytes, settled};
+pub(crate) use self::room::{Outcome, Room, Terms, until};
+pub(crate) use self::target::{Target, Url};
+pub(crate) use self::tls::{Version, trust, trust_as};
+pub(crate) use self::wire::{Progress, Wire};
 
 /// What a benchmark stops with.
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
-
-/// TLS that trusts the certificate in this PEM file, and makes a full handshake every time.
-///
-/// It offers what browsers offer first, and that alone, so that every server encrypts the same
-/// way: TLS 1.3 with AES-128-GCM.
-pub(crate) fn trust(cert: &Path) -> Result<Arc<ClientConfig>, Failure> {
-    let mut provider = aws_lc_rs::default_provider();
-    provider.cipher_suites = vec![aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256];
-    let mut roots = RootCertStore::empty();
-    for cert in CertificateDer::pem_file_iter(cert)? {
-        roots.add(cert?)?;
-    }
-    let config = ClientConfig::builder_with_provider(provider.into())
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots);
-    let mut config = config.with_no_client_auth();
-    config.resumption = Resumption::disabled();
-    Ok(Arc::new(config))
-}
-
-/// A connection to the server.
-pub(crate) struct Client {
-    pub(crate) socket: TcpStream,
-    pub(crate) tls: Option<ClientConnection>,
-}
-
-impl Client {
-    /// Connects, and makes the TLS handshake if there is to be one.
-    pub(crate) fn connect(
-        address: SocketAddr,
-        host: &str,
-        tls: Option<&Arc<ClientConfig>>,
-    ) -> Result<Self, Failure> {
-        Self::over(TcpStream::connect(address)?, host, tls)
-    }
-
-    /// The same over a connection that stands.
-    pub(crate) fn over(
-        mut socket: TcpStream,
-        host: &str,
-        tls: Option<&Arc<ClientConfig>>,
-    ) -> Result<Self, Failure> {
-        socket.set_nodelay(true)?;
-        let mut tls = match tls {
-            None => None,
-            Some(config) => {
-                let name = ServerName::try_from(host.to_owned())?;
-                Some(ClientConnection::new(Arc::clone(config), name)?)
-            }
-        };
-        if let Some(tls) = &mut tls {
-            while tls.is_handshaking() || tls.wants_write() {
-                tls.complete_io(&mut socket)?;
-            }
-        }
-        Ok(Self { socket, tls })
-    }
-
-    /// Makes a WebSocket of the connection, with these field lines more. What the server sends along with
-    /// its answer is dropped.
-    pub(crate) fn upgrade(&mut self, host: &str, path: &str, fields: &str) -> Result<(), Failure> {
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{fields}\r\n"
-        );
-        self.write_all(request.as_bytes())?;
-        self.flush()?;
-        let mut answer = Vec::new();
-        let mut piece = [0; 1024];
-        while !answer.windows(4).any(|four| four == b"\r\n\r\n") {
-            match self.read(&mut piece)? {
-                0 => return Err("the server closed instead of upgrading".into()),
-                count => answer.extend(piece.iter().take(count)),
-            }
-        }
-        if !answer.starts_with(b"HTTP/1.1 101 ") {
-            return Err(format!("no upgrade: {}", answer.escape_ascii()).into());
-        }
-        Ok(())
-    }
-}
-
-impl Read for Client {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &mut self.tls {
-            None => self.socket.read(buffer),
-            Some(tls) => rustls::Stream::new(tls, &mut self.socket).read(buffer),
-        }
-    }
-}
-
-impl Write for Client {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        match &mut self.tls {
-            None => self.socket.write(buffer),
-            Some(tls) => rustls::Stream::new(tls, &mut self.socket).write(buffer),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match &mut self.tls {
-            None => self.socket.flush(),
-            Some(tls) => rustls::Stream::new(tls, &mut self.socket).flush(),
-        }
-    }
-}

@@ -1,51 +1,78 @@
 //! One connection under load.
 
-use std::collections::VecDeque;
-use std::io::{self, BufRead, ErrorKind, Read, Write};
-use std::time::{Duration, Instant};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
 
-use mio::net::TcpStream;
-use rustls::ClientConnection;
+use edgeloop::proto::ws::frame::{self, Opcode};
+use hdrhistogram::Histogram;
 
-use crate::client::{Client, Failure};
-use crate::job::{Answer, Job};
+use crate::client::{Failure, Progress, Wire};
+use crate::job::{Answer, AnswerKind, Job};
 
 /// How many reads a connection gets before it is another's turn.
 const READS_PER_TURN: usize = 4;
+/// An hour in nanoseconds: the longest that anything may take.
+const LATENCY_MAX: u64 = 3_600_000_000_000;
 
 /// A connection, and when each operation under way on it was begun.
 pub(crate) struct Connection {
-    socket: TcpStream,
-    tls: Option<ClientConnection>,
+    wire: Wire,
     answers: Answers,
-    output: Vec<u8>,
+    pub(crate) is_closed: bool,
 }
 
 /// What came, for all connections together.
-#[derive(Default)]
 pub(crate) struct Tally {
-    pub(crate) latencies: Vec<Duration>,
+    /// In nanoseconds.
+    pub(crate) latencies: Histogram<u64>,
+    /// Answers that were hoped for.
+    pub(crate) answered: usize,
+    /// Others, by status.
+    pub(crate) refused: BTreeMap<u16, usize>,
+    /// Operations that were due, but for which there was never a connection.
+    pub(crate) never_begun: usize,
     /// Of content: heads and TLS are not counted.
     pub(crate) content_bytes: u64,
 }
 
-impl Connection {
-    pub(crate) fn new(client: Client, job: Job) -> Result<Self, Failure> {
-        let Client { socket, mut tls } = client;
-        socket.set_nonblocking(true)?;
-        if let Some(tls) = &mut tls {
-            tls.set_buffer_limit(None);
-        }
+impl Tally {
+    pub(crate) fn new() -> Result<Self, Failure> {
         Ok(Self {
-            socket: TcpStream::from_std(socket),
-            tls,
-            answers: Answers::new(job),
-            output: Vec::new(),
+            latencies: Histogram::new_with_bounds(1, LATENCY_MAX, 3)?,
+            answered: 0,
+            refused: BTreeMap::new(),
+            never_begun: 0,
+            content_bytes: 0,
         })
     }
 
-    pub(crate) const fn socket(&mut self) -> &mut TcpStream {
-        &mut self.socket
+    pub(crate) fn done(&mut self) -> usize {
+        self.answered + self.refused.values().sum::<usize>()
+    }
+
+    /// An operation that was due at `due` has ended.
+    pub(crate) fn end(&mut self, due: Instant, now: Instant) {
+        let latency = now.saturating_duration_since(due).as_nanos();
+        let latency = u64::try_from(latency).unwrap_or(LATENCY_MAX);
+        self.latencies.saturating_record(latency.max(1));
+    }
+}
+
+/// What a turn came to.
+pub(crate) struct Turn {
+    /// Operations that have ended.
+    pub(crate) done: usize,
+    /// The next event says when there is more.
+    pub(crate) is_drained: bool,
+}
+
+impl Connection {
+    pub(crate) const fn new(wire: Wire, job: Job) -> Self {
+        Self {
+            wire,
+            answers: Answers::new(job),
+            is_closed: false,
+        }
     }
 
     /// How much of the answer being read is here, from 0 to 1.
@@ -53,75 +80,55 @@ impl Connection {
         self.answers.progress()
     }
 
-    /// Begins so many operations, all in one write.
-    pub(crate) fn ask(&mut self, count: usize) -> Result<(), Failure> {
-        let now = Instant::now();
-        for _ in 0..count {
-            self.answers.begun.push_back(now);
-            self.output.extend_from_slice(self.answers.job.request());
-        }
-        self.send()
+    /// Begins an operation that was due then, with the next flush.
+    pub(crate) fn ask(&mut self, due: Instant) {
+        self.answers.begun.push_back(due);
+        self.wire.queue(self.answers.job.request());
     }
 
-    /// Takes the answers there are, and asks again for each. `false`: there may be more.
-    pub(crate) fn turn(&mut self, room: &mut [u8], tally: &mut Tally) -> Result<bool, Failure> {
-        let before = tally.latencies.len();
+    /// Writes what is to be written, as far as the socket takes it.
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        self.wire.flush()
+    }
+
+    /// Takes the answers there are.
+    pub(crate) fn turn(&mut self, room: &mut [u8], tally: &mut Tally) -> Result<Turn, Failure> {
+        self.flush()?;
+        let before = tally.done();
         let mut is_drained = false;
         for _ in 0..READS_PER_TURN {
-            let Some(count) = blocked(self.socket.read(room))? else {
-                is_drained = true;
-                break;
-            };
-            if count == 0 {
-                return Err("the server closed the connection".into());
-            }
-            let is_short = count < room.len();
-            self.receive(room.get(..count).unwrap_or_default(), tally)?;
-            if is_short {
-                is_drained = true;
-                break;
-            }
-        }
-        self.ask(tally.latencies.len() - before)?;
-        Ok(is_drained)
-    }
-
-    fn receive(&mut self, mut bytes: &[u8], tally: &mut Tally) -> Result<(), Failure> {
-        let now = Instant::now();
-        let Some(tls) = &mut self.tls else {
-            return self.answers.take(bytes, now, tally);
-        };
-        while !bytes.is_empty() {
-            tls.read_tls(&mut bytes)?;
-            tls.process_new_packets()?;
-            let mut reader = tls.reader();
-            while let Some(plain) = some(reader.fill_buf())? {
-                let count = plain.len();
-                self.answers.take(plain, now, tally)?;
-                reader.consume(count);
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes what the socket takes; an event says when it takes more.
-    fn send(&mut self) -> Result<(), Failure> {
-        match &mut self.tls {
-            None => {
-                while !self.output.is_empty() {
-                    match blocked(self.socket.write(&self.output))? {
-                        None => break,
-                        Some(count) => drop(self.output.drain(..count)),
-                    }
+            match self.read(room, tally)? {
+                Progress::More => {}
+                Progress::Drained => {
+                    is_drained = true;
+                    break;
+                }
+                Progress::Closed => {
+                    self.is_closed = true;
+                    is_drained = true;
+                    break;
                 }
             }
-            Some(tls) => {
-                tls.writer().write_all(&self.output)?;
-                self.output.clear();
-                while tls.wants_write() && blocked(tls.write_tls(&mut self.socket))?.is_some() {}
-            }
         }
-        Ok(())
+        Ok(Turn {
+            done: tally.done() - before,
+            is_drained,
+        })
+    }
+
+    /// Reads once.
+    pub(crate) fn read(&mut self, room: &mut [u8], tally: &mut Tally) -> Result<Progress, Failure> {
+        let mut now = None;
+        let answers = &mut self.answers;
+        let progress = self.wire.receive(room, |plain| {
+            let now = *now.get_or_insert_with(Instant::now);
+            answers.take(plain, now, tally)
+        })?;
+        if !answers.pongs.is_empty() {
+            self.wire.send(&answers.pongs)?;
+            answers.pongs.clear();
+        }
+        Ok(progress)
     }
 }
 
@@ -134,21 +141,25 @@ struct Answers {
     /// The content of the answer being read, and how much of it is still to come.
     content_bytes: u64,
     left_bytes: u64,
+    kind: AnswerKind,
+    pongs: Vec<u8>,
 }
 
 impl Answers {
-    fn new(job: Job) -> Self {
+    const fn new(job: Job) -> Self {
         Self {
             job,
             begun: VecDeque::new(),
             head: Vec::new(),
             content_bytes: 0,
             left_bytes: 0,
+            kind: AnswerKind::Expected,
+            pongs: Vec::new(),
         }
     }
 
     fn progress(&self) -> f64 {
-        if self.left_bytes == 0 {
+        if self.left_bytes == 0 || self.kind != AnswerKind::Expected {
             return 0.0;
         }
         1.0 - self.left_bytes as f64 / self.content_bytes as f64
@@ -174,14 +185,22 @@ impl Answers {
     fn read(&mut self, input: &[u8], now: Instant, tally: &mut Tally) -> Result<usize, Failure> {
         let mut used = 0;
         loop {
-            let rest = input.get(used..).unwrap_or_default();
-            let here = rest
-                .len()
-                .min(usize::try_from(self.left_bytes).unwrap_or(usize::MAX));
-            used += here;
-            tally.content_bytes += here as u64;
             if self.left_bytes > 0 {
-                self.left_bytes -= here as u64;
+                let rest = input.get(used..).unwrap_or_default();
+                let left = usize::try_from(self.left_bytes).unwrap_or(usize::MAX);
+                let here = rest.get(..left).unwrap_or(rest);
+                used += here.len();
+                self.left_bytes -= here.len() as u64;
+                match self.kind {
+                    AnswerKind::Expected => {
+                        self.job.check(here)?;
+                        tally.content_bytes += here.len() as u64;
+                    }
+                    AnswerKind::Refused(_) => {}
+                    AnswerKind::Ping => {
+                        frame::encode_masked(&mut self.pongs, Opcode::Pong, here, [1, 2, 3, 4]);
+                    }
+                }
                 if self.left_bytes > 0 {
                     return Ok(used);
                 }
@@ -197,8 +216,10 @@ impl Answers {
             let Answer {
                 head_bytes,
                 content_bytes,
+                kind,
             } = answer;
             used += head_bytes;
+            self.kind = kind;
             self.content_bytes = content_bytes;
             self.left_bytes = content_bytes;
             if content_bytes == 0 {
@@ -208,26 +229,23 @@ impl Answers {
     }
 
     fn end(&mut self, now: Instant, tally: &mut Tally) -> Result<(), Failure> {
-        let begun = self.begun.pop_front().ok_or("an answer nobody asked for")?;
-        tally.latencies.push(now.saturating_duration_since(begun));
+        match self.kind {
+            // One with nothing in it has not been answered.
+            AnswerKind::Ping if self.content_bytes == 0 => {
+                frame::encode_masked(&mut self.pongs, Opcode::Pong, &[], [1, 2, 3, 4]);
+                return Ok(());
+            }
+            AnswerKind::Ping => return Ok(()),
+            AnswerKind::Expected => {
+                let due = self.begun.pop_front().ok_or("an answer nobody asked for")?;
+                tally.end(due, now);
+                tally.answered += 1;
+            }
+            AnswerKind::Refused(status) => {
+                self.begun.pop_front().ok_or("an answer nobody asked for")?;
+                *tally.refused.entry(status).or_default() += 1;
+            }
+        }
         Ok(())
-    }
-}
-
-/// `None` when the TLS connection has no more plaintext now.
-fn some(plain: io::Result<&[u8]>) -> Result<Option<&[u8]>, Failure> {
-    match plain {
-        Ok([]) => Err("the server closed the connection".into()),
-        Ok(plain) => Ok(Some(plain)),
-        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// `None` instead of an error when the socket can do no more now.
-fn blocked(result: io::Result<usize>) -> io::Result<Option<usize>> {
-    match result {
-        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
-        result => result.map(Some),
     }
 }

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! cargo bench --bench load -- https://localhost:8443/ --trust certs/cert.pem --pid PID
-//! cargo bench --bench load -- wss://localhost:9001/ --trust certs/cert.pem --depth 16
+//! cargo bench --bench load -- echo wss://localhost:9001/ --trust certs/cert.pem --depth 16
+//! cargo bench --bench load -- handshakes https://localhost:8443/ --trust certs/cert.pem --resumed
+//! cargo bench --bench load -- help
 //! ```
 //!
-//! One thread, so that it can be pinned to one core while the server has another. An `http` URL is
-//! fetched over connections that are kept alive, a `ws` URL is sent binary messages to echo. Each
-//! connection keeps `--depth` operations under way: what is answered is at once asked again.
-//! Answers may be of any size: their content is counted, not held.
+//! One thread, so that it can be pinned to one core while the server has another. All answers are
+//! checked; what is not as it has to be ends the run with an error.
 
 #![allow(
     clippy::print_stdout,
@@ -16,203 +16,224 @@
     reason = "a benchmark reads the clock and prints what it measured"
 )]
 
+mod args;
+mod broadcast;
 #[path = "../client/mod.rs"]
 mod client;
 mod connection;
+mod handshakes;
+mod idle;
 mod job;
+mod progress;
 mod report;
+mod schedule;
+mod slow;
+mod steady;
 
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::env;
+use std::sync::Arc;
+use std::time::Duration;
 
-use clap::Parser;
-use mio::{Events, Interest, Poll, Token};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::json;
 
-use self::client::{Client, Failure, trust};
-use self::connection::{Connection, Tally};
+use self::args::{Args, Command, Common, Logins};
+use self::broadcast::Broadcast;
+use self::client::{Cpu, Failure, Memory, Opening, Room, Target, Terms, Url, Version, trust_as};
+use self::handshakes::Handshakes;
+use self::idle::{Idle, Plan};
 use self::job::Job;
-use self::report::{Cpu, Measured, Report, Round};
+use self::progress::Progress;
+use self::report::{Measured, Report};
+use self::slow::Slow;
+use self::steady::Steady;
 
-/// The most that is read from a connection at once.
-const READ_BYTES: usize = 256 << 10;
-
-/// Loads an HTTP or WebSocket server and measures rate, latency and the server's CPU time.
-#[derive(Debug, Parser)]
-struct Args {
-    /// http, https, ws or wss, with a port.
-    url: String,
-    /// PEM file with the certificate to trust.
-    #[arg(long)]
-    trust: Option<PathBuf>,
-    /// Connections.
-    #[arg(long, default_value_t = 64)]
-    connections: usize,
-    /// Operations under way on each connection.
-    #[arg(long, default_value_t = 1)]
-    depth: usize,
-    /// Bytes of each WebSocket message.
-    #[arg(long, default_value_t = 64)]
-    bytes: usize,
-    /// Seconds of each round.
-    #[arg(long, default_value_t = 5)]
-    seconds: u64,
-    /// Rounds, of which the medians are reported.
-    #[arg(long, default_value_t = 3)]
-    rounds: usize,
-    /// Sent as Accept-Encoding.
-    #[arg(long, value_name = "CODINGS")]
-    accept_encoding: Option<String>,
-    /// The server process, to measure its CPU time; once for each, if it has several.
-    #[arg(long)]
-    pid: Vec<u32>,
-    /// Report as one line of JSON.
-    #[arg(long)]
-    json: bool,
-    /// Report as one row of a Markdown table with this title.
-    #[arg(long, value_name = "TITLE", conflicts_with = "json")]
-    row: Option<String>,
-    /// Given by cargo.
-    #[arg(long, hide = true)]
-    bench: bool,
+/// A load that is ready to go.
+trait Load {
+    fn run(&mut self, duration: Duration, progress: &mut Progress) -> Result<Measured, Failure>;
 }
 
 fn main() -> Result<(), Failure> {
-    let args = Args::parse();
-    let url = Url::parse(&args.url)?;
-    let mut load = Load::start(&args, &url)?;
-    // What is slow only once, allocators and caches of both sides, is not measured.
-    load.run(Duration::from_secs(1))?;
-    let mut rounds = Vec::with_capacity(args.rounds);
-    for _ in 0..args.rounds.max(1) {
-        let cpu = Cpu::of_processes(&args.pid)?;
-        let measured = load.run(Duration::from_secs(args.seconds))?;
-        rounds.push(Round::new(measured, cpu.since()?));
+    let args = Args::read(env::args_os().collect());
+    let command = &args.command;
+    let common = command.common();
+    if common.connections == 0 {
+        return Err("no connections, no load".into());
     }
-    let report = Report::new(&args.url, args.connections, args.depth, &rounds);
-    match args.row {
-        Some(title) => println!("{}", report.row(&title)),
-        None if args.json => println!("{}", report.json()),
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    setrlimit(Resource::Nofile, all)?;
+    let target = target(command)?;
+    let mut progress = Progress::new(common.progress);
+    if let Command::Idle(args) = command {
+        plan(args, &target).touch()?;
+    }
+    let before = Memory::begin(&common.pid)?;
+    let mut load = start(command, &target, before, &mut progress)?;
+    // What is slow only once, allocators and caches of both sides, is not measured.
+    if !matches!(
+        command,
+        Command::Broadcast(_) | Command::Idle(_) | Command::Slow(_)
+    ) {
+        load.run(Duration::from_secs(1), &mut progress)?;
+    }
+    let mut rounds = Vec::with_capacity(common.rounds);
+    for _ in 0..common.rounds.max(1) {
+        let cpu = Cpu::of_processes(&common.pid)?;
+        let measured = load.run(Duration::from_secs(common.seconds), &mut progress)?;
+        rounds.push(measured.figures(cpu.since()?));
+    }
+    let report = Report::new(command, &rounds, before, Memory::now(&common.pid)?);
+    match &common.row {
+        Some(title) => println!("{}", report.row(title)),
+        None if common.json => println!("{}", report.json()),
         None => print!("{report}"),
     }
     Ok(())
 }
 
-/// What is to be loaded.
-struct Url {
-    host: String,
-    address: SocketAddr,
-    path: String,
-    is_tls: bool,
-    is_websocket: bool,
-}
-
-impl Url {
-    fn parse(url: &str) -> Result<Self, Failure> {
-        let (scheme, rest) = url.split_once("://").ok_or("the URL has no scheme")?;
-        let (is_tls, is_websocket) = match scheme {
-            "http" => (false, false),
-            "https" => (true, false),
-            "ws" => (false, true),
-            "wss" => (true, true),
-            _ => return Err(format!("{scheme}: not http, https, ws or wss").into()),
-        };
-        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let (host, _) = authority.rsplit_once(':').ok_or("the URL has no port")?;
-        let mut addresses = authority.to_socket_addrs()?;
-        Ok(Self {
-            host: host.to_owned(),
-            address: addresses
-                .find(SocketAddr::is_ipv4)
-                .ok_or("no IPv4 address")?,
-            path: format!("/{path}"),
-            is_tls,
-            is_websocket,
-        })
-    }
-}
-
-/// All connections and the loop that drives them.
-struct Load {
-    poll: Poll,
-    events: Events,
-    connections: Vec<Connection>,
-    /// Connections that may have more to read: epoll does not tell again.
-    unfinished: Vec<usize>,
-    room: Box<[u8]>,
-}
-
-impl Load {
-    /// Connects everything and has the first operations under way.
-    fn start(args: &Args, url: &Url) -> Result<Self, Failure> {
-        let tls = match (&args.trust, url.is_tls) {
-            (_, false) => None,
-            (Some(cert), true) => Some(trust(cert)?),
-            (None, true) => return Err("TLS needs --trust".into()),
-        };
-        let job = if url.is_websocket {
-            Job::echo(args.bytes)
-        } else {
-            Job::get(&url.host, &url.path, args.accept_encoding.as_deref())
-        };
-        let poll = Poll::new()?;
-        let mut connections = Vec::with_capacity(args.connections);
-        for index in 0..args.connections {
-            let mut client = Client::connect(url.address, &url.host, tls.as_ref())?;
-            if url.is_websocket {
-                client.upgrade(&url.host, &url.path, "")?;
-            }
-            let mut connection = Connection::new(client, job.clone())?;
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            poll.registry()
-                .register(connection.socket(), Token(index), interest)?;
-            connection.ask(args.depth)?;
-            connections.push(connection);
+fn target(command: &Command) -> Result<Target, Failure> {
+    let common = command.common();
+    let url = Url::parse(&common.url)?;
+    let is_websocket = match command {
+        Command::Echo(_) | Command::Broadcast(_) => Some(true),
+        Command::Requests(_) | Command::Download(_) | Command::Logins(_) | Command::Slow(_) => {
+            Some(false)
         }
-        Ok(Self {
-            poll,
-            events: Events::with_capacity(args.connections),
-            connections,
-            unfinished: Vec::new(),
-            room: vec![0; READ_BYTES].into(),
-        })
+        Command::Handshakes(_) | Command::Idle(_) => None,
+    };
+    if is_websocket.is_some_and(|wanted| wanted != url.is_websocket) {
+        return Err(format!("{} is not for {}", common.url, command.kind()).into());
     }
+    let version = match common.tls12 {
+        true => Version::Tls12,
+        false => Version::Tls13,
+    };
+    let tls = match (&common.trust, url.is_tls) {
+        (_, false) => None,
+        (Some(cert), true) => Some(Arc::new(trust_as(cert, version)?)),
+        (None, true) => return Err("TLS needs --trust".into()),
+    };
+    Ok(Target {
+        url,
+        tls,
+        sources: common.sources,
+        receive_buffer_bytes: match command {
+            Command::Slow(args) => Some(args.receive_buffer),
+            _ => None,
+        },
+    })
+}
 
-    /// Keeps all busy for so long.
-    fn run(&mut self, duration: Duration) -> Result<Measured, Failure> {
-        let mut tally = Tally::default();
-        let begun = self.progress();
-        let start = Instant::now();
-        while start.elapsed() < duration {
-            let patience = match self.unfinished.is_empty() {
-                true => Duration::from_secs(5),
-                false => Duration::ZERO,
+/// Connects, and does what comes before the first round.
+fn start(
+    command: &Command,
+    target: &Target,
+    before: Option<Memory>,
+    progress: &mut Progress,
+) -> Result<Box<dyn Load>, Failure> {
+    let Common { connections, .. } = *command.common();
+    let (host, path) = (&target.url.host, &target.url.path);
+    let (depth, rate) = (command.depth(), command.rate());
+    let mut steady = |job| Steady::start(target, &job, connections, depth, rate, progress);
+    Ok(match command {
+        Command::Requests(args) | Command::Download(args) => Box::new(steady(Job::get(
+            host,
+            path,
+            args.accept_encoding.as_deref(),
+        ))?),
+        Command::Echo(args) => Box::new(steady(Job::echo(args.bytes))?),
+        Command::Logins(args) => {
+            if args.register {
+                register(args, target)?;
+            }
+            Box::new(steady(login(args, target))?)
+        }
+        Command::Handshakes(args) => {
+            let job = args.request.then(|| Job::get(host, path, None));
+            Box::new(Handshakes::start(
+                target,
+                connections,
+                rate,
+                job,
+                args.resumed,
+            )?)
+        }
+        Command::Broadcast(args) => {
+            let terms = Terms {
+                connections,
+                silent: args.silent,
+                rate: args.rate,
+                bytes: args.bytes,
+                is_text: args.text,
+                compress: args.compress,
             };
-            self.poll.poll(&mut self.events, Some(patience))?;
-            if self.events.is_empty() && self.unfinished.is_empty() {
-                return Err("the server has not answered for five seconds".into());
-            }
-            let mut turns = std::mem::take(&mut self.unfinished);
-            turns.extend(self.events.iter().map(|event| event.token().0));
-            turns.sort_unstable();
-            turns.dedup();
-            for index in turns {
-                if let Some(connection) = self.connections.get_mut(index)
-                    && !connection.turn(&mut self.room, &mut tally)?
-                {
-                    self.unfinished.push(index);
-                }
-            }
+            let room = Room::connect(target, &terms, |open| {
+                progress.tick(|| format!("{open} connections"));
+            })?;
+            Box::new(Broadcast {
+                room,
+                bytes: args.bytes,
+            })
         }
-        Ok(Measured {
-            elapsed: start.elapsed(),
-            operations: tally.latencies.len() as f64 + self.progress() - begun,
-            tally,
-        })
-    }
+        Command::Idle(args) => Box::new(Idle::start(
+            &plan(args, target),
+            connections,
+            before,
+            progress,
+        )?),
+        Command::Slow(args) => {
+            let job = Job::get(host, path, None);
+            Box::new(Slow::start(
+                target,
+                &job,
+                connections,
+                args.bytes,
+                progress,
+            )?)
+        }
+    })
+}
 
-    /// How many answers the parts of those under way come to.
-    fn progress(&self) -> f64 {
-        self.connections.iter().map(Connection::progress).sum()
+fn plan(args: &args::Idle, target: &Target) -> Plan {
+    let opening = match (target.url.is_websocket, args.request) {
+        (true, _) => Opening::Upgrade(""),
+        (false, true) => Opening::Request,
+        (false, false) => Opening::Handshake,
+    };
+    Plan {
+        target: target.clone(),
+        opening,
+        at_once: args.at_once,
+        traffic: args.traffic,
+        pids: args.common.pid.clone(),
     }
+}
+
+fn login(args: &Logins, target: &Target) -> Job {
+    let path = match target.url.path.as_str() {
+        "/" => "/login",
+        path => path,
+    };
+    let (password, expected) = match args.wrong {
+        true => (format!("{}-not", args.password), 401),
+        false => (args.password.clone(), 200),
+    };
+    let body = json!({"username": args.username, "password": password});
+    Job::post(&target.url.host, path, &body.to_string(), expected)
+}
+
+/// Makes the user, unless there is one of that name.
+fn register(args: &Logins, target: &Target) -> Result<(), Failure> {
+    let body = json!({
+        "name": args.username,
+        "username": args.username,
+        "email": format!("{}@example.org", args.username),
+        "password": args.password,
+    });
+    let job = Job::post(&target.url.host, "/register", &body.to_string(), 201);
+    steady::ask_once(target, &job, &[409])
 }

@@ -1,196 +1,286 @@
 //! What was measured.
 
 use std::fmt;
-use std::fs;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use crate::client::Failure;
+use crate::args::Command;
+use crate::client::{Failure, Memory};
 use crate::connection::Tally;
 
-/// Ticks of proc(5) in a second: the same on every Linux that Rust's standard library knows.
-const TICKS_PER_SECOND: u64 = 100;
+/// How many figures are in a line of the table.
+const COLUMNS: usize = 6;
 
-/// The processor time that processes had used at some moment, in all their threads.
-pub(crate) struct Cpu<'a> {
-    pids: &'a [u32],
-    ticks: u64,
+/// One number of a round.
+#[derive(Clone, Debug)]
+pub(crate) struct Figure {
+    /// In JSON.
+    key: String,
+    /// In the table, where it is divided by `unit` and has so many digits.
+    title: String,
+    unit: f64,
+    digits: usize,
+    /// NaN where it is not known.
+    value: f64,
 }
 
-impl<'a> Cpu<'a> {
-    pub(crate) fn of_processes(pids: &'a [u32]) -> Result<Self, Failure> {
-        Ok(Self {
-            pids,
-            ticks: total_ticks(pids)?,
-        })
+impl Figure {
+    pub(crate) fn new(key: &str, title: &str, value: f64) -> Self {
+        Self {
+            key: key.to_owned(),
+            title: title.to_owned(),
+            unit: 1.0,
+            digits: 0,
+            value,
+        }
     }
 
-    /// What they have used since, in user and in kernel mode; `None` if there are none.
-    pub(crate) fn since(&self) -> Result<Option<Duration>, Failure> {
-        let ticks = total_ticks(self.pids)?.saturating_sub(self.ticks);
-        let spent = Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND);
-        Ok(Some(spent).filter(|_| !self.pids.is_empty()))
+    pub(crate) const fn with_digits(mut self, digits: usize) -> Self {
+        self.digits = digits;
+        self
     }
-}
 
-fn total_ticks(pids: &[u32]) -> Result<u64, Failure> {
-    pids.iter().copied().map(ticks).sum()
-}
-
-/// Fields 14 and 15 of the line, utime and stime; the second field may hold spaces and ends with
-/// the last parenthesis.
-fn ticks(pid: u32) -> Result<u64, Failure> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let (_, rest) = stat.rsplit_once(')').ok_or("no process name")?;
-    let mut fields = rest.split_whitespace().skip(11);
-    match (fields.next(), fields.next()) {
-        (Some(user), Some(system)) => Ok(user.parse::<u64>()? + system.parse::<u64>()?),
-        _ => Err("no processor times".into()),
+    const fn in_unit(mut self, unit: f64) -> Self {
+        self.unit = unit;
+        self
     }
 }
 
 /// What one round brought.
 pub(crate) struct Measured {
-    pub(crate) elapsed: Duration,
-    /// Answers, parts of answers included.
-    pub(crate) operations: f64,
-    pub(crate) tally: Tally,
-}
-
-/// The figures of one round.
-#[derive(Clone, Copy)]
-pub(crate) struct Round {
+    elapsed: Duration,
     operations: f64,
-    rate: f64,
-    bytes_per_second: f64,
-    p50_us: f64,
-    p99_us: f64,
-    cpu_us: Option<f64>,
-    cpu_s_per_gb: Option<f64>,
+    tally: Tally,
+    /// Figures of this kind of load alone.
+    pub(crate) more: Vec<Figure>,
 }
 
-impl Round {
-    pub(crate) fn new(measured: Measured, cpu: Option<Duration>) -> Self {
-        let Measured {
+impl Measured {
+    /// `operations`: parts of them included.
+    pub(crate) fn new(elapsed: Duration, operations: f64, tally: Tally) -> Result<Self, Failure> {
+        if tally.answered == 0 && !tally.refused.is_empty() {
+            return Err(format!("all were refused, by status: {:?}", tally.refused).into());
+        }
+        Ok(Self {
             elapsed,
             operations,
-            tally:
-                Tally {
-                    mut latencies,
-                    content_bytes,
-                },
-        } = measured;
-        latencies.sort_unstable();
-        let last = latencies.len().saturating_sub(1);
-        let quantile_us = |percent: usize| {
-            let latency = latencies.get(last * percent / 100);
-            latency.map_or(f64::NAN, Duration::as_secs_f64) * 1e6
-        };
-        let cpu = cpu.map(|spent| spent.as_secs_f64());
-        Self {
-            operations,
-            rate: operations / elapsed.as_secs_f64(),
-            bytes_per_second: content_bytes as f64 / elapsed.as_secs_f64(),
-            p50_us: quantile_us(50),
-            p99_us: quantile_us(99),
-            cpu_us: cpu.map(|seconds| seconds * 1e6 / operations),
-            cpu_s_per_gb: cpu.map(|seconds| seconds * 1e9 / content_bytes as f64),
-        }
-    }
-}
-
-/// The medians of some rounds.
-pub(crate) struct Report<'a> {
-    url: &'a str,
-    connections: usize,
-    depth: usize,
-    rounds: usize,
-    median: Round,
-}
-
-impl<'a> Report<'a> {
-    pub(crate) fn new(url: &'a str, connections: usize, depth: usize, rounds: &[Round]) -> Self {
-        let median = |figure: fn(&Round) -> f64| {
-            let mut figures: Vec<f64> = rounds.iter().map(figure).collect();
-            figures.sort_unstable_by(f64::total_cmp);
-            figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
-        };
-        let has_cpu = rounds.iter().all(|round| round.cpu_us.is_some());
-        let median_cpu = |figure: fn(&Round) -> f64| has_cpu.then(|| median(figure));
-        Self {
-            url,
-            connections,
-            depth,
-            rounds: rounds.len(),
-            median: Round {
-                operations: rounds.iter().map(|round| round.operations).sum(),
-                rate: median(|round| round.rate),
-                bytes_per_second: median(|round| round.bytes_per_second),
-                p50_us: median(|round| round.p50_us),
-                p99_us: median(|round| round.p99_us),
-                cpu_us: median_cpu(|round| round.cpu_us.unwrap_or(f64::NAN)),
-                cpu_s_per_gb: median_cpu(|round| round.cpu_s_per_gb.unwrap_or(f64::NAN)),
-            },
-        }
-    }
-
-    pub(crate) fn json(&self) -> serde_json::Value {
-        json!({
-            "url": self.url,
-            "connections": self.connections,
-            "depth": self.depth,
-            "rounds": self.rounds,
-            "operations": self.median.operations,
-            "rate": self.median.rate,
-            "bytes_per_second": self.median.bytes_per_second,
-            "p50_us": self.median.p50_us,
-            "p99_us": self.median.p99_us,
-            "server_cpu_us": self.median.cpu_us,
-            "server_cpu_s_per_gb": self.median.cpu_s_per_gb,
+            tally,
+            more: Vec::new(),
         })
     }
 
+    /// All figures; `cpu` is what the server has used meanwhile.
+    pub(crate) fn figures(self, cpu: Option<Duration>) -> Vec<Figure> {
+        let Self {
+            elapsed,
+            operations,
+            tally,
+            more,
+        } = self;
+        let seconds = elapsed.as_secs_f64();
+        let bytes = tally.content_bytes as f64;
+        let cpu = cpu.map_or(f64::NAN, |spent| spent.as_secs_f64());
+        // Nothing for nothing is no figure.
+        let per = |sum: f64, count: f64| if count > 0.0 { sum / count } else { f64::NAN };
+        let rate = operations / seconds;
+        let flow = if bytes > 0.0 {
+            bytes / seconds
+        } else {
+            f64::NAN
+        };
+        let mut figures = vec![
+            Figure::new("operations", "operations", operations),
+            Figure::new("rate", "op/s", rate).with_digits(if rate < 1000.0 { 2 } else { 0 }),
+            Figure::new("bytes_per_second", "MB/s", flow)
+                .in_unit(1e6)
+                .with_digits(1),
+            Figure::new("cpu_us", "server µs/op", per(cpu * 1e6, operations)).with_digits(2),
+            Figure::new("cpu_s_per_gb", "server s/GB", per(cpu * 1e9, bytes)).with_digits(3),
+            Figure::new("cpu_percent", "server CPU %", cpu * 100.0 / seconds).with_digits(1),
+        ];
+        let latencies = [
+            ("p50_us", "p50 µs", tally.latencies.value_at_quantile(0.5)),
+            ("p90_us", "p90 µs", tally.latencies.value_at_quantile(0.9)),
+            ("p99_us", "p99 µs", tally.latencies.value_at_quantile(0.99)),
+            (
+                "p999_us",
+                "p99.9 µs",
+                tally.latencies.value_at_quantile(0.999),
+            ),
+            ("max_us", "max µs", tally.latencies.max()),
+        ];
+        figures.extend(latencies.map(|(key, title, value)| {
+            let is_known = !tally.latencies.is_empty();
+            Figure::new(
+                key,
+                title,
+                if is_known {
+                    value as f64 / 1e3
+                } else {
+                    f64::NAN
+                },
+            )
+        }));
+        if tally.never_begun > 0 {
+            let count = tally.never_begun as f64;
+            figures.push(Figure::new("never_begun", "never begun", count));
+        }
+        figures.extend(tally.refused.iter().map(|(status, count)| {
+            let (key, title) = (format!("status_{status}"), format!("refused {status}"));
+            Figure::new(&key, &title, *count as f64)
+        }));
+        figures.extend(more);
+        figures
+    }
+}
+
+/// The medians of some rounds, and the server's memory.
+pub(crate) struct Report<'a> {
+    command: &'a Command,
+    figures: Vec<Figure>,
+}
+
+impl<'a> Report<'a> {
+    pub(crate) fn new(
+        command: &'a Command,
+        rounds: &[Vec<Figure>],
+        before: Option<Memory>,
+        after: Option<Memory>,
+    ) -> Self {
+        let mut figures: Vec<Figure> = Vec::new();
+        for figure in rounds.iter().flatten() {
+            if figures.iter().any(|known| known.key == figure.key) {
+                continue;
+            }
+            // What is not in a round was not in it: refusals.
+            let mut values: Vec<f64> = rounds
+                .iter()
+                .map(|round| value(round, &figure.key))
+                .collect();
+            values.sort_unstable_by(f64::total_cmp);
+            let median = values.get(values.len() / 2).copied().unwrap_or(f64::NAN);
+            figures.push(Figure {
+                value: median,
+                ..figure.clone()
+            });
+        }
+        let memory = [
+            (
+                "rss_before",
+                "RSS before MiB",
+                before.map(|memory| memory.resident),
+            ),
+            ("rss_peak", "RSS peak MiB", after.map(|memory| memory.peak)),
+            (
+                "rss_after",
+                "RSS after MiB",
+                after.map(|memory| memory.resident),
+            ),
+        ];
+        figures.extend(memory.map(|(key, title, bytes)| {
+            let bytes = bytes.map_or(f64::NAN, |bytes| bytes as f64);
+            Figure::new(key, title, bytes)
+                .in_unit(f64::from(1 << 20))
+                .with_digits(2)
+        }));
+        if let Command::Idle(_) = command {
+            let percent = value(&figures, "cpu_percent");
+            figures.push(Figure::new("idle_cpu_percent", "idle CPU %", percent).with_digits(2));
+        }
+        Self { command, figures }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        let common = self.command.common();
+        let mut line = Map::new();
+        for (key, value) in [
+            ("kind", json!(self.command.kind())),
+            ("url", json!(common.url)),
+            ("connections", json!(common.connections)),
+            ("depth", json!(self.command.depth())),
+            ("bytes", json!(self.command.bytes())),
+            ("seconds", json!(common.seconds)),
+            ("rounds", json!(common.rounds.max(1))),
+            ("loop", json!(self.way())),
+            ("rate_wanted", json!(self.command.rate())),
+        ] {
+            line.insert(key.to_owned(), value);
+        }
+        for figure in &self.figures {
+            line.insert(figure.key.clone(), json!(figure.value));
+        }
+        Value::Object(line)
+    }
+
     pub(crate) fn row(&self, title: &str) -> String {
-        let Round {
-            rate,
-            p50_us,
-            p99_us,
-            cpu_us,
-            ..
-        } = self.median;
-        let cpu_us = cpu_us.map_or_else(|| "-".to_owned(), |cpu_us| format!("{cpu_us:.2}"));
+        let rate = value(&self.figures, "rate");
+        let cpu_us = value(&self.figures, "cpu_us");
+        let cpu_us = match cpu_us.is_nan() {
+            true => "-".to_owned(),
+            false => format!("{cpu_us:.2}"),
+        };
+        let [p50_us, p99_us] = ["p50_us", "p99_us"].map(|key| value(&self.figures, key));
         let digits = if rate < 1000.0 { 2 } else { 0 };
         format!("| {title} | {rate:.digits$} | {p50_us:.0} | {p99_us:.0} | {cpu_us} |")
     }
+
+    /// Who idles has no operations.
+    fn is_moot(&self, key: &str) -> bool {
+        matches!(self.command, Command::Idle(_))
+            && ["operations", "rate", "cpu_percent"].contains(&key)
+    }
+
+    fn way(&self) -> Option<&'static str> {
+        match self.command {
+            Command::Idle(_) | Command::Slow(_) => None,
+            _ if self.command.rate().is_some() => Some("open"),
+            _ => Some("closed"),
+        }
+    }
+}
+
+fn value(figures: &[Figure], key: &str) -> f64 {
+    let figure = figures.iter().find(|figure| figure.key == key);
+    figure.map_or(f64::NAN, |figure| figure.value)
 }
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let round = &self.median;
-        writeln!(
-            f,
-            "{}, {} connections, depth {}, medians of {}",
-            self.url, self.connections, self.depth, self.rounds
-        )?;
-        let figures = [
-            ("op/s", Some(round.rate), 0),
-            ("MB/s", Some(round.bytes_per_second / 1e6), 1),
-            ("p50 µs", Some(round.p50_us), 0),
-            ("p99 µs", Some(round.p99_us), 0),
-            ("server µs/op", round.cpu_us, 2),
-            ("server s/GB", round.cpu_s_per_gb, 3),
-        ];
-        for (title, ..) in figures {
-            write!(f, "{title:>14}")?;
+        let common = self.command.common();
+        write!(f, "{} {}, ", self.command.kind(), common.url)?;
+        write!(f, "{} connections", common.connections)?;
+        if self.command.depth() > 1 {
+            write!(f, ", depth {}", self.command.depth())?;
         }
-        writeln!(f)?;
-        for (_, figure, digits) in figures {
-            match figure {
-                Some(figure) => write!(f, "{figure:>14.digits$}")?,
-                None => write!(f, "{:>14}", "-")?,
+        match (self.way(), self.command.rate()) {
+            (Some(_), Some(rate)) => write!(f, ", open loop at {rate}/s, latency from when due")?,
+            (Some(_), None) => f.write_str(", closed loop: a slow server is asked less")?,
+            (None, _) => {}
+        }
+        let rounds = common.rounds.max(1);
+        writeln!(f, "; median of {rounds} x {} s", common.seconds)?;
+        let known: Vec<_> = self
+            .figures
+            .iter()
+            .filter(|one| !one.value.is_nan() && !self.is_moot(&one.key))
+            .collect();
+        for line in known.chunks(COLUMNS) {
+            for figure in line {
+                write!(f, "{:>16}", figure.title)?;
             }
+            writeln!(f)?;
+            for Figure {
+                value,
+                unit,
+                digits,
+                ..
+            } in line
+            {
+                write!(f, "{:>16.digits$}", value / unit)?;
+            }
+            writeln!(f)?;
         }
-        writeln!(f)
+        Ok(())
     }
 }

@@ -1,76 +1,40 @@
-//! The floor under our figures: what TLS and the kernel cost with no server between them.
-//!
-//! ```text
-//! cargo bench --bench floor -- cert.pem key.pem --bytes 13
-//! cargo bench --bench floor -- cert.pem key.pem --file big.bin
-//! ```
-//!
-//! An edge-triggered loop that answers whatever one read brings with the same bytes: no request is
-//! looked at, no time is kept, nothing is bounded. With `--file` the bytes are read again for each answer,
-//! as the kernel has them. Only `benches/load` at depth 1 gets on with it.
-
-#![allow(
-    clippy::print_stdout,
-    reason = "the port is printed for whoever starts it"
-)]
+//! The loop that answers without looking.
 
 use std::collections::VecDeque;
-use std::error::Error;
-use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use clap::Parser;
 use edgeloop::proto::tls::{RECORD_OVERHEAD_BYTES_MAX, RECORD_PLAINTEXT_BYTES_MAX, Tls};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use slab::Slab;
 
-type Failure = Box<dyn Error + Send + Sync>;
-
-/// Answers every read over TLS with the same bytes.
-#[derive(Debug, Parser)]
-struct Args {
-    /// PEM file with the certificate.
-    cert: PathBuf,
-    /// PEM file with its key.
-    key: PathBuf,
-    /// Bytes of content of each answer.
-    #[arg(long, default_value_t = 13)]
-    bytes: usize,
-    /// A file that is the content instead.
-    #[arg(long)]
-    file: Option<PathBuf>,
-    /// The most plaintext in one write.
-    #[arg(long, default_value_t = 128 << 10)]
-    write_bytes: usize,
-    /// Given by cargo.
-    #[arg(long, hide = true)]
-    bench: bool,
-}
+use crate::Failure;
+use crate::room::SWITCHING;
+use crate::stream::{Asked, Stream};
 
 const LISTENER: Token = Token(usize::MAX);
+const READ_BYTES: usize = 64 << 10;
 
-fn main() -> Result<(), Failure> {
-    let args = Args::parse();
-    let chain = CertificateDer::pem_file_iter(&args.cert)?.collect::<Result<_, _>>()?;
-    let key = PrivateKeyDer::from_pem_file(&args.key)?;
-    let config = ServerConfig::builder().with_no_client_auth();
-    let config = Arc::new(config.with_single_cert(chain, key)?);
-    let mut floor = Floor::new(&args)?;
+/// Serves until the process ends; `tell` is told where.
+pub(crate) fn serve(
+    config: Arc<ServerConfig>,
+    stream: Stream,
+    write_bytes: usize,
+    tell: impl FnOnce(SocketAddr) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut floor = Floor::new(stream, write_bytes);
     let mut listener = TcpListener::bind("127.0.0.1:0".parse()?)?;
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(1024);
     poll.registry()
         .register(&mut listener, LISTENER, Interest::READABLE)?;
-    println!("{}", listener.local_addr()?.port());
+    tell(listener.local_addr()?)?;
     loop {
-        let patience = (!floor.unfinished.is_empty()).then_some(std::time::Duration::ZERO);
+        let patience = (!floor.unfinished.is_empty()).then_some(Duration::ZERO);
         match poll.poll(&mut events, patience) {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             polled => polled?,
@@ -112,8 +76,12 @@ struct Connection {
     /// Encrypted, but not taken by the socket, and how much of it was taken since.
     unsent: Vec<u8>,
     sent: usize,
-    /// How much of the answer is not encrypted yet.
+    is_upgraded: bool,
+    /// Bytes that came and do not make a whole question yet.
+    asked_bytes: usize,
+    /// How much of the answers is not encrypted yet, and where in one that begins.
     left_bytes: usize,
+    place: usize,
 }
 
 impl Connection {
@@ -125,19 +93,19 @@ impl Connection {
             cipher: Vec::new(),
             unsent: Vec::new(),
             sent: 0,
+            is_upgraded: false,
+            asked_bytes: 0,
             left_bytes: 0,
+            place: 0,
         })
     }
 }
 
-/// The answer, the connections, and the buffers they share.
+/// The connections, and the buffers they share.
 struct Floor {
+    stream: Stream,
     connections: Slab<Connection>,
     unfinished: VecDeque<usize>,
-    /// The answer, or the part of it that comes before the file.
-    answer: Vec<u8>,
-    file: Option<File>,
-    answer_bytes: usize,
     write_bytes: usize,
     cipher: Vec<u8>,
     plain: Vec<u8>,
@@ -145,30 +113,17 @@ struct Floor {
 }
 
 impl Floor {
-    fn new(args: &Args) -> Result<Self, Failure> {
-        let file = args.file.as_ref().map(File::open).transpose()?;
-        let content_bytes = match &file {
-            Some(file) => usize::try_from(file.metadata()?.len())?,
-            None => args.bytes,
-        };
-        let mut answer =
-            format!("HTTP/1.1 200 OK\r\nContent-Length: {content_bytes}\r\n\r\n").into_bytes();
-        let answer_bytes = answer.len() + content_bytes;
-        if file.is_none() {
-            answer.resize(answer_bytes, b'x');
-        }
-        let records = args.write_bytes.div_ceil(RECORD_PLAINTEXT_BYTES_MAX);
-        Ok(Self {
+    fn new(stream: Stream, write_bytes: usize) -> Self {
+        let records = write_bytes.div_ceil(RECORD_PLAINTEXT_BYTES_MAX);
+        Self {
+            stream,
             connections: Slab::new(),
             unfinished: VecDeque::new(),
-            answer,
-            file,
-            answer_bytes,
-            write_bytes: args.write_bytes,
-            cipher: vec![0; 64 << 10],
-            plain: vec![0; args.write_bytes.max(64 << 10) + 64],
-            sealed: vec![0; args.write_bytes + records * RECORD_OVERHEAD_BYTES_MAX],
-        })
+            write_bytes,
+            cipher: vec![0; READ_BYTES],
+            plain: vec![0; write_bytes.max(READ_BYTES) + 64],
+            sealed: vec![0; write_bytes + records * RECORD_OVERHEAD_BYTES_MAX],
+        }
     }
 
     fn serve(&mut self, index: usize) {
@@ -198,7 +153,11 @@ impl Floor {
             front.copy_from_slice(&connection.cipher);
             connection.cipher.clear();
             let count = match connection.socket.read(room) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let front = self.cipher.get(..waiting).unwrap_or_default();
+                    connection.cipher.extend_from_slice(front);
+                    return Ok(connection.has_to_send());
+                }
                 Ok(0) => return Err("the end".into()),
                 read => read?,
             };
@@ -209,10 +168,13 @@ impl Floor {
             let rest = cipher.get(received.used..).unwrap_or_default();
             connection.cipher.extend_from_slice(rest);
             if received.plain > 0 {
-                connection.left_bytes = self.answer_bytes;
+                connection.ask(&self.stream, received.plain, &mut self.sealed)?;
+            }
+            if received.eof {
+                return connection.end();
             }
             if is_short {
-                return Ok(connection.left_bytes > 0 || !connection.unsent.is_empty());
+                return Ok(connection.has_to_send());
             }
         }
     }
@@ -226,23 +188,12 @@ impl Floor {
             if connection.left_bytes == 0 {
                 return Ok(false);
             }
-            let done = self.answer_bytes - connection.left_bytes;
-            let room = self.write_bytes.min(connection.left_bytes);
-            let plain = match (self.answer.get(done..), &self.file) {
-                (Some(rest), _) if !rest.is_empty() => {
-                    rest.get(..room.min(rest.len())).unwrap_or_default()
-                }
-                (_, Some(file)) => {
-                    let offset = done - self.answer.len();
-                    // Some processors copy several times slower to just behind a page's start.
-                    let skip = self.plain.as_ptr().align_offset(64);
-                    let piece = self.plain.get_mut(skip..skip + room).unwrap_or_default();
-                    file.read_exact_at(piece, offset as u64)?;
-                    piece
-                }
-                _ => return Ok(false),
-            };
+            let count = self.write_bytes.min(connection.left_bytes);
+            let plain = self
+                .stream
+                .piece(connection.place, count, &mut self.plain)?;
             connection.left_bytes -= plain.len();
+            connection.place = (connection.place + plain.len()) % self.stream.unit_bytes;
             let cipher = &mut connection.cipher;
             let sealed = connection.tls.encrypt(cipher, plain, &mut self.sealed)?;
             let sealed = self.sealed.get(..sealed).unwrap_or_default();
@@ -258,6 +209,39 @@ impl Floor {
             }
         }
         Ok(connection.unsent.is_empty() && connection.left_bytes > 0)
+    }
+}
+
+impl Connection {
+    const fn has_to_send(&self) -> bool {
+        self.left_bytes > 0 || !self.unsent.is_empty()
+    }
+
+    /// Answers a close_notify with its own, after all that is encrypted already.
+    fn end(&mut self) -> Result<bool, Failure> {
+        self.tls.close(&mut self.cipher, &mut self.unsent);
+        let unsent = self.unsent.get(self.sent..).unwrap_or_default();
+        write(&mut self.socket, unsent)?;
+        Err("the end".into())
+    }
+
+    /// So many bytes came: whatever they are, there is an answer to them.
+    fn ask(&mut self, stream: &Stream, count: usize, room: &mut [u8]) -> Result<(), Failure> {
+        match stream.asked {
+            Asked::ByRead => self.left_bytes = stream.unit_bytes,
+            Asked::ByBytes(_) if !self.is_upgraded => {
+                self.is_upgraded = true;
+                let sealed = self.tls.encrypt(&mut self.cipher, SWITCHING, room)?;
+                self.unsent
+                    .extend_from_slice(room.get(..sealed).unwrap_or_default());
+            }
+            Asked::ByBytes(question_bytes) => {
+                self.asked_bytes += count;
+                self.left_bytes += self.asked_bytes / question_bytes * stream.unit_bytes;
+                self.asked_bytes %= question_bytes;
+            }
+        }
+        Ok(())
     }
 }
 

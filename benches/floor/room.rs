@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use edgeloop::proto::tls::{RECORD_OVERHEAD_BYTES_MAX, Tls};
+use edgeloop::proto::tls::{RECORD_OVERHEAD_BYTES_MAX, RECORD_PLAINTEXT_BYTES_MAX, Tls};
 use edgeloop::proto::ws::frame::{self, Header};
 use edgeloop::proto::ws::mask;
 use mio::net::{TcpListener, TcpStream};
@@ -15,14 +15,14 @@ use mio::{Events, Interest, Poll, Token};
 use rustls::ServerConfig;
 use slab::Slab;
 
-use crate::client::Failure;
+use crate::Failure;
 
 const LISTENER: Token = Token(usize::MAX);
-/// The answer to the handshake of our clients, whose key is always the same.
-const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+/// The answer to the upgrade of our clients, whose key is always the same.
+pub(crate) const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-/// Enough for one message and what TLS adds.
-const MESSAGE_BYTES_MAX: usize = 8 << 10;
+/// The largest message, with its head: one record.
+const MESSAGE_BYTES_MAX: usize = RECORD_PLAINTEXT_BYTES_MAX;
 
 struct Connection {
     socket: TcpStream,
@@ -103,7 +103,11 @@ impl Floor {
             front.copy_from_slice(&connection.cipher);
             connection.cipher.clear();
             let count = match connection.socket.read(room) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let front = self.cipher.get(..waiting).unwrap_or_default();
+                    connection.cipher.extend_from_slice(front);
+                    return Ok(());
+                }
                 Ok(0) => return Err("the end".into()),
                 read => read?,
             };
@@ -119,6 +123,9 @@ impl Floor {
             let plain = self.plain.get(..received.plain).unwrap_or_default();
             connection.input.extend_from_slice(plain);
             self.handle(index)?;
+            if received.eof {
+                return Err("the end".into());
+            }
             if is_short {
                 return Ok(());
             }

@@ -1,0 +1,186 @@
+//! Connections that do nothing, and what they hold.
+
+use std::io::ErrorKind;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll};
+
+use crate::Load;
+use crate::client::{Failure, Memory, Opening, Target, kernel_bytes, open};
+use crate::connection::{Connection, Tally};
+use crate::job::Job;
+use crate::progress::Progress;
+use crate::report::{Figure, Measured};
+
+const READ_BYTES: usize = 64 << 10;
+/// What each connection carries, it carries in messages of so many bytes.
+const MESSAGE_BYTES: usize = 16 << 10;
+/// How many connections carry something at the same time.
+const CARRYING: usize = 64;
+
+/// What is done before they idle.
+#[derive(Clone)]
+pub(crate) struct Plan {
+    pub(crate) target: Target,
+    pub(crate) opening: Opening,
+    pub(crate) at_once: usize,
+    /// Bytes that each carries each way.
+    pub(crate) traffic: usize,
+    pub(crate) pids: Vec<u32>,
+}
+
+pub(crate) struct Idle {
+    poll: Poll,
+    connections: Vec<Connection>,
+    room: Vec<u8>,
+    figures: Vec<Figure>,
+}
+
+impl Plan {
+    /// What the first connection sets up is not the cost of those that follow.
+    pub(crate) fn touch(&self) -> Result<(), Failure> {
+        let mut quiet = Progress::new(false);
+        let (mut poll, mut connections) = self.connect(1, &mut quiet)?;
+        self.carry(&mut poll, &mut connections, &mut quiet)?;
+        drop(connections);
+        Memory::settled(&self.pids)?;
+        Ok(())
+    }
+
+    fn connect(
+        &self,
+        count: usize,
+        progress: &mut Progress,
+    ) -> Result<(Poll, Vec<Connection>), Failure> {
+        let mut poll = Poll::new()?;
+        let job = Job::echo(MESSAGE_BYTES);
+        let (target, opening, at_once) = (&self.target, &self.opening, self.at_once);
+        let wires = open(&mut poll, target, opening, count, at_once, |open| {
+            progress.tick(|| format!("{open} connections"));
+        })?;
+        let connections = wires.into_iter();
+        let connections = connections.map(|wire| Connection::new(wire, job.clone()));
+        Ok((poll, connections.collect()))
+    }
+
+    /// Has all of them carry what they are to carry, some at a time.
+    fn carry(
+        &self,
+        poll: &mut Poll,
+        connections: &mut [Connection],
+        progress: &mut Progress,
+    ) -> Result<(), Failure> {
+        let messages = self.traffic.div_ceil(MESSAGE_BYTES);
+        let mut room = vec![0; READ_BYTES];
+        let mut events = Events::with_capacity(1024);
+        let mut tally = Tally::new()?;
+        let (mut first, mut left) = (0, vec![messages; connections.len()]);
+        while first < connections.len() && messages > 0 {
+            let end = connections.len().min(first + CARRYING);
+            let now = Instant::now();
+            for connection in connections.get_mut(first..end).unwrap_or_default() {
+                connection.ask(now);
+                connection.flush()?;
+            }
+            while left
+                .get(first..end)
+                .is_some_and(|left| left.iter().any(|left| *left > 0))
+            {
+                poll.poll(&mut events, Some(Duration::from_secs(10)))?;
+                if events.is_empty() {
+                    return Err("an echo does not come".into());
+                }
+                for event in &events {
+                    let index = event.token().0;
+                    let (Some(connection), Some(left)) =
+                        (connections.get_mut(index), left.get_mut(index))
+                    else {
+                        continue;
+                    };
+                    let mut is_drained = false;
+                    while !is_drained {
+                        let turn = connection.turn(&mut room, &mut tally)?;
+                        is_drained = turn.is_drained;
+                        *left -= turn.done;
+                        if turn.done > 0 && *left > 0 {
+                            connection.ask(Instant::now());
+                            connection.flush()?;
+                        }
+                    }
+                }
+                progress.tick(|| format!("{} echoes", tally.answered));
+            }
+            first = end;
+        }
+        Ok(())
+    }
+}
+
+impl Idle {
+    /// `before`: what the server held before.
+    pub(crate) fn start(
+        plan: &Plan,
+        count: usize,
+        before: Option<Memory>,
+        progress: &mut Progress,
+    ) -> Result<Self, Failure> {
+        let kernel_before = kernel_bytes()?;
+        let start = Instant::now();
+        let (mut poll, mut connections) = plan.connect(count, progress)?;
+        let open_seconds = start.elapsed().as_secs_f64();
+        let each = |after: Option<Memory>| {
+            let grown = after
+                .zip(before)
+                .map(|(after, before)| after.resident as f64 - before.resident as f64);
+            grown.unwrap_or(f64::NAN) / count as f64
+        };
+        let rss_each_open = each(Memory::settled(&plan.pids)?);
+        plan.carry(&mut poll, &mut connections, progress)?;
+        let rss_each = match plan.traffic {
+            0 => rss_each_open,
+            _ => each(Memory::settled(&plan.pids)?),
+        };
+        let kernel_each = (kernel_bytes()? as f64 - kernel_before as f64) / count as f64;
+        Ok(Self {
+            poll,
+            connections,
+            room: vec![0; READ_BYTES],
+            figures: vec![
+                Figure::new("rss_each", "RSS each B", rss_each),
+                Figure::new("rss_each_open", "B once open", rss_each_open),
+                Figure::new("kernel_each", "TCP buf each B", kernel_each),
+                Figure::new("open_seconds", "opened in s", open_seconds).with_digits(1),
+            ],
+        })
+    }
+}
+
+impl Load for Idle {
+    fn run(&mut self, duration: Duration, progress: &mut Progress) -> Result<Measured, Failure> {
+        let mut events = Events::with_capacity(1024);
+        let mut tally = Tally::new()?;
+        let start = Instant::now();
+        while let Some(left) = duration.checked_sub(start.elapsed()) {
+            match self
+                .poll
+                .poll(&mut events, Some(left.min(Duration::from_secs(1))))
+            {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                polled => polled?,
+            }
+            for event in &events {
+                if let Some(connection) = self.connections.get_mut(event.token().0) {
+                    while !connection.turn(&mut self.room, &mut tally)?.is_drained {}
+                }
+            }
+            progress.tick(|| "idle".to_owned());
+        }
+        let closed = self.connections.iter().filter(|one| one.is_closed).count();
+        let mut measured = Measured::new(start.elapsed(), 0.0, tally)?;
+        measured.more.clone_from(&self.figures);
+        measured
+            .more
+            .push(Figure::new("closed", "closed", closed as f64));
+        Ok(measured)
+    }
+}
