@@ -99,8 +99,9 @@ impl Crowd {
         server: &Running,
         others: usize,
     ) -> Result<Self, Failure> {
+        let url = url.replacen("https:", "wss:", 1);
         let mut command = pinned(load);
-        command.args(["idle", url, "--seconds", "600", "--connections"]);
+        command.args(["idle", &url, "--seconds", "600", "--connections"]);
         command
             .arg(others.to_string())
             .arg("--trust")

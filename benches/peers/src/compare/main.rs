@@ -55,6 +55,10 @@ struct Args {
     /// Also builds everything from nothing, twice, to say how long that takes.
     #[arg(long)]
     builds: bool,
+    /// Builds ours with this profile of cargo: dev is quick to build, and nothing to measure. Writes no
+    /// document unless it is release.
+    #[arg(long, default_value = "release")]
+    profile: String,
     /// Runs nothing, and writes the document from the figures of the last full run.
     #[arg(long, conflicts_with_all = ["only", "server", "list", "builds"])]
     render: bool,
@@ -62,7 +66,7 @@ struct Args {
 
 impl Args {
     fn is_partial(&self) -> bool {
-        !self.only.is_empty() || !self.server.is_empty()
+        !self.only.is_empty() || !self.server.is_empty() || self.profile != "release"
     }
 }
 

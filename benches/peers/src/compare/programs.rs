@@ -20,39 +20,28 @@ pub(crate) struct Programs {
 
 impl Programs {
     /// Builds and fetches what is missing; only what belongs to the main package must be there.
-    pub(crate) fn get(root: &Path) -> Result<Self, Failure> {
+    pub(crate) fn get(root: &Path, profile: &str) -> Result<Self, Failure> {
         let mut paths = BTreeMap::new();
         eprintln!("building edgeloop, the load and the floor ...");
-        let build = [
-            "build",
-            "--release",
-            "--locked",
-            "--bin=edgeloop",
-            "--example=ws_echo",
-        ];
-        let benches = [
-            "bench",
-            "--locked",
-            "--no-run",
-            "--bench=load",
-            "--bench=floor",
-            "--bench=hello",
-        ];
-        for (args, names) in [
-            (&build[..], &["edgeloop", "ws_echo"][..]),
-            (&benches[..], &["load", "floor", "hello"][..]),
-        ] {
-            let built = cargo(root, args)?;
-            for name in names {
-                let path = built
-                    .get(*name)
-                    .ok_or_else(|| format!("cargo built no {name}"))?;
-                paths.insert(*name, Ok(path.clone()));
-            }
+        let ours = cargo(
+            root,
+            profile,
+            &[
+                "--bin=edgeloop",
+                "--example=ws_echo",
+                "--bench=load",
+                "--bench=floor",
+                "--bench=hello",
+            ],
+        )?;
+        for name in ["edgeloop", "ws_echo", "load", "floor", "hello"] {
+            let path = ours
+                .get(name)
+                .ok_or_else(|| format!("cargo built no {name}"))?;
+            paths.insert(name, Ok(path.clone()));
         }
         eprintln!("building the server of hyper ...");
-        let hyper = ["build", "--release", "--locked", "--bin=hyper-peer"];
-        let hyper = cargo(&root.join("benches/peers"), &hyper)
+        let hyper = cargo(&root.join("benches/peers"), profile, &["--bin=hyper-peer"])
             .and_then(|built| Ok(built.get("hyper-peer").ok_or("cargo built none")?.clone()));
         paths.insert("hyper", hyper.map_err(|error| error.to_string()));
         let folder = root.join("target/peers");
@@ -84,17 +73,22 @@ impl Programs {
     }
 }
 
-/// Runs cargo and returns the executables it has made, by the name of their target.
-pub(crate) fn cargo(folder: &Path, args: &[&str]) -> Result<BTreeMap<String, PathBuf>, Failure> {
+/// Runs `cargo build` and returns the executables it has made, by the name of their target.
+fn cargo(
+    folder: &Path,
+    profile: &str,
+    args: &[&str],
+) -> Result<BTreeMap<String, PathBuf>, Failure> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let output = Command::new(cargo)
+        .args(["build", "--locked", "--profile", profile])
         .args(args)
         .arg("--message-format=json-render-diagnostics")
         .current_dir(folder)
         .stderr(Stdio::inherit())
         .output()?;
     if !output.status.success() {
-        return Err(format!("cargo {} has failed", args.join(" ")).into());
+        return Err(format!("cargo build {} has failed", args.join(" ")).into());
     }
     let mut executables = BTreeMap::new();
     for line in String::from_utf8_lossy(&output.stdout).lines() {

@@ -24,7 +24,7 @@ pub(crate) struct Run<'a> {
 
 impl<'a> Run<'a> {
     pub(crate) fn new(root: &'a Path, args: &'a Args) -> Result<Self, Failure> {
-        let programs = Programs::get(root)?;
+        let programs = Programs::get(root, &args.profile)?;
         let place = Place::new(programs.path("edgeloop")?)?;
         Ok(Self {
             root,

@@ -40,7 +40,7 @@ impl Server {
             Self::Floor(_) => "floor",
             Self::Hello => "hello",
             Self::WsEcho => "ws_echo",
-            Self::Room => "room",
+            Self::Room => "hello",
             Self::Edgeloop(_) => "edgeloop",
             Self::Hyper => "hyper",
             Self::Nginx => "nginx",
@@ -184,8 +184,12 @@ fn arguments(
             }
             return Ok(true);
         }
-        Server::Hello | Server::Room => {
+        Server::Hello => {
             command.args(pem);
+            return Ok(true);
+        }
+        Server::Room => {
+            command.args(pem).arg("--room");
             return Ok(true);
         }
         Server::WsEcho => {

@@ -30,6 +30,10 @@ fn peers(path: &'static str, names: &[&str]) -> Vec<Contestant> {
     .collect()
 }
 
+/// Echoes of 64 bytes, and of what `load idle --traffic` sends.
+const FLOOR_64: &[&str] = &["--echo", "--bytes", "64"];
+const FLOOR_16K: &[&str] = &["--echo", "--bytes", "16384"];
+
 const ALL_PEERS: &[&str] = &["hyper", "nginx", "bun"];
 
 /// A scenario with what most have.
@@ -111,11 +115,11 @@ fn requests() -> Vec<Scenario> {
 }
 
 fn echoes() -> Vec<Scenario> {
-    let echo = |id, title, bytes, depth| Scenario {
+    let echo = |id, title, bytes, depth, floor| Scenario {
         bytes,
         depth,
         contestants: [
-            contestant(FLOOR, Server::Floor(&["--echo"]), "/echo"),
+            contestant(FLOOR, Server::Floor(floor), "/echo"),
             contestant(OURS, Server::WsEcho, "/"),
             contestant("hyper, fastwebsockets", Server::Hyper, "/echo"),
             contestant("hyper, tungstenite", Server::Hyper, "/echo-tungstenite"),
@@ -126,19 +130,21 @@ fn echoes() -> Vec<Scenario> {
         ..scenario(id, title, Kind::Echo)
     };
     vec![
-        echo("echo-64b", "WebSocket echo, 64 bytes", 64, 1),
+        echo("echo-64b", "WebSocket echo, 64 bytes", 64, 1, FLOOR_64),
         echo(
             "echo-64b-16",
             "WebSocket echo, 64 bytes, 16 under way",
             64,
             16,
+            FLOOR_64,
         ),
-        echo("echo-16k", "WebSocket echo, 16 KiB", 16 << 10, 1),
+        echo("echo-16k", "WebSocket echo, 16 KiB", 16 << 10, 1, FLOOR_16K),
         echo(
             "echo-16k-16",
             "WebSocket echo, 16 KiB, 16 under way",
             16 << 10,
             16,
+            FLOOR_16K,
         ),
     ]
 }
@@ -184,7 +190,7 @@ fn memory() -> Vec<Scenario> {
         connections: 1_000,
         seconds: Some(1),
         contestants: [
-            contestant(FLOOR, Server::Floor(&["--echo"]), "/echo"),
+            contestant(FLOOR, Server::Floor(FLOOR_16K), "/echo"),
             contestant(OURS, Server::WsEcho, "/"),
             contestant("hyper, fastwebsockets", Server::Hyper, "/echo"),
             contestant("hyper, tungstenite", Server::Hyper, "/echo-tungstenite"),
