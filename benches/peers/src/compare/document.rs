@@ -31,7 +31,7 @@ const METHOD: &str = "\
   with 16 under way is one of 16 on the same connection.
 - TLS 1.3 with AES-128-GCM and the same ECDSA P-256 certificate for all. Session tickets are on everywhere.
 - *floor* is `benches/floor`: an epoll loop with the same TLS and the same system calls, and no protocol above.
-- *edgeloop* is the server for files, `examples/ws_echo` for echo, and a room on the library for broadcast; *edgeloop, service* is
+- *edgeloop* is the server for files, `examples/ws_echo` for echo, and a room on the library for broadcast; *edgeloop (service)* is
   the smallest service on the library, `benches/hello.rs`, and the one to set beside the others' 13-byte answer. *hyper* is
   `benches/peers/src/hyper` (tokio's current-thread runtime, tokio-rustls, WebSockets by fastwebsockets or tokio-tungstenite),
   *nginx* has `benches/peers/nginx.conf`, *bun* runs `benches/peers/bun.js`, which is uWebSockets under JavaScript.

@@ -36,7 +36,6 @@ impl Place {
         }
         fs::set_permissions(place.0.path(), fs::Permissions::from_mode(0o711))?;
         fs::create_dir(place.public())?;
-        fs::create_dir(place.0.path().join("temp"))?;
         for (name, bytes) in FILES {
             fs::write(place.public().join(name), noise(bytes))?;
         }
@@ -61,9 +60,11 @@ impl Place {
 
     /// A folder of its own for one server.
     pub(crate) fn folder(&self, name: &str) -> io::Result<TempDir> {
-        tempfile::Builder::new()
+        let folder = tempfile::Builder::new()
             .prefix(name)
-            .tempdir_in(self.0.path())
+            .tempdir_in(self.0.path())?;
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711))?;
+        Ok(folder)
     }
 }
 

@@ -23,17 +23,15 @@ impl Programs {
     pub(crate) fn get(root: &Path, profile: &str) -> Result<Self, Failure> {
         let mut paths = BTreeMap::new();
         eprintln!("building edgeloop, the load and the floor ...");
-        let ours = cargo(
+        let mut ours = cargo(
             root,
+            &["build"],
             profile,
-            &[
-                "--bin=edgeloop",
-                "--example=ws_echo",
-                "--bench=load",
-                "--bench=floor",
-                "--bench=hello",
-            ],
+            &["--bin=edgeloop", "--example=ws_echo"],
         )?;
+        // As `cargo bench` has them, so that they are not built twice.
+        let benches = ["--bench=load", "--bench=floor", "--bench=hello"];
+        ours.extend(cargo(root, &["bench", "--no-run"], profile, &benches)?);
         for name in ["edgeloop", "ws_echo", "load", "floor", "hello"] {
             let path = ours
                 .get(name)
@@ -41,8 +39,13 @@ impl Programs {
             paths.insert(name, Ok(path.clone()));
         }
         eprintln!("building the server of hyper ...");
-        let hyper = cargo(&root.join("benches/peers"), profile, &["--bin=hyper-peer"])
-            .and_then(|built| Ok(built.get("hyper-peer").ok_or("cargo built none")?.clone()));
+        let hyper = cargo(
+            &root.join("benches/peers"),
+            &["build"],
+            profile,
+            &["--bin=hyper-peer"],
+        )
+        .and_then(|built| Ok(built.get("hyper-peer").ok_or("cargo built none")?.clone()));
         paths.insert("hyper", hyper.map_err(|error| error.to_string()));
         let folder = root.join("target/peers");
         fs::create_dir_all(&folder)?;
@@ -73,22 +76,24 @@ impl Programs {
     }
 }
 
-/// Runs `cargo build` and returns the executables it has made, by the name of their target.
+/// Runs cargo and returns the executables it has made, by the name of their target.
 fn cargo(
     folder: &Path,
+    command: &[&str],
     profile: &str,
     args: &[&str],
 ) -> Result<BTreeMap<String, PathBuf>, Failure> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let output = Command::new(cargo)
-        .args(["build", "--locked", "--profile", profile])
+        .args(command)
+        .args(["--locked", "--profile", profile])
         .args(args)
         .arg("--message-format=json-render-diagnostics")
         .current_dir(folder)
         .stderr(Stdio::inherit())
         .output()?;
     if !output.status.success() {
-        return Err(format!("cargo build {} has failed", args.join(" ")).into());
+        return Err(format!("cargo {} {} has failed", command.join(" "), args.join(" ")).into());
     }
     let mut executables = BTreeMap::new();
     for line in String::from_utf8_lossy(&output.stdout).lines() {

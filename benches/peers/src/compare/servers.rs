@@ -208,7 +208,7 @@ fn arguments(
             let text = include_str!("../../nginx.conf").replace("PORT", &port.to_string());
             let path = folder.join("nginx.conf");
             fs::write(&path, text)?;
-            command.arg("-p").arg(place.path()).arg("-c").arg(path);
+            command.arg("-p").arg(folder).arg("-c").arg(path);
             command.args(["-e", "stderr"]);
         }
         Server::Bun => {

@@ -6,7 +6,7 @@ use crate::servers::Server;
 /// Ours, whatever part of it takes part.
 pub(crate) const OURS: &str = "edgeloop";
 /// A service on the library, beside the server in the same scenario.
-pub(crate) const OUR_SERVICE: &str = "edgeloop, service";
+pub(crate) const OUR_SERVICE: &str = "edgeloop (service)";
 pub(crate) const FLOOR: &str = "floor";
 
 /// The server as it is measured, without a line for each request.
@@ -121,8 +121,8 @@ fn echoes() -> Vec<Scenario> {
         contestants: [
             contestant(FLOOR, Server::Floor(floor), "/echo"),
             contestant(OURS, Server::WsEcho, "/"),
-            contestant("hyper, fastwebsockets", Server::Hyper, "/echo"),
-            contestant("hyper, tungstenite", Server::Hyper, "/echo-tungstenite"),
+            contestant("hyper (fastwebsockets)", Server::Hyper, "/echo"),
+            contestant("hyper (tungstenite)", Server::Hyper, "/echo-tungstenite"),
         ]
         .into_iter()
         .chain(peers("/echo", &["bun"]))
@@ -192,8 +192,8 @@ fn memory() -> Vec<Scenario> {
         contestants: [
             contestant(FLOOR, Server::Floor(FLOOR_16K), "/echo"),
             contestant(OURS, Server::WsEcho, "/"),
-            contestant("hyper, fastwebsockets", Server::Hyper, "/echo"),
-            contestant("hyper, tungstenite", Server::Hyper, "/echo-tungstenite"),
+            contestant("hyper (fastwebsockets)", Server::Hyper, "/echo"),
+            contestant("hyper (tungstenite)", Server::Hyper, "/echo-tungstenite"),
         ]
         .into_iter()
         .chain(peers("/echo", &["bun"]))
@@ -230,8 +230,8 @@ fn paired() -> Vec<Scenario> {
         section: Section::Paired,
         contestants: vec![
             contestant(OURS, QUIET, "/1k.bin"),
-            contestant("edgeloop, every request logged", LOGGED, "/1k.bin"),
-            contestant("edgeloop, metrics on", METERED, "/1k.bin"),
+            contestant("edgeloop (every request logged)", LOGGED, "/1k.bin"),
+            contestant("edgeloop (metrics on)", METERED, "/1k.bin"),
         ],
         ..scenario(
             "log-and-metrics",
