@@ -40,12 +40,15 @@ struct Entry {
     answer: Vec<u8>,
 }
 
-/// Opens so many, at most `at_once` under way, and registers each in `poll` with its number as token.
-/// `tell` is told how many are open.
+/// Opens so many, at most `at_once` under way, and registers each in `poll` with its number as token,
+/// from `first` on. `tell` is told how many are open.
+///
+/// Events of those that are open are lost meanwhile: read from each once afterwards.
 pub(crate) fn open(
     poll: &mut Poll,
     target: &Target,
     opening: &Opening,
+    first: usize,
     count: usize,
     at_once: usize,
     mut tell: impl FnMut(usize),
@@ -67,10 +70,10 @@ pub(crate) fn open(
     under_way.resize_with(count, || None);
     while opened < count {
         while begun < count && begun - opened < at_once.max(1) {
-            let mut wire = target.connect(begun)?;
+            let mut wire = target.connect(first + begun)?;
             let interest = Interest::READABLE | Interest::WRITABLE;
             poll.registry()
-                .register(&mut wire.socket, Token(begun), interest)?;
+                .register(&mut wire.socket, Token(first + begun), interest)?;
             if let Some(slot) = under_way.get_mut(begun) {
                 *slot = Some(Entry {
                     number: begun,
@@ -90,7 +93,8 @@ pub(crate) fn open(
         }
         for event in &events {
             let Token(number) = event.token();
-            let Some(slot) = under_way.get_mut(number) else {
+            let place = number.checked_sub(first);
+            let Some(slot) = place.and_then(|place| under_way.get_mut(place)) else {
                 continue;
             };
             let Some(mut entry) = slot.take() else {
@@ -108,7 +112,7 @@ pub(crate) fn open(
                 Err(error) => return Err(format!("connection {number}: {error}").into()),
             }
         }
-        tell(opened);
+        tell(first + opened);
     }
     Ok(done.into_iter().flatten().collect())
 }
@@ -142,7 +146,7 @@ impl Entry {
             match progress {
                 Progress::Closed => return Err("the server closed it".into()),
                 Progress::Drained if !has_to_ask => return Ok(ControlFlow::Continue(())),
-                Progress::Drained | Progress::More => {}
+                Progress::Drained | Progress::Short | Progress::More => {}
             }
         }
     }

@@ -77,6 +77,12 @@ pub(crate) fn kernel_bytes() -> Result<u64, Failure> {
     Ok(number_after(&text, "TCP:", "mem")? * PAGE_BYTES)
 }
 
+/// What the kernel holds in objects of its own, sockets among them, for the whole machine.
+pub(crate) fn slab_bytes() -> Result<u64, Failure> {
+    let text = fs::read_to_string("/proc/meminfo")?;
+    Ok(number_after(&text, "Slab:", "Slab:")? << 10)
+}
+
 /// A figure as soon as it has been the same for a while: the server has handled everything then.
 pub(crate) fn settled<T: PartialEq>(
     mut figure: impl FnMut() -> Result<T, Failure>,

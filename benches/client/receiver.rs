@@ -205,7 +205,7 @@ impl Receiver {
             }
             match progress {
                 Progress::More => {}
-                Progress::Drained => break,
+                Progress::Short | Progress::Drained => break,
                 Progress::Closed => {
                     self.is_closed = true;
                     return Ok(());

@@ -61,7 +61,15 @@ impl Room {
     ) -> Result<Self, Failure> {
         let mut poll = Poll::new()?;
         let opening = Opening::Upgrade(if terms.compress { OFFER } else { "" });
-        let mut wires = open(&mut poll, target, &opening, terms.connections + 1, 32, tell)?;
+        let mut wires = open(
+            &mut poll,
+            target,
+            &opening,
+            0,
+            terms.connections + 1,
+            32,
+            tell,
+        )?;
         let publisher = Receiver::new(wires.pop().ok_or("nobody publishes")?);
         let mut silent = wires.split_off(terms.connections - terms.silent.min(terms.connections));
         for wire in &mut silent {
@@ -98,12 +106,13 @@ impl Room {
         let begun = Instant::now() + Duration::from_millis(100);
         let interval = Duration::from_secs(1) / rate;
         let mut record = Record::new(messages, self.receivers.len(), agreed, begun, interval)?;
-        for receiver in &mut self.receivers {
+        let mut buffer = vec![0; READ_BYTES];
+        for receiver in self.receivers.iter_mut().filter(|one| !one.is_closed) {
+            receiver.receive(&mut buffer, None)?;
             receiver.count = 0;
         }
         let mut left = self.receivers.iter().filter(|one| !one.is_closed).count();
         let mut events = Events::with_capacity(1024);
-        let mut buffer = vec![0; READ_BYTES];
         let (mut sent, mut last) = (0, begun);
         while sent < total || left > 0 {
             sent = self.send_due(&record, sent, total)?;

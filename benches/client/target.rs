@@ -91,6 +91,8 @@ impl Target {
         if self.sources > 0 {
             let offset = u32::try_from(number % self.sources as usize)?;
             let source = Ipv4Addr::from(u32::from(Ipv4Addr::LOCALHOST) + offset);
+            // Ports that earlier ones are in TIME_WAIT with are good enough.
+            socket.set_reuse_address(true)?;
             socket.bind(&SocketAddr::new(IpAddr::V4(source), 0).into())?;
         }
         match socket.connect(&self.url.address.into()) {

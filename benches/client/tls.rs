@@ -27,10 +27,11 @@ pub(crate) fn trust(cert: &Path) -> Result<Arc<ClientConfig>, Failure> {
 /// The same in this version.
 ///
 /// It offers what browsers offer first, and that alone, so that every server encrypts the same
-/// way: X25519 and AES-128-GCM.
+/// way: AES-128-GCM, with keys exchanged by X25519.
 pub(crate) fn trust_as(cert: &Path, version: Version) -> Result<ClientConfig, Failure> {
     let mut provider = aws_lc_rs::default_provider();
-    provider.kx_groups = vec![aws_lc_rs::kx_group::X25519];
+    // Without P-256 some servers have no use for a certificate with such a key under TLS 1.2.
+    provider.kx_groups = vec![aws_lc_rs::kx_group::X25519, aws_lc_rs::kx_group::SECP256R1];
     provider.cipher_suites = vec![
         aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256,
         aws_lc_rs::cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,

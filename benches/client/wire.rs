@@ -24,6 +24,8 @@ pub(crate) struct Wire {
 pub(crate) enum Progress {
     /// There may be more.
     More,
+    /// There was no more but the end, if it has come: of that no further event tells.
+    Short,
     /// The next event says when there is more.
     Drained,
     /// The server sends nothing more.
@@ -115,7 +117,7 @@ impl Wire {
             Err(error) => return Err(error.into()),
         };
         let end = match count < room.len() {
-            true => Progress::Drained,
+            true => Progress::Short,
             false => Progress::More,
         };
         let mut bytes = room.get(..count).unwrap_or_default();

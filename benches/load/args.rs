@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 ///
 /// `load URL` is `load requests URL` or `load echo URL`, by the scheme.
 #[derive(Debug, Parser)]
-#[command(name = "load")]
+#[command(name = "load", args_override_self = true)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -33,8 +33,9 @@ pub(crate) enum Command {
     Logins(Logins),
     /// Makes TLS handshakes, each on a new connection (https, wss).
     ///
-    /// One counts when both sides are through: the client has sent close_notify after it, and the
-    /// server has closed the connection in answer. Its latency is the time from connecting to there.
+    /// One counts when both sides are through: the client has closed its side after it, by
+    /// close_notify and for TCP, and the server has closed its own in answer. Its latency is the
+    /// time from connecting to there.
     #[command(mut_arg("connections", |arg| arg.default_value("16")))]
     Handshakes(Handshakes),
     /// Publishes to a room: one connection sends, all the others must get it (ws, wss).
@@ -49,14 +50,16 @@ pub(crate) enum Command {
     Broadcast(Broadcast),
     /// Opens connections and leaves them alone: memory for each, and processor time for all.
     ///
-    /// One comes and goes before `rss_before` is taken. A WebSocket is upgraded, and answers pings.
+    /// One comes and goes before `rss_before` is taken; a server that has had many connections has
+    /// room for these, so start it afresh. A WebSocket is upgraded, and answers pings. What
+    /// the kernel holds is counted for both ends, and for all else that the machine does meanwhile.
     #[command(
         mut_arg("connections", |arg| arg.default_value("1000")),
         mut_arg("seconds", |arg| arg.default_value("10")),
         mut_arg("rounds", |arg| arg.default_value("1"))
     )]
     Idle(Idle),
-    /// Reads a large file slowly over many connections (http, https).
+    /// Reads a large file slowly over many connections (http, https): memory and processor time.
     #[command(
         mut_arg("connections", |arg| arg.default_value("200")),
         mut_arg("seconds", |arg| arg.default_value("10")),

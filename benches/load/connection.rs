@@ -99,7 +99,7 @@ impl Connection {
         for _ in 0..READS_PER_TURN {
             match self.read(room, tally)? {
                 Progress::More => {}
-                Progress::Drained => {
+                Progress::Short | Progress::Drained => {
                     is_drained = true;
                     break;
                 }
@@ -114,6 +114,19 @@ impl Connection {
             done: tally.done() - before,
             is_drained,
         })
+    }
+
+    /// Answers what the server asks, where nothing has been asked of it.
+    pub(crate) fn serve(&mut self, room: &mut [u8], none: &mut Tally) -> Result<(), Failure> {
+        self.flush()?;
+        while !self.is_closed {
+            match self.read(room, none)? {
+                Progress::More | Progress::Short => {}
+                Progress::Drained => break,
+                Progress::Closed => self.is_closed = true,
+            }
+        }
+        Ok(())
     }
 
     /// Reads once.

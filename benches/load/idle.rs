@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll};
 
 use crate::Load;
-use crate::client::{Failure, Memory, Opening, Target, kernel_bytes, open};
+use crate::client::{Failure, Memory, Opening, Target, kernel_bytes, open, slab_bytes};
 use crate::connection::{Connection, Tally};
 use crate::job::Job;
 use crate::progress::Progress;
@@ -15,6 +15,8 @@ use crate::report::{Figure, Measured};
 const READ_BYTES: usize = 64 << 10;
 /// What each connection carries, it carries in messages of so many bytes.
 const MESSAGE_BYTES: usize = 16 << 10;
+/// How many connections are opened before those that are open are looked after.
+const BATCH: usize = 500;
 /// How many connections carry something at the same time.
 const CARRYING: usize = 64;
 
@@ -54,13 +56,35 @@ impl Plan {
     ) -> Result<(Poll, Vec<Connection>), Failure> {
         let mut poll = Poll::new()?;
         let job = Job::echo(MESSAGE_BYTES);
-        let (target, opening, at_once) = (&self.target, &self.opening, self.at_once);
-        let wires = open(&mut poll, target, opening, count, at_once, |open| {
-            progress.tick(|| format!("{open} connections"));
-        })?;
-        let connections = wires.into_iter();
-        let connections = connections.map(|wire| Connection::new(wire, job.clone()));
-        Ok((poll, connections.collect()))
+        let mut connections = Vec::with_capacity(count);
+        let mut none = Tally::new()?;
+        let mut served = Instant::now();
+        let mut room = vec![0; READ_BYTES];
+        while connections.len() < count {
+            let (first, more) = (connections.len(), BATCH.min(count - connections.len()));
+            let (target, opening) = (&self.target, &self.opening);
+            let wires = open(
+                &mut poll,
+                target,
+                opening,
+                first,
+                more,
+                self.at_once,
+                |open| {
+                    progress.tick(|| format!("{open} connections"));
+                },
+            )?;
+            let wires = wires.into_iter();
+            connections.extend(wires.map(|wire| Connection::new(wire, job.clone())));
+            // Those that were there first may have been pinged.
+            if served.elapsed() > Duration::from_secs(5) || connections.len() == count {
+                for connection in &mut connections {
+                    connection.serve(&mut room, &mut none)?;
+                }
+                served = Instant::now();
+            }
+        }
+        Ok((poll, connections))
     }
 
     /// Has all of them carry what they are to carry, some at a time.
@@ -124,7 +148,8 @@ impl Idle {
         before: Option<Memory>,
         progress: &mut Progress,
     ) -> Result<Self, Failure> {
-        let kernel_before = kernel_bytes()?;
+        let kernel = || Ok::<_, Failure>(kernel_bytes()? + slab_bytes()?);
+        let kernel_before = kernel()?;
         let start = Instant::now();
         let (mut poll, mut connections) = plan.connect(count, progress)?;
         let open_seconds = start.elapsed().as_secs_f64();
@@ -140,7 +165,7 @@ impl Idle {
             0 => rss_each_open,
             _ => each(Memory::settled(&plan.pids)?),
         };
-        let kernel_each = (kernel_bytes()? as f64 - kernel_before as f64) / count as f64;
+        let kernel_each = (kernel()? as f64 - kernel_before as f64) / count as f64;
         Ok(Self {
             poll,
             connections,
@@ -148,7 +173,7 @@ impl Idle {
             figures: vec![
                 Figure::new("rss_each", "RSS each B", rss_each),
                 Figure::new("rss_each_open", "B once open", rss_each_open),
-                Figure::new("kernel_each", "TCP buf each B", kernel_each),
+                Figure::new("kernel_each", "kernel each B", kernel_each),
                 Figure::new("open_seconds", "opened in s", open_seconds).with_digits(1),
             ],
         })
@@ -158,7 +183,7 @@ impl Idle {
 impl Load for Idle {
     fn run(&mut self, duration: Duration, progress: &mut Progress) -> Result<Measured, Failure> {
         let mut events = Events::with_capacity(1024);
-        let mut tally = Tally::new()?;
+        let mut none = Tally::new()?;
         let start = Instant::now();
         while let Some(left) = duration.checked_sub(start.elapsed()) {
             match self
@@ -170,13 +195,13 @@ impl Load for Idle {
             }
             for event in &events {
                 if let Some(connection) = self.connections.get_mut(event.token().0) {
-                    while !connection.turn(&mut self.room, &mut tally)?.is_drained {}
+                    connection.serve(&mut self.room, &mut none)?;
                 }
             }
             progress.tick(|| "idle".to_owned());
         }
         let closed = self.connections.iter().filter(|one| one.is_closed).count();
-        let mut measured = Measured::new(start.elapsed(), 0.0, tally)?;
+        let mut measured = Measured::new(start.elapsed(), 0.0, none)?;
         measured.more.clone_from(&self.figures);
         measured
             .more

@@ -31,6 +31,7 @@ mod slow;
 mod steady;
 
 use std::env;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,7 +54,17 @@ trait Load {
     fn run(&mut self, duration: Duration, progress: &mut Progress) -> Result<Measured, Failure>;
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("load: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Failure> {
     let args = Args::read(env::args_os().collect());
     let command = &args.command;
     let common = command.common();
@@ -73,17 +84,18 @@ fn main() -> Result<(), Failure> {
     }
     let before = Memory::begin(&common.pid)?;
     let mut load = start(command, &target, before, &mut progress)?;
+    let has_operations = !matches!(command, Command::Idle(_) | Command::Slow(_));
     // What is slow only once, allocators and caches of both sides, is not measured.
-    if !matches!(
-        command,
-        Command::Broadcast(_) | Command::Idle(_) | Command::Slow(_)
-    ) {
+    if has_operations && !matches!(command, Command::Broadcast(_)) {
         load.run(Duration::from_secs(1), &mut progress)?;
     }
     let mut rounds = Vec::with_capacity(common.rounds);
     for _ in 0..common.rounds.max(1) {
         let cpu = Cpu::of_processes(&common.pid)?;
         let measured = load.run(Duration::from_secs(common.seconds), &mut progress)?;
+        if has_operations && measured.operations == 0.0 {
+            return Err("nothing was done in a whole round".into());
+        }
         rounds.push(measured.figures(cpu.since()?));
     }
     let report = Report::new(command, &rounds, before, Memory::now(&common.pid)?);

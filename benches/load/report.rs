@@ -50,7 +50,7 @@ impl Figure {
 /// What one round brought.
 pub(crate) struct Measured {
     elapsed: Duration,
-    operations: f64,
+    pub(crate) operations: f64,
     tally: Tally,
     /// Figures of this kind of load alone.
     pub(crate) more: Vec<Figure>,
@@ -184,6 +184,13 @@ impl<'a> Report<'a> {
                 .in_unit(f64::from(1 << 20))
                 .with_digits(2)
         }));
+        if let Command::Slow(args) = command {
+            let grown = after.zip(before).map_or(f64::NAN, |(after, before)| {
+                after.resident as f64 - before.resident as f64
+            });
+            let each = grown / args.common.connections as f64;
+            figures.push(Figure::new("rss_each", "RSS each B", each));
+        }
         if let Command::Idle(_) = command {
             let percent = value(&figures, "cpu_percent");
             figures.push(Figure::new("idle_cpu_percent", "idle CPU %", percent).with_digits(2));
@@ -225,10 +232,15 @@ impl<'a> Report<'a> {
         format!("| {title} | {rate:.digits$} | {p50_us:.0} | {p99_us:.0} | {cpu_us} |")
     }
 
-    /// Who idles has no operations.
+    /// What a table of this kind of load is better without.
     fn is_moot(&self, key: &str) -> bool {
-        matches!(self.command, Command::Idle(_))
-            && ["operations", "rate", "cpu_percent"].contains(&key)
+        let moot: &[&str] = match self.command {
+            Command::Idle(_) => &["operations", "rate", "cpu_percent"],
+            Command::Logins(_) => &["bytes_per_second", "cpu_s_per_gb"],
+            Command::Slow(_) => &["operations", "rate", "cpu_us"],
+            _ => &[],
+        };
+        moot.contains(&key)
     }
 
     fn way(&self) -> Option<&'static str> {

@@ -31,9 +31,17 @@ impl Slow {
         progress: &mut Progress,
     ) -> Result<Self, Failure> {
         let mut poll = Poll::new()?;
-        let wires = open(&mut poll, target, &Opening::Handshake, count, 32, |open| {
-            progress.tick(|| format!("{open} connections"));
-        })?;
+        let wires = open(
+            &mut poll,
+            target,
+            &Opening::Handshake,
+            0,
+            count,
+            32,
+            |open| {
+                progress.tick(|| format!("{open} connections"));
+            },
+        )?;
         let readers = wires.into_iter();
         let mut readers: Vec<_> = readers
             .map(|wire| Connection::new(wire, job.clone()))

@@ -47,9 +47,17 @@ impl Steady {
             true => Opening::Upgrade(""),
             false => Opening::Handshake,
         };
-        let wires = open(&mut poll, target, &opening, connections, AT_ONCE, |open| {
-            progress.tick(|| format!("{open} connections"));
-        })?;
+        let wires = open(
+            &mut poll,
+            target,
+            &opening,
+            0,
+            connections,
+            AT_ONCE,
+            |open| {
+                progress.tick(|| format!("{open} connections"));
+            },
+        )?;
         Ok(Self::over(
             poll,
             wires
@@ -72,9 +80,9 @@ impl Steady {
             poll,
             events: Events::with_capacity(1024),
             schedule: Schedule::new(connections.len(), depth, rate),
-            connections,
             asked: Vec::new(),
-            unfinished: Vec::new(),
+            unfinished: (0..connections.len()).collect(),
+            connections,
             room: vec![0; READ_BYTES].into(),
         }
     }
