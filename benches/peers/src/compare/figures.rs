@@ -137,7 +137,10 @@ impl Figures {
         for (id, scenario) in &self.scenarios {
             for (server, measured) in &scenario.servers {
                 if let Some(why) = &measured.failed {
-                    lines.push(format!("{id}, {server}: {why}"));
+                    let rounds = measured.samples.len();
+                    lines.push(format!(
+                        "{id}, {server}, a round has failed ({rounds} have not): {why}"
+                    ));
                 }
             }
         }

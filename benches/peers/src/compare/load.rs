@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::Failure;
 use crate::place::Place;
 use crate::scenarios::Scenario;
-use crate::servers::{Running, end};
+use crate::servers::{Running, end, pinned};
 
 /// What one turn has brought: the load's own report.
 pub(crate) type Sample = BTreeMap<String, Value>;
@@ -34,7 +34,7 @@ pub(crate) fn turn(
         0 => None,
         others => Some(Crowd::gather(load, place, url, server, others)?),
     };
-    let mut command = pinned(load);
+    let mut command = pinned(1, load);
     command.args(scenario.arguments(url, seconds));
     command.arg("--trust").arg(place.cert());
     command.arg("--pid").arg(server.pid.to_string());
@@ -49,14 +49,9 @@ pub(crate) fn turn(
     result
 }
 
-fn pinned(load: &Path) -> Command {
-    let mut command = Command::new("taskset");
-    command.args(["-c", "1"]).arg(load).stdin(Stdio::null());
-    command
-}
-
 /// Runs to the end, or to the limit, and reads the report.
 fn finish(mut command: Command, limit: Duration) -> Result<Sample, Failure> {
+    command.stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
     let begun = Instant::now();
@@ -100,12 +95,13 @@ impl Crowd {
         others: usize,
     ) -> Result<Self, Failure> {
         let url = url.replacen("https:", "wss:", 1);
-        let mut command = pinned(load);
+        let mut command = pinned(1, load);
         command.args(["idle", &url, "--seconds", "600", "--connections"]);
         command
             .arg(others.to_string())
             .arg("--trust")
             .arg(place.cert());
+        command.stdin(Stdio::null());
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut crowd = Self(command.spawn()?);
         let begun = Instant::now();

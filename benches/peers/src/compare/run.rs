@@ -14,6 +14,9 @@ use crate::scenarios::{Contestant, Kind, Scenario};
 use crate::servers::{Running, Started};
 use crate::{Args, Failure, machine, sizes, start};
 
+/// A server that has failed so often in a scenario is left out of its other rounds.
+const FAILURES_MAX: u32 = 2;
+
 /// All that a run needs.
 pub(crate) struct Run<'a> {
     root: &'a Path,
@@ -61,11 +64,13 @@ impl<'a> Run<'a> {
         let mut servers: BTreeMap<String, Measured> = BTreeMap::new();
         // Servers stay for all rounds, but where what they begin with is what is measured.
         let mut running: BTreeMap<&str, Running> = BTreeMap::new();
+        let mut failures: BTreeMap<&str, u32> = BTreeMap::new();
         for round in 1..=scenario.rounds(self.args.rounds) {
             for contestant in &scenario.contestants {
                 let is_there = self.programs.path(contestant.server.program()).is_ok();
                 let measured = servers.entry(contestant.name.to_owned()).or_default();
-                if !is_there || measured.failed.is_some() {
+                let failures = failures.entry(contestant.name).or_default();
+                if !is_there || *failures >= FAILURES_MAX {
                     progress.step(scenario, self.args.seconds, None);
                     continue;
                 }
@@ -80,6 +85,7 @@ impl<'a> Run<'a> {
                         figure.map_or_else(|| "?".to_owned(), |f| scenario.unit.print(f))
                     }
                     Err(error) => {
+                        *failures += 1;
                         let why = self.without_paths(&error.to_string());
                         let said = format!("FAILED: {why}");
                         measured.failed = Some(why);

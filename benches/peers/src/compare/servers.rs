@@ -93,11 +93,8 @@ impl Started {
     ) -> Result<Self, Failure> {
         let program = programs.path(server.program())?;
         let port = free_port()?;
-        let mut command = Command::new("taskset");
-        command
-            .args(["-c", "0"])
-            .arg(program)
-            .current_dir(folder.path());
+        let mut command = pinned(0, program);
+        command.current_dir(folder.path());
         let says_its_port = arguments(server, &mut command, port, place, folder.path())?;
         let child = command
             .stdin(Stdio::null())
@@ -162,6 +159,14 @@ impl Drop for Running {
     fn drop(&mut self) {
         end(&mut self.child);
     }
+}
+
+/// A program on one core, which ends with this process even if that is killed.
+pub(crate) fn pinned(core: u32, program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", "taskset", "-c"]);
+    command.arg(core.to_string()).arg(program);
+    command
 }
 
 /// Adds the arguments; `true` if it will print the port that it takes.

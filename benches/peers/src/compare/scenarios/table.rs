@@ -275,7 +275,7 @@ fn growth() -> Vec<Scenario> {
                 "delivery",
                 // As many deliveries in a second for each.
                 Kind::Broadcast {
-                    rate: 50_000 / connections,
+                    rate: 30_000 / connections,
                 },
             )
         });
