@@ -225,7 +225,7 @@ fn growth(path: &Path, all: &[Series]) -> Result<(), Box<dyn Error>> {
     for (y, title, colour) in ends {
         above = y.max(above + apart);
         let (_, place_y) = chart.backend_coord(&(10_000.0, above));
-        let place = (i32::try_from(WIDTH)? - 114, place_y);
+        let place = (i32::try_from(WIDTH)? - 100, place_y);
         let style = style(13, HPos::Left).color(&colour);
         area.draw(&Text::new(title, place, style))?;
     }
