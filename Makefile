@@ -17,8 +17,8 @@ nextest := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help run build certs test browser clients ws-clients check fmt clippy doc deny \
-	autobahn autobahn-ci autobahn-quick bench bench-report \
-	bench-nginx bench-broadcast attacks slowhttptest crash-test soak fuzz clean \
+	run-bench autobahn autobahn-ci autobahn-quick bench bench-peers check-peers \
+	bench-broadcast attacks slowhttptest crash-test soak fuzz clean \
 	$(BUILDS:%=test-%) $(BUILDS:%=clippy-%)
 
 help: ## List the targets
@@ -30,6 +30,11 @@ run: build certs .env ## Build, make what is missing, start the server
 	port=$${SERVER_PORT:-$${port:-8443}}; \
 	echo "Open https://localhost:$$port/ (the certificate is self-signed: the browser asks once)"; \
 	exec $(BIN)
+
+run-bench: build certs .env ## The same for load tests: no limits for one address, no line for each request
+	@saved=$$(export -p); set -a; . ./.env; set +a; eval "$$saved"; \
+	echo "https://localhost:8443/ for load tests, see docs/load-testing.md; process $$$$"; \
+	exec $(BIN) --config benches/server.conf
 
 build: ## Build the server for use
 	$(CARGO) build --release --locked
@@ -121,11 +126,16 @@ deny: ## Check licences, bans and sources of all dependencies, and advisories
 bench: ## Measure the parts, and the memory of idle connections
 	$(CARGO) bench --locked
 
-bench-report: ## Print the tables of docs/benchmarks.md (two cores; wrk if it is there)
-	CARGO="$(CARGO)" benches/report
+# What `make bench-peers ARGS=..` gives the driver, such as ARGS='--only echo --rounds 5'.
+ARGS ?=
 
-bench-nginx: ## Measure the server beside nginx and the floor (two cores; nginx or apt-get)
-	CARGO="$(CARGO)" benches/beside_nginx
+bench-peers: ## Compare with hyper, nginx, Bun and the floor, and write docs/benchmarks.md (two cores)
+	cd benches/peers && $(CARGO) run --release --locked --quiet --bin compare -- $(ARGS)
+
+check-peers: ## Formatting, lints and tests of benches/peers
+	cd benches/peers && $(CARGO) fmt --check
+	cd benches/peers && $(CARGO) clippy --locked --all-targets -- -D warnings
+	cd benches/peers && $(CARGO) test --locked
 
 # A room that takes it easily, beside the floor, and one that takes all of both cores.
 BROADCASTS := "--connections 500 --seconds 10" "--connections 500 --seconds 10 --floor" \
