@@ -46,7 +46,7 @@ pub(crate) fn all(figures: &Figures) -> Vec<Budget> {
     };
     let of_floor = |ratio: f64| format!("{ratio:.2} of the floor");
     let bytes = |bytes: f64| format!("{} bytes", grouped(bytes));
-    let percent = |percent: f64| format!("{percent:.1} % of a core");
+    let percent = |percent: f64| format!("{percent:.2} % of a core");
     let ms = |ms: f64| format!("{ms:.0} ms");
     let memory = |scenario| figures.median(scenario, OURS, "rss_each");
     let mut budgets = vec![

@@ -46,10 +46,15 @@ pub(crate) fn write(root: &Path, figures: &Figures) -> Result<(), Failure> {
     let (rounds, seconds) = (figures.rounds, figures.seconds);
     writeln!(
         text,
-        "The run of {}: {rounds} rounds of {seconds} s, {} minutes in all.",
+        "The run of {}: rounds {rounds}, of {seconds} s each, {} minutes in all; some scenarios have fewer rounds.",
         figures.date,
         figures.took_s.div_ceil(60)
     )?;
+    if is_noisy(figures) {
+        text.push_str(
+            "**The run was short or the machine busy: differences below 20 % are noise.**\n",
+        );
+    }
     let failures = figures.failures();
     if !failures.is_empty() {
         text.push_str("\nNot all could be measured:\n\n");
@@ -85,6 +90,13 @@ pub(crate) fn write(root: &Path, figures: &Figures) -> Result<(), Failure> {
     text.push_str(&sizes(figures)?);
     fs::write(root.join("docs/benchmarks.md"), text)?;
     Ok(())
+}
+
+/// Few rounds, or something else that ran.
+fn is_noisy(figures: &Figures) -> bool {
+    let averages = figures.machine.get("load average before it");
+    let last = averages.and_then(|averages| averages.split(',').next()?.parse::<f64>().ok());
+    figures.rounds < 3 || last.is_some_and(|last| last > 1.0)
 }
 
 fn two_columns(title: &str, entries: &BTreeMap<String, String>) -> String {

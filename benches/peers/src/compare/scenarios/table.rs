@@ -187,6 +187,8 @@ fn connections() -> Vec<Scenario> {
 fn memory() -> Vec<Scenario> {
     let idle = |id, title, traffic_bytes| Scenario {
         unit: Unit::MEMORY,
+        // It is the same to a few bytes each time, and a gigabyte each way takes its time.
+        rounds_max: if traffic_bytes == 0 { 2 } else { 1 },
         connections: 1_000,
         seconds: Some(1),
         contestants: [
@@ -252,6 +254,7 @@ fn growth() -> Vec<Scenario> {
         let id = |names: [&'static str; 3]| names.get(index).copied().unwrap_or_default();
         let grown = |names, title, kind| Scenario {
             section: Section::Growth(title),
+            rounds_max: 2,
             connections,
             ..scenario(id(names), title, kind)
         };
