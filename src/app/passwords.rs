@@ -11,13 +11,9 @@ pub use engine::{Cost, Credential, Verdict};
 use super::queue::{Load, Queue, Worker, shielded};
 use super::reply::{Overloaded, Promise, Reply};
 use engine::Engine;
-use rustix::process::setpriority_process;
 use std::fmt;
 use std::thread::{self, JoinHandle};
 use zeroize::Zeroizing;
-
-/// Of a hasher: setpriority(2). The loop gets nine tenths of a core that both want.
-const NICENESS: i32 = 10;
 
 /// A password as typed. Wiped from memory when dropped, never shown by `Debug`.
 pub struct Password(Zeroizing<String>);
@@ -117,7 +113,7 @@ impl HasherPool {
             let thread = thread::Builder::new()
                 .name(format!("hasher-{number}"))
                 .spawn(move || {
-                    stand_back();
+                    stand_back("a hasher");
                     work(&worker, engine)
                 })
                 .map_err(|_| StartError::NoThread)?;
@@ -242,13 +238,6 @@ impl Job {
             Self::Hash { promise, .. } => promise.withdraw(),
             Self::Check { promise, .. } => promise.withdraw(),
         }
-    }
-}
-
-/// Lets the loop have the core whenever it wants it. On Linux, priorities are those of threads.
-fn stand_back() {
-    if let Err(error) = setpriority_process(None, NICENESS) {
-        log::debug!("a hasher has the priority of the loop: {error}");
     }
 }
 

@@ -50,6 +50,8 @@ mod http;
 mod message;
 mod opening;
 mod post;
+#[cfg(feature = "files")]
+pub(crate) mod priority;
 mod reader;
 mod request;
 mod response;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::encode::Step;
 use super::folder::Folder;
 use super::options::Options;
+use crate::web::priority::stand_back;
 
 /// How long it rests between two looks.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -103,6 +104,7 @@ impl Watch {
     }
 
     fn run(mut self, wished: &Receiver<Options>, mut changed: impl FnMut(Arc<Folder>)) {
+        stand_back("who watches files");
         loop {
             let (news, has_more) = self.encode();
             news.map(&mut changed);

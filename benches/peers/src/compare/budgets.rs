@@ -99,12 +99,16 @@ pub(crate) fn all(figures: &Figures) -> Vec<Budget> {
             ms,
         ),
     ];
-    budgets.extend(series(figures).iter().map(of_growth));
+    let floors = series(figures, FLOOR);
+    budgets.extend(series(figures, OURS).iter().map(|ours| {
+        let floor = floors.iter().find(|floor| floor.title == ours.title);
+        of_growth(ours, floor.and_then(Series::last_of_first))
+    }));
     budgets
 }
 
 /// Every figure is to be the same, give or take a tenth, with 100 and with 10,000 connections.
-fn of_growth(series: &Series) -> Budget {
+fn of_growth(series: &Series, floor: Option<f64>) -> Budget {
     let what = match series.title {
         "request" => "growth of a request, 100 to 10,000",
         "echo" => "growth of an echo",
@@ -112,9 +116,13 @@ fn of_growth(series: &Series) -> Budget {
         "handshake" => "growth of a handshake",
         _ => "growth of idle memory",
     };
-    Budget::new(what, 1.1, series.last_of_first(), |of| {
+    let mut budget = Budget::new(what, 1.1, series.last_of_first(), |of| {
         format!("{of:.2} times")
-    })
+    });
+    if let Some(floor) = floor {
+        write!(budget.measured, " (the floor {floor:.2})").ok();
+    }
+    budget
 }
 
 pub(crate) fn table(figures: &Figures) -> String {

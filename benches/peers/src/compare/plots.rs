@@ -83,7 +83,7 @@ pub(crate) fn draw(figures: &Figures, folder: &Path) -> Result<Vec<(String, Stri
         bars(&folder.join(&file), &panels).map_err(|error| failure(&*error))?;
         drawn.push((title.to_owned(), file));
     }
-    let lines = series(figures);
+    let lines = series(figures, OURS);
     if lines.iter().any(|line| line.points.len() > 1) {
         growth(&folder.join("growth.svg"), &lines).map_err(|error| failure(&*error))?;
         drawn.push(("Growth".to_owned(), "growth.svg".to_owned()));

@@ -130,9 +130,10 @@ pub(crate) fn grouped(number: f64) -> String {
     text
 }
 
-/// One series of growth: what it is of, and the median for each number of connections.
+/// One series of growth: what it is of, whose, and the median for each number of connections.
 pub(crate) struct Series {
     pub(crate) title: &'static str,
+    pub(crate) server: &'static str,
     pub(crate) points: Vec<Point>,
 }
 
@@ -150,14 +151,14 @@ impl Series {
     }
 }
 
-/// All series of which there are figures.
-pub(crate) fn series(figures: &Figures) -> Vec<Series> {
+/// All series of a server of which there are figures.
+pub(crate) fn series(figures: &Figures, server: &'static str) -> Vec<Series> {
     let mut all: Vec<Series> = Vec::new();
     for scenario in table() {
         let Section::Growth(title) = scenario.section else {
             continue;
         };
-        let Some(figure) = figures.median(scenario.id, OURS, scenario.unit.key) else {
+        let Some(figure) = figures.median(scenario.id, server, scenario.unit.key) else {
             continue;
         };
         let point = Point {
@@ -169,6 +170,7 @@ pub(crate) fn series(figures: &Figures) -> Vec<Series> {
             Some(series) => series.points.push(point),
             None => all.push(Series {
                 title,
+                server,
                 points: vec![point],
             }),
         }
@@ -176,9 +178,13 @@ pub(crate) fn series(figures: &Figures) -> Vec<Series> {
     all
 }
 
-/// How figures of ours grow with the number of connections.
+/// How figures of ours grow with the number of connections, and those of the floor.
 pub(crate) fn growth(figures: &Figures) -> String {
-    let all = series(figures);
+    let mut all = series(figures, OURS);
+    all.extend(series(figures, FLOOR));
+    // By what they are of, in their order.
+    let titles: Vec<_> = all.iter().map(|series| series.title).collect();
+    all.sort_by_key(|series| titles.iter().position(|title| *title == series.title));
     if all.is_empty() {
         return String::new();
     }
@@ -186,7 +192,7 @@ pub(crate) fn growth(figures: &Figures) -> String {
         "\n| connections | 100 | 1,000 | 10,000 | last of first |\n|---|---|---|---|---|\n"
             .to_owned();
     for series in &all {
-        write!(text, "| {} |", series.title).ok();
+        write!(text, "| {}, {} |", series.title, series.server).ok();
         for connections in [100, 1_000, 10_000] {
             let point = series.points.iter().find(|p| p.connections == connections);
             write!(text, " {} |", point.map_or("-", |point| &point.text)).ok();

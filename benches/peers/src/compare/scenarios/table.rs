@@ -247,7 +247,13 @@ fn paired() -> Vec<Scenario> {
 const GROWTH: [usize; 3] = [100, 1_000, 10_000];
 
 fn growth() -> Vec<Scenario> {
-    let ours = |server, path| vec![contestant(OURS, server, path)];
+    // What the floor grows by is the kernel's, and the caches'.
+    let both = |floor: &'static [&'static str], server, path| {
+        vec![
+            contestant(FLOOR, Server::Floor(floor), path),
+            contestant(OURS, server, path),
+        ]
+    };
     let mut all = Vec::new();
     for (index, connections) in GROWTH.into_iter().enumerate() {
         // The names of a series, for each number of connections.
@@ -259,7 +265,7 @@ fn growth() -> Vec<Scenario> {
             ..scenario(id(names), title, kind)
         };
         all.push(Scenario {
-            contestants: ours(Server::Hello, "/"),
+            contestants: both(&["--bytes", "13"], Server::Hello, "/"),
             ..grown(
                 ["request-100", "request-1000", "request-10000"],
                 "request",
@@ -267,12 +273,12 @@ fn growth() -> Vec<Scenario> {
             )
         });
         all.push(Scenario {
-            contestants: ours(Server::WsEcho, "/"),
+            contestants: both(FLOOR_64, Server::WsEcho, "/"),
             ..grown(["echo-100", "echo-1000", "echo-10000"], "echo", Kind::Echo)
         });
         all.push(Scenario {
             bytes: 100,
-            contestants: ours(Server::Room, "/room"),
+            contestants: both(&["--room"], Server::Room, "/room"),
             ..grown(
                 ["delivery-100", "delivery-1000", "delivery-10000"],
                 "delivery",
@@ -285,7 +291,7 @@ fn growth() -> Vec<Scenario> {
         all.push(Scenario {
             connections: 16,
             crowd: connections,
-            contestants: ours(Server::WsEcho, "/"),
+            contestants: both(FLOOR_64, Server::WsEcho, "/"),
             ..grown(
                 ["handshake-100", "handshake-1000", "handshake-10000"],
                 "handshake",
@@ -297,7 +303,7 @@ fn growth() -> Vec<Scenario> {
             // Long enough to see half a percent of a core in ticks of 10 ms.
             seconds: Some(10),
             rounds_max: 1,
-            contestants: ours(Server::WsEcho, "/"),
+            contestants: both(FLOOR_64, Server::WsEcho, "/"),
             ..grown(
                 ["idle-100", "idle-1000", "idle-10000"],
                 "idle memory",
