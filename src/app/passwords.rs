@@ -10,6 +10,7 @@ pub use engine::{Cost, Credential, Verdict};
 
 use super::queue::{Load, Queue, Worker, shielded};
 use super::reply::{Overloaded, Promise, Reply};
+use crate::web::priority::stand_back;
 use engine::Engine;
 use std::fmt;
 use std::thread::{self, JoinHandle};

@@ -31,6 +31,7 @@ impl Composer {
         // One giant line should not keep its space for ever.
         self.line.clear();
         self.line.shrink_to(64 * 1024);
+        self.line.reserve(256);
         match format {
             LogFormat::Text => self.text(now, record),
             LogFormat::Json => self.json(now, record),
@@ -166,7 +167,8 @@ fn push_thousandths(line: &mut Vec<u8>, thousandths: u64) {
     }
 }
 
-fn push_number(line: &mut Vec<u8>, number: u64) {
+/// The digits of a number.
+pub(super) fn push_number(line: &mut Vec<u8>, number: u64) {
     let mut digits = [0; 20];
     let mut left = number;
     let mut start = digits.len();
@@ -261,7 +263,8 @@ enum Style {
 
 /// As it is if it is one plain word, else in quotation marks.
 fn push_word(line: &mut Vec<u8>, text: &str) {
-    if !text.is_empty() && (is_plain_ascii(text) || text.chars().all(is_plain)) {
+    let is_word = text.bytes().all(is_plain_byte) || text.chars().all(is_plain);
+    if !text.is_empty() && is_word {
         line.extend_from_slice(text.as_bytes());
     } else {
         line.push(b'"');
@@ -274,10 +277,9 @@ fn is_plain(c: char) -> bool {
     !c.is_whitespace() && !is_unsafe(c) && !matches!(c, '"' | '\\' | '=')
 }
 
-/// The most of what is logged is this, and a byte is faster looked at than a character.
-fn is_plain_ascii(text: &str) -> bool {
-    text.bytes()
-        .all(|byte| PLAIN.get(usize::from(byte)) == Some(&true))
+/// Whether it is no white space, nothing to be escaped in any style, and ASCII.
+fn is_plain_byte(byte: u8) -> bool {
+    PLAIN.get(usize::from(byte)) == Some(&true)
 }
 
 static PLAIN: [bool; 256] = {
@@ -312,6 +314,10 @@ impl Write for Escaping<'_> {
 }
 
 fn push_escaped(line: &mut Vec<u8>, text: &str, style: Style) {
+    // The most of what is logged is this, and a byte is faster looked at than a character.
+    if text.bytes().all(is_plain_byte) {
+        return line.extend_from_slice(text.as_bytes());
+    }
     let mut rest = text;
     while let Some((at, c)) = rest.char_indices().find(|&(_, c)| needs_escape(c, style)) {
         let (clean, after) = rest.split_at_checked(at).unwrap_or((rest, ""));

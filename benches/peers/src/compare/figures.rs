@@ -66,6 +66,19 @@ pub(crate) struct Spread {
     pub(crate) max: f64,
 }
 
+impl Figures {
+    /// Puts scenarios of a later run in place of these, and notes when that was.
+    pub(crate) fn replace(&mut self, later: Self) {
+        let names: Vec<&str> = later.scenarios.keys().map(String::as_str).collect();
+        let names = names.join(", ");
+        let version = later.versions.get("edgeloop");
+        let version = version.map(String::as_str).unwrap_or_default();
+        let note = format!("{}, edgeloop {version}: {names}", later.date);
+        self.machine.insert("measured later".to_owned(), note);
+        self.scenarios.extend(later.scenarios);
+    }
+}
+
 impl Measured {
     /// Of one figure over all rounds that have it.
     pub(crate) fn spread(&self, key: &str) -> Option<Spread> {

@@ -59,6 +59,9 @@ struct Args {
     /// document unless it is release.
     #[arg(long, default_value = "release")]
     profile: String,
+    /// Puts what `--only` has measured into the document, in place of what the last full run has of that.
+    #[arg(long, requires = "only", conflicts_with_all = ["server", "profile"])]
+    keep: bool,
     /// Runs nothing, and writes the document from the figures of the last full run.
     #[arg(long, conflicts_with_all = ["only", "server", "list", "builds"])]
     render: bool,
@@ -111,7 +114,12 @@ fn compare(args: &Args) -> Result<ExitCode, Failure> {
     } else if let Ok(earlier) = Figures::read(&kept) {
         figures.builds = earlier.builds;
     }
-    if args.is_partial() {
+    if args.keep {
+        let mut all = Figures::read(&kept)?;
+        all.replace(figures);
+        figures = all;
+    }
+    if args.is_partial() && !args.keep {
         let path = root.join("target/peers/figures.json");
         figures.write(&path)?;
         print!("{}", tables::all(&figures));
