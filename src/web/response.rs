@@ -251,6 +251,7 @@ impl Response {
     }
 
     /// Adds field lines that are known to be good.
+    #[cfg(feature = "ws")]
     pub(super) fn lines(mut self, lines: &[u8]) -> Self {
         self.fields.own.extend_from_slice(lines);
         self
