@@ -105,6 +105,10 @@ fn drive(args: &Args) -> Result<ExitCode, Failure> {
     {
         println!("NOTE: the baseline was counted with {was}, this is {is}");
     }
+    let is_mixed = stored.tools != tools && !stored.counts.is_empty();
+    if is_mixed && args.update && args.only.is_some() {
+        return Err("the others were counted with something else: update all".into());
+    }
     println!(
         "{:<28}{:>12}{:>12}{:>10}",
         "instructions", "baseline", "now", "change"
