@@ -17,12 +17,13 @@ nextest := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help run build certs test browser clients ws-clients check fmt clippy doc deny \
-	run-bench autobahn autobahn-ci autobahn-quick bench bench-peers check-peers \
+	run-bench autobahn autobahn-ci autobahn-quick bench instructions instructions-update \
+	bench-peers check-peers \
 	bench-broadcast attacks slowhttptest crash-test soak fuzz clean \
 	$(BUILDS:%=test-%) $(BUILDS:%=clippy-%)
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  %-15s  %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  %-19s  %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: build certs .env ## Build, make what is missing, start the server
 	@saved=$$(export -p); set -a; . ./.env; set +a; eval "$$saved"; \
@@ -125,6 +126,12 @@ deny: ## Check licences, bans and sources of all dependencies, and advisories
 
 bench: ## Measure the parts, and the memory of idle connections
 	$(CARGO) bench --locked
+
+instructions: ## Count the instructions of the parts, and fail where they grew by 3 % (needs valgrind)
+	$(CARGO) bench --locked --quiet --bench instructions
+
+instructions-update: ## Store the instructions of the parts as those to compare with
+	$(CARGO) bench --locked --quiet --bench instructions -- --update
 
 # What `make bench-peers ARGS=..` gives the driver, such as ARGS='--only echo --rounds 5'.
 ARGS ?=

@@ -1,0 +1,78 @@
+//! The output queue of a connection.
+
+use std::hint::black_box;
+use std::io::IoSlice;
+
+use self::output::{Queue, SLICES_MAX, Shared};
+use super::Repeat;
+
+// Nobody outside of the reactor has a queue, so the benchmark compiles its own.
+#[path = "../../src/reactor/output.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "a part of the library, and only some of it is used here"
+)]
+mod output;
+
+/// What a record of TLS takes.
+const RECORD_BYTES: usize = 16 << 10;
+
+/// Bytes copied in, as answers are, and gone with one write.
+pub(crate) fn append_and_drain(repeat: impl Repeat, bytes: usize) {
+    let answer = vec![b'x'; bytes];
+    let mut queue = Queue::default();
+    repeat.repeat(|| {
+        let added = queue.append(|out| out.extend_from_slice(black_box(&answer)));
+        queue.advance(added);
+        queue.len()
+    });
+}
+
+/// Bytes queued by reference, as broadcasts are, and gone with one write.
+pub(crate) fn push_and_drain(repeat: impl Repeat, bytes: usize) {
+    let frame = Shared::from(vec![b'x'; bytes]);
+    let mut queue = Queue::default();
+    repeat.repeat(|| {
+        queue.push(black_box(&frame));
+        queue.advance(bytes);
+        queue.len()
+    });
+}
+
+/// What so many messages of a broadcast leave in a queue.
+fn behind(frames: usize, bytes: usize) -> Queue {
+    let frame = Shared::from(vec![b'x'; bytes]);
+    let mut queue = Queue::default();
+    (0..frames).for_each(|_| queue.push(&frame));
+    queue
+}
+
+/// As many shared frames as one `writev` is offered, and gone with it.
+pub(crate) fn write_vectored(repeat: impl Repeat, bytes: usize) {
+    repeat.repeat_on(
+        || behind(SLICES_MAX, bytes),
+        |queue| {
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let used = queue.slices(&mut slices);
+            black_box(slices);
+            queue.advance(used * bytes);
+            queue.len()
+        },
+    );
+}
+
+/// Shared frames gathered to one record of TLS, and gone with it.
+pub(crate) fn gather(repeat: impl Repeat, bytes: usize) {
+    let mut record = Vec::with_capacity(RECORD_BYTES);
+    repeat.repeat_on(
+        || behind(RECORD_BYTES / bytes, bytes),
+        |queue| {
+            record.clear();
+            queue.gather(&mut record, RECORD_BYTES);
+            queue.advance(black_box(record.len()));
+            queue.len()
+        },
+    );
+}
