@@ -1,6 +1,7 @@
 //! Runs this program under valgrind, and reads what it has counted.
 
 use std::io::ErrorKind;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
 use std::{env, fs};
@@ -28,10 +29,14 @@ impl Callgrind {
             }
             output => output?,
         };
+        let folder = tempfile::tempdir()?;
+        // Its path is on the stack, and would move what is above it.
+        let program = folder.path().join("program");
+        symlink(env::current_exe()?, &program)?;
         Ok(Self {
             version: String::from_utf8(output.stdout)?.trim().to_owned(),
-            program: env::current_exe()?,
-            folder: tempfile::tempdir()?,
+            program,
+            folder,
         })
     }
 
@@ -74,7 +79,7 @@ impl Callgrind {
 
     /// Runs this program in there, and returns what it prints.
     fn inside(&self, valgrind: &[&str], args: &[&str]) -> Result<String, Failure> {
-        // The environment is on the stack, and would move what is above it.
+        // So is the environment.
         let output = Command::new("valgrind")
             .env_clear()
             .env("PATH", env::var_os("PATH").unwrap_or_default())
