@@ -1,7 +1,7 @@
 # What can be done here: make help
 
 CARGO ?= cargo
-BIN := target/release/edgeloop
+BIN := $(or $(CARGO_TARGET_DIR),target)/release/edgeloop
 # Every way to build: `make test` and `make check` go through all of them.
 FEATURES := tls ws files router
 BUILDS := default none $(FEATURES)

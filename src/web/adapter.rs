@@ -246,6 +246,7 @@ impl<S: Service> Handler for Web<S> {
             let mut tools = self.tools(cx);
             http.send_parts(&mut tools, cx);
             http.refill_stream(&mut tools, cx);
+            http.reads_on(cx.now());
             self.pump(cx, conn);
         }
         cx.resume();

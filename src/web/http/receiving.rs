@@ -22,9 +22,20 @@ pub(super) struct Receiving {
     /// How long the body may be.
     pub(super) bytes_max: u64,
     sink: Sink,
-    /// What has come of the body in the current stretch of [`BODY_WINDOW`], and when that began.
-    recent_bytes: u64,
-    recent_since: Instant,
+    recent: Recent,
+}
+
+/// What has come of a body in the current stretch of [`BODY_WINDOW`], and when that began.
+#[derive(Clone, Copy, Debug)]
+struct Recent {
+    bytes: u64,
+    since: Instant,
+}
+
+impl Recent {
+    const fn new(since: Instant) -> Self {
+        Self { bytes: 0, since }
+    }
 }
 
 /// Where the body goes.
@@ -50,7 +61,7 @@ impl Receiving {
     /// When it is next looked at whether enough has come of the body, `began` being when the request did.
     /// One that is handed on may take any time at that pace, others have to be here in their time.
     pub(super) fn due(&self, config: &Config, began: Instant) -> Instant {
-        let enough = self.recent_since + window(config);
+        let enough = self.recent.since + window(config);
         match self.sink {
             Sink::Service { .. } => enough,
             Sink::Collect(_) | Sink::Drop(_) => enough.min(began + config.request_timeout),
@@ -65,8 +76,8 @@ impl Receiving {
         }
         let rate = f64::from(config.body_bytes_per_second_min);
         let least = (rate * window(config).as_secs_f64()).max(1.0);
-        self.recent_since = now;
-        std::mem::take(&mut self.recent_bytes) as f64 >= least
+        let recent = std::mem::replace(&mut self.recent, Recent::new(now));
+        recent.bytes as f64 >= least
     }
 }
 
@@ -130,8 +141,7 @@ impl<S> Http<S> {
             peer,
             bytes_max,
             sink,
-            recent_bytes: 0,
-            recent_since: cx.now(),
+            recent: Recent::new(cx.now()),
         }));
         false
     }
@@ -144,8 +154,10 @@ impl<S> Http<S> {
             peer: request.peer(),
             bytes_max: limits.body_bytes_max,
             sink: Sink::Collect(request.body.to_vec()),
-            recent_bytes: request.body.len() as u64,
-            recent_since: now,
+            recent: Recent {
+                bytes: request.body.len() as u64,
+                since: now,
+            },
         }));
     }
 
@@ -159,7 +171,7 @@ impl<S> Http<S> {
         let Some(receiving) = &mut self.receiving else {
             return;
         };
-        receiving.recent_bytes += data.len() as u64;
+        receiving.recent.bytes += data.len() as u64;
         match &mut receiving.sink {
             Sink::Collect(body) => body.extend_from_slice(data),
             Sink::Drop(_) => {}
@@ -195,8 +207,7 @@ impl<S> Http<S> {
         callback(&mut upload);
         if was_paused && !*upload.is_paused {
             // While it was held back the peer was not to send.
-            receiving.recent_bytes = 0;
-            receiving.recent_since = upload.cx.now();
+            receiving.recent = Recent::new(upload.cx.now());
         }
         if let Some(response) = upload.answer.take()
             && let Some(receiving) = self.receiving.take()
@@ -248,6 +259,13 @@ impl<S> Http<S> {
         let began = self.began;
         let receiving = self.receiving.as_mut();
         receiving.is_some_and(|receiving| receiving.keeps_pace(config, began, now))
+    }
+
+    /// The connection is read from again: while it was not, the peer could not send.
+    pub(in crate::web) fn reads_on(&mut self, now: Instant) {
+        if let Some(receiving) = &mut self.receiving {
+            receiving.recent = Recent::new(now);
+        }
     }
 
     pub(super) fn is_upload_paused(&self) -> bool {

@@ -112,3 +112,27 @@ fn a_collected_body_that_keeps_its_pace_is_not_waited_for_beyond_its_time() {
     ask(&mut world, &mut client, b"");
     assert_eq!(statuses(&mut client), (vec![408], true));
 }
+
+#[test]
+fn the_time_reads_stop_is_not_the_body_s() {
+    let reactor = ReactorConfig {
+        output_mark_bytes: 50,
+        ..ReactorConfig::default()
+    };
+    let mut world = world(Config::default(), reactor);
+    let mut client = plain(&mut world);
+    client.peer.set_capacity(10);
+    client.write(b"GET /later/1 HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.write(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n");
+    client.write(&[b'x'; 100]);
+    client.pump();
+    world.settle();
+    answer_later(&mut world, None);
+    // The answer is over the mark, and nobody takes it.
+    world.advance(BODY_WINDOW - 1000 * MILLISECOND);
+    client.peer.set_capacity(1 << 20);
+    run(&mut world, &mut [&mut client]);
+    world.advance(BODY_WINDOW - 1000 * MILLISECOND);
+    ask(&mut world, &mut client, &[b'x'; 4_900]);
+    assert_eq!(statuses(&mut client), (vec![200, 200], false));
+}

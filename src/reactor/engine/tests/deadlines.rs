@@ -1,0 +1,119 @@
+//! Times of handlers, and the time of a shutdown.
+
+use super::*;
+
+#[test]
+fn a_deadline_that_moves_does_not_fire_early() {
+    for_seeds(50, |rng| {
+        let mut sim = probe(Config::default(), |cx, call| match call {
+            Call::Mail(ms) => {
+                cx.set_timeout(Duration::from_millis(ms.into()));
+                0
+            }
+            _ => 1,
+        });
+        let peer = sim.accept(&Security::Plain).unwrap();
+        sim.settle();
+        let mut due = None;
+        for _ in 0..20 {
+            let ms = 1 + u32::try_from(rng.below(100_000)).unwrap();
+            sim.mailbox().post(Some(peer.id), ms).unwrap();
+            sim.settle();
+            due = Some(sim.now() + Duration::from_millis(ms.into()));
+            sim.handler().calls();
+            let part = Duration::from_micros(rng.next() % (u64::from(ms) * 1000));
+            sim.advance(part);
+            assert_eq!(sim.handler().calls(), [""; 0], "early");
+        }
+        let left = due.unwrap() - sim.now();
+        sim.advance(left + Duration::from_millis(2));
+        assert_eq!(sim.handler().calls(), ["expired"]);
+        assert_eq!(sim.engine.core.sleep_max(), None);
+    });
+}
+
+#[test]
+fn a_deadline_in_the_past_does_not_keep_the_loop() {
+    let mut left = 10;
+    let mut sim = probe(Config::default(), move |cx, call| {
+        if let Call::Open | Call::Expired = call
+            && left > 0
+        {
+            left -= 1;
+            cx.set_deadline(cx.now());
+        }
+        1
+    });
+    sim.accept(&Security::Plain).unwrap();
+    sim.turn();
+    assert_eq!(sim.handler().calls(), [""; 0]);
+    sim.advance(SECOND);
+    assert_eq!(sim.handler().calls(), ["expired"; 10]);
+}
+
+#[test]
+fn a_cleared_deadline_does_not_fire() {
+    let mut sim = probe(Config::default(), |cx, call| {
+        match call {
+            Call::Open => cx.set_timeout(SECOND),
+            Call::Mail(_) => cx.clear_deadline(),
+            _ => {}
+        }
+        1
+    });
+    let peer = sim.accept(&Security::Plain).unwrap();
+    sim.mailbox().post(Some(peer.id), 0).unwrap();
+    sim.advance(10 * SECOND);
+    assert_eq!(sim.handler().calls(), ["mail 0 true"]);
+    assert_eq!(sim.engine.core.sleep_max(), None);
+}
+
+#[test]
+fn draining_tells_everyone_and_ends() {
+    let act = |cx: &mut Cx<'_>, call: Call<'_>| {
+        if let Call::Mail(_) = call {
+            cx.drain(10 * SECOND);
+        }
+        echo(cx, call)
+    };
+    let mut sim = probe(Config::default(), act);
+    let peers: Vec<Peer> = (0..600)
+        .map(|_| sim.accept(&Security::Plain).unwrap())
+        .collect();
+    sim.settle();
+    sim.mailbox().post(None, 0).unwrap();
+    sim.turn();
+    sim.turn();
+    // One that comes when its place in the table was told already hears of it, too.
+    let late = sim.accept(&Security::Plain).unwrap();
+    sim.settle();
+    let calls = sim.handler().calls();
+    let told = calls.iter().filter(|call| *call == "draining").count();
+    assert_eq!(told, 601);
+    assert!(!sim.is_drained());
+    for peer in peers.iter().chain([&late]) {
+        assert!(peer.at_end());
+        peer.shut();
+    }
+    sim.settle();
+    assert!(sim.is_drained());
+    sim.audit();
+}
+
+#[test]
+fn draining_ends_at_its_deadline() {
+    let mut sim = probe(Config::default(), |cx, call| {
+        if let Call::Mail(_) = call {
+            cx.drain(10 * SECOND);
+        }
+        1
+    });
+    sim.accept(&Security::Plain).unwrap();
+    sim.mailbox().post(None, 0).unwrap();
+    sim.advance(9 * SECOND);
+    assert_eq!(sim.handler().calls(), ["mail 0 false", "draining"]);
+    assert!(!sim.is_drained());
+    assert_eq!(sim.engine.core.sleep_max(), Some(SECOND));
+    sim.advance(SECOND);
+    assert!(sim.is_drained());
+}

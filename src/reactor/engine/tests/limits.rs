@@ -1,0 +1,166 @@
+//! Ceilings for what waits, on both sides.
+
+use super::*;
+
+#[test]
+fn over_the_mark_reads_stop_until_drained() {
+    let config = Config {
+        output_mark_bytes: 100_000,
+        ..Config::default()
+    };
+    let mut sim = probe(config, echo);
+    let peer = sim.accept(&Security::Plain).unwrap();
+    peer.set_capacity(1_000);
+    peer.send(&[1; 1_000_000]);
+    sim.settle();
+    let queued = sim.engine.core.queued_bytes_total();
+    assert!((100_000..200_000).contains(&queued), "{queued}");
+    assert!(peer.unread() > 800_000);
+    let mut got = 0;
+    while sim.engine.core.queued_bytes_total() > 50_000 {
+        assert!(!sim.handler().calls().contains(&"drained".into()));
+        got += peer.take_all().len();
+        sim.turn();
+    }
+    assert_eq!(sim.handler().calls(), ["drained"]);
+    while got < 1_000_000 {
+        got += peer.take_all().len();
+        sim.settle();
+    }
+    sim.audit();
+}
+
+#[test]
+fn limits_on_output() {
+    let config = Config {
+        output_mark_bytes: 1_000,
+        output_bytes_max: 10_000,
+        output_bytes_max_total: 20_000,
+        ..Config::default()
+    };
+    let act = |cx: &mut Cx<'_>, call: Call<'_>| match call {
+        Call::Data(input) => {
+            let count = input.len();
+            cx.write(&vec![0; count]);
+            count
+        }
+        _ => 1,
+    };
+    let mut sim = probe(config, act);
+    let one = sim.accept(&Security::Plain).unwrap();
+    one.set_capacity(0);
+    one.send(&[0; 10_001]);
+    sim.settle();
+    assert!(one.is_dropped());
+    let calls = sim.handler().calls();
+    assert_eq!(calls[1..], ["stalled", "closed(outputoverflow)"]);
+    sim.audit();
+    // All together: those over their mark go.
+    let crowd: Vec<Peer> = (0..3)
+        .map(|_| sim.accept(&Security::Plain).unwrap())
+        .collect();
+    for peer in &crowd {
+        peer.set_capacity(0);
+        peer.send(&[0; 9_000]);
+        sim.settle();
+    }
+    let gone: Vec<bool> = crowd.iter().map(Peer::is_dropped).collect();
+    assert_eq!(gone, [false, false, true]);
+    sim.audit();
+    for peer in &crowd {
+        peer.reset();
+    }
+    sim.settle();
+    sim.audit();
+    assert_eq!(sim.connections(), 0);
+}
+
+#[test]
+fn reads_that_a_crowd_held_back_go_on() {
+    let config = Config {
+        output_mark_bytes: 10_000,
+        output_bytes_max_total: 9_000,
+        ..Config::default()
+    };
+    for ends_by_reset in [false, true] {
+        let mut sim = probe(config.clone(), echo);
+        let crowd = sim.accept(&Security::Plain).unwrap();
+        let peer = sim.accept(&Security::Plain).unwrap();
+        crowd.set_capacity(1);
+        peer.set_capacity(1);
+        peer.send(b"ab");
+        sim.settle();
+        crowd.send(&[0; 9_999]);
+        sim.settle();
+        // Something is queued for it and there is too much in all: not read.
+        peer.send(b"c");
+        sim.settle();
+        assert_eq!(peer.unread(), 1);
+        if ends_by_reset {
+            crowd.reset();
+        } else {
+            peer.set_capacity(100);
+            assert_eq!(peer.take_all(), b"a");
+        }
+        sim.settle();
+        assert_eq!(peer.unread(), 0, "held back for ever");
+    }
+}
+
+#[test]
+fn all_tails_together_have_a_limit() {
+    let config = Config {
+        input_bytes_max_total: 10_000,
+        ..Config::default()
+    };
+    for security in securities() {
+        let mut sim = probe(config.clone(), |_, call| match call {
+            Call::Data(_) => 0,
+            _ => 1,
+        });
+        let mut clients: Vec<_> = (0..3)
+            .map(|_| client(sim.accept(&security).unwrap(), &security))
+            .collect();
+        for client in &mut clients {
+            client.write(&[0; 5_000]);
+            run(&mut sim, &mut [client]);
+        }
+        let gone: Vec<bool> = clients.iter().map(|one| one.peer.is_dropped()).collect();
+        assert_eq!(gone, [false, false, true]);
+        // A little is never too much.
+        let mut small = client(sim.accept(&security).unwrap(), &security);
+        small.write(&[0; 4_000]);
+        run(&mut sim, &mut [&mut small]);
+        assert!(!small.peer.is_dropped());
+        sim.audit();
+        for one in &clients {
+            one.peer.reset();
+        }
+        small.peer.reset();
+        sim.settle();
+        sim.audit();
+        assert_eq!(sim.connections(), 0);
+    }
+}
+
+#[test]
+fn the_tail_has_a_limit() {
+    let config = Config {
+        tail_bytes_max: 100,
+        ..Config::default()
+    };
+    for security in securities() {
+        let mut sim = probe(config.clone(), |_, call| match call {
+            Call::Data(_) => 0,
+            _ => 1,
+        });
+        let mut client = client(sim.accept(&security).unwrap(), &security);
+        client.write(&[0; 100]);
+        run(&mut sim, &mut [&mut client]);
+        client.write(&[0; 1]);
+        run(&mut sim, &mut [&mut client]);
+        let calls = sim.handler().calls();
+        assert_eq!(calls, ["data 100", "data 101", "closed(inputoverflow)"]);
+        sim.audit();
+    }
+}

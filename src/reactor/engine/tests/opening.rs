@@ -1,0 +1,191 @@
+//! Connections on their way to be open: outbound ones, handshakes, and what is no TLS.
+
+use super::*;
+
+#[test]
+fn outbound_connections() {
+    let act = |cx: &mut Cx<'_>, call: Call<'_>| {
+        if let Call::Open = call {
+            cx.write(b"hello");
+        }
+        echo(cx, call)
+    };
+    let mut sim = probe(Config::default(), act);
+    let mut client = Client::plain(sim.connect().unwrap());
+    sim.settle();
+    assert_eq!(client.peer.writes(), 0);
+    client.peer.stand(false);
+    client.write(b" again");
+    run(&mut sim, &mut [&mut client]);
+    assert_eq!(client.received, b"hello again");
+
+    let peer = sim.connect().unwrap();
+    peer.stand(true);
+    sim.settle();
+    assert!(peer.is_dropped());
+    let silent = sim.connect().unwrap();
+    sim.advance(11 * SECOND);
+    assert!(silent.is_dropped());
+    let calls = sim.handler().calls();
+    assert_eq!(
+        calls[1..],
+        ["closed(connectfailed)", "closed(connectfailed)"]
+    );
+}
+
+#[cfg(feature = "app")]
+#[test]
+fn a_handshake_takes_only_so_long() {
+    let security = &securities()[1];
+    let mut sim = probe(Config::default(), echo);
+    let peer = sim.accept(security).unwrap();
+    sim.advance(9 * SECOND);
+    peer.send(b"\x16\x03\x01");
+    sim.advance(Duration::from_millis(1_100));
+    assert!(peer.is_dropped());
+    assert_eq!(sim.handler().calls(), ["closed(handshaketimeout)"]);
+    let mut quick = Client::secure(sim.accept(security).unwrap());
+    run(&mut sim, &mut [&mut quick]);
+    sim.advance(60 * SECOND);
+    assert_eq!(sim.handler().calls(), [""; 0]);
+    sim.audit();
+}
+
+#[cfg(feature = "app")]
+#[test]
+fn what_is_not_tls_gets_an_alert() {
+    let openings: [(&[u8], bool); 4] = [
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", true),
+        (b"\0\0\0\0\0\0\0\0", false),
+        (b"{\"GET\": 1}\n", false),
+        (b"\xe9\xe9\xe9\xe9\xe9\xe9", false),
+    ];
+    for (opening, is_shown) in openings {
+        let mut sim = probe(Config::default(), |cx, call| match call {
+            // Not for those who speak no TLS, whatever is written later.
+            Call::Open => {
+                cx.write(b"secret");
+                1
+            }
+            Call::Cleartext(_) => {
+                cx.write(b"second thoughts");
+                REFUSED
+            }
+            call => echo(cx, call),
+        });
+        let peer = sim.accept(&securities()[1]).unwrap();
+        peer.send(opening);
+        sim.settle();
+        let answer = peer.take_all();
+        assert_eq!((answer[0], answer.len()), (21, 7), "an alert alone");
+        assert!(peer.at_end());
+        peer.shut();
+        sim.settle();
+        let mut calls = vec!["closed(tls)".to_owned()];
+        if is_shown {
+            calls.insert(0, format!("cleartext {}", opening.len()));
+        }
+        assert_eq!(sim.handler().calls(), calls);
+        sim.audit();
+    }
+}
+
+#[cfg(feature = "app")]
+#[test]
+fn cleartext_can_be_answered() {
+    let request = b"GET / HTTP/1.1\r\n\r\n";
+    for_seeds(20, |rng| {
+        let mut sim = probe(Config::default(), |cx, call| match call {
+            Call::Open => {
+                cx.write(b"for TLS only");
+                1
+            }
+            Call::Cleartext(input) if input.ends_with(b"\r\n\r\n") => {
+                assert_eq!(input, request, "all of it is shown");
+                cx.write(&[b'a'; 50_000]);
+                ANSWERED
+            }
+            Call::Cleartext(_) => INCOMPLETE,
+            call => echo(cx, call),
+        });
+        let peer = sim.accept(&securities()[1]).unwrap();
+        peer.set_capacity(1 + rng.below(20_000));
+        let mut pieces = 0;
+        let mut rest = request.as_slice();
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at(1 + rng.below(rest.len()));
+            assert_eq!(peer.take_all(), b"", "an answer to a part");
+            peer.send(piece);
+            sim.settle();
+            sim.audit();
+            (pieces, rest) = (pieces + 1, after);
+        }
+        // What still comes is dropped, and no reset overtakes the answer.
+        peer.send(&[b'x'; 100_000]);
+        let mut answer = Vec::new();
+        while !peer.at_end() {
+            answer.extend(peer.take_all());
+            sim.settle();
+        }
+        assert_eq!(answer, [b'a'; 50_000]);
+        assert!(peer.is_shut() && !peer.is_dropped());
+        assert_eq!(peer.unread(), 0);
+        peer.shut();
+        sim.settle();
+        let calls = sim.handler().calls();
+        assert_eq!(calls.len(), pieces + 1, "{calls:?}");
+        assert_eq!(calls.last().unwrap(), "closed(finished)");
+        assert_eq!(sim.connections(), 0);
+        sim.audit();
+    });
+}
+
+#[cfg(feature = "app")]
+#[test]
+fn cleartext_has_the_time_and_the_room_of_a_handshake() {
+    let act = |cx: &mut Cx<'_>, call: Call<'_>| match call {
+        Call::Cleartext(_) => INCOMPLETE,
+        call => echo(cx, call),
+    };
+    let mut sim = probe(Config::default(), act);
+    let slow = sim.accept(&securities()[1]).unwrap();
+    for _ in 0..9 {
+        slow.send(b"A");
+        sim.advance(SECOND);
+    }
+    assert!(!slow.is_dropped());
+    sim.advance(SECOND);
+    assert!(slow.is_dropped());
+    assert_eq!(slow.take_all(), b"");
+    let calls = sim.handler().calls();
+    assert_eq!(calls.last().unwrap(), "closed(handshaketimeout)");
+
+    let endless = sim.accept(&securities()[1]).unwrap();
+    endless.send(&vec![b'A'; 1 << 20]);
+    sim.settle();
+    assert!(endless.is_dropped());
+    assert_eq!(sim.connections(), 0);
+    sim.audit();
+}
+
+#[cfg(feature = "app")]
+#[test]
+fn cleartext_within_tls_is_no_cleartext() {
+    let mut sim = probe(Config::default(), echo);
+    let mut client = client(sim.accept(&securities()[1]).unwrap(), &securities()[1]);
+    client.write(b"GET");
+    run(&mut sim, &mut [&mut client]);
+    assert_eq!(client.received, b"GET");
+    client.peer.send(b"GET / HTTP/1.1\r\n\r\n");
+    sim.settle();
+    let calls = sim.handler().calls();
+    assert!(
+        !calls.iter().any(|call| call.starts_with("cleartext")),
+        "{calls:?}"
+    );
+    assert!(
+        client.peer.take_all().starts_with(&[23]),
+        "an encrypted alert"
+    );
+    assert!(client.peer.at_end());
+}
