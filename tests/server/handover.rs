@@ -112,6 +112,17 @@ fn a_server_takes_the_place_of_another_and_nobody_is_refused() {
             served.fetch_add(1, Ordering::Relaxed);
         }
     };
+    // Who stays is told which answer is the last, and finds no connection ended without that.
+    let ask_on_one = || {
+        let mut connection = Connection::open(&server).expect("a connection");
+        while !is_over.load(Ordering::Relaxed) {
+            let answer = connection.get("/login").expect(200);
+            served.fetch_add(1, Ordering::Relaxed);
+            if answer.field("Connection") == Some("close") {
+                connection = Connection::open(&server).expect("a connection");
+            }
+        }
+    };
     let wait_for_more = || {
         let before = served.load(Ordering::Relaxed);
         crate::support::wait_for("more answers", || {
@@ -119,7 +130,8 @@ fn a_server_takes_the_place_of_another_and_nobody_is_refused() {
         });
     };
     let heir = std::thread::scope(|scope| {
-        let asking: Vec<_> = (0..3).map(|_| scope.spawn(ask)).collect();
+        let mut asking: Vec<_> = (0..3).map(|_| scope.spawn(ask)).collect();
+        asking.extend((0..3).map(|_| scope.spawn(ask_on_one)));
         wait_for_more();
         server.signal("USR2");
         let line = server.wait_for_log("has taken over");

@@ -49,14 +49,19 @@ fn requests_in_flight_are_answered() {
 }
 
 #[test]
-fn idle_connections_are_closed_at_once() {
+fn idle_connections_have_a_moment_to_ask_in() {
     let server = Server::with_config("shutdown_grace=600");
     let mut used = server.connect();
     used.get("/").expect(200);
+    let mut asking = server.connect();
+    asking.get("/").expect(200);
     let mut fresh = server.connect();
     // Its handshake is done on our side; an answer would say the same of the server's.
     server.connect().get("/").expect(200);
     server.signal("TERM");
+    // One of the answers is the last, and says so.
+    while asking.get("/").expect(200).field("Connection") != Some("close") {}
+    asking.expect_close();
     used.expect_close();
     let (rest, _) = fresh.rest();
     assert!(rest.is_empty());

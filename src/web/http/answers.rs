@@ -138,7 +138,7 @@ impl<S> Http<S> {
         response: Response,
         length: BodyLength,
     ) -> BodyForm {
-        let is_last = (self.is_last || cx.is_draining()) && self.machine.owed() <= 1;
+        let is_last = cx.is_draining() && self.machine.owed() <= 1;
         let wish = if response.close || is_last {
             After::Close
         } else {

@@ -37,8 +37,6 @@ pub(super) struct Http<S> {
     has_served: bool,
     /// The peer will send nothing more.
     saw_end: bool,
-    /// The next answer is the last, whatever the client would like.
-    is_last: bool,
     /// The last answer is on its way.
     ends: bool,
     /// `100 Continue` waits for the answers before it.
@@ -78,7 +76,6 @@ impl<S> Http<S> {
             is_behind: false,
             has_served: false,
             saw_end: false,
-            is_last: false,
             ends: false,
             owes_continue: false,
             is_full: false,

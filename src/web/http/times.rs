@@ -25,8 +25,9 @@ pub(super) enum Due {
     Silence,
 }
 
-/// How long a connection that has not sent anything yet has at shutdown.
-const FRESH_GRACE: Duration = Duration::from_secs(1);
+/// How long a connection without a request has at shutdown. Who asks one thing after the other, or has just
+/// come, has most likely sent a request that is on its way: it is answered, and told that it is the last.
+const DRAIN_GRACE: Duration = Duration::from_secs(1);
 
 /// How long one has to ask, to be told that there are too many.
 const OVERLOAD_TIME: Duration = Duration::from_secs(5);
@@ -38,14 +39,6 @@ impl<S> Http<S> {
         tools: &mut Tools<'_, V>,
         cx: &mut Cx<'_>,
     ) {
-        self.is_last = true;
-        let is_idle = self.exchanges.is_empty() && self.machine.awaits() == Awaits::Request;
-        // A fresh connection has most likely sent its first request already.
-        self.ends |= is_idle && self.has_served;
-        if is_idle && !self.has_served {
-            self.due = Due::Idle;
-            cx.set_timeout(FRESH_GRACE);
-        }
         self.drain_streams(tools, cx);
     }
 
@@ -94,18 +87,9 @@ impl<S> Http<S> {
 
     /// Finishes the connection after its last answer, or sets the next deadline.
     pub(super) fn arm(&mut self, config: &Config, cx: &mut Cx<'_>) {
-        let is_done = match self.machine.awaits() {
-            Awaits::Nothing => true,
-            // The last answer at shutdown may have been under way already, and not have said so.
-            Awaits::Request => self.is_last && self.has_served,
-            Awaits::Head | Awaits::Body | Awaits::Answer => false,
-        };
-        self.ends |= is_done && self.exchanges.is_empty();
+        self.ends |= self.machine.awaits() == Awaits::Nothing && self.exchanges.is_empty();
         if self.ends && !self.exchanges.is_under_way() {
             cx.finish();
-            return;
-        }
-        if cx.is_draining() && !self.has_served && self.exchanges.is_empty() {
             return;
         }
         let service = self.exchanges.next_due();
@@ -154,6 +138,7 @@ impl<S> Http<S> {
                 Some((due, Due::Request))
             }
             _ if !self.exchanges.is_empty() => None,
+            Awaits::Request if cx.is_draining() => Some((cx.now() + DRAIN_GRACE, Due::Idle)),
             Awaits::Request if self.has_served => {
                 Some((cx.now() + config.keepalive_timeout, Due::Idle))
             }

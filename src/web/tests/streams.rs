@@ -407,6 +407,10 @@ fn shutdown_ends_streams() {
         .unwrap();
     run(&mut feed, &mut [&mut client]);
     assert_eq!(taken(&mut client), "4\r\nlast\r\n0\r\n\r\n");
+    // Its head could not say that it is the last answer, so another request may come.
+    assert!(!client.peer.at_end());
+    feed.advance(Duration::from_millis(1100));
+    run(&mut feed, &mut [&mut client]);
     assert!(client.peer.at_end());
 }
 
