@@ -57,6 +57,8 @@ pub(super) struct Channel {
     pub(super) is_blocked: bool,
     /// Output went over the mark and has not come down yet.
     pub(super) over_mark: bool,
+    /// The handler wants to hear when all output is gone.
+    pub(super) awaits_drained: bool,
     pub(super) overflow: Overflow,
     /// Its reads stopped because all connections together hold too much output.
     pub(super) held_back: bool,
@@ -172,6 +174,7 @@ impl Channel {
             sealed: false,
             is_blocked: false,
             over_mark: false,
+            awaits_drained: false,
             overflow: Overflow::None,
             held_back: false,
             orderly: true,

@@ -373,6 +373,12 @@ impl Core {
         self.lookup(id).is_some_and(|channel| channel.over_mark)
     }
 
+    pub(super) fn await_drained(&mut self, id: ConnId) {
+        if let Some(channel) = self.channel(id) {
+            channel.awaits_drained = channel.queued_bytes() > 0;
+        }
+    }
+
     /// Ends a connection in order, `within` a time if one is given.
     pub(super) fn finish(&mut self, id: ConnId, within: Option<Duration>) {
         let ends_ms = within.map_or(NEVER, |within| self.now_ms + ms(within));

@@ -341,7 +341,8 @@ impl<H: Handler> Engine<H> {
             return Readiness::Cleared;
         };
         let after = channel.queued_bytes();
-        let is_clear = channel.over_mark && after <= config.output_mark_bytes / 2;
+        let is_clear = (channel.over_mark && after <= config.output_mark_bytes / 2)
+            || (channel.awaits_drained && after == 0);
         channel.is_blocked = after > 0;
         if after == 0 {
             channel.release(pool);
@@ -367,6 +368,7 @@ impl<H: Handler> Engine<H> {
             return;
         };
         channel.over_mark = false;
+        channel.awaits_drained = false;
         if channel.phase != Phase::Open {
             return;
         }

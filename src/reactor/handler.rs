@@ -83,7 +83,8 @@ pub trait Handler {
         cx.finish();
     }
 
-    /// The output had been over its high-water mark and is now below the low one.
+    /// The output had been over its high-water mark and is now below the low one, or is gone where
+    /// [`Cx::await_drained`] asked for that.
     fn drained(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
         let _ = (cx, conn);
     }
@@ -341,6 +342,12 @@ impl Cx<'_> {
     /// Whether this connection's output is over its high-water mark.
     pub fn is_over_mark(&self) -> bool {
         self.core.is_over_mark(self.id)
+    }
+
+    /// Asks for `drained` once, when all output that is queued now has gone, below the mark too. Nothing
+    /// comes of it when nothing is queued.
+    pub fn await_drained(&mut self) {
+        self.core.await_drained(self.id);
     }
 
     /// Refuses all further output for this connection, whoever it comes from; what is queued

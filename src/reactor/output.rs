@@ -226,6 +226,12 @@ impl Queue {
             .unwrap_or_default()
     }
 
+    /// How long the second piece is; 0 when there is none.
+    #[cfg(feature = "tls")]
+    pub(crate) fn second_len(&self) -> usize {
+        self.chunks.get(1).map_or(0, |chunk| chunk.bytes().len())
+    }
+
     /// Copies the first bytes, up to `room`, into `record`.
     #[cfg(feature = "tls")]
     pub(crate) fn gather(&self, record: &mut Vec<u8>, room: usize) {

@@ -25,7 +25,7 @@ use crate::reactor::{CloseReason, Config, Cx, Handler, Origin, Preface, Reactor,
 pub struct Web<S: Service> {
     service: S,
     post: Post<S::Mail>,
-    pub(super) reader: Option<Reader>,
+    pub(super) reader: Reader,
     buffers: Buffers,
     /// What every answer begins with, for one second.
     common: Common,
@@ -54,7 +54,7 @@ impl<S: Service> Web<S> {
         Self {
             service,
             post,
-            reader: None,
+            reader: Reader::default(),
             buffers: Buffers::default(),
             common: Common::at(0),
             common_secs: 0,
@@ -75,6 +75,7 @@ impl<S: Service> Web<S> {
         if self.common_secs != cx.unix_secs() {
             self.common_secs = cx.unix_secs();
             self.common = self.common_lines();
+            self.reader.rest();
         }
         let Self {
             service,
@@ -243,10 +244,7 @@ impl<S: Service> Handler for Web<S> {
 
     fn drained(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
         if let Side::Http(http) = &mut conn.side {
-            let mut tools = self.tools(cx);
-            http.send_parts(&mut tools, cx);
-            http.refill_stream(&mut tools, cx);
-            http.reads_on(cx.now());
+            http.drained(&mut self.tools(cx), cx);
             self.pump(cx, conn);
         }
         cx.resume();
@@ -324,9 +322,7 @@ impl<S: Service> Handler for Web<S> {
                 self.service.mail(To::Nobody(cx), mail);
             }
             (Contents::File(number, asked, piece), conn) => {
-                if let Some(reader) = &mut self.reader {
-                    reader.has_come(asked);
-                }
+                self.reader.has_come(asked);
                 if let Some(conn) = conn {
                     self.file_piece(cx, conn, number, piece);
                 }

@@ -108,6 +108,8 @@ pub(super) struct Sending {
     pub(super) parts: VecDeque<Part>,
     /// The next piece of a file was asked for.
     pub(super) is_reading: bool,
+    /// Enough is queued: what goes on is `drained`, which was asked for.
+    pub(super) is_ahead: bool,
 }
 
 impl Sending {
@@ -115,6 +117,7 @@ impl Sending {
         Self {
             parts,
             is_reading: false,
+            is_ahead: false,
         }
     }
 }

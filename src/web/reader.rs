@@ -1,4 +1,4 @@
-//! Reads files for answers, off the loop.
+//! Reads files for answers: what the kernel has in memory at once, the rest on a thread of its own.
 
 use std::fs::File;
 use std::io;
@@ -9,14 +9,21 @@ use std::thread;
 use std::time::Duration;
 
 use super::post::{Chunk, ExchangeId, Post};
+use super::response::FileBody;
 use crate::reactor::Shared;
 
 /// The most that is read, and held for one connection, at a time.
 pub(super) const CHUNK_BYTES_MAX: usize = 256 * 1024;
-/// The same when there is little room for output in all.
+/// The same on the loop, where the piece is to be still in the processor's cache when it is sent.
+const NOW_BYTES_MAX: usize = 64 * 1024;
+/// Queued output above which no more of a file is read: what one write takes.
+pub(super) const AHEAD_BYTES_MAX: usize = 128 * 1024;
+/// The most at a time when there is little room for output in all.
 const CROWDED_BYTES_MAX: usize = 16 * 1024;
-/// How many pieces of that size are kept to be filled again.
+/// How many pieces of that size the thread keeps to fill them again.
 const POOL_MAX: usize = 32;
+/// The same for the loop.
+const NOW_POOL_MAX: usize = 64;
 /// How long they are kept while nobody asks for any.
 const POOL_IDLE: Duration = Duration::from_secs(1);
 
@@ -27,64 +34,130 @@ struct Job {
     to: ExchangeId,
 }
 
-/// The thread that reads. There is one job at a time for each connection, so the queue needs no
-/// limit of its own.
+/// What has become of a wish for a piece.
 #[derive(Debug)]
+pub(super) enum Asked {
+    /// Here it is.
+    Piece(Shared),
+    /// It will come by mail.
+    Later,
+    /// There is no thread that could read it.
+    Failed,
+}
+
+/// Reads pieces of files. A connection has one on its way at a time, so the thread's queue needs no limit of
+/// its own.
+#[derive(Debug, Default)]
 pub(super) struct Reader {
-    jobs: Sender<Job>,
+    jobs: Option<Sender<Job>>,
     /// Bytes that were asked for and have not come: they are output that nobody has counted yet.
     pub(super) expected: usize,
+    pool: Pool,
+    /// Pieces were read on the loop since the last [`rest`](Self::rest).
+    is_in_use: bool,
+    #[cfg(test)]
+    pub(super) is_never_now: bool,
 }
 
 impl Reader {
-    pub(super) fn start<M: Send + 'static>(post: Post<M>) -> io::Result<Self> {
-        let (jobs, queue) = mpsc::channel();
-        thread::Builder::new().name("files".into()).spawn(move || {
-            let mut pool = Pool::default();
-            while let Some(job) = next(&queue, &mut pool) {
-                post.chunk(job.to, job.len, pool.read(&job));
-            }
-        })?;
-        Ok(Self { jobs, expected: 0 })
-    }
-
-    /// Asks for the next piece, a small one if `room` is all that may be added to the output; `false` when
-    /// the thread has ended.
-    pub(super) fn read(
+    /// Reads the first piece of what is left of a body, or asks for it: a small one if `room` is all that
+    /// may be added to the output.
+    pub(super) fn read<M: Send + 'static>(
         &mut self,
-        file: &Arc<File>,
-        offset: u64,
-        len: u64,
+        post: &Post<M>,
+        part: &FileBody,
         room: usize,
         to: ExchangeId,
-    ) -> bool {
-        let len = usize::try_from(len).unwrap_or(usize::MAX);
-        let len = len.min(piece_bytes_max(room.saturating_sub(self.expected)));
-        self.expected += len;
-        self.jobs
-            .send(Job {
-                file: Arc::clone(file),
-                offset,
-                len,
-                to,
-            })
-            .is_ok()
+    ) -> Asked {
+        let room = room.saturating_sub(self.expected);
+        let left = usize::try_from(part.len).unwrap_or(usize::MAX);
+        if let Some(piece) = self.read_now(part, left.min(piece_bytes_max(room, NOW_BYTES_MAX))) {
+            return Asked::Piece(piece);
+        }
+        let len = left.min(piece_bytes_max(room, CHUNK_BYTES_MAX));
+        let job = Job {
+            file: Arc::clone(&part.file),
+            offset: part.offset,
+            len,
+            to,
+        };
+        match self.thread(post) {
+            Some(jobs) if jobs.send(job).is_ok() => {
+                self.expected += len;
+                Asked::Later
+            }
+            _ => Asked::Failed,
+        }
+    }
+
+    /// What of the next `len` bytes can be had without waiting for a disk, at least one.
+    fn read_now(&mut self, part: &FileBody, len: usize) -> Option<Shared> {
+        #[cfg(test)]
+        if self.is_never_now {
+            return None;
+        }
+        self.is_in_use = true;
+        let read = |bytes: &mut [u8]| read_cached(&part.file, bytes, part.offset);
+        let piece = self.pool.fill(len, NOW_BYTES_MAX, NOW_POOL_MAX, read);
+        piece.ok().filter(|piece| !piece.is_empty())
+    }
+
+    /// Gives the memory back if nothing was read since the last call.
+    pub(super) fn rest(&mut self) {
+        if !std::mem::take(&mut self.is_in_use) {
+            self.pool = Pool::default();
+        }
     }
 
     /// A piece has come for which so much was asked.
     pub(super) fn has_come(&mut self, asked: usize) {
         self.expected = self.expected.saturating_sub(asked);
     }
+
+    /// The way to the thread, which is started for the first job.
+    fn thread<M: Send + 'static>(&mut self, post: &Post<M>) -> Option<&Sender<Job>> {
+        if self.jobs.is_none() {
+            match start(post.clone()) {
+                Ok(jobs) => self.jobs = Some(jobs),
+                Err(error) => log::error!("cannot start the thread that reads files: {error}"),
+            }
+        }
+        self.jobs.as_ref()
+    }
+}
+
+fn start<M: Send + 'static>(post: Post<M>) -> io::Result<Sender<Job>> {
+    let (jobs, queue) = mpsc::channel();
+    thread::Builder::new().name("files".into()).spawn(move || {
+        let mut pool = Pool::default();
+        while let Some(job) = next(&queue, &mut pool) {
+            post.chunk(job.to, job.len, pool.read(&job));
+        }
+    })?;
+    Ok(jobs)
 }
 
 /// The largest piece to be read when this is all that may be added to the output. The last half of it is for
 /// others, who cannot ask for less.
-fn piece_bytes_max(room: usize) -> usize {
-    if room / 2 >= CHUNK_BYTES_MAX {
-        CHUNK_BYTES_MAX
+fn piece_bytes_max(room: usize, max: usize) -> usize {
+    if room / 2 >= max {
+        max
     } else {
         CROWDED_BYTES_MAX
     }
+}
+
+/// Reads what the page cache has of a file: `RWF_NOWAIT` of preadv2(2), which fails rather than wait.
+#[cfg(feature = "files")]
+fn read_cached(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    use rustix::io::{ReadWriteFlags, preadv2};
+    let mut room = [io::IoSliceMut::new(bytes)];
+    Ok(preadv2(file, &mut room, offset, ReadWriteFlags::NOWAIT)?)
+}
+
+#[cfg(not(feature = "files"))]
+fn read_cached(_: &File, _: &mut [u8], _: u64) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Waits for a job. The pool is given back when there is none for a while.
@@ -100,7 +173,7 @@ fn next(queue: &Receiver<Job>, pool: &mut Pool) -> Option<Job> {
 
 /// Pieces that were read and are perhaps sent by now: fresh memory costs the kernel more than
 /// reading into it does.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Pool {
     pieces: Vec<Shared>,
 }
@@ -108,20 +181,38 @@ struct Pool {
 impl Pool {
     /// Exactly as many bytes as were asked for: fewer means that the file was cut short.
     fn read(&mut self, job: &Job) -> Chunk {
-        let fill = |bytes: &mut [u8]| job.file.read_exact_at(bytes, job.offset);
+        self.fill(job.len, CHUNK_BYTES_MAX, POOL_MAX, |bytes| {
+            job.file.read_exact_at(bytes, job.offset)?;
+            Ok(bytes.len())
+        })
+    }
+
+    /// Has `len` bytes filled, and gives back as many as were. Those of `full` bytes are kept, up to `max`.
+    fn fill(
+        &mut self,
+        len: usize,
+        full: usize,
+        max: usize,
+        fill: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+    ) -> Chunk {
         for piece in &mut self.pieces {
-            if piece.len() >= job.len
+            if piece.len() >= len
                 && let Some(bytes) = piece.get_mut()
             {
-                fill(bytes.get_mut(..job.len).unwrap_or_default())?;
-                return Ok(piece.slice(0..job.len));
+                let filled = fill(bytes.get_mut(..len).unwrap_or_default())?;
+                return Ok(piece.slice(0..filled));
             }
         }
-        let piece = Shared::fill(job.len, fill)?;
-        if job.len == CHUNK_BYTES_MAX && self.pieces.len() < POOL_MAX {
-            self.pieces.push(piece.clone());
+        let mut filled = 0;
+        let piece = Shared::fill(len, |bytes| {
+            filled = fill(bytes)?;
+            Ok::<_, io::Error>(())
+        })?;
+        let part = piece.slice(0..filled);
+        if len == full && self.pieces.len() < max {
+            self.pieces.push(piece);
         }
-        Ok(piece)
+        Ok(part)
     }
 }
 
@@ -170,6 +261,37 @@ mod tests {
         assert_eq!(second.as_ref(), [b'b'; 10]);
         assert_eq!(second.as_ref().as_ptr(), place);
         assert_eq!(pool.pieces.len(), 1);
+    }
+
+    #[test]
+    fn what_the_kernel_has_in_memory_comes_at_once() {
+        let Job { file, .. } = job(b'a', 100_000, 0);
+        let part = FileBody {
+            file,
+            offset: 0,
+            len: 100_000,
+        };
+        let mut reader = Reader::default();
+        let Some(first) = reader.read_now(&part, NOW_BYTES_MAX) else {
+            // A file system without RWF_NOWAIT, as the first call of all says.
+            assert!(read_cached(&part.file, &mut [0; 1], 0).is_err());
+            return;
+        };
+        assert_eq!(first.as_ref(), [b'a'; NOW_BYTES_MAX]);
+        let end = FileBody {
+            offset: 99_990,
+            ..part.clone()
+        };
+        assert_eq!(reader.read_now(&end, 20).unwrap().as_ref(), [b'a'; 10]);
+        let behind = FileBody {
+            offset: 100_000,
+            ..part
+        };
+        assert!(reader.read_now(&behind, 20).is_none());
+        reader.rest();
+        assert_eq!(reader.pool.pieces.len(), 1);
+        reader.rest();
+        assert!(reader.pool.pieces.is_empty());
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub enum Body {
     Static(&'static [u8]),
     /// Bytes that go by reference.
     Shared(Shared),
-    /// A part of a file, read off the loop while it is sent.
+    /// A part of a file, read while it is sent; off the loop where the kernel has it not in memory.
     File(FileBody),
     /// Pieces, one after another.
     Parts(Vec<Part>),
@@ -82,7 +82,7 @@ pub enum Body {
 pub enum Part {
     /// Bytes that go by reference.
     Shared(Shared),
-    /// A part of a file, read off the loop while it is sent.
+    /// A part of a file, read while it is sent; off the loop where the kernel has it not in memory.
     File(FileBody),
 }
 
@@ -110,6 +110,19 @@ pub struct FileBody {
     pub offset: u64,
     /// How long it is, in bytes. If the file turns out to be shorter, the connection ends.
     pub len: u64,
+}
+
+impl FileBody {
+    /// Goes behind a piece that was read; `false` if it is none, or more than there is.
+    pub(super) fn take(&mut self, piece: &Shared) -> bool {
+        let len = piece.len() as u64;
+        let is_part = (1..=self.len).contains(&len);
+        if is_part {
+            self.offset += len;
+            self.len -= len;
+        }
+        is_part
+    }
 }
 
 impl Body {

@@ -1,11 +1,9 @@
 //! What a connection needs of the rest while it is served.
 
-use std::fs::File;
-use std::sync::Arc;
-
 use super::Service;
 use super::post::{ExchangeId, Post};
-use super::reader::Reader;
+use super::reader::{Asked, Reader};
+use super::response::FileBody;
 use crate::proto::http1::encode::Common;
 use crate::proto::ws::Receiver;
 use crate::proto::ws::deflate::{Deflaters, Inflater};
@@ -17,29 +15,14 @@ pub(super) struct Tools<'a, S: Service> {
     pub(super) buffers: &'a mut Buffers,
     pub(super) common: &'a Common,
     pub(super) post: &'a Post<S::Mail>,
-    pub(super) reader: &'a mut Option<Reader>,
+    pub(super) reader: &'a mut Reader,
 }
 
 impl<S: Service> Tools<'_, S> {
-    /// Asks for a piece of a file; `false` when that cannot be done.
-    pub(super) fn read(
-        &mut self,
-        cx: &Cx<'_>,
-        file: &Arc<File>,
-        offset: u64,
-        len: u64,
-        to: ExchangeId,
-    ) -> bool {
-        if self.reader.is_none() {
-            match Reader::start(self.post.clone()) {
-                Ok(reader) => *self.reader = Some(reader),
-                Err(error) => log::error!("cannot start the thread that reads files: {error}"),
-            }
-        }
+    /// Reads, or asks for, the next piece of a body that is in a file.
+    pub(super) fn read(&mut self, cx: &Cx<'_>, part: &FileBody, to: ExchangeId) -> Asked {
         let room = cx.output_room_bytes();
-        self.reader
-            .as_mut()
-            .is_some_and(|reader| reader.read(file, offset, len, room, to))
+        self.reader.read(self.post, part, room, to)
     }
 }
 

@@ -270,7 +270,9 @@ fn encrypt(channel: &mut Channel, buffers: &mut Buffers) -> Option<usize> {
         }
         let front = held.output.front();
         let is_whole = front.len() == held.output.len();
-        let plain = if is_whole || front.len() >= RECORD_PLAINTEXT_BYTES_MAX {
+        // A small piece before a large one, as a head is before a file, is a record of its own.
+        let is_before_large = held.output.second_len() >= RECORD_PLAINTEXT_BYTES_MAX;
+        let plain = if is_whole || is_before_large || front.len() >= RECORD_PLAINTEXT_BYTES_MAX {
             front.get(..RECORD_PLAINTEXT_BYTES_MAX).unwrap_or(front)
         } else {
             record.clear();

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 
 use super::{Http, Switch};
 use crate::proto::http1::encode::{self, BodyForm};
-use crate::proto::http1::{After, Asked, Awaits, BodyLength};
+use crate::proto::http1::{self, After, Awaits, BodyLength};
 use crate::reactor::{Cx, Shared};
 use crate::web::exchange::{Exchange, Record, Sending, State};
 use crate::web::post::ExchangeId;
+use crate::web::reader::{AHEAD_BYTES_MAX, Asked};
 use crate::web::response::{Part, Response};
 use crate::web::tools::Tools;
 use crate::web::{Served, Service};
@@ -115,7 +116,7 @@ impl<S> Http<S> {
         &mut self,
         tools: &mut Tools<'_, V>,
         cx: &mut Cx<'_>,
-        asked: Asked,
+        asked: http1::Asked,
         mut response: Response,
         record: &Record<'_>,
     ) -> VecDeque<Part> {
@@ -134,7 +135,7 @@ impl<S> Http<S> {
         &mut self,
         tools: &Tools<'_, V>,
         cx: &mut Cx<'_>,
-        asked: Asked,
+        asked: http1::Asked,
         response: Response,
         length: BodyLength,
     ) -> BodyForm {
@@ -171,8 +172,29 @@ impl<S> Http<S> {
         tools.service.served(cx, &served);
     }
 
-    /// Sends parts up to the next piece of a file, and asks for that, unless the peer has enough to
-    /// take. The caller pumps: the answer may be complete.
+    /// The output came down, or is gone where that was asked for.
+    pub(in crate::web) fn drained<V: Service<Socket = S>>(
+        &mut self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+    ) {
+        let is_ahead = match self.exchanges.front() {
+            Some(Exchange {
+                state: State::Sending(sending),
+                ..
+            }) => std::mem::take(&mut sending.is_ahead),
+            _ => false,
+        };
+        // Reads had stopped only if the output was over its mark.
+        if !is_ahead {
+            self.reads_on(cx.now());
+        }
+        self.send_parts(tools, cx);
+        self.refill_stream(tools, cx);
+    }
+
+    /// Sends parts until the peer has enough to take, or up to a piece of a file that has to be waited for. The
+    /// caller pumps: the answer may be complete.
     pub(in crate::web) fn send_parts<V: Service<Socket = S>>(
         &mut self,
         tools: &mut Tools<'_, V>,
@@ -190,20 +212,28 @@ impl<S> Http<S> {
             conn: cx.id(),
             number: *number,
         };
-        while let Some(part) = sending.parts.front() {
+        while let Some(part) = sending.parts.front_mut() {
             match part {
                 part if part.is_empty() => {}
                 _ if cx.is_over_mark() || sending.is_reading => return, // `drained` goes on
                 Part::Shared(shared) => {
                     cx.send(to.conn, shared);
                 }
-                Part::File(part) => {
-                    sending.is_reading = tools.read(cx, &part.file, part.offset, part.len, to);
-                    if !sending.is_reading {
-                        cx.close();
-                    }
-                    return;
+                Part::File(_) if cx.queued_bytes() >= AHEAD_BYTES_MAX => {
+                    sending.is_ahead = true;
+                    return cx.await_drained();
                 }
+                Part::File(part) => match tools.read(cx, part, to) {
+                    Asked::Piece(piece) if part.take(&piece) => {
+                        cx.send(to.conn, &piece);
+                        continue;
+                    }
+                    Asked::Later => {
+                        sending.is_reading = true;
+                        return;
+                    }
+                    Asked::Piece(_) | Asked::Failed => return cx.close(),
+                },
             }
             sending.parts.pop_front();
         }
@@ -232,12 +262,9 @@ impl<S> Http<S> {
         let Some(Part::File(part)) = sending.parts.front_mut() else {
             return false;
         };
-        let len = piece.len() as u64;
-        if len == 0 || len > part.len {
+        if !part.take(piece) {
             return false;
         }
-        part.offset += len;
-        part.len -= len;
         cx.send(cx.id(), piece);
         true
     }

@@ -262,7 +262,7 @@ impl<S> Http<S> {
     }
 
     /// The connection is read from again: while it was not, the peer could not send.
-    pub(in crate::web) fn reads_on(&mut self, now: Instant) {
+    pub(super) fn reads_on(&mut self, now: Instant) {
         if let Some(receiving) = &mut self.receiving {
             receiving.recent = Recent::new(now);
         }

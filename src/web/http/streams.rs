@@ -81,7 +81,7 @@ impl<S> Http<S> {
     }
 
     /// Lets the service write more, where it writes.
-    pub(in crate::web) fn refill_stream<V: Service<Socket = S>>(
+    pub(super) fn refill_stream<V: Service<Socket = S>>(
         &mut self,
         tools: &mut Tools<'_, V>,
         cx: &mut Cx<'_>,

@@ -102,6 +102,7 @@ fn files_come_in_small_pieces_when_there_is_little_room() {
         ..ReactorConfig::default()
     };
     let mut world = world(Config::default(), reactor);
+    world.handler().reader.is_never_now = true;
     let len = 1 << 20;
     let file = tempfile::tempfile().unwrap();
     file.set_len(len).unwrap();
@@ -118,7 +119,7 @@ fn files_come_in_small_pieces_when_there_is_little_room() {
         client.pump();
     }
     world.settle();
-    world.wait_for_mail(|world| world.handler().reader.as_ref().unwrap().expected == 0);
+    world.wait_for_mail(|world| world.handler().reader.expected == 0);
     let queued = world.queued_bytes();
     assert!(
         (4 << 20..(4 << 20) + CLIENTS * 33_000).contains(&queued),
@@ -128,6 +129,38 @@ fn files_come_in_small_pieces_when_there_is_little_room() {
         client.peer.set_capacity(4 << 20);
         world.wait_for_mail(|world| {
             run(world, &mut [client]);
+            client.peer.at_end()
+        });
+        let answered = answer(&mut client.received, false).unwrap();
+        assert_eq!(answered.body.len() as u64, len);
+    }
+}
+
+#[test]
+fn little_of_a_file_waits_for_one_who_does_not_take_it() {
+    for is_never_now in [false, true] {
+        let mut world = world(Config::default(), ReactorConfig::default());
+        world.handler().reader.is_never_now = is_never_now;
+        let len = 10 << 20;
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(len).unwrap();
+        site(&mut world).file = Some(FileBody {
+            file: Arc::new(file),
+            offset: 0,
+            len,
+        });
+        let mut client = plain(&mut world);
+        client.peer.set_capacity(1);
+        client.write(b"GET /file HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        client.pump();
+        world.settle();
+        world.wait_for_mail(|world| world.handler().reader.expected == 0);
+        let queued = world.queued_bytes();
+        let most = if is_never_now { 257 << 10 } else { 193 << 10 };
+        assert!((100 << 10..most).contains(&queued), "{queued}");
+        client.peer.set_capacity(4 << 20);
+        world.wait_for_mail(|world| {
+            run(world, &mut [&mut client]);
             client.peer.at_end()
         });
         let answered = answer(&mut client.received, false).unwrap();

@@ -350,9 +350,10 @@ fn files() {
     let bytes = Rng::new(1).bytes(1_000_000);
     file.write_all(&bytes).unwrap();
     let file = Arc::new(file);
-    for is_secure in [false, true] {
+    for (is_secure, is_never_now) in [(false, false), (true, true), (true, false)] {
         for (offset, len) in [(0, 1_000_000), (17, 999_983), (5, 1), (9, 0)] {
             let mut world = usual();
+            world.handler().reader.is_never_now = is_never_now;
             let mut client = if is_secure {
                 secure(&mut world)
             } else {

@@ -31,6 +31,40 @@ fn over_the_mark_reads_stop_until_drained() {
 }
 
 #[test]
+fn who_asks_hears_that_all_output_has_gone() {
+    let act = |cx: &mut Cx<'_>, call: Call<'_>| match call {
+        Call::Data(input) => {
+            let count = input.len();
+            cx.await_drained(); // nothing to be told yet, if this is the first
+            cx.write(&[0; 50_000]);
+            if input == b"tell" {
+                cx.await_drained();
+            }
+            count
+        }
+        _ => 1,
+    };
+    let mut sim = probe(Config::default(), act);
+    let peer = sim.accept(&Security::Plain).unwrap();
+    peer.set_capacity(1_000);
+    for (input, told) in [(b"hush", false), (b"tell", true), (b"hush", false)] {
+        peer.send(input);
+        sim.settle();
+        assert_eq!(sim.handler().calls(), ["data 4"]);
+        while sim.engine.core.queued_bytes_total() > 0 {
+            assert!(sim.handler().calls().is_empty());
+            peer.take_all();
+            sim.turn();
+        }
+        peer.take_all();
+        sim.settle();
+        let calls = sim.handler().calls();
+        assert_eq!(calls, ["drained"].repeat(usize::from(told)));
+    }
+    sim.audit();
+}
+
+#[test]
 fn limits_on_output() {
     let config = Config {
         output_mark_bytes: 1_000,
