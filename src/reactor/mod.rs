@@ -73,8 +73,9 @@ pub enum Security {
     Tls(Arc<rustls::ServerConfig>),
 }
 
-/// How many events one wait can bring.
-const EVENTS_MAX: usize = 1024;
+/// How many events one wait can bring. Few enough that what a connection was read with is still in the
+/// processor's cache when its output is written, at the end of the turn.
+const EVENTS_MAX: usize = 128;
 
 /// An event loop and the connections it serves.
 ///
