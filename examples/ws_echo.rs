@@ -42,7 +42,9 @@ fn security(mut pem: impl Iterator<Item = String>) -> Result<Security, Box<dyn E
     let chain = CertificateDer::pem_file_iter(cert)?.collect::<Result<_, _>>()?;
     let key = PrivateKeyDer::from_pem_file(key)?;
     let tls = rustls::ServerConfig::builder().with_no_client_auth();
-    let tls = tls.with_single_cert(chain, key)?;
+    let mut tls = tls.with_single_cert(chain, key)?;
+    // Clients keep their sessions, encrypted: by default they would be kept here.
+    tls.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
     Ok(Security::Tls(Arc::new(tls)))
 }
 

@@ -33,20 +33,23 @@ pub(crate) struct Plan {
 
 pub(crate) struct Idle {
     poll: Poll,
+    /// Those that were there first.
+    first: Vec<Connection>,
     connections: Vec<Connection>,
     room: Vec<u8>,
     figures: Vec<Figure>,
 }
 
 impl Plan {
-    /// What the first connection sets up is not the cost of those that follow.
-    pub(crate) fn touch(&self) -> Result<(), Failure> {
+    /// Opens the first of `count` connections, as many as are opened at the same time: what they set up is
+    /// not the cost of those that follow.
+    pub(crate) fn touch(&self, count: usize) -> Result<Vec<Connection>, Failure> {
         let mut quiet = Progress::new(false);
-        let (mut poll, mut connections) = self.connect(1, &mut quiet)?;
+        let first = self.at_once.min(count / 10).max(1);
+        let (mut poll, mut connections) = self.connect(first, &mut quiet)?;
         self.carry(&mut poll, &mut connections, &mut quiet)?;
-        drop(connections);
         Memory::settled(&self.pids)?;
-        Ok(())
+        Ok(connections)
     }
 
     fn connect(
@@ -141,16 +144,18 @@ impl Plan {
 }
 
 impl Idle {
-    /// `before`: what the server held before.
+    /// `first` are those of `count` that are there already, and `before` is what the server holds with them.
     pub(crate) fn start(
         plan: &Plan,
         count: usize,
+        first: Vec<Connection>,
         before: Option<Memory>,
         progress: &mut Progress,
     ) -> Result<Self, Failure> {
         let kernel = || Ok::<_, Failure>(kernel_bytes()? + slab_bytes()?);
         let kernel_before = kernel()?;
         let start = Instant::now();
+        let count = count.saturating_sub(first.len()).max(1);
         let (mut poll, mut connections) = plan.connect(count, progress)?;
         let open_seconds = start.elapsed().as_secs_f64();
         let each = |after: Option<Memory>| {
@@ -168,6 +173,7 @@ impl Idle {
         let kernel_each = (kernel()? as f64 - kernel_before as f64) / count as f64;
         Ok(Self {
             poll,
+            first,
             connections,
             room: vec![0; READ_BYTES],
             figures: vec![
@@ -197,6 +203,9 @@ impl Load for Idle {
                 if let Some(connection) = self.connections.get_mut(event.token().0) {
                     connection.serve(&mut self.room, &mut none)?;
                 }
+            }
+            for connection in &mut self.first {
+                connection.serve(&mut self.room, &mut none)?;
             }
             progress.tick(|| "idle".to_owned());
         }

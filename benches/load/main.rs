@@ -41,6 +41,7 @@ use serde_json::json;
 use self::args::{Args, Command, Common, Logins};
 use self::broadcast::Broadcast;
 use self::client::{Cpu, Failure, Memory, Opening, Room, Target, Terms, Url, Version, trust_as};
+use self::connection::Connection;
 use self::handshakes::Handshakes;
 use self::idle::{Idle, Plan};
 use self::job::Job;
@@ -79,11 +80,12 @@ fn run() -> Result<(), Failure> {
     setrlimit(Resource::Nofile, all)?;
     let target = target(command)?;
     let mut progress = Progress::new(common.progress);
-    if let Command::Idle(args) = command {
-        plan(args, &target).touch()?;
-    }
+    let first = match command {
+        Command::Idle(args) => plan(args, &target).touch(common.connections)?,
+        _ => Vec::new(),
+    };
     let before = Memory::begin(&common.pid)?;
-    let mut load = start(command, &target, before, &mut progress)?;
+    let mut load = start(command, &target, first, before, &mut progress)?;
     let has_operations = !matches!(command, Command::Idle(_) | Command::Slow(_));
     // What is slow only once, allocators and caches of both sides, is not measured.
     if has_operations && !matches!(command, Command::Broadcast(_)) {
@@ -144,6 +146,7 @@ fn target(command: &Command) -> Result<Target, Failure> {
 fn start(
     command: &Command,
     target: &Target,
+    first: Vec<Connection>,
     before: Option<Memory>,
     progress: &mut Progress,
 ) -> Result<Box<dyn Load>, Failure> {
@@ -194,6 +197,7 @@ fn start(
         Command::Idle(args) => Box::new(Idle::start(
             &plan(args, target),
             connections,
+            first,
             before,
             progress,
         )?),

@@ -1,6 +1,7 @@
 //! Makes a [`Handler`] of a [`Service`].
 
 use std::io;
+use std::sync::Arc;
 
 #[cfg(feature = "tls")]
 use super::cleartext;
@@ -150,6 +151,7 @@ impl<S: Service> Web<S> {
             out.extend_from_slice(b"\r\n");
         });
         let machine = upgrade.machine();
+        let path = self.buffers.path(&path);
         let (origin, now) = (conn.origin(), cx.now());
         let mut socket = Box::new(Socket::new(
             origin,
@@ -336,7 +338,7 @@ impl<S: Service> Handler for Web<S> {
         match conn.side {
             Side::Http(http) => http.closed(&mut self.tools(cx), cx),
             Side::Socket(socket) => {
-                let mut path = Box::default();
+                let mut path = Arc::default();
                 let (state, ended) = socket.ended(cx.clock(), &mut path);
                 self.service.closed(cx, state, &ended);
             }

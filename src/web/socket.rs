@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::message::{Message, WsCx, send};
@@ -21,16 +22,20 @@ const PACKED_BYTES_HELD: usize = 4 << 10;
 /// come one after the other. Half of the grace is the most for all.
 const LEAVE_TIME: Duration = Duration::from_millis(1);
 
+/// No time: it is later than all.
+const NEVER: u64 = u64::MAX;
+
 /// WebSocket state of one connection.
 #[derive(Debug)]
 pub(super) struct Socket<S> {
     /// Where the connection comes from.
     pub(super) origin: Origin,
-    /// Who asked for the WebSocket.
-    peer: SocketAddr,
+    /// Who asked for the WebSocket, if that is not where the connection comes from.
+    asker: Option<Box<SocketAddr>>,
     pub(super) state: S,
     machine: Machine,
-    path: Box<str>,
+    /// Those of others who asked for the same are the same bytes.
+    path: Arc<str>,
     since: Instant,
     /// Pings since the peer was last heard of.
     pings: u8,
@@ -40,10 +45,10 @@ pub(super) struct Socket<S> {
     round_trip_us: Option<NonZeroU32>,
     /// When the control frames that came would be due if they came evenly, likewise.
     controls_due_us: u64,
-    /// When the message under way is to be here.
-    message_due: Option<Instant>,
-    /// When it is told to go away.
-    leaves_at: Option<Instant>,
+    /// When the message under way is to be here, likewise, or `NEVER`.
+    message_due_us: u64,
+    /// When it is told to go away, likewise.
+    leaves_us: u64,
     /// The first Close that went either way.
     close: Option<CloseCode>,
     messages: u64,
@@ -64,12 +69,12 @@ impl<S> Socket<S> {
         peer: SocketAddr,
         state: S,
         machine: Machine,
-        path: Box<str>,
+        path: Arc<str>,
         now: Instant,
     ) -> Self {
         Self {
             origin,
-            peer,
+            asker: (peer != origin.peer()).then(|| Box::new(peer)),
             state,
             machine,
             path,
@@ -78,8 +83,8 @@ impl<S> Socket<S> {
             pinged_us: 0,
             round_trip_us: None,
             controls_due_us: 0,
-            message_due: None,
-            leaves_at: None,
+            message_due_us: NEVER,
+            leaves_us: NEVER,
             close: None,
             messages: 0,
             bytes_in: 0,
@@ -127,7 +132,7 @@ impl<S> Socket<S> {
             config.ws.packed_bytes_held_max = PACKED_BYTES_HELD;
         }
         self.pings = 0;
-        let message_due = self.message_due;
+        let message_due_us = self.message_due_us;
         if !self.machine.is_closing() {
             self.wait(cx, silence(cx.id(), config.ping_interval));
         }
@@ -135,10 +140,10 @@ impl<S> Socket<S> {
         let used = self.read(tools, cx, input, &config);
         tools.buffers.take_back(self.machine.split().0);
         if self.machine.split().0.is_message_under_way() {
-            let due = cx.now() + config.message_timeout;
-            self.message_due.get_or_insert(due);
+            let due_us = self.micros_to(cx.now() + config.message_timeout);
+            self.message_due_us = self.message_due_us.min(due_us);
         }
-        if self.message_due != message_due && !self.machine.is_closing() {
+        if self.message_due_us != message_due_us && !self.machine.is_closing() {
             self.wait(cx, silence(cx.id(), config.ping_interval));
         }
         used
@@ -183,7 +188,7 @@ impl<S> Socket<S> {
         input: &mut [u8],
         config: &Config,
     ) -> Stepped {
-        let since_us = micros(cx.now().saturating_duration_since(self.since));
+        let since_us = self.micros_to(cx.now());
         let Self {
             state,
             machine,
@@ -193,7 +198,8 @@ impl<S> Socket<S> {
             pinged_us,
             round_trip_us,
             controls_due_us,
-            message_due,
+            message_due_us,
+            since,
             ..
         } = self;
         let (receiver, sender) = machine.split();
@@ -221,7 +227,7 @@ impl<S> Socket<S> {
             Event::Pong(data) => {
                 if *pinged_us > 0 && *data == pinged_us.to_be_bytes() {
                     // Not the turn's beginning: other connections had theirs since.
-                    let now_us = micros(cx.clock().saturating_duration_since(self.since));
+                    let now_us = micros(cx.clock().saturating_duration_since(*since));
                     let took_us = now_us.saturating_sub(*pinged_us).max(1);
                     *round_trip_us = u32::try_from(took_us).ok().and_then(NonZeroU32::new);
                     *pinged_us = 0;
@@ -235,7 +241,7 @@ impl<S> Socket<S> {
                 return Stepped::Ended;
             }
         };
-        *message_due = None;
+        *message_due_us = NEVER;
         *messages += 1;
         *bytes_in += message.len() as u64;
         if !sender.is_sealed() {
@@ -255,9 +261,14 @@ impl<S> Socket<S> {
 
     /// Hears of the peer's silence after `timeout`, and of what is due before that.
     fn wait(&self, cx: &mut Cx<'_>, timeout: Duration) {
-        let silent = cx.now() + timeout;
-        let dues = [self.leaves_at, self.message_due].into_iter().flatten();
-        cx.set_deadline(dues.fold(silent, Instant::min));
+        let silent_us = self.micros_to(cx.now() + timeout);
+        let due_us = silent_us.min(self.leaves_us).min(self.message_due_us);
+        cx.set_deadline(self.since + Duration::from_micros(due_us));
+    }
+
+    /// From the handshake to then.
+    fn micros_to(&self, at: Instant) -> u64 {
+        micros(at.saturating_duration_since(self.since))
     }
 
     /// The reactor shuts down: the peer is told, sooner or later.
@@ -265,7 +276,7 @@ impl<S> Socket<S> {
         let connections = u32::try_from(cx.connections()).unwrap_or(u32::MAX);
         let most = cx.grace_left() / 2;
         let time = LEAVE_TIME.saturating_mul(connections).min(most);
-        self.leaves_at = Some(cx.now() + part_of(cx.id(), time));
+        self.leaves_us = self.micros_to(cx.now() + part_of(cx.id(), time));
         if self.is_leaving(cx) {
             self.go_away(config, buffers, cx);
         } else {
@@ -274,7 +285,7 @@ impl<S> Socket<S> {
     }
 
     fn is_leaving(&self, cx: &Cx<'_>) -> bool {
-        self.leaves_at.is_some_and(|at| at <= cx.now())
+        self.leaves_us <= self.micros_to(cx.now())
     }
 
     fn go_away(&mut self, config: &Config, buffers: &mut Buffers, cx: &mut Cx<'_>) {
@@ -289,7 +300,7 @@ impl<S> Socket<S> {
             self.go_away(config, buffers, cx);
         } else if self.machine.is_closing() {
             cx.finish_within(config.close_timeout);
-        } else if self.message_due.is_some_and(|due| due <= cx.now()) {
+        } else if self.message_due_us <= self.micros_to(cx.now()) {
             let reason = "the message took too long";
             self.end(config, cx, CloseCode::POLICY_VIOLATION, reason);
         } else if self.pings >= config.pings_missed_max {
@@ -297,8 +308,8 @@ impl<S> Socket<S> {
             cx.finish_within(config.close_timeout);
         } else {
             self.pings += 1;
+            self.pinged_us = self.micros_to(cx.clock()).max(1);
             let (_, sender) = self.machine.split();
-            self.pinged_us = micros(cx.clock().saturating_duration_since(self.since)).max(1);
             send(cx, sender, Event::Ping(&self.pinged_us.to_be_bytes()));
             self.wait(cx, config.pong_timeout);
         }
@@ -319,11 +330,13 @@ impl<S> Socket<S> {
     }
 
     /// The service's state, and how it ended.
-    pub(super) fn ended<'a>(self, now: Instant, path: &'a mut Box<str>) -> (S, Ended<'a>) {
+    pub(super) fn ended<'a>(self, now: Instant, path: &'a mut Arc<str>) -> (S, Ended<'a>) {
         let clean = self.machine.is_closed();
         *path = self.path;
         let ended = Ended {
-            peer: self.peer,
+            peer: self
+                .asker
+                .map_or_else(|| self.origin.peer(), |asker| *asker),
             path,
             code: self.close.unwrap_or(CloseCode::ABNORMAL),
             clean,
@@ -387,6 +400,12 @@ fn round_trip(us: Option<NonZeroU32>) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_is_small() {
+        let bytes = size_of::<Socket<()>>();
+        assert!(bytes <= 224, "{bytes} bytes");
+    }
 
     #[test]
     fn those_who_came_together_are_pinged_apart() {

@@ -1,5 +1,7 @@
 //! What a connection needs of the rest while it is served.
 
+use std::sync::Arc;
+
 use super::Service;
 use super::post::{ExchangeId, Post};
 use super::reader::{Asked, Reader};
@@ -33,6 +35,8 @@ pub(super) struct Buffers {
     spare: Vec<Vec<u8>>,
     inflater: Option<Box<Inflater>>,
     pub(super) deflaters: Deflaters,
+    /// The path of the last WebSocket.
+    path: Arc<str>,
 }
 
 impl Buffers {
@@ -44,6 +48,14 @@ impl Buffers {
             buffer.clear();
             self.spare.push(buffer);
         }
+    }
+
+    /// A path to keep: most WebSockets have the same.
+    pub(super) fn path(&mut self, path: &str) -> Arc<str> {
+        if *self.path != *path {
+            self.path = path.into();
+        }
+        Arc::clone(&self.path)
     }
 
     pub(super) fn take(&mut self) -> Option<Vec<u8>> {
