@@ -168,19 +168,8 @@ fn push_thousandths(line: &mut Vec<u8>, thousandths: u64) {
 }
 
 /// The digits of a number.
-pub(super) fn push_number(line: &mut Vec<u8>, number: u64) {
-    let mut digits = [0; 20];
-    let mut left = number;
-    let mut start = digits.len();
-    for place in digits.iter_mut().rev() {
-        *place = digit(left % 10);
-        left /= 10;
-        start -= 1;
-        if left == 0 {
-            break;
-        }
-    }
-    line.extend_from_slice(digits.get(start..).unwrap_or_default());
+fn push_number(line: &mut Vec<u8>, number: u64) {
+    line.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 fn digit(number: u64) -> u8 {
@@ -262,9 +251,18 @@ enum Style {
 }
 
 /// As it is if it is one plain word, else in quotation marks.
+#[inline]
 fn push_word(line: &mut Vec<u8>, text: &str) {
-    let is_word = text.bytes().all(is_plain_byte) || text.chars().all(is_plain);
-    if !text.is_empty() && is_word {
+    if !text.is_empty() && text.bytes().all(is_plain_byte) {
+        line.extend_from_slice(text.as_bytes());
+    } else {
+        push_other_word(line, text);
+    }
+}
+
+#[cold]
+fn push_other_word(line: &mut Vec<u8>, text: &str) {
+    if !text.is_empty() && text.chars().all(is_plain) {
         line.extend_from_slice(text.as_bytes());
     } else {
         line.push(b'"');
@@ -368,16 +366,20 @@ fn push_escape(line: &mut Vec<u8>, c: char, style: Style) {
     }
 }
 
-/// A UTC timestamp as RFC 3339 has it. All but the milliseconds is kept for the next line.
+/// How long a UTC timestamp of RFC 3339 is up to its seconds, until the year 10000.
+const SECOND_BYTES: usize = "2026-11-23T10:11:12".len();
+
+/// A UTC timestamp as RFC 3339 has it, kept for the lines of the same millisecond.
 struct Stamp {
-    second: u64,
+    /// Seconds and milliseconds.
+    time: (u64, u32),
     text: String,
 }
 
 impl Default for Stamp {
     fn default() -> Self {
         Self {
-            second: u64::MAX,
+            time: (u64::MAX, 0),
             text: String::new(),
         }
     }
@@ -386,16 +388,20 @@ impl Default for Stamp {
 impl Stamp {
     fn write(&mut self, line: &mut Vec<u8>, now: SystemTime) {
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        if since.as_secs() != self.second {
-            self.second = since.as_secs();
-            self.text = to_the_second(self.second);
+        let time = (since.as_secs(), since.subsec_millis());
+        if time != self.time {
+            self.renew(time);
         }
         line.extend_from_slice(self.text.as_bytes());
-        let millis = since.subsec_millis();
-        let fraction = [millis / 100, millis / 10 % 10, millis % 10].map(|n| digit(n.into()));
-        line.push(b'.');
-        line.extend_from_slice(&fraction);
-        line.push(b'Z');
+    }
+
+    fn renew(&mut self, (second, millis): (u64, u32)) {
+        if second != self.time.0 {
+            self.text = to_the_second(second);
+        }
+        self.time = (second, millis);
+        self.text.truncate(SECOND_BYTES);
+        write!(self.text, ".{millis:03}Z").unwrap_or_default();
     }
 }
 

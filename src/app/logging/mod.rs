@@ -35,8 +35,8 @@ mod sink;
 const QUEUE_BYTES_MAX: usize = 1 << 20;
 /// How long the end of the process waits for an output that does not move.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Space the writer keeps between batches.
-const KEPT_BYTES_MAX: usize = 64 * 1024;
+/// Space the writer keeps between batches: what gathers while it writes one is more than it waits for.
+const KEPT_BYTES_MAX: usize = 128 * 1024;
 
 /// The running logger. Dropping it writes out what is queued and stops it, within two seconds.
 #[must_use = "dropping it stops the log"]

@@ -7,6 +7,8 @@ use std::time::Duration;
 /// How long the writer lets lines gather after the first. Bounds wake-ups and writes per second
 /// under load, and callers make no system call while it lasts.
 const GATHER: Duration = Duration::from_millis(10);
+/// How much gathers at most: what stays in the processor's cache until it is written.
+const GATHER_BYTES: usize = 64 * 1024;
 
 /// A bounded buffer of whole lines. Nobody but the writer and `flush` ever waits at it.
 #[derive(Debug)]
@@ -66,7 +68,7 @@ impl Queue {
         }
         let wake = match state.writer {
             Writer::AwaitLine => true,
-            Writer::Gather => self.is_half_full(&state),
+            Writer::Gather => self.has_gathered(&state),
             Writer::Busy | Writer::Ended => false,
         };
         if wake {
@@ -94,7 +96,7 @@ impl Queue {
         (state, _) = self
             .filled
             .wait_timeout_while(state, GATHER, |s| {
-                !s.hurry && !s.closed && !self.is_half_full(s)
+                !s.hurry && !s.closed && !self.has_gathered(s)
             })
             .unwrap_or_else(PoisonError::into_inner);
         state.writer = Writer::Busy;
@@ -136,8 +138,8 @@ impl Queue {
         !waited.timed_out()
     }
 
-    fn is_half_full(&self, state: &State) -> bool {
-        state.lines.len() > self.bytes_max / 2
+    fn has_gathered(&self, state: &State) -> bool {
+        state.lines.len() > GATHER_BYTES.min(self.bytes_max / 2)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
