@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::intake::Intake;
 use super::output::Queue;
 use super::{CloseReason, Config};
 #[cfg(feature = "tls")]
@@ -75,6 +74,21 @@ pub(super) struct Channel {
     #[cfg(feature = "tls")]
     pub(super) tls: Option<Tls>,
     held: Option<Box<Held>>,
+}
+
+/// What is held of a connection's input, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Intake {
+    /// Here, because the handler has left it.
+    pub(super) tail: usize,
+    /// By the handler.
+    pub(super) taken: usize,
+}
+
+impl Intake {
+    pub(super) fn bytes(self) -> usize {
+        self.tail.saturating_add(self.taken)
+    }
 }
 
 /// Whether more output was queued than the limits allow.

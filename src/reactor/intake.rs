@@ -2,25 +2,11 @@
 //! they say they hold themselves.
 
 use super::ConnId;
+use super::channel::Intake;
 use super::core::Core;
 
 /// So much each may hold however much the others do: a small request that comes in pieces goes on.
 const FREE_BYTES: usize = 4 * 1024;
-
-/// What is held of a connection's input, in bytes.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Intake {
-    /// Here, because the handler has left it.
-    tail: usize,
-    /// By the handler.
-    taken: usize,
-}
-
-impl Intake {
-    pub(super) fn bytes(self) -> usize {
-        self.tail.saturating_add(self.taken)
-    }
-}
 
 impl Core {
     /// Notes how much the handler has left. Returns whether there is room for it.

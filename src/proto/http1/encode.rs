@@ -7,13 +7,23 @@ use std::fmt;
 use super::date;
 use super::fields::{is_token, is_value};
 use super::head::{Asked, Version};
-use super::machine::After;
 
 /// The interim answer that a client with `Expect: 100-continue` waits for (RFC 9110 §15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// The end of a chunked body, without trailers (RFC 9112 §7.1).
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// What becomes of the connection after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// It carries on with the next request.
+    KeepAlive,
+    /// It ends. No further answer goes out, and no further byte is read as a request.
+    Close,
+    /// The answer is 101, and another protocol takes over.
+    Upgrade,
+}
 
 /// How long the body of an answer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,5 @@
 use super::body::{Body, Chunked};
-use super::encode::BodyLength;
+use super::encode::{After, BodyLength};
 use super::error::Error;
 use super::framing::Framing;
 use super::head::{Asked, Head};
@@ -112,17 +112,6 @@ pub enum Step<'b> {
         /// Bytes that are done with.
         used: usize,
     },
-}
-
-/// What becomes of the connection after an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum After {
-    /// It carries on with the next request.
-    KeepAlive,
-    /// It ends. No further answer goes out, and no further byte is read as a request.
-    Close,
-    /// The answer is 101, and another protocol takes over.
-    Upgrade,
 }
 
 /// What the peer is expected to send, which decides how long it may take.

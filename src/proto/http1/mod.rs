@@ -50,11 +50,11 @@ mod machine;
 mod scan;
 mod target;
 
-pub use encode::BodyLength;
+pub use encode::{After, BodyLength};
 pub use error::Error;
 pub use fields::Fields;
 pub use framing::Framing;
 pub use head::{Asked, Head, Method, Version};
 pub use limits::{FIELDS_MAX, Limits};
-pub use machine::{After, Awaits, Machine, Step};
+pub use machine::{Awaits, Machine, Step};
 pub use target::{TargetError, decode_path};
