@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::figures::Figures;
-use crate::scenarios::{FLOOR, OUR_SERVICE, OURS};
+use crate::scenarios::{CALM, FLOODED, FLOOR, OUR_SERVICE, OURS};
 use crate::tables::{Series, grouped, series};
 
 /// One budget.
@@ -48,6 +48,7 @@ pub(crate) fn all(figures: &Figures) -> Vec<Budget> {
     let bytes = |bytes: f64| format!("{} bytes", grouped(bytes));
     let percent = |percent: f64| format!("{percent:.2} % of a core");
     let ms = |ms: f64| format!("{ms:.0} ms");
+    let p99 = |name| figures.median("login-flood", name, "p99_us");
     let memory = |scenario| figures.median(scenario, OURS, "rss_each");
     let mut budgets = vec![
         Budget::new(
@@ -93,18 +94,31 @@ pub(crate) fn all(figures: &Figures) -> Vec<Budget> {
             percent,
         ),
         Budget::new(
+            "p99 of a request while others log in",
+            2.0,
+            p99(FLOODED)
+                .zip(p99(CALM))
+                .map(|(flooded, calm)| flooded / calm),
+            |ratio| format!("{ratio:.2} of the quiet one"),
+        ),
+        Budget::new(
             "start to the first byte served",
             100.0,
             figures.median("start", OURS, "start_ms"),
             ms,
         ),
     ];
+    budgets.extend(of_growths(figures));
+    budgets
+}
+
+fn of_growths(figures: &Figures) -> Vec<Budget> {
     let floors = series(figures, FLOOR);
-    budgets.extend(series(figures, OURS).iter().map(|ours| {
+    let of_one = |ours: &Series| {
         let floor = floors.iter().find(|floor| floor.title == ours.title);
         of_growth(ours, floor.and_then(Series::last_of_first))
-    }));
-    budgets
+    };
+    series(figures, OURS).iter().map(of_one).collect()
 }
 
 /// Every figure is to be the same, give or take a tenth, with 100 and with 10,000 connections.

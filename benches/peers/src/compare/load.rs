@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::Failure;
 use crate::place::Place;
-use crate::scenarios::Scenario;
+use crate::scenarios::{Beside, Scenario};
 use crate::servers::{Running, end, pinned};
 
 /// What one turn has brought: the load's own report.
@@ -21,18 +21,19 @@ pub(crate) type Sample = BTreeMap<String, Value>;
 /// What a turn may take longer than it is meant to.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// One turn of one server. `others` are connections that are idle meanwhile.
+/// One turn of one server, which has something else to do meanwhile if `beside` says so.
 pub(crate) fn turn(
     load: &Path,
     place: &Place,
     scenario: &Scenario,
     url: &str,
     server: &Running,
+    beside: Beside,
     seconds: u64,
 ) -> Result<Sample, Failure> {
-    let mut crowd = match scenario.crowd {
-        0 => None,
-        others => Some(Crowd::gather(load, place, url, server, others)?),
+    let mut crowd = match beside {
+        Beside::Nothing => None,
+        beside => Some(Crowd::gather(load, place, server, beside)?),
     };
     let mut command = pinned(1, load);
     command.args(scenario.arguments(url, seconds));
@@ -44,7 +45,7 @@ pub(crate) fn turn(
     if let Some(crowd) = &mut crowd
         && let Ok(Some(_)) = crowd.0.try_wait()
     {
-        return Err("the idle connections did not stay".into());
+        return Err("the others did not stay".into());
     }
     result
 }
@@ -83,21 +84,27 @@ fn finish(mut command: Command, limit: Duration) -> Result<Sample, Failure> {
     Ok(sample)
 }
 
-/// Idle connections beside those that are measured.
+/// Connections beside those that are measured.
 struct Crowd(Child);
 
 impl Crowd {
     fn gather(
         load: &Path,
         place: &Place,
-        url: &str,
         server: &Running,
-        others: usize,
+        beside: Beside,
     ) -> Result<Self, Failure> {
-        let url = url.replacen("https:", "wss:", 1);
+        let others = beside.connections();
+        let at = format!("localhost:{}", server.port);
         let mut command = pinned(1, load);
-        command.args(["idle", &url, "--seconds", "600", "--connections"]);
+        match beside {
+            Beside::Logins(_) => {
+                command.args(["logins", &format!("https://{at}/login"), "--register"])
+            }
+            Beside::Nothing | Beside::Idle(_) => command.args(["idle", &format!("wss://{at}/")]),
+        };
         command
+            .args(["--seconds", "600", "--connections"])
             .arg(others.to_string())
             .arg("--trust")
             .arg(place.cert());
@@ -107,7 +114,7 @@ impl Crowd {
         let begun = Instant::now();
         while open_files(server.pid)? < others {
             if crowd.0.try_wait()?.is_some() || begun.elapsed() > PATIENCE {
-                return Err("the idle connections could not be made".into());
+                return Err("the others could not connect".into());
             }
             thread::sleep(Duration::from_millis(50));
         }

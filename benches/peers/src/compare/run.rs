@@ -125,7 +125,15 @@ impl<'a> Run<'a> {
         let url = format!("{scheme}://localhost:{}{}", server.port, contestant.path);
         let seconds = scenario.seconds(self.args.seconds);
         let load = programs.path("load")?;
-        let sample = load::turn(load, place, scenario, &url, &server, seconds)?;
+        let sample = load::turn(
+            load,
+            place,
+            scenario,
+            &url,
+            &server,
+            contestant.beside,
+            seconds,
+        )?;
         Ok((sample, Some(server)))
     }
 

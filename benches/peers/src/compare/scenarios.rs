@@ -6,12 +6,17 @@ use std::time::Duration;
 
 use crate::servers::Server;
 
-pub(crate) use self::table::{FLOOR, OUR_SERVICE, OURS, all};
+pub(crate) use self::table::{CALM, FLOODED, FLOOR, OUR_SERVICE, OURS, all};
 
 /// What the load does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Requests,
+    /// So many requests in a second, whether or not there is an answer to those before: latencies count from
+    /// when they are due.
+    Paced {
+        rate: usize,
+    },
     Echo,
     Handshakes {
         resumed: bool,
@@ -30,7 +35,7 @@ impl Kind {
     pub(crate) const fn scheme(self) -> &'static str {
         match self {
             Self::Echo | Self::Broadcast { .. } | Self::Idle { .. } => "wss",
-            Self::Requests | Self::Handshakes { .. } | Self::Start => "https",
+            Self::Requests | Self::Paced { .. } | Self::Handshakes { .. } | Self::Start => "https",
         }
     }
 }
@@ -48,6 +53,7 @@ impl Unit {
     const CPU: Self = Self::new("cpu_us", "server CPU, µs per operation", "µs", 2);
     const CPU_PER_GB: Self = Self::new("cpu_s_per_gb", "server CPU, s per GB", "s/GB", 3);
     const MEMORY: Self = Self::new("rss_each", "resident memory, bytes per connection", "B", 0);
+    const P99: Self = Self::new("p99_us", "p99 of a request, µs", "µs", 0);
     const START: Self = Self::new("start_ms", "start to first byte, ms", "ms", 1);
 
     const fn new(
@@ -80,6 +86,27 @@ pub(crate) struct Contestant {
     pub(crate) name: &'static str,
     pub(crate) server: Server,
     pub(crate) path: &'static str,
+    pub(crate) beside: Beside,
+}
+
+/// What else its server has to do meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beside {
+    Nothing,
+    /// So many connections that are idle.
+    Idle(usize),
+    /// So many clients that log in, over and over.
+    Logins(usize),
+}
+
+impl Beside {
+    /// How many connections that takes.
+    pub(crate) const fn connections(self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::Idle(connections) | Self::Logins(connections) => connections,
+        }
+    }
 }
 
 /// Where a scenario is shown.
@@ -90,6 +117,8 @@ pub(crate) enum Section {
     Growth(&'static str),
     /// Ours beside ours.
     Paired,
+    /// Ours beside ours, while something else goes on.
+    Floods,
 }
 
 /// One scenario.
@@ -103,8 +132,6 @@ pub(crate) struct Scenario {
     pub(crate) connections: usize,
     pub(crate) depth: usize,
     pub(crate) bytes: usize,
-    /// Idle connections beside those that are measured.
-    pub(crate) crowd: usize,
     /// Instead of what the command line says: what is enough here.
     seconds: Option<u64>,
     rounds_max: u64,
@@ -130,6 +157,13 @@ impl Scenario {
         u32::try_from(turns).unwrap_or(u32::MAX)
     }
 
+    /// The most that any of its servers has to do besides.
+    pub(crate) fn beside(&self) -> Beside {
+        let all = self.contestants.iter().map(|contestant| contestant.beside);
+        all.max_by_key(|beside| beside.connections())
+            .unwrap_or(Beside::Nothing)
+    }
+
     /// What a turn takes, more or less.
     pub(crate) fn expected(&self, seconds: u64) -> Duration {
         let setup_ms = match self.kind {
@@ -137,14 +171,14 @@ impl Scenario {
             Kind::Idle { .. } => 1_000,
             _ => 1_300,
         };
-        let connections = (self.connections + self.crowd) as u64;
+        let connections = (self.connections + self.beside().connections()) as u64;
         Duration::from_millis(self.seconds(seconds) * 1_000 + setup_ms + connections)
     }
 
     /// What the load is called with.
     pub(crate) fn arguments(&self, url: &str, seconds: u64) -> Vec<String> {
         let mut arguments: Vec<String> = match self.kind {
-            Kind::Requests => vec!["requests".into()],
+            Kind::Requests | Kind::Paced { .. } => vec!["requests".into()],
             Kind::Echo => vec!["echo".into()],
             Kind::Handshakes { .. } => vec!["handshakes".into()],
             Kind::Broadcast { .. } => vec!["broadcast".into()],
@@ -162,6 +196,7 @@ impl Scenario {
                 option("depth", self.depth);
                 option("bytes", self.bytes);
             }
+            Kind::Paced { rate } => option("rate", rate),
             Kind::Broadcast { rate } => {
                 option("rate", rate);
                 option("bytes", self.bytes);
@@ -184,9 +219,9 @@ impl Scenario {
         let path = self.contestants.first().map_or("/", |first| first.path);
         let url = format!("{}://localhost:PORT{path}", self.kind.scheme());
         let command = format!("load {}", self.arguments(&url, seconds).join(" "));
-        match self.crowd {
-            0 => command,
-            crowd => format!("{command}, beside {crowd} idle connections"),
+        match self.beside() {
+            Beside::Idle(crowd) => format!("{command}, beside {crowd} idle connections"),
+            Beside::Nothing | Beside::Logins(_) => command,
         }
     }
 }

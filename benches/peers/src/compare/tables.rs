@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::figures::{Figures, Spread};
-use crate::scenarios::{FLOOR, Kind, OUR_SERVICE, OURS, Scenario, Section, all as table};
+use crate::scenarios::{CALM, FLOOR, Kind, OUR_SERVICE, OURS, Scenario, Section, all as table};
 
 /// The name under which we take part in a scenario.
 pub(crate) fn ours(scenario: &Scenario) -> &'static str {
@@ -22,7 +22,7 @@ pub(crate) fn all(figures: &Figures) -> String {
             continue;
         }
         match scenario.section {
-            Section::Peers | Section::Paired => {
+            Section::Peers | Section::Paired | Section::Floods => {
                 text.push_str(&one(figures, &scenario));
             }
             Section::Growth(_) => {}
@@ -46,7 +46,11 @@ pub(crate) fn one(figures: &Figures, scenario: &Scenario) -> String {
         head.push_str(" of the floor |");
         rule.push_str("---|");
     }
-    head.push_str(" edgeloop of it |");
+    let is_flood = scenario.section == Section::Floods;
+    head.push_str(match is_flood {
+        true => " of the quiet one |",
+        false => " edgeloop of it |",
+    });
     rule.push_str("---|");
     if has_latency {
         head.push_str(" a second | p50 µs | p99 µs |");
@@ -55,7 +59,10 @@ pub(crate) fn one(figures: &Figures, scenario: &Scenario) -> String {
     text.push_str(&format!("{head}\n{rule}\n"));
     let key = scenario.unit.key;
     let floor = figures.median(scenario.id, FLOOR, key);
-    let base = figures.median(scenario.id, ours(scenario), key);
+    let base = match is_flood {
+        true => figures.median(scenario.id, CALM, key),
+        false => figures.median(scenario.id, ours(scenario), key),
+    };
     for contestant in &scenario.contestants {
         let Some(measured) = outcome.servers.get(contestant.name) else {
             continue;
@@ -69,7 +76,10 @@ pub(crate) fn one(figures: &Figures, scenario: &Scenario) -> String {
         if has_floor {
             row.push_str(&ratio(Some(spread.median), floor));
         }
-        row.push_str(&ratio(base, Some(spread.median)));
+        row.push_str(&match is_flood {
+            true => ratio(Some(spread.median), base),
+            false => ratio(base, Some(spread.median)),
+        });
         if has_latency {
             let rate = measured.median("rate");
             row.push_str(&format!(" {} |", rate.map_or_else(dash, rate_text)));
@@ -162,7 +172,7 @@ pub(crate) fn series(figures: &Figures, server: &'static str) -> Vec<Series> {
             continue;
         };
         let point = Point {
-            connections: scenario.connections.max(scenario.crowd),
+            connections: scenario.connections.max(scenario.beside().connections()),
             figure,
             text: scenario.unit.print(figure),
         };

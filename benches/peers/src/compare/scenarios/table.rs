@@ -1,6 +1,6 @@
 //! The table of scenarios.
 
-use super::{Contestant, Kind, Scenario, Section, Unit};
+use super::{Beside, Contestant, Kind, Scenario, Section, Unit};
 use crate::servers::Server;
 
 /// Ours, whatever part of it takes part.
@@ -15,7 +15,12 @@ const LOGGED: Server = Server::Edgeloop(&[("log_level", "1"), ("log_to_file", "1
 const METERED: Server = Server::Edgeloop(&[("metrics_address", "on")]);
 
 const fn contestant(name: &'static str, server: Server, path: &'static str) -> Contestant {
-    Contestant { name, server, path }
+    Contestant {
+        name,
+        server,
+        path,
+        beside: Beside::Nothing,
+    }
 }
 
 /// Those that serve the same path.
@@ -47,7 +52,6 @@ fn scenario(id: &'static str, title: &'static str, kind: Kind) -> Scenario {
         connections: 64,
         depth: 1,
         bytes: 64,
-        crowd: 0,
         seconds: None,
         rounds_max: u64::MAX,
         contestants: Vec::new(),
@@ -61,6 +65,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.extend(connections());
     all.extend(memory());
     all.extend(paired());
+    all.extend(floods());
     all.extend(growth());
     all
 }
@@ -243,6 +248,35 @@ fn paired() -> Vec<Scenario> {
     }]
 }
 
+/// The server while nobody else asks, and again while others log in as fast as passwords are hashed.
+pub(crate) const CALM: &str = "edgeloop, nothing else";
+pub(crate) const FLOODED: &str = "edgeloop, 8 clients log in";
+
+fn floods() -> Vec<Scenario> {
+    let flooded = Contestant {
+        beside: Beside::Logins(8),
+        ..contestant(FLOODED, QUIET, "/13.bin")
+    };
+    vec![Scenario {
+        section: Section::Floods,
+        unit: Unit::P99,
+        connections: 16,
+        contestants: vec![contestant(CALM, QUIET, "/13.bin"), flooded],
+        ..scenario(
+            "login-flood",
+            "Request while others log in",
+            Kind::Paced { rate: 1_000 },
+        )
+    }]
+}
+
+fn beside_idle(mut contestants: Vec<Contestant>, connections: usize) -> Vec<Contestant> {
+    for contestant in &mut contestants {
+        contestant.beside = Beside::Idle(connections);
+    }
+    contestants
+}
+
 /// The numbers of connections that growth is looked at with.
 const GROWTH: [usize; 3] = [100, 1_000, 10_000];
 
@@ -290,8 +324,7 @@ fn growth() -> Vec<Scenario> {
         });
         all.push(Scenario {
             connections: 16,
-            crowd: connections,
-            contestants: both(FLOOR_64, Server::WsEcho, "/"),
+            contestants: beside_idle(both(FLOOR_64, Server::WsEcho, "/"), connections),
             ..grown(
                 ["handshake-100", "handshake-1000", "handshake-10000"],
                 "handshake",
