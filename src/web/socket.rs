@@ -188,7 +188,6 @@ impl<S> Socket<S> {
         input: &mut [u8],
         config: &Config,
     ) -> Stepped {
-        let since_us = self.micros_to(cx.now());
         let Self {
             state,
             machine,
@@ -211,11 +210,12 @@ impl<S> Socket<S> {
                 return fail(cx, sender, close, error.close_code(), "");
             }
         };
-        if matches!(event, Event::Ping(_) | Event::Pong(_))
-            && !is_due(controls_due_us, since_us, config.control_frames_per_second)
-        {
-            let code = CloseCode::POLICY_VIOLATION;
-            return fail(cx, sender, close, code, "too many pings or pongs");
+        if matches!(event, Event::Ping(_) | Event::Pong(_)) {
+            let now_us = micros(cx.now().saturating_duration_since(*since));
+            if !is_due(controls_due_us, now_us, config.control_frames_per_second) {
+                let code = CloseCode::POLICY_VIOLATION;
+                return fail(cx, sender, close, code, "too many pings or pongs");
+            }
         }
         let message = match event {
             Event::Text(text) => Message::Text(text),
@@ -261,9 +261,12 @@ impl<S> Socket<S> {
 
     /// Hears of the peer's silence after `timeout`, and of what is due before that.
     fn wait(&self, cx: &mut Cx<'_>, timeout: Duration) {
-        let silent_us = self.micros_to(cx.now() + timeout);
-        let due_us = silent_us.min(self.leaves_us).min(self.message_due_us);
-        cx.set_deadline(self.since + Duration::from_micros(due_us));
+        let silent = cx.now() + timeout;
+        let due = match self.leaves_us.min(self.message_due_us) {
+            NEVER => silent,
+            due_us => silent.min(self.since + Duration::from_micros(due_us)),
+        };
+        cx.set_deadline(due);
     }
 
     /// From the handshake to then.
