@@ -369,7 +369,7 @@ impl<H: Handler> Engine<H> {
         };
         channel.over_mark = false;
         channel.awaits_drained = false;
-        if channel.phase != Phase::Open {
+        if channel.phase != Phase::Open || channel.overflow == Overflow::Due {
             return;
         }
         channel.engine_due_ms = NEVER;

@@ -216,6 +216,7 @@ impl<S> Http<S> {
             match part {
                 part if part.is_empty() => {}
                 _ if cx.is_over_mark() || sending.is_reading => return, // `drained` goes on
+                _ if !cx.is_open(to.conn) => return, // it was too much: the reactor ends it
                 Part::Shared(shared) => {
                     cx.send(to.conn, shared);
                 }

@@ -1,5 +1,6 @@
 //! What is held of requests and messages that have not come to their end has a ceiling for all together.
 
+use std::io::Write as _;
 use std::sync::Arc;
 
 use super::socket::HANDSHAKE;
@@ -166,4 +167,29 @@ fn little_of_a_file_waits_for_one_who_does_not_take_it() {
         let answered = answer(&mut client.received, false).unwrap();
         assert_eq!(answered.body.len() as u64, len);
     }
+}
+
+#[test]
+fn no_more_is_read_of_a_file_when_its_output_is_refused() {
+    let reactor = ReactorConfig {
+        output_bytes_max: 100_000,
+        ..ReactorConfig::default()
+    };
+    let mut world = world(Config::default(), reactor);
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&[1; 1 << 20]).unwrap();
+    site(&mut world).file = Some(FileBody {
+        file: Arc::new(file),
+        offset: 0,
+        len: 2 << 20,
+    });
+    let mut client = plain(&mut world);
+    ask(
+        &mut world,
+        &mut client,
+        b"GET /file HTTP/1.1\r\nHost: a\r\n\r\n",
+    );
+    world.wait_for_mail(|_| client.peer.is_dropped());
+    // Who reads to its end asks the thread for what is missing there.
+    assert_eq!(world.handler().reader.expected, 0);
 }

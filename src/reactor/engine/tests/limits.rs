@@ -110,6 +110,45 @@ fn limits_on_output() {
 }
 
 #[test]
+fn too_much_output_is_told_though_the_rest_has_gone() {
+    let config = Config {
+        output_mark_bytes: 1_000,
+        output_bytes_max: 10_000,
+        ..Config::default()
+    };
+    for awaits_drained in [false, true] {
+        let mut sim = probe(config.clone(), move |cx, call| match call {
+            Call::Data(input) => {
+                cx.drain(10 * SECOND);
+                input.len()
+            }
+            // After the timers of a turn, before its writes.
+            Call::Draining => {
+                cx.write(&[0; 900]);
+                if awaits_drained {
+                    cx.await_drained();
+                } else {
+                    cx.write(&[0; 900]);
+                }
+                cx.write(&[0; 10_000]);
+                0
+            }
+            _ => 1,
+        });
+        let peer = sim.accept(&Security::Plain).unwrap();
+        peer.send(b"a");
+        sim.settle();
+        let calls = sim.handler().calls();
+        assert_eq!(
+            calls,
+            ["data 1", "draining", "stalled", "closed(outputoverflow)"]
+        );
+        assert!(peer.is_dropped());
+        sim.audit();
+    }
+}
+
+#[test]
 fn reads_that_a_crowd_held_back_go_on() {
     let config = Config {
         output_mark_bytes: 10_000,
