@@ -243,17 +243,29 @@ impl Channel {
         config: &Config,
         now_ms: u64,
     ) -> bool {
-        if waiting == 0 || !matches!(self.phase, Phase::Open | Phase::Flush) {
+        // Where more comes as soon as all has gone, the peer has its pace to keep all the same.
+        let is_waiting = waiting > 0 || self.awaits_drained;
+        if !is_waiting || !matches!(self.phase, Phase::Open | Phase::Flush) {
             self.send_due_ms = NEVER;
             return false;
         }
         if self.send_due_ms == NEVER {
+            if waiting == 0 {
+                return false;
+            }
             self.expect_sent(config, now_ms);
             return true;
         }
         let taken = u32::try_from(taken).unwrap_or(u32::MAX);
         self.send_left = self.send_left.saturating_sub(taken);
         false
+    }
+
+    /// If nothing has come to be sent, it is not the peer that is waited for.
+    pub(super) fn rest_if_empty(&mut self) {
+        if self.queued_bytes() == 0 {
+            self.send_due_ms = NEVER;
+        }
     }
 
     /// Whether the peer has had its time. Another stretch begins then.

@@ -166,3 +166,56 @@ fn last_words_follow_what_was_begun() {
         assert_eq!(client.received, all);
     }
 }
+
+#[test]
+fn a_peer_has_to_keep_its_pace_where_more_comes_when_all_has_gone() {
+    let config = Config {
+        send_bytes_per_second_min: 10_000,
+        ..Config::default()
+    };
+    // It takes 150,000 bytes at once: all that is queued, and a part of what comes then.
+    for (every, ends) in [(30, true), (10, false)] {
+        let mut sim = probe(config.clone(), |cx, call| match call {
+            Call::Data(_) | Call::Drained => {
+                cx.write(&[0; 100_000]);
+                cx.await_drained();
+                1
+            }
+            Call::Stalled(Stall::TooSlow) => {
+                cx.close();
+                1
+            }
+            _ => 1,
+        });
+        let peer = sim.accept(&Security::Plain).unwrap();
+        peer.set_capacity(150_000);
+        peer.send(b"x");
+        for _ in 0..600 / every {
+            sim.advance(every * SECOND);
+            peer.take_all();
+        }
+        assert_eq!(sim.connections() == 0, ends, "{every} s");
+        sim.audit();
+    }
+}
+
+#[test]
+fn a_peer_is_not_blamed_while_nothing_comes_to_be_sent() {
+    let mut sim = probe(Config::default(), |cx, call| {
+        if let Call::Data(_) = call {
+            cx.write(&[0; 1000]);
+            cx.await_drained();
+        }
+        1
+    });
+    let peer = sim.accept(&Security::Plain).unwrap();
+    peer.set_capacity(10);
+    peer.send(b"x");
+    sim.settle();
+    peer.set_capacity(10_000);
+    peer.take_all();
+    sim.advance(600 * SECOND);
+    assert_eq!(sim.handler().calls(), ["data 1", "drained"]);
+    assert_eq!(sim.connections(), 1);
+    sim.audit();
+}
