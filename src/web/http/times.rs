@@ -39,6 +39,7 @@ impl<S> Http<S> {
         tools: &mut Tools<'_, V>,
         cx: &mut Cx<'_>,
     ) {
+        self.is_behind = false;
         self.drain_streams(tools, cx);
     }
 
@@ -52,6 +53,8 @@ impl<S> Http<S> {
             Due::Service(number) => self.overdue(tools, cx, number),
             Due::Silence => cx.close(),
             Due::Unsent => {}
+            // What is unsent goes out before the end, and nothing is awaited behind it.
+            Due::Idle if cx.is_draining() => self.ends = true,
             Due::Request | Due::Idle if cx.queued_bytes() > 0 => self.is_behind = true,
             Due::Request => {
                 if !self.keeps_sending(tools.service.config(), cx.now()) {

@@ -494,6 +494,30 @@ fn what_is_in_flight_at_shutdown_is_answered() {
 }
 
 #[test]
+fn who_takes_an_answer_late_does_not_hold_up_a_shutdown() {
+    // Its time between requests has passed by then, or not.
+    for waits_secs in [0, 6] {
+        let config = Config {
+            keepalive_timeout: 5 * SECOND,
+            ..Config::default()
+        };
+        let mut world = world(config, ReactorConfig::default());
+        let mut client = plain(&mut world);
+        client.peer.set_capacity(10);
+        client.write(GET);
+        client.pump();
+        world.advance(waits_secs * SECOND);
+        world.mailbox().post(None, letter(Mail::Drain)).unwrap();
+        world.advance(2 * SECOND);
+        assert!(!client.peer.at_end());
+        client.peer.set_capacity(1000);
+        run(&mut world, &mut [&mut client]);
+        assert_eq!(statuses(&mut client).0, [200]);
+        assert!(client.peer.at_end());
+    }
+}
+
+#[test]
 fn a_silent_fresh_connection_does_not_hold_up_a_shutdown() {
     let mut world = usual();
     let mut fresh = plain(&mut world);
