@@ -261,9 +261,11 @@ impl<S> Socket<S> {
 
     /// Hears of the peer's silence after `timeout`, and of what is due before that.
     fn wait(&self, cx: &mut Cx<'_>, timeout: Duration) {
-        let silent_us = self.micros_to(cx.now() + timeout);
-        let due_us = silent_us.min(self.leaves_us).min(self.message_due_us);
-        cx.set_deadline(self.since + Duration::from_micros(due_us));
+        let silent = cx.now() + timeout;
+        cx.set_deadline(match self.leaves_us.min(self.message_due_us) {
+            NEVER => silent, // as a rule
+            due_us => silent.min(self.since + Duration::from_micros(due_us)),
+        });
     }
 
     /// From the handshake to then.
