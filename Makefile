@@ -34,7 +34,7 @@ run: build certs .env ## Build, make what is missing, start the server
 
 run-bench: build certs .env ## The same for load tests: no limits for one address, no line for each request
 	@saved=$$(export -p); set -a; . ./.env; set +a; eval "$$saved"; \
-	echo "https://localhost:8443/ for load tests, see docs/load-testing.md; process $$$$"; \
+	echo "https://localhost:$${SERVER_PORT:-8443}/ for load tests, see docs/load-testing.md; process $$$$"; \
 	exec $(BIN) --config benches/server.conf
 
 build: ## Build the server for use

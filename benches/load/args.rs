@@ -50,9 +50,10 @@ pub(crate) enum Command {
     Broadcast(Broadcast),
     /// Opens connections and leaves them alone: memory for each, and processor time for all.
     ///
-    /// The first, as many as are opened at once, are there before `rss_before` is taken: what the server sets up
-    /// for them is no part of each. One that has had many has room for these, so start it afresh. A WebSocket is upgraded, and answers pings. What
-    /// the kernel holds is counted for both ends, and for all else that the machine does meanwhile.
+    /// The first, as many as are opened at once, are there before `rss_before` is taken: what the server
+    /// sets up for them is no part of each. One that has had many has room for these, so start it
+    /// afresh. A WebSocket is upgraded, and answers pings. What the kernel holds is counted for both
+    /// ends, and for all else that the machine does meanwhile.
     #[command(
         mut_arg("connections", |arg| arg.default_value("1000")),
         mut_arg("seconds", |arg| arg.default_value("10")),

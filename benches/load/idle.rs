@@ -209,7 +209,8 @@ impl Load for Idle {
             }
             progress.tick(|| "idle".to_owned());
         }
-        let closed = self.connections.iter().filter(|one| one.is_closed).count();
+        let all = self.first.iter().chain(&self.connections);
+        let closed = all.filter(|one| one.is_closed).count();
         let mut measured = Measured::new(start.elapsed(), 0.0, none)?;
         measured.more.clone_from(&self.figures);
         measured
