@@ -69,6 +69,8 @@ pub(super) struct Channel {
     send_due_ms: u64,
     /// How much that still is, in bytes.
     send_left: u32,
+    /// How many milliseconds are left for it once output waits again, if more was to follow what has gone.
+    send_rest_ms: u32,
     /// Input that waits for its rest.
     pub(super) intake: Intake,
     #[cfg(feature = "tls")]
@@ -196,6 +198,7 @@ impl Channel {
             engine_due_ms: NEVER,
             send_due_ms: NEVER,
             send_left: 0,
+            send_rest_ms: 0,
             intake: Intake::default(),
             #[cfg(feature = "tls")]
             tls: None,
@@ -235,7 +238,7 @@ impl Channel {
     }
 
     /// The peer has taken `taken` bytes, and `waiting` still wait. Returns whether a stretch of time
-    /// in which it has to take some has just begun.
+    /// in which it has to take some has just begun, or goes on.
     pub(super) fn sent(
         &mut self,
         taken: usize,
@@ -243,29 +246,29 @@ impl Channel {
         config: &Config,
         now_ms: u64,
     ) -> bool {
-        // Where more comes as soon as all has gone, the peer has its pace to keep all the same.
-        let is_waiting = waiting > 0 || self.awaits_drained;
-        if !is_waiting || !matches!(self.phase, Phase::Open | Phase::Flush) {
+        let is_over = waiting == 0 && !self.awaits_drained;
+        if is_over || !matches!(self.phase, Phase::Open | Phase::Flush) {
             self.send_due_ms = NEVER;
+            self.send_rest_ms = 0;
             return false;
-        }
-        if self.send_due_ms == NEVER {
-            if waiting == 0 {
-                return false;
-            }
-            self.expect_sent(config, now_ms);
-            return true;
         }
         let taken = u32::try_from(taken).unwrap_or(u32::MAX);
         self.send_left = self.send_left.saturating_sub(taken);
-        false
-    }
-
-    /// If nothing has come to be sent, it is not the peer that is waited for.
-    pub(super) fn rest_if_empty(&mut self) {
-        if self.queued_bytes() == 0 {
-            self.send_due_ms = NEVER;
+        if waiting == 0 {
+            if self.send_due_ms != NEVER {
+                let rest_ms = self.send_due_ms.saturating_sub(now_ms).max(1);
+                self.send_rest_ms = u32::try_from(rest_ms).unwrap_or(u32::MAX);
+                self.send_due_ms = NEVER;
+            }
+            return false;
         }
+        let begins = self.send_due_ms == NEVER;
+        if begins && self.send_rest_ms > 0 {
+            self.send_due_ms = now_ms + u64::from(std::mem::take(&mut self.send_rest_ms));
+        } else if begins {
+            self.expect_sent(config, now_ms);
+        }
+        begins
     }
 
     /// Whether the peer has had its time. Another stretch begins then.

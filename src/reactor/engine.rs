@@ -358,9 +358,6 @@ impl<H: Handler> Engine<H> {
         }
         if is_clear {
             self.cleared(id);
-            if let Some(channel) = self.core.channel(id) {
-                channel.rest_if_empty();
-            }
         }
         self.after_flush(id, wire, readiness)
     }

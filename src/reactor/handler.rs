@@ -345,7 +345,8 @@ impl Cx<'_> {
     }
 
     /// Asks for `drained` once, when all output that is queued now has gone, below the mark too. Nothing
-    /// comes of it when nothing is queued.
+    /// comes of it when nothing is queued. For one who has more to send: how fast the peer takes it goes
+    /// on being measured ([`Config::send_bytes_per_second_min`](super::Config::send_bytes_per_second_min)).
     pub fn await_drained(&mut self) {
         self.core.await_drained(self.id);
     }

@@ -108,6 +108,48 @@ fn a_peer_that_took_all_in_time_may_rest() {
 }
 
 #[test]
+fn what_is_queued_as_the_rest_has_gone_is_taken_at_the_same_pace() {
+    // A minute to take 60,000 bytes in, of which 10,000 wait at a time. What follows them is there at once or
+    // late, and that is not the peer's time.
+    for (per_second, delay, ends) in [
+        (900, None, true),
+        (1_100, None, false),
+        (900, Some(50 * SECOND), true),
+        (1_100, Some(50 * SECOND), false),
+    ] {
+        let config = Config {
+            send_bytes_per_second_min: 1_000,
+            ..Config::default()
+        };
+        let mut sim = probe(config, move |cx, call| match (call, delay) {
+            (Call::Drained, Some(delay)) => {
+                cx.set_timeout(delay);
+                0
+            }
+            (Call::Data(_) | Call::Drained | Call::Expired, _) => {
+                cx.write(&[0; 10_000]);
+                cx.await_drained();
+                1
+            }
+            (Call::Stalled(Stall::TooSlow), _) => {
+                cx.close();
+                0
+            }
+            _ => 1,
+        });
+        let peer = sim.accept(&Security::Plain).unwrap();
+        peer.set_capacity(200);
+        peer.send(b"x");
+        let mut got = 0;
+        while !peer.is_dropped() && got < 200_000 {
+            sim.advance(SECOND / 10);
+            got += peer.take(per_second / 10).len();
+        }
+        assert_eq!(got < 200_000, ends, "{got} at {per_second}");
+    }
+}
+
+#[test]
 fn a_connection_that_opens_over_the_mark_can_stall() {
     let config = Config {
         output_mark_bytes: 1000,
