@@ -10,6 +10,9 @@ use crate::proto::tls::Tls;
 /// No deadline.
 pub(super) const NEVER: u64 = u64::MAX;
 
+/// No time will be as late. Above it is what is left of a stretch of time that stands still.
+const RESTING: u64 = NEVER / 2 + 1;
+
 /// Whole milliseconds, for deadlines.
 pub(super) fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(NEVER / 2)
@@ -65,12 +68,11 @@ pub(super) struct Channel {
     pub(super) orderly: bool,
     pub(super) handler_due_ms: u64,
     pub(super) engine_due_ms: u64,
-    /// When the peer is to have taken what it has to, while output waits.
+    /// When the peer is to have taken what it has to, while output waits; from `RESTING` on, how long it will
+    /// have for that once output waits again.
     send_due_ms: u64,
     /// How much that still is, in bytes.
     send_left: u32,
-    /// How many milliseconds are left for it once output waits again, if more was to follow what has gone.
-    send_rest_ms: u32,
     /// Input that waits for its rest.
     pub(super) intake: Intake,
     #[cfg(feature = "tls")]
@@ -198,7 +200,6 @@ impl Channel {
             engine_due_ms: NEVER,
             send_due_ms: NEVER,
             send_left: 0,
-            send_rest_ms: 0,
             intake: Intake::default(),
             #[cfg(feature = "tls")]
             tls: None,
@@ -234,7 +235,16 @@ impl Channel {
     pub(super) fn due_ms(&self) -> u64 {
         self.handler_due_ms
             .min(self.engine_due_ms)
-            .min(self.send_due_ms)
+            .min(if self.is_timed() {
+                self.send_due_ms
+            } else {
+                NEVER
+            })
+    }
+
+    /// Whether output waits that the peer is to take.
+    fn is_timed(&self) -> bool {
+        self.send_due_ms < RESTING
     }
 
     /// The peer has taken `taken` bytes, and `waiting` still wait. Returns whether a stretch of time
@@ -249,26 +259,26 @@ impl Channel {
         let is_over = waiting == 0 && !self.awaits_drained;
         if is_over || !matches!(self.phase, Phase::Open | Phase::Flush) {
             self.send_due_ms = NEVER;
-            self.send_rest_ms = 0;
             return false;
         }
         let taken = u32::try_from(taken).unwrap_or(u32::MAX);
         self.send_left = self.send_left.saturating_sub(taken);
-        if waiting == 0 {
-            if self.send_due_ms != NEVER {
-                let rest_ms = self.send_due_ms.saturating_sub(now_ms).max(1);
-                self.send_rest_ms = u32::try_from(rest_ms).unwrap_or(u32::MAX);
-                self.send_due_ms = NEVER;
+        match (self.is_timed(), waiting) {
+            (true, 0) => {
+                let rest_ms = self.send_due_ms.saturating_sub(now_ms);
+                self.send_due_ms = RESTING.saturating_add(rest_ms);
+                false
             }
-            return false;
+            (true, _) | (false, 0) => false,
+            (false, _) if self.send_due_ms == NEVER => {
+                self.expect_sent(config, now_ms);
+                true
+            }
+            (false, _) => {
+                self.send_due_ms = now_ms.saturating_add(self.send_due_ms - RESTING);
+                true
+            }
         }
-        let begins = self.send_due_ms == NEVER;
-        if begins && self.send_rest_ms > 0 {
-            self.send_due_ms = now_ms + u64::from(std::mem::take(&mut self.send_rest_ms));
-        } else if begins {
-            self.expect_sent(config, now_ms);
-        }
-        begins
     }
 
     /// Whether the peer has had its time. Another stretch begins then.
@@ -323,5 +333,16 @@ impl Channel {
             }
             pool.0.push(held);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Channel;
+
+    #[test]
+    fn it_is_small() {
+        let bytes = size_of::<Channel>();
+        assert!(bytes <= 88, "{bytes} bytes");
     }
 }
