@@ -4,10 +4,10 @@
 
 use std::env;
 use std::fs::OpenOptions;
-use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::io::{self, PipeReader, Read, Write};
 use std::net::TcpListener;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::process::{Child, Command, Stdio};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::process::{Child, Command};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -21,7 +21,9 @@ const READY_FD: &str = "EDGELOOP_READY_FD";
 const READY_TIME: Duration = Duration::from_secs(60);
 /// Descriptors handed on begin here, or behind: the numbers below are most likely in use.
 const FIRST_FD: RawFd = 64;
-const TRIES: RawFd = 16;
+/// What the successor says it on: its standard input, which it has no other use for, so that nothing stays open
+/// behind it but what the next one replaces.
+const STDIN: RawFd = 0;
 
 /// The listening sockets this process was started with, by systemd (sd_listen_fds(3)) or by the server it
 /// takes the place of. To be called once, before there are threads: it clears the environment.
@@ -62,7 +64,7 @@ impl Successor {
     /// It cannot be started, or the sockets not be handed on.
     pub fn start(listeners: &[TcpListener]) -> io::Result<Self> {
         let (ready, tell) = io::pipe()?;
-        let passed = Passed::new(listeners, &tell)?;
+        let passed = Passed::new(listeners)?;
         let mut args = env::args_os();
         let program = args
             .next()
@@ -74,8 +76,8 @@ impl Successor {
             .env_remove("WATCHDOG_PID")
             .env("LISTEN_FDS", listeners.len().to_string())
             .env("LISTEN_FDS_FIRST_FD", passed.first.to_string())
-            .env(READY_FD, passed.ready.to_string())
-            .stdin(Stdio::null());
+            .env(READY_FD, STDIN.to_string())
+            .stdin(tell);
         let child = command.spawn()?;
         Ok(Self { child, ready })
     }
@@ -112,39 +114,57 @@ impl Successor {
 /// Copies of descriptors that a child inherits, with numbers that follow each other, until dropped.
 struct Passed {
     first: RawFd,
-    ready: RawFd,
     _copies: Vec<OwnedFd>,
 }
 
 impl Passed {
-    fn new(listeners: &[TcpListener], ready: &PipeWriter) -> io::Result<Self> {
-        let all: Vec<_> = listeners
-            .iter()
-            .map(AsFd::as_fd)
-            .chain([ready.as_fd()])
-            .collect();
-        for attempt in 1..=TRIES {
-            let first = FIRST_FD * attempt;
+    fn new(listeners: &[TcpListener]) -> io::Result<Self> {
+        let mut first = FIRST_FD;
+        loop {
             let mut copies = Vec::new();
-            for (fd, number) in all.iter().zip(first..) {
-                let copy = fcntl_dupfd_cloexec(fd, number)?;
-                if copy.as_raw_fd() != number {
+            let mut free = first;
+            for (listener, number) in listeners.iter().zip(first..) {
+                let copy = fcntl_dupfd_cloexec(listener, number)
+                    .map_err(|_| io::Error::other("no free descriptors in a row"))?;
+                free = copy.as_raw_fd();
+                if free != number {
                     break;
                 }
                 copies.push(copy);
             }
-            if copies.len() == all.len() {
+            if copies.len() == listeners.len() {
                 for copy in &copies {
                     fcntl_setfd(copy, FdFlags::empty())?;
                 }
-                let last = copies.last().map_or(first, AsRawFd::as_raw_fd);
                 return Ok(Self {
                     first,
-                    ready: last,
                     _copies: copies,
                 });
             }
+            // The first free one behind those that are in use.
+            first = free;
         }
-        Err(io::Error::other("no free descriptors in a row"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_a_row_are_found_behind_any_in_use() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let two = [listener.try_clone().unwrap(), listener];
+        // Every other one: no two that are free follow each other.
+        let end = FIRST_FD + 90;
+        let in_use: Vec<_> = (FIRST_FD + 1..end)
+            .step_by(2)
+            .map(|number| fcntl_dupfd_cloexec(&two[0], number).unwrap())
+            .collect();
+        let passed = Passed::new(&two).unwrap();
+        // Other tests may open and close some meanwhile, so which ones is not told.
+        let numbers: Vec<_> = passed._copies.iter().map(AsRawFd::as_raw_fd).collect();
+        assert_eq!(numbers, [passed.first, passed.first + 1]);
+        drop(in_use);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Service;
 use super::post::{ExchangeId, Post};
-use super::reader::{Asked, Reader};
+use super::reader::{Piece, Reader};
 use super::response::FileBody;
 use crate::proto::http1::encode::Common;
 use crate::proto::ws::Receiver;
@@ -22,7 +22,7 @@ pub(super) struct Tools<'a, S: Service> {
 
 impl<S: Service> Tools<'_, S> {
     /// Reads, or asks for, the next piece of a body that is in a file.
-    pub(super) fn read(&mut self, cx: &Cx<'_>, part: &FileBody, to: ExchangeId) -> Asked {
+    pub(super) fn read(&mut self, cx: &Cx<'_>, part: &FileBody, to: ExchangeId) -> Piece {
         let room = cx.output_room_bytes();
         self.reader.read(self.post, part, room, to)
     }

@@ -156,6 +156,34 @@ fn a_server_takes_the_place_of_another_and_nobody_is_refused() {
 }
 
 #[test]
+fn servers_follow_one_another_without_end() {
+    let server = Server::start();
+    let mut heir = Heir(server.pid());
+    let mut open = Vec::new();
+    for count in 1..=20 {
+        signal(heir.0, "USR2");
+        let pid = crate::support::wait_for("the next server", || {
+            let lines = server.log_lines();
+            let mut lines = lines.iter().filter(|line| line.contains("has taken over"));
+            let line = lines.nth(count - 1)?;
+            line.split("process ")
+                .nth(1)?
+                .split(' ')
+                .next()?
+                .parse()
+                .ok()
+        });
+        // The one before it ends by itself.
+        std::mem::forget(std::mem::replace(&mut heir, Heir(pid)));
+        let fds = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+        open.push(fds.count());
+    }
+    server.connect().get("/").expect(200);
+    let (first, last) = (open[0], open[open.len() - 1]);
+    assert!(last <= first + 2, "{open:?}");
+}
+
+#[test]
 fn a_server_that_nobody_can_follow_goes_on() {
     let folder = Folder::new();
     folder.configure("");

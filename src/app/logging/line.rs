@@ -168,7 +168,7 @@ fn push_thousandths(line: &mut Vec<u8>, thousandths: u64) {
 }
 
 /// The digits of a number.
-fn push_number(line: &mut Vec<u8>, number: u64) {
+pub(super) fn push_number(line: &mut Vec<u8>, number: u64) {
     line.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
@@ -366,9 +366,6 @@ fn push_escape(line: &mut Vec<u8>, c: char, style: Style) {
     }
 }
 
-/// How long a UTC timestamp of RFC 3339 is up to its seconds, until the year 10000.
-const SECOND_BYTES: usize = "2026-11-23T10:11:12".len();
-
 /// A UTC timestamp as RFC 3339 has it, kept for the lines of the same millisecond.
 struct Stamp {
     /// Seconds and milliseconds.
@@ -396,11 +393,13 @@ impl Stamp {
     }
 
     fn renew(&mut self, (second, millis): (u64, u32)) {
-        if second != self.time.0 {
+        if second == self.time.0 {
+            self.text
+                .truncate(self.text.len().saturating_sub(".000Z".len()));
+        } else {
             self.text = to_the_second(second);
         }
         self.time = (second, millis);
-        self.text.truncate(SECOND_BYTES);
         write!(self.text, ".{millis:03}Z").unwrap_or_default();
     }
 }

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 
 use super::{Http, Switch};
 use crate::proto::http1::encode::{self, BodyForm};
-use crate::proto::http1::{self, After, Awaits, BodyLength};
+use crate::proto::http1::{After, Asked, Awaits, BodyLength};
 use crate::reactor::{Cx, Shared};
 use crate::web::exchange::{Exchange, Record, Sending, State};
 use crate::web::post::ExchangeId;
-use crate::web::reader::{AHEAD_BYTES_MAX, Asked};
+use crate::web::reader::{AHEAD_BYTES_MAX, Piece};
 use crate::web::response::{Part, Response};
 use crate::web::tools::Tools;
 use crate::web::{Served, Service};
@@ -116,7 +116,7 @@ impl<S> Http<S> {
         &mut self,
         tools: &mut Tools<'_, V>,
         cx: &mut Cx<'_>,
-        asked: http1::Asked,
+        asked: Asked,
         mut response: Response,
         record: &Record<'_>,
     ) -> VecDeque<Part> {
@@ -135,7 +135,7 @@ impl<S> Http<S> {
         &mut self,
         tools: &Tools<'_, V>,
         cx: &mut Cx<'_>,
-        asked: http1::Asked,
+        asked: Asked,
         response: Response,
         length: BodyLength,
     ) -> BodyForm {
@@ -225,15 +225,15 @@ impl<S> Http<S> {
                     return cx.await_drained();
                 }
                 Part::File(part) => match tools.read(cx, part, to) {
-                    Asked::Piece(piece) if part.take(&piece) => {
+                    Piece::Here(piece) if part.take(&piece) => {
                         cx.send(to.conn, &piece);
                         continue;
                     }
-                    Asked::Later => {
+                    Piece::Later => {
                         sending.is_reading = true;
                         return;
                     }
-                    Asked::Piece(_) | Asked::Failed => return cx.close(),
+                    Piece::Here(_) | Piece::Never => return cx.close(),
                 },
             }
             sending.parts.pop_front();
