@@ -18,14 +18,47 @@ const WORKERS: usize = 8;
 /// From the last handshake until each has the list.
 const LISTED_WITHIN: Duration = Duration::from_secs(5);
 
+/// How many are connected between two looks at what the others have been sent.
+const CONNECTED_AT_ONCE: usize = 8;
+
+/// A user's connection, and what was heard on it.
+struct Client<'a> {
+    user: &'a User,
+    socket: Socket,
+    list_bytes: usize,
+    messages: usize,
+}
+
 /// What a worker's clients have seen.
-struct Seen {
-    sockets: Vec<Socket>,
+struct Seen<'a> {
+    clients: Vec<Client<'a>>,
     /// When the last of them was connected.
     connected: Instant,
     /// When the last of them had its list.
     listed: Instant,
-    list_bytes: usize,
+}
+
+impl Client<'_> {
+    /// The first thing heard has to be the list, with the user in it.
+    fn take(&mut self, heard: &str) -> Result<(), Failure> {
+        self.messages += 1;
+        if self.list_bytes == 0 {
+            let own = format!("\"{}\"", self.user.name);
+            if !heard.starts_with(r#"{"type":"users""#) || !heard.contains(&own) {
+                return Err(format!("{}: wanted the list, got {heard}", self.user.name).into());
+            }
+            self.list_bytes = heard.len();
+        }
+        Ok(())
+    }
+
+    /// Reads what has come: who does not read is closed, and rightly so.
+    fn catch_up(&mut self) -> Result<(), Failure> {
+        while let Some(heard) = self.socket.hear_ready()? {
+            self.take(&heard)?;
+        }
+        Ok(())
+    }
 }
 
 /// Lets so many users come, go and come back; what goes wrong is an error of the run.
@@ -47,16 +80,17 @@ pub(crate) fn run(
             .max()
             .unwrap_or(start);
         let listed = seen.iter().map(|seen| seen.listed).max().unwrap_or(start);
-        let list_bytes: usize = seen.iter().map(|seen| seen.list_bytes).sum();
+        let clients = seen.iter().flat_map(|seen| &seen.clients);
+        let list_bytes: usize = clients.map(|client| client.list_bytes).sum();
         let late = listed.saturating_duration_since(connected);
-        let quiet = hear_all(seen, count)?;
+        let clients = hear_all(seen)?;
+        let messages: usize = clients.iter().map(|client| client.messages).sum();
         let end = server.usage()?;
         println!(
             "reunion, {round}: {count} users connected in {:.2?}, the last list {late:.2?} later; \
-             {} KiB of own lists, {} messages to all; CPU {:.1} s, {end}",
+             {} KiB of own lists, {messages} messages; CPU {:.1} s, {end}",
             connected.duration_since(start),
             list_bytes >> 10,
-            quiet.messages,
             end.cpu_seconds - cpu_seconds,
         );
         if late > LISTED_WITHIN {
@@ -65,10 +99,8 @@ pub(crate) fn run(
             tally.error("reunion", &error);
         }
         // All at once, without a Close.
-        quiet
-            .sockets
-            .into_iter()
-            .for_each(|socket| socket.cut(Cut::Reset));
+        let sockets = clients.into_iter().map(|client| client.socket);
+        sockets.for_each(|socket| socket.cut(Cut::Reset));
     }
     let open = server.await_descriptors(before.descriptors)?;
     if open > before.descriptors {
@@ -79,70 +111,73 @@ pub(crate) fn run(
 }
 
 /// Connects them all as fast as it goes. Each joins when it is connected.
-fn connect(target: &Target, users: &[User]) -> Result<Vec<Seen>, Failure> {
+fn connect<'a>(target: &Target, users: &'a [User]) -> Result<Vec<Seen<'a>>, Failure> {
     let all_connected = Barrier::new(WORKERS);
-    let work = |worker: usize| -> Result<Seen, Failure> {
-        let mut random = Random::new(u64::try_from(worker)?);
-        let mine = users.iter().enumerate().skip(worker).step_by(WORKERS);
-        let opened = mine.clone().map(|(number, user)| {
-            let from = own_address(30, number / PER_ADDRESS);
-            let mut socket = Socket::open(target, from, user, &mut random)?;
-            socket.send(&json!({"type": "join"}))?;
-            Ok(socket)
-        });
-        let sockets: Result<Vec<Socket>, Failure> = opened.collect();
-        let connected = now();
+    let work = |worker: usize| -> Result<Seen<'a>, Failure> {
+        let connected = connect_some(target, users, worker);
+        let at = now();
         all_connected.wait();
-        let (mut sockets, mut list_bytes) = (sockets?, 0);
-        for (socket, (_, user)) in sockets.iter_mut().zip(mine) {
-            let list = socket.hear_now()?;
-            list_bytes += list.len();
-            let own = format!("\"{}\"", user.name);
-            if !list.starts_with(r#"{"type":"users""#) || !list.contains(&own) {
-                return Err(format!("{}: wanted the list, got {list}", user.name).into());
+        let mut clients = connected?;
+        for client in &mut clients {
+            if client.list_bytes == 0 {
+                let list = client.socket.hear_now()?;
+                client.take(&list)?;
             }
         }
         Ok(Seen {
-            sockets,
-            connected,
+            clients,
+            connected: at,
             listed: now(),
-            list_bytes,
         })
     };
     in_threads((0..WORKERS).collect(), work)
 }
 
-/// Those who have heard what there was to hear.
-struct Quiet {
-    sockets: Vec<Socket>,
-    messages: usize,
+/// Connects the share of a worker.
+fn connect_some<'a>(
+    target: &Target,
+    users: &'a [User],
+    worker: usize,
+) -> Result<Vec<Client<'a>>, Failure> {
+    let mut random = Random::new(u64::try_from(worker)?);
+    let mut clients: Vec<Client<'a>> = Vec::new();
+    for (number, user) in users.iter().enumerate().skip(worker).step_by(WORKERS) {
+        let from = own_address(30, number / PER_ADDRESS);
+        let mut socket = Socket::open(target, from, user, &mut random)?;
+        socket.send(&json!({"type": "join"}))?;
+        clients.push(Client {
+            user,
+            socket,
+            list_bytes: 0,
+            messages: 0,
+        });
+        if clients.len() % CONNECTED_AT_ONCE == 0 {
+            clients.iter_mut().try_for_each(Client::catch_up)?;
+        }
+    }
+    Ok(clients)
 }
 
 /// Reads what is on its way to each, up to the answer to a question: who has been closed has none.
-fn hear_all(seen: Vec<Seen>, count: usize) -> Result<Quiet, Failure> {
-    let hear = |mut seen: Seen| -> Result<(Vec<Socket>, usize), Failure> {
-        let mut messages = 0;
-        for socket in &mut seen.sockets {
-            socket.send(&json!({"type": "no-such-type", "id": "probe"}))?;
-            loop {
-                let heard = socket.hear_now()?;
-                if heard.contains(r#""probe""#) {
-                    break;
-                }
-                messages += 1;
-            }
-        }
-        Ok((seen.sockets, messages))
-    };
-    let mut quiet = Quiet {
-        sockets: Vec::with_capacity(count),
-        messages: 0,
-    };
-    for (sockets, messages) in in_threads(seen, hear)? {
-        quiet.sockets.extend(sockets);
-        quiet.messages += messages;
+fn hear_all(seen: Vec<Seen<'_>>) -> Result<Vec<Client<'_>>, Failure> {
+    Ok(in_threads(seen, hear_some)?.into_iter().flatten().collect())
+}
+
+fn hear_some(mut seen: Seen<'_>) -> Result<Vec<Client<'_>>, Failure> {
+    for client in &mut seen.clients {
+        let question = json!({"type": "no-such-type", "id": "probe"});
+        client.socket.send(&question)?;
     }
-    Ok(quiet)
+    for client in &mut seen.clients {
+        loop {
+            let heard = client.socket.hear_now()?;
+            if heard.contains(r#""probe""#) {
+                break;
+            }
+            client.take(&heard)?;
+        }
+    }
+    Ok(seen.clients)
 }
 
 /// Does the work for each in a thread of its own.
