@@ -2,8 +2,8 @@
 
 use std::hint::black_box;
 
-use edgeloop::app::chat::{Audience, Chat, Outbox, UserId};
-use edgeloop::app::talk::{Publisher, Topic};
+use edgeloop::app::chat::{Audience, Chat, Outbox, UserId, UserList};
+use edgeloop::app::talk::{EncodedList, Publisher, Topic};
 use edgeloop::web::{ConnId, Topics, Traffic};
 
 use super::Repeat;
@@ -24,6 +24,12 @@ impl Outbox<u32> for Sink {
 
     fn joined(&mut self, _: u32, _: UserId) {}
 
+    fn entered(&mut self, _: u32) {}
+
+    fn users(&mut self, to: &[u32], list: UserList<'_>) {
+        black_box((to, list));
+    }
+
     fn left(&mut self, _: u32, _: UserId) {}
 
     fn publish(&mut self, audience: Audience<'_>, json: &str) {
@@ -36,6 +42,7 @@ pub(crate) fn received(repeat: impl Repeat) {
     let mut chat = Chat::new(0);
     chat.connected(7, "ann", 0, &mut Sink);
     chat.received(7, JOIN, 0, NOW, &mut Sink);
+    chat.expired(0, &mut Sink);
     repeat.repeat(|| chat.received(7, black_box(MESSAGE), 0, NOW, &mut Sink));
 }
 
@@ -46,9 +53,14 @@ impl Outbox<ConnId> for Joining<'_> {
     fn to(&mut self, _: ConnId, _: &str) {}
 
     fn joined(&mut self, id: ConnId, user: UserId) {
-        self.0.add(id, None, Topic::Room);
         self.0.add(id, None, Topic::User(user));
     }
+
+    fn entered(&mut self, id: ConnId) {
+        self.0.add(id, None, Topic::Room);
+    }
+
+    fn users(&mut self, _: &[ConnId], _: UserList<'_>) {}
 
     fn left(&mut self, _: ConnId, _: UserId) {}
 
@@ -64,11 +76,14 @@ pub(crate) fn to_all(repeat: impl Repeat, users: usize) {
             chat.connected(*id, &format!("user{number}"), 0, &mut joining);
             chat.received(*id, JOIN, 0, NOW, &mut joining);
         }
+        chat.expired(0, &mut Joining(&mut topics));
         let (sender, mut traffic) = (cx.id(), Traffic::default());
+        let mut list = EncodedList::default();
         let mut messages = 0;
         repeat.repeat(|| {
             let mut publisher = Publisher {
                 topics: &mut topics,
+                list: &mut list,
                 traffic: &mut traffic,
                 window: None,
                 cx: &mut *cx,

@@ -1,11 +1,15 @@
 //! Users of the server: those the chat needs, and a modest stream of others.
 
 use std::net::Ipv4Addr;
+use std::path::Path;
 
+use aws_lc_rs::hmac;
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::{Value, json};
 
 use crate::http::Connection;
 use crate::net::{Target, own_address};
+use crate::server::SECRET_KEY;
 use crate::tally::{Failure, Op, Pace, Random, Tally};
 
 const PASSWORD: &str = "Correct-Horse-9";
@@ -38,6 +42,36 @@ pub(crate) fn enroll(
         name: name.to_owned(),
         token,
     })
+}
+
+/// Puts so many users into the database and signs their tokens: their passwords would be hashed for
+/// minutes.
+pub(crate) fn enroll_many(database: &Path, count: usize) -> Result<Vec<User>, Failure> {
+    let mut database = rusqlite::Connection::open(database)?;
+    let transaction = database.transaction()?;
+    let mut users = Vec::with_capacity(count);
+    for number in 0..count {
+        let name = format!("reunion-{number}");
+        transaction.execute(
+            "INSERT INTO users (name, username, email) VALUES (?1, ?1, ?1 || '@example.com')",
+            [&name],
+        )?;
+        let token = sign(transaction.last_insert_rowid(), &name);
+        users.push(User { name, token });
+    }
+    transaction.commit()?;
+    Ok(users)
+}
+
+/// A token as the server issues them.
+fn sign(user_id: i64, username: &str) -> String {
+    let claims = json!({"sub": user_id, "username": username, "iat": 1, "exp": 4_000_000_000_u32});
+    let parts = [json!({"alg": "HS256", "typ": "JWT"}), claims]
+        .map(|part| BASE64_URL_SAFE_NO_PAD.encode(part.to_string()));
+    let signed = parts.join(".");
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET_KEY.as_bytes());
+    let signature = hmac::sign(&key, signed.as_bytes());
+    format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
 }
 
 fn register(connection: &mut Connection, name: &str, status: u16) -> Result<(), Failure> {

@@ -85,8 +85,7 @@ fn session(
         return Err(format!("wanted not_joined, got {refused}").into());
     }
     let users = socket.join()?;
-    let mut reader = chat.record.reader(&user.name, since)?;
-    reader.hear(users);
+    let reader = chat.record.reader(&user.name, since, &users)?;
     let mut member = Member {
         chat,
         user,
@@ -163,8 +162,7 @@ impl Member<'_> {
             "error" => return self.hear_error(&message),
             _ => return Err(format!("nobody said {heard}").into()),
         }
-        self.reader.hear(heard);
-        Ok(())
+        self.reader.hear(&message, heard)
     }
 
     /// One's own comes back as it was sent, and a mention is told of next.

@@ -11,6 +11,9 @@
 //! - rude clients, which leave at every stage, send garbage at every stage, or do not read;
 //! - a crowd of 5,000 connections (or `COUNT`; 0 for none) that come, do little, and go.
 //!
+//! Before that a room of 2,000 loses all connections at once, and everybody comes back at once: each has to
+//! have the list of users within 5 seconds of the last handshake, and nobody may be closed.
+//!
 //! All come from their own addresses in 127.0.0.0/8, so none meets a limit that is not meant to.
 //! Each answer is checked. Anything unexpected is printed with what was wanted and what came, is an
 //! error, and fails the run. Every 10 seconds a line says how it goes: operations so far, errors,
@@ -20,6 +23,8 @@
 //! connections are closed; then the descriptors have to be what they were at the start, the log has
 //! to be free of warnings and errors that are not the clients' fault, and SIGTERM has to end the
 //! server with exit code 0.
+//!
+//! `soak reunion [COUNT]` only does that, with 2,000 (or `COUNT`) users.
 //!
 //! `soak idle [COUNT]` only measures the server's memory with 5,000 (or `COUNT`) idle connections.
 //! It takes as many descriptors.
@@ -38,6 +43,7 @@ mod level;
 mod net;
 mod pages;
 mod record;
+mod reunion;
 mod rude;
 mod rude_ws;
 mod server;
@@ -72,12 +78,15 @@ const RUDE_WORKERS: usize = 3;
 const RUDE_USERS: usize = 12;
 const CROWD: usize = 5_000;
 const CROWD_WORKERS: usize = 4;
+/// Users of the room that loses its connections.
+const REUNION: usize = 2_000;
 /// What all other clients take, and the process itself.
 const DESCRIPTORS_BESIDE: u64 = 500;
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
 struct Args {
     idle: Option<usize>,
+    reunion: Option<usize>,
     duration: Duration,
     crowd: usize,
     server: PathBuf,
@@ -88,6 +97,7 @@ impl Args {
     fn read() -> Result<Self, Failure> {
         let mut args = Self {
             idle: None,
+            reunion: None,
             duration: Duration::from_secs(SECONDS),
             crowd: CROWD,
             server: Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/edgeloop"),
@@ -105,10 +115,14 @@ impl Args {
                     let count = words.next_if(|word| word.parse::<usize>().is_ok());
                     args.idle = Some(count.map_or(Ok(IDLE_CONNECTIONS), |word| word.parse())?);
                 }
+                "reunion" => {
+                    let count = words.next_if(|word| word.parse::<usize>().is_ok());
+                    args.reunion = Some(count.map_or(Ok(REUNION), |word| word.parse())?);
+                }
                 seconds => {
                     let seconds = seconds.parse();
                     args.duration = Duration::from_secs(seconds.map_err(|_| {
-                        "usage: soak [SECONDS | idle [COUNT]] [--crowd COUNT] [--server PATH] \
+                        "usage: soak [SECONDS | idle [COUNT] | reunion [COUNT]] [--crowd COUNT] [--server PATH] \
                              [--seed NUMBER]"
                     })?);
                 }
@@ -125,7 +139,7 @@ fn main() -> Result<ExitCode, Failure> {
         idle::measure(&args.server, count)?;
         return Ok(ExitCode::SUCCESS);
     }
-    raise_descriptor_limit(args.crowd)?;
+    raise_descriptor_limit(args.crowd.max(args.reunion.unwrap_or(REUNION)))?;
     let mut server = Server::start(&args.server)?;
     let tally = Tally::default();
     let soaked = soak(&args, &mut server, &tally);
@@ -161,6 +175,10 @@ fn raise_descriptor_limit(crowd: usize) -> Result<(), Failure> {
 
 fn soak(args: &Args, server: &mut Server, tally: &Tally) -> Result<(), Failure> {
     let target = Target::new(server.port(), &server.file("cert.pem"))?;
+    reunion::run(&target, server, tally, args.reunion.unwrap_or(REUNION))?;
+    if args.reunion.is_some() {
+        return Ok(());
+    }
     let pages = pages::catalogue(&server.file("public"))?;
     let users = enroll(&target, CHAT_USERS + RUDE_USERS + 1)?;
     let start = server.usage()?;

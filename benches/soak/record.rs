@@ -4,7 +4,11 @@
 //! One user, the witness, is online before and after everybody else and writes it down. What any
 //! other user hears between their own `join` and `leave` has to be exactly what stands between
 //! these two in the record, byte for byte: nothing lost, nothing twice, nothing out of order. Only
-//! what users do not hear of themselves (`typing`) is left out.
+//! what users do not hear of themselves (`typing`) is left out, and the joins right behind their own of
+//! those who are in their first list.
+//!
+//! Lists of users come to each at a time of its own. Each has to be what the list before it and the
+//! joins and leaves since add up to.
 //!
 //! Private messages are numbered for each pair, and compared at the end of the run.
 
@@ -67,6 +71,10 @@ pub(crate) struct Reader<'a> {
     name: &'a str,
     at: usize,
     heard: VecDeque<String>,
+    /// Who is online, as far as the user has heard.
+    online: HashSet<String>,
+    /// Who was in the first list, until something else than their joins stands in the record.
+    listed: Option<HashSet<String>>,
 }
 
 /// The member of a message with this name, if it is text.
@@ -91,7 +99,8 @@ impl Record {
             "join" => Kind::Join,
             "leave" => Kind::Leave,
             "typing" | "stop_typing" => Kind::Notice,
-            "users" | "message" | "reaction" => Kind::All,
+            "message" | "reaction" => Kind::All,
+            "users" => return check_users(&lock(&self.log).online, &message),
             _ => return Err(format!("the witness heard {heard}").into()),
         };
         let mut log = lock(&self.log);
@@ -103,7 +112,6 @@ impl Record {
             Kind::Leave if !log.online.remove(&who) => {
                 return Err(format!("{who} leaves who was not online").into());
             }
-            Kind::All if text(&message, "type") == "users" => log.check_users(&message)?,
             _ => {}
         }
         log.events.push_back(Event {
@@ -125,14 +133,26 @@ impl Record {
         lock(&self.log).online.insert(name.to_owned());
     }
 
-    /// What a user hears who has joined, `since` being a length of the record from before.
-    pub(crate) fn reader<'a>(&'a self, name: &'a str, since: usize) -> Result<Reader<'a>, Failure> {
+    /// What a user hears who has joined and heard `users`, `since` being a length of the record from
+    /// before.
+    pub(crate) fn reader<'a>(
+        &'a self,
+        name: &'a str,
+        since: usize,
+        users: &str,
+    ) -> Result<Reader<'a>, Failure> {
+        let online = listed(&serde_json::from_str(users)?)?;
+        if !online.contains(name) {
+            return Err(format!("{name} is not in {users}").into());
+        }
         let at = self.find(Kind::Join, name, since)? + 1;
         Ok(Reader {
             record: self,
             name,
             at,
             heard: VecDeque::new(),
+            listed: Some(online.clone()),
+            online,
         })
     }
 
@@ -204,23 +224,55 @@ impl Log {
     fn event(&self, at: usize) -> Option<&Event> {
         self.events.get(at.checked_sub(self.before)?)
     }
+}
 
-    fn check_users(&self, message: &Value) -> Result<(), Failure> {
-        let users = message.get("users").and_then(Value::as_array);
-        let users = users.ok_or_else(|| format!("wanted users, got {message}"))?;
-        let listed: HashSet<&str> = users.iter().map(|user| text(user, "username")).collect();
-        let online: HashSet<&str> = self.online.iter().map(String::as_str).collect();
-        if listed == online && listed.len() == users.len() {
-            return Ok(());
-        }
-        Err(format!("users: wanted {online:?}, got {message}").into())
+/// The names in a `users` message, none of them twice.
+fn listed(message: &Value) -> Result<HashSet<String>, Failure> {
+    let users = message.get("users").and_then(Value::as_array);
+    let users = users.ok_or_else(|| format!("wanted users, got {message}"))?;
+    let names: HashSet<String> = users
+        .iter()
+        .map(|user| text(user, "username").into())
+        .collect();
+    if names.len() != users.len() {
+        return Err(format!("somebody is twice in {message}").into());
     }
+    Ok(names)
+}
+
+fn check_users(online: &HashSet<String>, message: &Value) -> Result<(), Failure> {
+    if listed(message)? == *online {
+        return Ok(());
+    }
+    Err(format!("users: wanted {online:?}, got {message}").into())
 }
 
 impl Reader<'_> {
     /// The user heard this, which went to all or to others.
-    pub(crate) fn hear(&mut self, heard: String) {
+    pub(crate) fn hear(&mut self, message: &Value, heard: String) -> Result<(), Failure> {
+        let who = text(message, "username");
+        let fits = match text(message, "type") {
+            "users" => return check_users(&self.online, message),
+            "join" => self.online.insert(who.to_owned()),
+            "leave" => self.online.remove(who),
+            _ => true,
+        };
         self.heard.push_back(heard);
+        match fits {
+            true => Ok(()),
+            false => Err(format!("{}: wanted no {message}", self.name).into()),
+        }
+    }
+
+    /// Passes the joins of those who were in the first list.
+    fn pass_listed(&mut self, log: &Log) {
+        while let (Some(listed), Some(event)) = (&self.listed, log.event(self.at)) {
+            if event.kind == Kind::Join && listed.contains(&event.who) {
+                self.at += 1;
+            } else {
+                self.listed = None;
+            }
+        }
     }
 
     /// Compares as much as the witness has heard, too; gives how much that was.
@@ -231,6 +283,7 @@ impl Reader<'_> {
 
     fn compare_with(&mut self, log: &Log) -> Result<u64, Failure> {
         let mut compared = 0;
+        self.pass_listed(log);
         while let Some(heard) = self.heard.front() {
             if self.at < log.before {
                 return Err("the record was forgotten too early".into());

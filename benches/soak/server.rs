@@ -19,6 +19,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Ticks a second in /proc/*/stat, on every Linux there is.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// What the server signs its tokens with.
+pub(crate) const SECRET_KEY: &str = "soak-0123456789abcdef-0123456789";
+
 /// A running server. Dropped, it is killed.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -230,7 +233,7 @@ fn command(binary: &Path, folder: &Path) -> Command {
         command.env_remove(name);
     }
     command
-        .env("SECRET_KEY", "soak-0123456789abcdef-0123456789")
+        .env("SECRET_KEY", SECRET_KEY)
         .current_dir(folder)
         .stdin(Stdio::null());
     command

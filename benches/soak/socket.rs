@@ -64,6 +64,14 @@ impl Socket {
         }
     }
 
+    /// The next text, if it is here.
+    pub(crate) fn hear_ready(&mut self) -> Result<Option<String>, Failure> {
+        self.0.get_ref().sock.set_nonblocking(true)?;
+        let heard = self.hear(now());
+        self.0.get_ref().sock.set_nonblocking(false)?;
+        heard
+    }
+
     /// The next text, which has to come.
     pub(crate) fn hear_now(&mut self) -> Result<String, Failure> {
         let heard = self.hear(now() + PATIENCE)?;

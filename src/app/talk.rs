@@ -1,7 +1,9 @@
 //! Carries what the chat says to WebSockets.
 
-use super::chat::{Audience, Outbox, UserId};
-use crate::web::{ConnId, Cx, Except, Framed, Message, Topics, Traffic, WindowBits};
+use super::chat::{Audience, Outbox, UserId, UserList};
+use crate::web::{
+    ConnId, Cx, EncodedMessage, Except, Framed, Message, Topics, Traffic, WindowBits,
+};
 
 /// A user at one end of a WebSocket.
 #[derive(Debug)]
@@ -21,11 +23,20 @@ pub enum Topic {
     User(UserId),
 }
 
+/// The list of users that was sent last, framed, until a newer one takes its place.
+#[derive(Debug, Default)]
+pub struct EncodedList {
+    version: u64,
+    frames: EncodedMessage,
+}
+
 /// Publishes what the chat says: each message is framed once, whoever gets it.
 #[derive(Debug)]
 pub struct Publisher<'a, 'b> {
     /// Who has joined.
     pub topics: &'a mut Topics<Topic>,
+    /// The list of users, which goes to some of them at a time.
+    pub list: &'a mut EncodedList,
     /// Counts what goes to one of them.
     pub traffic: &'a mut Traffic,
     /// Of the compressed messages that the connection can read which has sent something.
@@ -41,8 +52,22 @@ impl Outbox<ConnId> for Publisher<'_, '_> {
     }
 
     fn joined(&mut self, id: ConnId, user: UserId) {
-        self.topics.add(id, self.window, Topic::Room);
         self.topics.add(id, self.window, Topic::User(user));
+    }
+
+    fn entered(&mut self, id: ConnId) {
+        self.topics.add_too(id, Topic::Room);
+    }
+
+    fn users(&mut self, to: &[ConnId], list: UserList<'_>) {
+        if self.list.version != list.version {
+            *self.list = EncodedList {
+                version: list.version,
+                frames: EncodedMessage::default(),
+            };
+        }
+        let text = Message::Text(list.json);
+        self.topics.send(self.cx, to, text, &mut self.list.frames);
     }
 
     fn left(&mut self, id: ConnId, _: UserId) {

@@ -33,6 +33,8 @@ pub(super) struct Core {
     pub(super) securities: Vec<Security>,
     pub(super) drain: Option<Drain>,
     pub(super) stopped: bool,
+    /// When the handler is called back for itself, not for a connection.
+    pub(super) service_deadline: Option<Instant>,
     /// Connections whose reads stopped while all together held too much output.
     held_back: Vec<ConnId>,
     /// Reads the clock; without one, time passes between turns only.
@@ -69,6 +71,7 @@ impl Core {
             securities: Vec::new(),
             drain: None,
             stopped: false,
+            service_deadline: None,
             held_back: Vec::new(),
             clock,
             next_generation: 0,
@@ -114,6 +117,7 @@ impl Core {
             return Some(Duration::ZERO);
         }
         let until = |at: Instant| at.saturating_duration_since(self.now);
+        let service = self.service_deadline.map(until);
         let timer = self.wheel.next_ms().map(|at_ms| {
             until(
                 self.start
@@ -121,10 +125,8 @@ impl Core {
                     .unwrap_or(self.now),
             )
         });
-        match (timer, self.drain.map(|drain| until(drain.until))) {
-            (Some(timer), Some(drain)) => Some(timer.min(drain)),
-            (timer, drain) => timer.or(drain),
-        }
+        let drain = self.drain.map(|drain| until(drain.until));
+        [service, timer, drain].into_iter().flatten().min()
     }
 
     pub(super) fn insert(&mut self, phase: Phase) -> ConnId {
@@ -417,6 +419,13 @@ impl Core {
             channel.handler_due_ms = due_ms;
             self.arm(id);
         }
+    }
+
+    /// Takes the deadline of the handler itself if it has passed.
+    pub(super) fn take_service_deadline(&mut self) -> bool {
+        self.service_deadline
+            .take_if(|at| *at <= self.now)
+            .is_some()
     }
 
     pub(super) fn clear_deadline(&mut self, id: ConnId) {

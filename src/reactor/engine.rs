@@ -449,6 +449,15 @@ impl<H: Handler> Engine<H> {
         }
     }
 
+    /// Calls the handler back whose own deadline has passed: once a turn, whatever it sets anew.
+    fn expire_service(&mut self) {
+        if self.core.take_service_deadline() {
+            let id = ConnId::NONE;
+            let core = &mut self.core;
+            self.handler.service_expired(&mut Cx { core, id });
+        }
+    }
+
     fn expire_one(&mut self, id: ConnId, now_ms: u64) {
         let Core {
             channels, config, ..

@@ -95,6 +95,12 @@ pub trait Handler {
         cx.close();
     }
 
+    /// The deadline set by [`Cx::set_service_deadline`] passed. It belongs to the handler, so `cx.id()`
+    /// is [`ConnId::NONE`].
+    fn service_expired(&mut self, cx: &mut Cx<'_>) {
+        let _ = cx;
+    }
+
     /// The peer does not read, or hardly. By default the connection closes.
     ///
     /// With [`Stall::Full`] what is written here are the last words: unless the connection finishes or
@@ -415,6 +421,16 @@ impl Cx<'_> {
     /// Takes back the request for `expired`.
     pub fn clear_deadline(&mut self) {
         self.core.clear_deadline(self.id);
+    }
+
+    /// Asks for [`Handler::service_expired`] at that time, in place of an earlier request, or takes that
+    /// back. It is the one timer that no connection owns.
+    ///
+    /// A time that has passed is due at once: in this turn, after its input has been handled and before
+    /// its output is written, or in the next turn when it is set later than that. So a handler can put
+    /// off to the end of the input what is to be done once for all of it.
+    pub fn set_service_deadline(&mut self, at: Option<Instant>) {
+        self.core.service_deadline = at;
     }
 
     /// Shows the first bytes of this connection to [`Handler::preface`], ahead of TLS. To be called in

@@ -265,6 +265,10 @@ impl<S: Service> Handler for Web<S> {
         }
     }
 
+    fn service_expired(&mut self, cx: &mut Cx<'_>) {
+        self.service.service_expired(cx);
+    }
+
     fn stalled(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn, stall: Stall) {
         match &mut conn.side {
             // A whole answer may be far over the mark.

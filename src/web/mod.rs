@@ -80,7 +80,7 @@ pub use self::response::{Body, FileBody, Part, Response};
 pub use self::router::{Found, Parameters, RouteError, Router};
 pub use self::service::{Admission, Answer, Ended, Reply, Served, Service, To};
 pub use self::stream::StreamCx;
-pub use self::topics::{Except, Published, Topics};
+pub use self::topics::{EncodedMessage, Except, Published, Topics};
 pub use self::traffic::Traffic;
 pub use self::upload::{Intake, UploadCx};
 

@@ -133,6 +133,11 @@ pub trait Service {
         let _ = (cx, socket, ended);
     }
 
+    /// The deadline set by [`Cx::set_service_deadline`](super::Cx::set_service_deadline) passed.
+    fn service_expired(&mut self, cx: &mut Cx<'_>) {
+        let _ = cx;
+    }
+
     /// Mail arrived.
     fn mail(&mut self, to: To<'_, '_, '_, Self::Socket>, mail: Self::Mail) {
         let _ = (to, mail);

@@ -77,12 +77,15 @@ struct Subscriber {
     window: Option<WindowBits>,
 }
 
-/// A message in each form that a subscriber has wanted so far.
-struct Forms<'a> {
-    message: Message<'a>,
+/// The frames of one message, in each encoding that a receiver has wanted so far.
+///
+/// Whoever sends the same message at several times keeps it between the calls of [`Topics::send`], so
+/// that it is framed and compressed once for all of them.
+#[derive(Clone, Debug, Default)]
+pub struct EncodedMessage {
     plain: Option<Framed>,
     /// `None` where the compressed form would not be smaller.
-    packed: Vec<(WindowBits, Option<Framed>)>,
+    compressed: Vec<(WindowBits, Option<Framed>)>,
 }
 
 /// A place among the subscribers of a topic.
@@ -174,6 +177,12 @@ impl<T: Clone + Eq + Hash> Topics<T> {
         true
     }
 
+    /// Subscribes a WebSocket that has subscribed to something before, to one topic more.
+    /// Returns whether it is new there.
+    pub fn add_too(&mut self, id: ConnId, name: T) -> bool {
+        self.add(id, self.window(id), name)
+    }
+
     /// Takes back a subscription. Returns whether there was one.
     pub fn unsubscribe(&mut self, id: ConnId, name: &T) -> bool {
         let (Some(&topic), Some(seats)) = (self.names.get(name), self.seats.get_mut(&id)) else {
@@ -208,15 +217,12 @@ impl<T: Clone + Eq + Hash> Topics<T> {
     where
         T: 't,
     {
-        let mut forms = Forms {
-            message,
-            plain: None,
-            packed: Vec::new(),
-        };
+        let mut encoded = EncodedMessage::default();
         let mut published = Published::default();
         for name in names {
             if let Some(&topic) = self.names.get(name) {
-                self.publish_to(cx, topic, &mut forms, &except, &mut published);
+                let message = (message, &mut encoded);
+                self.publish_to(cx, topic, message, &except, &mut published);
             }
         }
         self.skipped += published.skipped as u64;
@@ -224,11 +230,36 @@ impl<T: Clone + Eq + Hash> Topics<T> {
         published
     }
 
+    /// Sends a message to these WebSockets, of whatever topics, in their order. `encoded` is empty at
+    /// first, and from then on belongs to this message.
+    pub fn send(
+        &mut self,
+        cx: &mut Cx<'_>,
+        to: &[ConnId],
+        message: Message<'_>,
+        encoded: &mut EncodedMessage,
+    ) {
+        let mut deflaters = std::mem::take(&mut self.deflaters);
+        for &id in to {
+            let window = self.window(id);
+            let form = encoded.form(message, window, &mut deflaters, &self.compression);
+            self.delivered += u64::from(form.send_to(cx, id) != Sent::Gone);
+        }
+        self.deflaters = deflaters;
+    }
+
+    /// Of the compressed messages that a subscriber can read.
+    fn window(&self, id: ConnId) -> Option<WindowBits> {
+        let seat = self.seats.get(&id)?.first()?;
+        let subscriber = self.table.get(seat.topic)?.subscribers.get(seat.place)?;
+        subscriber.window
+    }
+
     fn publish_to(
         &mut self,
         cx: &mut Cx<'_>,
         number: usize,
-        forms: &mut Forms<'_>,
+        (message, encoded): (Message<'_>, &mut EncodedMessage),
         except: &Except<'_, T>,
         published: &mut Published,
     ) {
@@ -252,7 +283,8 @@ impl<T: Clone + Eq + Hash> Topics<T> {
             if id == sender || others.is_some_and(|other| self.has_seat(other, id)) {
                 continue;
             }
-            let form = forms.form(subscriber.window, &mut deflaters, &self.compression);
+            let window = subscriber.window;
+            let form = encoded.form(message, window, &mut deflaters, &self.compression);
             let (sent, skipped) = form.send(cx, id, label);
             published.skipped += skipped;
             match sent {
@@ -336,31 +368,28 @@ impl<T: Clone + Eq + Hash> Topics<T> {
     }
 }
 
-impl Forms<'_> {
-    /// The form for a subscriber with this window.
+impl EncodedMessage {
+    /// The frames for a receiver with this window.
     fn form(
         &mut self,
+        message: Message<'_>,
         window: Option<WindowBits>,
         deflaters: &mut Deflaters,
         how: &Compression,
     ) -> &Framed {
-        let Self {
-            message,
-            plain,
-            packed,
-        } = self;
+        let Self { plain, compressed } = self;
         if let Some(window) = window {
-            let known = packed.iter().position(|(other, _)| *other == window);
+            let known = compressed.iter().position(|(other, _)| *other == window);
             let place = known.unwrap_or_else(|| {
-                let form = Framed::compressed(*message, deflaters, how, window);
-                packed.push((window, form));
-                packed.len() - 1
+                let form = Framed::compressed(message, deflaters, how, window);
+                compressed.push((window, form));
+                compressed.len() - 1
             });
-            if let Some((_, Some(form))) = packed.get(place) {
+            if let Some((_, Some(form))) = compressed.get(place) {
                 return form;
             }
         }
-        plain.get_or_insert_with(|| Framed::new(*message))
+        plain.get_or_insert_with(|| Framed::new(message))
     }
 }
 

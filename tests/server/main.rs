@@ -33,6 +33,7 @@ mod me;
 mod metrics;
 mod pages;
 mod pipelining;
+mod presence;
 mod proxies;
 mod public_files;
 mod register_login;

@@ -10,7 +10,16 @@
 //! and gets nothing but `system` and `error` until it sends `join`.
 //!
 //! - A user is online from the first `join` of one of its connections to the last `leave` or
-//!   close. Only these two are announced, each followed by the list of `users` for everybody.
+//!   close. Only these two are announced, to the others, as they happen.
+//! - Lists are bounded. A connection that joins gets its list of `users` before anything else and in the
+//!   same turn ([`Chat::expired`]): those who join in one turn share it, are in it, and do not hear of
+//!   each other's `join`. After that a list always is what the one before and the announcements since
+//!   add up to.
+//!   The others, whose list has become an old one, get it in rounds: four a second at most, of 2 MiB for
+//!   all receivers together, which makes 8 MiB a second. (A list longer than that goes to one at a time, and
+//!   the next round waits for its share.) Who has the oldest list is served first, always with the list
+//!   as it is by then, until each has the last; who has that already gets no other. So a user who flaps
+//!   costs the others a `join`, a `leave`, and no more lists than that, whoever else comes and goes.
 //! - *Others* are the connections of other users: no tab is told of typing in another tab
 //!   of the same user. What goes to all goes to every tab of the sender too, so that they show the
 //!   same.
@@ -23,8 +32,7 @@
 //! - `message`, `private_message` and `reaction` count for the limit of messages, all connections
 //!   of a user together, also if the one they are for turns out not to be online. Typing and `join`
 //!   have a looser limit of their own: ten times that, at least 600 a minute, a join counting for
-//!   ten, since it may make everybody get the list of users. `leave` is free. A refusal costs
-//!   nothing.
+//!   ten, since it is answered with the list of users. `leave` is free. A refusal costs nothing.
 //! - A message that is refused is answered with an `error`, in this order: no JSON object, no known
 //!   `type`, not joined, a member that breaks a rule, too many, nobody of that name online.
 
@@ -32,9 +40,12 @@ mod fault;
 mod inbound;
 mod members;
 mod outbound;
+mod presence;
 mod rate;
 mod room;
 
+#[cfg(test)]
+mod bounds;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
@@ -44,11 +55,13 @@ use std::borrow::Cow;
 use std::hash::Hash;
 
 pub use fault::Fault;
+pub use presence::UserList;
 pub use room::UserId;
 
 use inbound::{Draft, Inbound, Reaction};
 use members::{Id, Members};
-use outbound::{Outbound, Users};
+use outbound::Outbound;
+use presence::Presence;
 use rate::{Allowance, JOIN_COST};
 use room::{Joined, Left, Room, Seat};
 
@@ -60,8 +73,16 @@ pub trait Outbox<K> {
     /// Sends `json` to one connection.
     fn to(&mut self, k: K, json: &str);
 
-    /// A connection of this user has joined: it gets what is published from now on.
+    /// A connection of this user has joined: it gets what is published for that user from now on.
     fn joined(&mut self, k: K, user: UserId);
+
+    /// It has been sent its first list of users: it gets what is published for all from now on. Also
+    /// called when it has got another one for another `join`, which changes nothing.
+    fn entered(&mut self, k: K);
+
+    /// Sends the list of users to these connections, which have joined. The same list may be sent
+    /// several times, to others each time.
+    fn users(&mut self, to: &[K], list: UserList<'_>);
 
     /// It has left, and gets no more.
     fn left(&mut self, k: K, user: UserId);
@@ -84,7 +105,7 @@ pub enum Audience<'a> {
 /// A chat whose connections are known by `K`.
 ///
 /// ```
-/// use edgeloop::app::chat::{Audience, Chat, Outbox, UserId};
+/// use edgeloop::app::chat::{Audience, Chat, Outbox, UserId, UserList};
 ///
 /// struct Print;
 ///
@@ -94,6 +115,12 @@ pub enum Audience<'a> {
 ///     }
 ///     fn joined(&mut self, k: u32, user: UserId) {
 ///         println!("{k} is {user:?}");
+///     }
+///     fn entered(&mut self, k: u32) {
+///         println!("{k} hears the others");
+///     }
+///     fn users(&mut self, to: &[u32], list: UserList<'_>) {
+///         println!("{to:?}: {}", list.json);
 ///     }
 ///     fn left(&mut self, k: u32, _: UserId) {
 ///         println!("{k} is gone");
@@ -106,6 +133,8 @@ pub enum Audience<'a> {
 /// let mut chat = Chat::new(100);
 /// chat.connected(7, "ann", 0, &mut Print);
 /// chat.received(7, r#"{"type":"join"}"#, 10, 1_700_000_000, &mut Print);
+/// assert_eq!(chat.next_deadline(), Some(0)); // at once: 7 is owed the list
+/// chat.expired(10, &mut Print);
 /// chat.received(7, r#"{"type":"message","message":"hello"}"#, 20, 1_700_000_000, &mut Print);
 /// assert_eq!(chat.online_users(), 1);
 /// chat.disconnected(7, 30, 1_700_000_000, &mut Print);
@@ -114,6 +143,7 @@ pub enum Audience<'a> {
 #[derive(Debug)]
 pub struct Chat<K> {
     room: Room<K>,
+    presence: Presence<K>,
     allowed: Allowance,
     connections_seen: u64,
     ids_made: u64,
@@ -136,6 +166,7 @@ impl<K: Copy + Eq + Hash> Chat<K> {
     pub fn new(messages_per_minute: u32) -> Self {
         Self {
             room: Room::new(),
+            presence: Presence::new(),
             allowed: Allowance {
                 messages_per_minute,
             },
@@ -168,6 +199,29 @@ impl<K: Copy + Eq + Hash> Chat<K> {
         );
     }
 
+    /// When [`expired`](Self::expired) is to be called, by the clock of `now_ms`: a time that has passed
+    /// is at the end of this turn, `None` never. It may change with every call.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.presence.next_deadline()
+    }
+
+    /// Sends the lists of users that are due.
+    pub fn expired(&mut self, now_ms: u64, out: &mut impl Outbox<K>) {
+        self.answer_joins(out);
+        if let Some((to, list)) = self.presence.round(&self.room, now_ms) {
+            out.users(to, list);
+        }
+    }
+
+    /// Gives those who have joined their list, ahead of what comes next.
+    fn answer_joins(&mut self, out: &mut impl Outbox<K>) {
+        if self.presence.has_joining() {
+            let (to, list) = self.presence.answer_joins(&self.room);
+            out.users(to, list);
+            to.iter().for_each(|k| out.entered(*k));
+        }
+    }
+
     /// A text message came from `k`. `unix_secs` is the time of day for its `timestamp`.
     pub fn received(
         &mut self,
@@ -192,6 +246,7 @@ impl<K: Copy + Eq + Hash> Chat<K> {
             Err(fault) => (Err(fault), None),
         };
         if let Err(fault) = handled {
+            self.answer_joins(out);
             let error = Outbound::error(fault, id.as_ref());
             out.to(k, outbound::json(&error, &mut self.json));
         }
@@ -203,6 +258,7 @@ impl<K: Copy + Eq + Hash> Chat<K> {
         let Some(seat) = self.room.seat(k) else {
             return;
         };
+        self.answer_joins(out);
         self.leave(seat, unix_secs, out);
         self.room.disconnect(k, now_ms);
     }
@@ -235,6 +291,10 @@ impl<K: Copy + Eq + Hash> Chat<K> {
         }
         let inbound = draft.check()?;
         self.charge(seat.user, &inbound, at.now_ms)?;
+        // Each further `join` of a connection has an answer of its own.
+        if seat.joined {
+            self.answer_joins(out);
+        }
         match inbound {
             Inbound::Join => self.join(seat, at.unix_secs, out),
             Inbound::Leave => self.leave(seat, at.unix_secs, out),
@@ -282,28 +342,25 @@ impl<K: Copy + Eq + Hash> Chat<K> {
         if joined != Joined::Before {
             out.joined(seat.k, seat.user);
         }
-        match joined {
-            Joined::First => {
-                let username = self.room.name(seat.user);
-                let join = Outbound::Join {
-                    username,
-                    timestamp: unix_secs,
-                };
-                out.publish(
-                    Audience::Others(seat.user),
-                    outbound::json(&join, &mut self.json),
-                );
-                self.send_users(out);
-            }
-            Joined::Again | Joined::Before => {
-                out.to(seat.k, outbound::json(&Users(&self.room), &mut self.json))
-            }
+        if joined == Joined::First {
+            let username = self.room.name(seat.user);
+            let join = Outbound::Join {
+                username,
+                timestamp: unix_secs,
+            };
+            out.publish(
+                Audience::Others(seat.user),
+                outbound::json(&join, &mut self.json),
+            );
+            self.presence.changed();
         }
+        self.presence.join(seat.k);
     }
 
     fn leave(&mut self, seat: Seat<K>, unix_secs: u64, out: &mut impl Outbox<K>) {
         let left = self.room.leave(seat.k);
         if left != Left::Before {
+            self.presence.leave(seat.k);
             out.left(seat.k, seat.user);
         }
         if left == Left::Last {
@@ -313,15 +370,8 @@ impl<K: Copy + Eq + Hash> Chat<K> {
                 timestamp: unix_secs,
             };
             out.publish(Audience::Everybody, outbound::json(&leave, &mut self.json));
-            self.send_users(out);
+            self.presence.changed();
         }
-    }
-
-    fn send_users(&mut self, out: &mut impl Outbox<K>) {
-        out.publish(
-            Audience::Everybody,
-            outbound::json(&Users(&self.room), &mut self.json),
-        );
     }
 
     fn typing(&mut self, user: UserId, stopped: bool, out: &mut impl Outbox<K>) {

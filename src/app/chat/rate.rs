@@ -1,6 +1,6 @@
 use crate::app::limits::{WINDOW_MS, Window, seconds_up};
 
-/// A join makes everybody get the list of users: it weighs as much as so many typing notices.
+/// A join is answered with the whole list of users: it weighs as much as so many typing notices.
 pub(super) const JOIN_COST: u32 = 10;
 
 /// Notices a minute for each message a minute: no typing user comes near it, a flood does.

@@ -1,5 +1,5 @@
-//! Many users with many connections do random things, and what each connection gets is compared
-//! with a plain model of who is there.
+//! Many users with many connections do random things at random times, and what each connection gets is
+//! compared with a plain model of who is there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +21,8 @@ enum Act {
     React(usize, u32),
     Typing(usize),
     Garbage(usize),
+    /// The turn ends: what is due is done.
+    Turn,
     Wait(u16),
 }
 
@@ -36,6 +38,8 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (any_k(), 0..USERS).prop_map(|(k, user)| Act::React(k, user)),
         1 => any_k().prop_map(Act::Typing),
         1 => any_k().prop_map(Act::Garbage),
+        3 => Just(Act::Turn),
+        2 => (0_u16..400).prop_map(Act::Wait),
         1 => (0_u16..20_000).prop_map(Act::Wait),
     ]
 }
@@ -45,8 +49,14 @@ fn act() -> impl Strategy<Value = Act> {
 struct Client {
     user: String,
     joined: bool,
+    /// Joins that are to be answered with a list.
+    asked: usize,
+    /// It has had its first list.
+    entered: bool,
     /// The last list of users it got.
     users: BTreeSet<String>,
+    /// When it got lists it had not asked for.
+    updates_ms: Vec<u64>,
     /// That which the announcements alone add up to since its join.
     announced: BTreeSet<String>,
     /// Types got in the step that runs, with their JSON.
@@ -61,32 +71,37 @@ struct World {
     joined: Joined,
 }
 
-/// Who has joined, in the order of joining.
+/// Who has joined, in the order of joining, and whether they have had their first list.
 #[derive(Debug, Default)]
-pub(super) struct Joined(Vec<(u32, UserId)>);
+pub(super) struct Joined(Vec<(u32, UserId, bool)>);
 
 impl Joined {
     pub(super) fn join(&mut self, k: u32, user: UserId) {
-        assert!(self.0.iter().all(|(other, _)| *other != k), "joined twice");
-        self.0.push((k, user));
+        assert!(self.0.iter().all(|(other, ..)| *other != k), "joined twice");
+        self.0.push((k, user, false));
+    }
+
+    pub(super) fn enter(&mut self, k: u32) {
+        let member = self.0.iter_mut().find(|(other, ..)| *other == k);
+        member.expect("joined before").2 = true;
     }
 
     pub(super) fn leave(&mut self, k: u32, user: UserId) {
-        let place = self.0.iter().position(|member| *member == (k, user));
+        let place = self.0.iter().position(|member| *member == (k, user, true));
         self.0.remove(place.expect("joined before"));
     }
 
     pub(super) fn receivers(&self, audience: Audience<'_>) -> Vec<u32> {
-        let members = self.0.iter().filter(|(_, user)| match audience {
-            Audience::Everybody => true,
-            Audience::Others(other) => *user != other,
+        let members = self.0.iter().filter(|(_, user, entered)| match audience {
+            Audience::Everybody => *entered,
+            Audience::Others(other) => *entered && *user != other,
             Audience::Only(users) => {
                 let times = users.iter().filter(|other| *other == user).count();
                 assert!(times <= 1, "users are distinct");
                 times == 1
             }
         });
-        members.map(|(k, _)| *k).collect()
+        members.map(|(k, ..)| *k).collect()
     }
 }
 
@@ -98,16 +113,9 @@ impl Outbox<u32> for World {
             .clients
             .get_mut(&k)
             .expect("sent to a connection that is open");
+        let is_for_all = !matches!(kind.as_str(), "system" | "error");
+        assert!(client.entered || !is_for_all, "{kind} before the list");
         match kind.as_str() {
-            "users" => {
-                let names = json["users"].as_array().expect("a list").iter();
-                client.users = names
-                    .map(|user| user["username"].as_str().unwrap().into())
-                    .collect();
-                if client.announced.is_empty() {
-                    client.announced = client.users.clone();
-                }
-            }
             "join" => assert!(
                 client
                     .announced
@@ -121,6 +129,37 @@ impl Outbox<u32> for World {
 
     fn joined(&mut self, k: u32, user: UserId) {
         self.joined.join(k, user);
+    }
+
+    fn entered(&mut self, k: u32) {
+        self.joined.enter(k);
+    }
+
+    fn users(&mut self, to: &[u32], list: UserList<'_>) {
+        let online = self.online();
+        let json: Value = serde_json::from_str(list.json).expect("a list is JSON");
+        assert_eq!(json["type"], "users");
+        let names = json["users"].as_array().expect("a list").iter();
+        let names: Vec<String> = names
+            .map(|user| user["username"].as_str().unwrap().into())
+            .collect();
+        let users: BTreeSet<String> = names.iter().cloned().collect();
+        assert_eq!((users.len(), &users), (names.len(), &online));
+        let now_ms = self.now_ms;
+        for k in to {
+            let client = self.clients.get_mut(k).expect("open");
+            assert!(client.joined);
+            if client.entered {
+                assert_eq!(client.announced, users, "announcements add up to the list");
+            }
+            match client.asked.checked_sub(1) {
+                Some(left) => client.asked = left,
+                None => client.updates_ms.push(now_ms),
+            }
+            client.entered = true;
+            client.announced.clone_from(&users);
+            client.users.clone_from(&users);
+        }
     }
 
     fn left(&mut self, k: u32, user: UserId) {
@@ -159,6 +198,11 @@ impl World {
             .collect()
     }
 
+    fn all_entered(&self) -> BTreeSet<u32> {
+        let entered = self.clients.iter().filter(|(_, client)| client.entered);
+        entered.map(|(k, _)| *k).collect()
+    }
+
     /// Who got `kind` in this step, each at most once.
     fn receivers(&self, kind: &str) -> BTreeSet<u32> {
         let count = |client: &Client| client.inbox.iter().filter(|(got, _)| got == kind).count();
@@ -183,10 +227,8 @@ impl World {
 /// Does one act and checks who got what.
 fn run(chat: &mut Chat<u32>, world: &mut World, act: Act) {
     let index = match act {
-        Act::Wait(ms) => {
-            world.now_ms += u64::from(ms);
-            return;
-        }
+        Act::Turn => return wait(chat, world, 0),
+        Act::Wait(ms) => return wait(chat, world, ms.into()),
         Act::Connect(user) => return connect(chat, world, format!("user{user}")),
         Act::Close(index) | Act::Join(index) | Act::Leave(index) => index,
         Act::Typing(index) | Act::Garbage(index) => index,
@@ -199,16 +241,21 @@ fn run(chat: &mut Chat<u32>, world: &mut World, act: Act) {
     match act {
         Act::Close(_) => {
             let before = world.online();
+            // Those who joined in this turn have their list before anything else.
+            chat.answer_joins(world);
             world.clients.remove(&k);
             chat.disconnected(k, now_ms, 7, world);
             check_gone(world, &before, &user);
         }
         Act::Leave(_) => {
             let before = world.online();
+            chat.answer_joins(world);
+            let updates_ms = std::mem::take(&mut world.clients.get_mut(&k).unwrap().updates_ms);
             world.clients.insert(
                 k,
                 Client {
                     user: user.clone(),
+                    updates_ms,
                     ..Client::default()
                 },
             );
@@ -231,7 +278,7 @@ fn run(chat: &mut Chat<u32>, world: &mut World, act: Act) {
         Act::Message(_, to) | Act::Private(_, to) | Act::React(_, to) => {
             say(chat, world, act, (k, &user, joined), &format!("user{to}"));
         }
-        Act::Join(_) | Act::Connect(_) | Act::Wait(_) => join(chat, world, k, &user),
+        Act::Join(_) | Act::Connect(_) | Act::Turn | Act::Wait(_) => join(chat, world, k, &user),
     }
 }
 
@@ -253,19 +300,28 @@ fn join(chat: &mut Chat<u32>, world: &mut World, k: u32, user: &str) {
     let first = !world.online().contains(user);
     if let Some(client) = world.clients.get_mut(&k) {
         client.joined = true;
+        client.asked += 1;
     }
+    let others = &world.all_entered() - &world.joined_of(&[user]);
     chat.received(k, r#"{"type":"join"}"#, world.now_ms, 7, world);
-    let others = &world.all_joined() - &world.joined_of(&[user]);
     assert_eq!(
         world.receivers("join"),
         if first { others } else { BTreeSet::new() }
     );
-    let all = if first {
-        world.all_joined()
-    } else {
-        BTreeSet::from([k])
-    };
-    assert_eq!(world.receivers("users"), all);
+    assert_eq!(chat.next_deadline(), Some(0), "the list is due at once");
+}
+
+/// Time passes, and what is due is done when it is, the end of this turn first.
+fn wait(chat: &mut Chat<u32>, world: &mut World, ms: u64) {
+    let until_ms = world.now_ms + ms;
+    while let Some(due_ms) = chat.next_deadline()
+        && due_ms <= until_ms
+    {
+        world.now_ms = world.now_ms.max(due_ms);
+        chat.expired(world.now_ms, world);
+        assert!(world.clients.values().all(|client| client.asked == 0));
+    }
+    world.now_ms = until_ms;
 }
 
 /// After a connection of `user` went.
@@ -277,7 +333,6 @@ fn check_gone(world: &World, before: &BTreeSet<String>, user: &str) {
         BTreeSet::new()
     };
     assert_eq!(world.receivers("leave"), told);
-    assert_eq!(world.receivers("users"), told);
 }
 
 /// What counts as a message, from a connection to all or to one user.
@@ -350,9 +405,13 @@ fn check(chat: &Chat<u32>, world: &mut World) {
         online
     );
     for client in world.clients.values_mut() {
-        if client.joined {
-            assert_eq!(client.users, online, "each has the list as it is");
-            assert_eq!(client.announced, online, "and announcements balance");
+        if client.entered {
+            assert_eq!(client.announced, online, "announcements balance");
+            let late = chat.next_deadline().is_some();
+            assert!(late || client.users == online, "the last list always comes");
+            for second in client.updates_ms.windows(5) {
+                assert!(second[4] - second[0] >= 1000, "five lists in a second");
+            }
         } else {
             assert!(
                 client
@@ -364,6 +423,7 @@ fn check(chat: &Chat<u32>, world: &mut World) {
         client.inbox.clear();
     }
     chat.room.assert_sound();
+    chat.presence.assert_sound(world.all_joined().len());
 }
 
 proptest! {
@@ -376,6 +436,9 @@ proptest! {
             run(&mut chat, &mut world, act);
             check(&chat, &mut world);
         }
+        wait(&mut chat, &mut world, 250);
+        prop_assert_eq!(chat.next_deadline(), None, "nothing is due any more");
+        check(&chat, &mut world);
         for k in world.all_joined().into_iter().chain(world.clients.keys().copied().collect::<Vec<_>>()) {
             world.clients.remove(&k);
             chat.disconnected(k, world.now_ms, 7, &mut world);

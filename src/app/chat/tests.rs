@@ -18,6 +18,14 @@ impl Outbox<u32> for Sent {
         self.1.join(k, user);
     }
 
+    fn entered(&mut self, k: u32) {
+        self.1.enter(k);
+    }
+
+    fn users(&mut self, to: &[u32], list: UserList<'_>) {
+        to.iter().for_each(|k| self.to(*k, list.json));
+    }
+
     fn left(&mut self, k: u32, user: UserId) {
         self.1.leave(k, user);
     }
@@ -50,10 +58,11 @@ impl Test {
         for (k, name) in [(1, "ann"), (11, "ann"), (2, "bob"), (3, "cid"), (4, "dan")] {
             test.connect(k, name);
             if name != "dan" {
-                test.send(k, r#"{"type":"join"}"#);
+                test.say(k, r#"{"type":"join"}"#);
             }
         }
-        test.sent.0.clear();
+        test.clear();
+        assert_eq!(test.now_ms, 0, "who joins in one turn shares a list");
         test
     }
 
@@ -61,18 +70,58 @@ impl Test {
         self.chat.connected(k, name, self.now_ms, &mut self.sent);
     }
 
+    /// Sends what is handled in a turn of its own.
     fn send(&mut self, k: u32, text: &str) {
+        self.say(k, text);
+        self.end_turn();
+    }
+
+    /// Sends what is handled in this turn.
+    fn say(&mut self, k: u32, text: &str) {
         self.chat
             .received(k, text, self.now_ms, NOW, &mut self.sent);
     }
 
     fn close(&mut self, k: u32) {
         self.chat.disconnected(k, self.now_ms, NOW, &mut self.sent);
+        self.end_turn();
     }
 
-    /// What was sent since the last call: exactly these, those to one connection in order.
+    /// Does what is due by now.
+    fn end_turn(&mut self) {
+        let due = self.chat.next_deadline();
+        if due.is_some_and(|due_ms| due_ms <= self.now_ms) {
+            self.chat.expired(self.now_ms, &mut self.sent);
+        }
+    }
+
+    /// Lets time pass until nothing is due any more; gives how much that was.
+    fn settle(&mut self) -> u64 {
+        let start_ms = self.now_ms;
+        while let Some(due_ms) = self.chat.next_deadline() {
+            self.now_ms = self.now_ms.max(due_ms);
+            self.end_turn();
+        }
+        self.now_ms - start_ms
+    }
+
+    /// Forgets what was sent, and what is on its way.
+    fn clear(&mut self) {
+        self.settle();
+        self.sent.0.clear();
+    }
+
+    /// What was sent since the last call, late lists too: exactly these, those to one connection in
+    /// order.
     #[track_caller]
     fn expect(&mut self, expected: &[(&[u32], &str)]) {
+        self.settle();
+        self.expect_now(expected);
+    }
+
+    /// The same without what is still to come.
+    #[track_caller]
+    fn expect_now(&mut self, expected: &[(&[u32], &str)]) {
         let mut sent = std::mem::take(&mut self.sent.0);
         let mut expected: Vec<(u32, String)> = expected
             .iter()
@@ -120,7 +169,7 @@ fn join_is_announced_to_others_and_the_users_to_all() {
     let mut test = Test::new(100);
     test.connect(1, "ann");
     test.connect(2, "bob");
-    test.sent.0.clear();
+    test.clear();
     test.send(1, r#"{"type":"join"}"#);
     test.expect(&[(
         &[1],
@@ -141,6 +190,86 @@ fn join_is_announced_to_others_and_the_users_to_all() {
     );
 }
 
+fn users(names: &[&str]) -> String {
+    let users = names
+        .iter()
+        .map(|name| format!(r#"{{"username":"{name}","isOnline":true}}"#));
+    let users = users.collect::<Vec<_>>().join(",");
+    format!(r#"{{"type":"users","users":[{users}]}}"#)
+}
+
+#[test]
+fn a_joiner_has_the_list_at_once_and_the_others_in_time() {
+    let mut test = Test::with_people(100);
+    test.send(4, r#"{"type":"join"}"#);
+    let join = |name: &str| format!(r#"{{"type":"join","username":"{name}","timestamp":{NOW}}}"#);
+    let list = users(&["ann", "bob", "cid", "dan"]);
+    let old = [1, 11, 2, 3];
+    // Nobody got a list for a while, so all get this one.
+    test.expect_now(&[(&old, &join("dan")), (&[4], &list), (&old, &list)]);
+    test.connect(5, "eve");
+    test.sent.0.clear();
+    test.send(5, r#"{"type":"join"}"#);
+    let others = [1, 11, 2, 3, 4];
+    let list = users(&["ann", "bob", "cid", "dan", "eve"]);
+    test.expect_now(&[(&others, &join("eve")), (&[5], &list)]);
+    test.send(4, r#"{"type":"leave"}"#);
+    let leave = format!(r#"{{"type":"leave","username":"dan","timestamp":{NOW}}}"#);
+    let stayed = [1, 11, 2, 3, 5];
+    test.expect_now(&[(&stayed, &leave)]);
+    // The list of five that waited for them has been replaced.
+    assert_eq!(test.chat.next_deadline(), Some(250));
+    test.now_ms = 249;
+    test.end_turn();
+    test.expect_now(&[]);
+    test.now_ms = 250;
+    test.end_turn();
+    test.expect_now(&[(&stayed, &users(&["ann", "bob", "cid", "eve"]))]);
+    assert_eq!(test.chat.next_deadline(), None);
+}
+
+#[test]
+fn those_who_join_in_one_turn_share_a_list_and_have_it_first() {
+    let mut test = Test::with_people(100);
+    test.connect(5, "eve");
+    test.sent.0.clear();
+    test.say(4, r#"{"type":"join"}"#);
+    test.say(5, r#"{"type":"join"}"#);
+    let join = |name: &str| format!(r#"{{"type":"join","username":"{name}","timestamp":{NOW}}}"#);
+    let old = [1, 11, 2, 3];
+    test.expect_now(&[(&old, &join("dan")), (&old, &join("eve"))]);
+    // What is sent in the same turn comes behind the list.
+    test.say(4, r#"{"type":"typing"}"#);
+    let list = users(&["ann", "bob", "cid", "dan", "eve"]);
+    let typing = r#"{"type":"typing","username":"dan"}"#;
+    test.expect_now(&[(&[4, 5], &list), (&old, typing), (&[5], typing)]);
+    // So does what is refused, and each `join` has its own answer.
+    test.say(4, r#"{"type":"join"}"#);
+    test.say(4, r#"{"type":"join"}"#);
+    test.say(4, "{");
+    let error = r#"{"type":"error","code":"bad_json","message":"the message is not valid JSON (line 1, column 1)"}"#;
+    test.expect_now(&[(&[4], &list), (&[4], &list), (&[4], error)]);
+    test.end_turn();
+    test.expect(&[(&old, &list)]);
+}
+
+#[test]
+fn who_joins_and_goes_in_one_turn_leaves_nothing_behind() {
+    for by_close in [false, true] {
+        let mut test = Test::with_people(100);
+        test.say(4, r#"{"type":"join"}"#);
+        match by_close {
+            true => test.chat.disconnected(4, 0, NOW, &mut test.sent),
+            false => test.say(4, r#"{"type":"leave"}"#),
+        }
+        test.clear();
+        test.send(1, r#"{"type":"typing"}"#);
+        test.expect(&[(&[2, 3], r#"{"type":"typing","username":"ann"}"#)]);
+        test.chat.presence.assert_sound(4);
+        test.chat.room.assert_sound();
+    }
+}
+
 #[test]
 fn a_second_join_and_a_second_tab_tell_nobody_else() {
     let mut test = Test::new(100);
@@ -149,7 +278,7 @@ fn a_second_join_and_a_second_tab_tell_nobody_else() {
     test.send(1, r#"{"type":"join"}"#);
     test.send(2, r#"{"type":"join"}"#);
     test.connect(11, "ann");
-    test.sent.0.clear();
+    test.clear();
     let users = r#"{"type":"users","users":[{"username":"ann","isOnline":true},{"username":"bob","isOnline":true}]}"#;
     for k in [1, 11, 11] {
         test.send(k, r#"{"type":"join"}"#);
@@ -188,7 +317,7 @@ fn who_left_may_join_again() {
     let mut test = Test::with_people(100);
     test.send(3, r#"{"type":"leave"}"#);
     test.send(3, r#"{"type":"leave"}"#);
-    test.sent.0.clear();
+    test.clear();
     test.send(3, r#"{"type":"join"}"#);
     let users = r#"{"type":"users","users":[{"username":"ann","isOnline":true},{"username":"bob","isOnline":true},{"username":"cid","isOnline":true}]}"#;
     test.expect(&[
@@ -210,7 +339,7 @@ fn before_join_a_connection_gets_nothing_and_may_send_nothing() {
             .iter()
             .all(|(k, json)| *k != 4 && !json.contains("mention_notification"))
     );
-    test.sent.0.clear();
+    test.clear();
     for kind in [
         "leave",
         "typing",
@@ -258,7 +387,7 @@ fn a_message_without_an_id_gets_one_of_its_own() {
         let json: serde_json::Value = serde_json::from_str(json).unwrap();
         assert!(ids.insert(json["id"].as_str().expect("a string").to_owned()));
         assert_eq!(test.sent.0.len(), 4);
-        test.sent.0.clear();
+        test.clear();
     }
 }
 
@@ -321,7 +450,7 @@ fn names_compare_as_registered_and_an_offline_user_is_no_such_user() {
         }
     }
     test.send(3, r#"{"type":"leave"}"#);
-    test.sent.0.clear();
+    test.clear();
     test.send(
         2,
         r#"{"type":"private_message","to":"cid","message":"x","id":5}"#,
@@ -420,7 +549,7 @@ fn a_user_may_send_100_messages_a_minute_over_all_connections() {
         test.send(if count % 2 == 0 { 1 } else { 11 }, message);
     }
     assert!(test.sent.0.iter().all(|(_, json)| !json.contains("error")));
-    test.sent.0.clear();
+    test.clear();
     test.now_ms = 20_000;
     for k in [1, 11] {
         for message in messages {
@@ -430,11 +559,11 @@ fn a_user_may_send_100_messages_a_minute_over_all_connections() {
     }
     test.send(2, messages[0]);
     assert_eq!(test.sent.0.len(), 4, "others may go on");
-    test.sent.0.clear();
+    test.clear();
     test.send(1, r#"{"type":"typing"}"#);
     assert_eq!(test.sent.0.len(), 2, "typing has a limit of its own");
     test.now_ms = 60_000;
-    test.sent.0.clear();
+    test.clear();
     test.send(11, messages[0]);
     assert_eq!(test.sent.0.len(), 4);
 }
@@ -449,13 +578,13 @@ fn the_limit_survives_a_reconnect_and_a_change_takes_effect_at_once() {
     test.now_ms = 1000;
     test.connect(33, "cid");
     test.send(33, r#"{"type":"join"}"#);
-    test.sent.0.clear();
+    test.clear();
     test.send(33, message);
     test.expect_fault(33, &rate_limited(59));
     test.chat.set_messages_per_minute(3);
     test.send(33, message);
     assert_eq!(test.sent.0.len(), 4);
-    test.sent.0.clear();
+    test.clear();
     test.send(33, message);
     test.expect_fault(33, &rate_limited(59));
     test.chat.set_messages_per_minute(0);
@@ -471,7 +600,7 @@ fn refused_messages_cost_nothing() {
     for _ in 0..10 {
         test.send(2, r#"{"type":"message","message":"","id":"i"}"#);
     }
-    test.sent.0.clear();
+    test.clear();
     test.send(2, r#"{"type":"message","message":"x","id":"i"}"#);
     assert_eq!(test.sent.0.len(), 4);
 }
@@ -484,7 +613,7 @@ fn typing_and_joins_cannot_flood() {
         test.send(2, typing);
     }
     assert_eq!(test.sent.0.len(), 990 * 3, "a join was counted as ten");
-    test.sent.0.clear();
+    test.clear();
     for notice in [
         typing,
         r#"{"type":"private_typing","to":"ann","id":"i"}"#,

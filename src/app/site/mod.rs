@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, mpsc};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use self::access::AccessLog;
 use self::health::Probe;
@@ -23,7 +23,7 @@ use super::metrics::Process;
 use super::reload::Reload;
 use super::routes::{self, FILE_METHODS, HOME, Route};
 use super::store::User;
-use super::talk::{Member, Publisher, Topic};
+use super::talk::{EncodedList, Member, Publisher, Topic};
 use super::tokens::Tokens;
 use crate::web::files::Folder;
 use crate::web::{
@@ -76,6 +76,7 @@ pub struct Site {
     chat: Chat<ConnId>,
     /// Who hears what is said there.
     topics: Topics<Topic>,
+    list: EncodedList,
     gate: Gate,
     folder: Arc<Folder>,
     /// The WebSockets of each user.
@@ -118,6 +119,7 @@ impl Site {
             answers: Answers::new(config.cors_allow_origin.clone()),
             chat: Chat::new(config.messages_per_minute),
             topics,
+            list: EncodedList::default(),
             gate: Gate::new(&config),
             sockets: HashMap::new(),
             secure: Vec::new(),
@@ -160,6 +162,13 @@ impl Site {
     fn now_ms(&mut self, cx: &Cx<'_>) -> u64 {
         let start = *self.start.get_or_insert_with(|| cx.now());
         u64::try_from(cx.now().saturating_duration_since(start).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Has the chat called back when lists of users are due.
+    fn set_chat_deadline(&self, cx: &mut Cx<'_>) {
+        let due = self.chat.next_deadline().zip(self.start);
+        let at = due.and_then(|(ms, start)| start.checked_add(Duration::from_millis(ms)));
+        cx.set_service_deadline(at);
     }
 
     fn route(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
@@ -420,6 +429,7 @@ impl Service for Site {
         self.traffic.opened();
         let mut out = Publisher {
             topics: &mut self.topics,
+            list: &mut self.list,
             traffic: &mut self.traffic,
             window: ws.shared_window(),
             cx: ws.cx(),
@@ -437,22 +447,26 @@ impl Service for Site {
         let (id, now_ms, unix_secs) = (ws.id(), self.now_ms(ws.cx()), ws.cx().unix_secs());
         let mut out = Publisher {
             topics: &mut self.topics,
+            list: &mut self.list,
             traffic: &mut self.traffic,
             window: ws.shared_window(),
             cx: ws.cx(),
         };
         self.chat.received(id, text, now_ms, unix_secs, &mut out);
+        self.set_chat_deadline(ws.cx());
     }
 
     fn closed(&mut self, cx: &mut Cx<'_>, member: Member, ended: &Ended<'_>) {
         let (id, now_ms, unix_secs) = (cx.id(), self.now_ms(cx), cx.unix_secs());
         let mut out = Publisher {
             topics: &mut self.topics,
+            list: &mut self.list,
             traffic: &mut self.traffic,
             window: None,
             cx,
         };
         self.chat.disconnected(id, now_ms, unix_secs, &mut out);
+        self.set_chat_deadline(cx);
         self.traffic.closed(ended);
         if let Some(sockets) = self.sockets.get_mut(&member.user_id) {
             sockets.retain(|&socket| socket != id);
@@ -461,6 +475,19 @@ impl Service for Site {
             }
         }
         self.access_log.socket(ended, &member.username);
+    }
+
+    fn service_expired(&mut self, cx: &mut Cx<'_>) {
+        let now_ms = self.now_ms(cx);
+        let mut out = Publisher {
+            topics: &mut self.topics,
+            list: &mut self.list,
+            traffic: &mut self.traffic,
+            window: None,
+            cx,
+        };
+        self.chat.expired(now_ms, &mut out);
+        self.set_chat_deadline(cx);
     }
 
     fn mail(&mut self, to: To<'_, '_, '_, Member>, mail: Mail) {

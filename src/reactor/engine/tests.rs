@@ -28,6 +28,7 @@ enum Call<'a> {
     Eof,
     Drained,
     Expired,
+    ServiceExpired,
     Stalled(Stall),
     Draining,
     Mail(u32),
@@ -113,6 +114,12 @@ impl<F: FnMut(&mut Cx<'_>, Call<'_>) -> usize> Handler for Probe<F> {
 
     fn expired(&mut self, cx: &mut Cx<'_>, _: &mut ConnId) {
         self.call(cx, Call::Expired);
+    }
+
+    fn service_expired(&mut self, cx: &mut Cx<'_>) {
+        assert_eq!(cx.id(), ConnId::NONE);
+        self.log.push("service expired".to_owned());
+        (self.act)(cx, Call::ServiceExpired);
     }
 
     fn stalled(&mut self, cx: &mut Cx<'_>, _: &mut ConnId, stall: Stall) {

@@ -12,6 +12,7 @@ impl<H: Handler> Engine<H> {
     pub(in crate::reactor) fn turn<W: Wire>(&mut self, links: &mut Links<W>) {
         self.serve_ready(links);
         self.expire();
+        self.expire_service();
         self.tell_draining();
         self.bury(links);
         self.flush_dirty(links);

@@ -1,7 +1,10 @@
 //! Users of the server, through its own front door.
 
+use aws_lc_rs::hmac;
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::{Value, json};
 
+use super::command::SECRET_KEY;
 use super::http::Connection;
 use super::server::Server;
 
@@ -31,6 +34,28 @@ impl Server {
         login(&mut self.connect(), username, PASSWORD)
     }
 
+    /// Puts so many users into the database and signs a token for each, which takes no hashing of
+    /// passwords; gives names and tokens.
+    pub(crate) fn enroll(&self, count: usize) -> Vec<(String, String)> {
+        let mut database = rusqlite::Connection::open(self.folder().file("users.db")).unwrap();
+        let transaction = database.transaction().unwrap();
+        let users = (0..count)
+            .map(|number| {
+                let name = format!("person-{number}");
+                transaction
+                    .execute(
+                        "INSERT INTO users (name, username, email) VALUES (?1, ?1, ?1 || '@example.com')",
+                        [&name],
+                    )
+                    .unwrap();
+                let token = sign(transaction.last_insert_rowid(), &name);
+                (name, token)
+            })
+            .collect();
+        transaction.commit().unwrap();
+        users
+    }
+
     /// Both; gives the token.
     pub(crate) fn register_and_login(&self, username: &str) -> String {
         let mut connection = self.connect();
@@ -39,6 +64,17 @@ impl Server {
             .expect(201);
         login(&mut connection, username, PASSWORD)
     }
+}
+
+/// A token as the server issues them.
+fn sign(user_id: i64, username: &str) -> String {
+    let claims = json!({"sub": user_id, "username": username, "iat": 1, "exp": 4_000_000_000_u32});
+    let parts = [json!({"alg": "HS256", "typ": "JWT"}), claims]
+        .map(|part| BASE64_URL_SAFE_NO_PAD.encode(part.to_string()));
+    let signed = parts.join(".");
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET_KEY.as_bytes());
+    let signature = hmac::sign(&key, signed.as_bytes());
+    format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
 }
 
 /// Logs in over a connection; gives the token.

@@ -1,11 +1,13 @@
 //! WebSocket clients: a well-behaved one (tungstenite), and one that sends any frame it is told to.
 
+use std::net::IpAddr;
+
 use serde_json::{Value, json};
 use tungstenite::client::IntoClientRequest as _;
 use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Message, WebSocket};
 
-use super::http::{Connection, Response, Tls, client_config, tls};
+use super::http::{Connection, Response, Tls, client_config, tcp_from, tls_over};
 use super::server::Server;
 
 /// The key of the example in RFC 6455 §1.3, and what it must be answered with.
@@ -23,6 +25,11 @@ impl Socket {
     /// Opens a socket with the token as subprotocol and hears the welcome. `name` is for messages of
     /// failing tests.
     pub(crate) fn open(server: &Server, name: &str, token: &str) -> Self {
+        Self::open_from(server, [127, 0, 0, 1].into(), name, token)
+    }
+
+    /// The same from this address.
+    pub(crate) fn open_from(server: &Server, source: IpAddr, name: &str, token: &str) -> Self {
         let mut request = format!("wss://{}/ws", server.host())
             .into_client_request()
             .unwrap();
@@ -30,8 +37,9 @@ impl Socket {
         request
             .headers_mut()
             .insert("Sec-WebSocket-Protocol", offered.parse().unwrap());
-        let stream =
-            tls(server, client_config(server.folder().certificate())).expect("a connection");
+        let tcp = tcp_from(server, source).expect("a connection");
+        let trusted = client_config(server.folder().certificate());
+        let stream = tls_over(tcp, trusted, "localhost").expect("a handshake");
         let config = WebSocketConfig::default();
         let (inner, response) =
             match tungstenite::client::client_with_config(request, stream, Some(config)) {

@@ -117,3 +117,97 @@ fn draining_ends_at_its_deadline() {
     sim.advance(SECOND);
     assert!(sim.is_drained());
 }
+
+#[test]
+fn a_service_deadline_needs_no_connection_and_fires_once() {
+    let mut sim = probe(Config::default(), |cx, call| {
+        if let Call::Mail(ms) = call {
+            let at = cx.now() + Duration::from_millis(ms.into());
+            cx.set_service_deadline((ms > 0).then_some(at));
+        }
+        1
+    });
+    for (set, wait_ms, calls) in [
+        (&[700][..], 699, 0),
+        (&[], 1, 1),
+        (&[], 10_000, 0),
+        // The last one counts, sooner or later than the one before.
+        (&[5000, 20], 20, 1),
+        (&[20, 5000], 4999, 0),
+        (&[], 1, 1),
+        (&[300, 0], 10_000, 0),
+    ] {
+        for ms in set {
+            sim.mailbox().post(None, *ms).unwrap();
+            sim.settle();
+        }
+        sim.handler().calls();
+        sim.advance(Duration::from_millis(wait_ms));
+        assert_eq!(sim.handler().calls(), vec!["service expired"; calls]);
+    }
+    assert_eq!(sim.engine.core.sleep_max(), None, "nothing wakes the loop");
+    sim.audit();
+}
+
+#[test]
+fn a_service_deadline_that_has_passed_ends_the_input_of_its_turn() {
+    let mut sim = probe(Config::default(), |cx, call| match call {
+        Call::Data(input) => {
+            cx.set_service_deadline(Some(cx.now()));
+            input.len()
+        }
+        _ => 1,
+    });
+    let peers: Vec<Peer> = (0..10)
+        .map(|_| sim.accept(&Security::Plain).unwrap())
+        .collect();
+    sim.settle();
+    sim.handler().calls();
+    peers.iter().for_each(|peer| peer.send(b"x"));
+    sim.turn();
+    let calls = sim.handler().calls();
+    let (last, data) = calls.split_last().unwrap();
+    assert_eq!((data.len(), last.as_str()), (10, "service expired"));
+    assert!(data.iter().all(|call| call == "data 1"));
+}
+
+#[test]
+fn what_a_service_deadline_writes_goes_out_in_its_turn() {
+    let mut to = ConnId::NONE;
+    let mut sim = probe(Config::default(), move |cx, call| match call {
+        Call::Data(input) => {
+            to = cx.id();
+            cx.set_service_deadline(Some(cx.now()));
+            input.len()
+        }
+        Call::ServiceExpired => {
+            assert_eq!(cx.send_copy(to, b"at the end"), Sent::AtOnce);
+            0
+        }
+        _ => 1,
+    });
+    let peer = sim.accept(&Security::Plain).unwrap();
+    sim.settle();
+    peer.send(b"x");
+    sim.turn();
+    assert_eq!(peer.take_all(), b"at the end");
+}
+
+#[test]
+fn a_service_deadline_set_anew_does_not_keep_the_loop() {
+    let mut left = 10;
+    let mut sim = probe(Config::default(), move |cx, call| {
+        if let Call::Mail(_) | Call::ServiceExpired = call
+            && left > 0
+        {
+            left -= 1;
+            cx.set_service_deadline(Some(cx.now()));
+        }
+        1
+    });
+    sim.mailbox().post(None, 0).unwrap();
+    sim.turn();
+    assert_eq!(sim.handler().calls(), ["mail 0 false", "service expired"]);
+    sim.settle();
+    assert_eq!(sim.handler().calls(), ["service expired"; 9]);
+}
