@@ -14,7 +14,7 @@ use crate::client::{Client, Failure};
 type Outcome = Result<Option<Instant>, Failure>;
 type Act = fn(&Target) -> Outcome;
 
-pub(crate) const ACTS: [(&str, Act); 14] = [
+pub(crate) const ACTS: [(&str, Act); 16] = [
     ("half handshakes, 500", half_handshakes),
     ("idle connects, 9,000 from 200 addresses", idle_connects),
     ("handshake flood", handshake_flood),
@@ -23,6 +23,10 @@ pub(crate) const ACTS: [(&str, Act); 14] = [
     ("slow readers, 200", slow_readers),
     ("request flood, pipelined", request_flood),
     ("login flood, wrong passwords", login_flood),
+    ("JSON bodies, 95 at once", |target| json_bodies(target, 95)),
+    ("JSON bodies, 240 at once", |target| {
+        json_bodies(target, 240)
+    }),
     ("ping flood", ping_flood),
     ("tiny fragments", tiny_fragments),
     ("huge declared lengths", huge_lengths),
@@ -260,6 +264,34 @@ fn login_flood(target: &Target) -> Outcome {
             answer(&mut client)?;
         }
         number += 1;
+    }
+    Ok(None)
+}
+
+/// Bodies of as many members as one may have, all of which are complete at the same moment, again and again.
+fn json_bodies(target: &Target, count: usize) -> Outcome {
+    let members = vec![r#""x":{"y":[0]}"#; (16 << 10) / 14 - 1].join(",");
+    let body = format!("{{{members}}}");
+    let (most, last) = body.split_at(body.len() - 1);
+    let request = format!(
+        "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{most}",
+        body.len()
+    );
+    let clients: Result<Vec<_>, _> = (0..count)
+        .map(|number| target.connect(number / 80))
+        .collect();
+    let mut clients = clients?;
+    while target.goes_on() {
+        for bytes in [&*request, last] {
+            for client in &mut clients {
+                client.write_all(bytes.as_bytes())?;
+                client.flush()?;
+            }
+        }
+        for client in &mut clients {
+            answer(client)?;
+        }
     }
     Ok(None)
 }

@@ -83,6 +83,15 @@ fn reactor(page: &mut Page, cx: &Cx<'_>) {
     let help = "Turns of the loop, without their wait for events.";
     page.head("turn_seconds", "histogram", help);
     page.histogram("turn_seconds", "", &stats.turns);
+    let help = "The longest turn: of this minute and the one before, and since the start.";
+    page.head("turn_longest_seconds", "gauge", help);
+    for (within, longest) in [
+        ("minutes", cx.longest_turn_of_late()),
+        ("process", cx.longest_turn()),
+    ] {
+        let seconds = longest.as_secs_f64();
+        page.labelled("turn_longest_seconds", "within", within, seconds);
+    }
 }
 
 fn requests(page: &mut Page, traffic: &Traffic) {

@@ -290,7 +290,7 @@ fn bind_at(config: &Config, address: SocketAddr) -> Result<TcpListener, String> 
 fn watch(post: &Post<Mail>) -> io::Result<()> {
     let (tell, told) = mpsc::channel();
     let post = post.clone();
-    let ask = move || post.to_service(Mail::Alive(tell.clone())).is_ok();
+    let ask = move || post.to_service_urgently(Mail::Alive(tell.clone())).is_ok();
     supervisor::watch(ask, told)
 }
 

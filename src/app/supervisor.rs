@@ -37,8 +37,8 @@ fn notify(states: &[NotifyState<'_>]) {
     }
 }
 
-/// Where a watchdog is wanted, asks the loop for a sign of life twice in each of its times, and passes it
-/// on: `ask` is to lead to a message on `answers`, and returns `false` when there is nobody any more.
+/// Where a watchdog is wanted, asks the loop for a sign of life four times in each of its times, and passes
+/// it on: `ask` is to lead to a message on `answers`, and returns `false` when there is nobody any more.
 ///
 /// # Errors
 /// The thread cannot be started.
@@ -51,21 +51,24 @@ pub(super) fn watch(
     };
     thread::Builder::new()
         .name("watchdog".to_owned())
-        .spawn(move || beat(time / 2, &ask, &answers))?;
+        .spawn(move || beat(time / 4, &ask, &answers))?;
     Ok(())
 }
 
 fn beat(time: Duration, ask: &impl Fn() -> bool, answers: &Receiver<()>) {
     while ask() {
-        match answers.recv_timeout(time) {
+        match answers.recv_timeout(2 * time) {
             Ok(()) => notify(&[NotifyState::Watchdog]),
-            // The manager's patience is twice as long.
+            // The last sign of life is three quarters of the manager's patience ago.
             Err(RecvTimeoutError::Timeout) => {
-                log::warn!("the event loop gave no sign of life within {time:?}");
+                let waited = 2 * time;
+                log::warn!("the event loop gave no sign of life within {waited:?}");
                 continue;
             }
             Err(RecvTimeoutError::Disconnected) => return,
         }
         thread::sleep(time);
+        // What was asked for before is no sign of life now.
+        while answers.try_recv().is_ok() {}
     }
 }

@@ -43,6 +43,10 @@ pub struct Config {
     pub linger_timeout: Duration,
     /// How long it does so at most, whatever the peer still sends.
     pub linger_timeout_max: Duration,
+    /// How long a turn of the loop may go on with what there is to do; the rest is first in the next turn.
+    /// It is looked at between callbacks, after sixteen short ones at most: a turn takes longer by what
+    /// they take, or by one that takes long itself.
+    pub turn_time_max: Duration,
     /// How many connections each listener accepts in one turn of the loop.
     pub accepts_per_turn: usize,
     /// How long accepting pauses when descriptors or memory run out.
@@ -65,6 +69,7 @@ impl Default for Config {
             send_bytes_per_second_min: 240,
             linger_timeout: Duration::from_secs(5),
             linger_timeout_max: Duration::from_secs(30),
+            turn_time_max: Duration::from_millis(5),
             accepts_per_turn: 64,
             accept_pause: Duration::from_millis(100),
         }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
+use super::budget::{Budget, Due, Stage};
 use super::channel::{Channel, Held, NEVER, Overflow, Phase, Pool, ms};
 use super::id::GENERATION_END;
 use super::{
@@ -27,8 +28,8 @@ pub(super) struct Core {
     pub(super) ready: VecDeque<ConnId>,
     /// Connections with something to flush at the end of this turn.
     pub(super) dirty: Vec<ConnId>,
-    /// Connections to take out of the tables at the end of this turn.
-    pub(super) dead: Vec<(ConnId, CloseReason)>,
+    /// Connections to take out of the tables at the end of this turn, or of a later one.
+    pub(super) dead: VecDeque<(ConnId, CloseReason)>,
     /// What each listener's new connections start with.
     pub(super) securities: Vec<Security>,
     pub(super) drain: Option<Drain>,
@@ -37,8 +38,10 @@ pub(super) struct Core {
     pub(super) service_deadline: Option<Instant>,
     /// Connections whose reads stopped while all together held too much output.
     held_back: Vec<ConnId>,
-    /// Reads the clock; without one, time passes between turns only.
-    clock: Option<fn() -> Instant>,
+    /// Reads the clock.
+    clock: fn() -> Instant,
+    /// What is left of the turn's time.
+    pub(super) budget: Budget,
     next_generation: u32,
     queued_bytes_total: usize,
     /// Input that waits for its rest, likewise.
@@ -58,7 +61,7 @@ pub(super) struct Drain {
 }
 
 impl Core {
-    pub(super) fn new(config: Config, now: Instant, clock: Option<fn() -> Instant>) -> Self {
+    pub(super) fn new(config: Config, now: Instant, clock: fn() -> Instant) -> Self {
         Self {
             config,
             channels: Slab::new(),
@@ -67,13 +70,14 @@ impl Core {
             pool: Pool::default(),
             ready: VecDeque::new(),
             dirty: Vec::new(),
-            dead: Vec::new(),
+            dead: VecDeque::new(),
             securities: Vec::new(),
             drain: None,
             stopped: false,
             service_deadline: None,
             held_back: Vec::new(),
             clock,
+            budget: Budget::new(now),
             next_generation: 0,
             queued_bytes_total: 0,
             held_input_bytes: 0,
@@ -84,10 +88,38 @@ impl Core {
         }
     }
 
-    pub(super) fn set_now(&mut self, now: Instant, unix_secs: u64) {
+    /// A turn begins.
+    pub(super) fn begin_turn(&mut self, now: Instant, unix_secs: u64) {
         self.now = self.now.max(now);
         self.now_ms = self.floor_ms(self.now);
         self.unix_secs = unix_secs;
+        self.budget.begin_turn(self.now);
+    }
+
+    /// A turn ends.
+    pub(super) fn end_turn(&mut self) {
+        let now = self.clock();
+        self.budget.end_turn(now, self.config.turn_time_max);
+        let took = now.saturating_duration_since(self.now);
+        self.stats.turns.record(took);
+        self.stats.longest_turn.record(took, self.now_ms);
+    }
+
+    /// The next stage of the turn begins.
+    pub(super) fn begin_stage(&mut self, stage: Stage) {
+        self.budget.begin(stage);
+    }
+
+    /// Counts a piece of work, and says whether the stage has time for another.
+    pub(super) fn has_time(&mut self) -> bool {
+        match self.budget.count() {
+            Due::Later => true,
+            Due::Over => false,
+            Due::Now => {
+                let now = self.clock();
+                self.budget.read(now, self.config.turn_time_max)
+            }
+        }
     }
 
     pub(super) fn now(&self) -> Instant {
@@ -96,7 +128,7 @@ impl Core {
 
     /// The time now, not at the beginning of the turn.
     pub(super) fn clock(&self) -> Instant {
-        self.clock.map_or(self.now, |clock| clock())
+        (self.clock)()
     }
 
     pub(super) fn now_ms(&self) -> u64 {
@@ -406,7 +438,7 @@ impl Core {
             && channel.phase != Phase::Reap
         {
             channel.phase = Phase::Reap;
-            self.dead.push((id, reason));
+            self.dead.push_back((id, reason));
         }
     }
 

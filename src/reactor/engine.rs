@@ -13,15 +13,18 @@ mod tests;
 mod tls;
 mod turn;
 
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
 use self::attempt::{Attempt, after_read, after_write, read, write};
 use self::buffers::{Buffers, take_tail};
 pub(super) use self::turn::Links;
+use super::budget::Stage;
 use super::channel::{Channel, NEVER, Overflow, Pace, Phase, ms};
 use super::core::Core;
 use super::link::Wire;
+use super::mailbox::{Letter, Mailbox};
 use super::output::SLICES_MAX;
 use super::{CloseReason, Config, ConnId, Cx, Handler, Origin, Security, Stall};
 #[cfg(feature = "tls")]
@@ -43,17 +46,15 @@ pub(super) struct Engine<H: Handler> {
     /// The handler's state of each connection, by table index.
     conns: Vec<Option<H::Conn>>,
     buffers: Buffers,
-    /// The list of connections being flushed, between turns empty.
+    /// The list of connections being flushed; between turns, those there was no time for.
     flushing: Vec<ConnId>,
+    /// Mail that was collected and is not delivered: what goes ahead of other mail, and that.
+    urgent: VecDeque<Letter<H::Mail>>,
+    letters: VecDeque<Letter<H::Mail>>,
 }
 
 impl<H: Handler> Engine<H> {
-    pub(super) fn new(
-        config: Config,
-        handler: H,
-        now: Instant,
-        clock: Option<fn() -> Instant>,
-    ) -> Self {
+    pub(super) fn new(config: Config, handler: H, now: Instant, clock: fn() -> Instant) -> Self {
         let buffers = Buffers::new(&config);
         Self {
             core: Core::new(config, now, clock),
@@ -61,6 +62,8 @@ impl<H: Handler> Engine<H> {
             conns: Vec::new(),
             buffers,
             flushing: Vec::new(),
+            urgent: VecDeque::new(),
+            letters: VecDeque::new(),
         }
     }
 
@@ -241,6 +244,7 @@ impl<H: Handler> Engine<H> {
         let Some(conn) = conns.get_mut(id.index()).and_then(Option::as_mut) else {
             return;
         };
+        core.budget.count_bytes(len);
         let input = buffers.plain.get_mut(..len).unwrap_or_default();
         let used = handler.data(&mut Cx { core, id }, conn, input).min(len);
         self.keep_tail(id, used..len);
@@ -335,12 +339,14 @@ impl<H: Handler> Engine<H> {
             channels,
             pool,
             config,
+            budget,
             ..
         } = &mut self.core;
         let Some(channel) = channels.get_mut(id.index()) else {
             return Readiness::Cleared;
         };
         let after = channel.queued_bytes();
+        budget.count_bytes(before.saturating_sub(after));
         let is_clear = (channel.over_mark && after <= config.output_mark_bytes / 2)
             || (channel.awaits_drained && after == 0);
         channel.is_blocked = after > 0;
@@ -438,13 +444,17 @@ impl<H: Handler> Engine<H> {
         }
     }
 
-    /// Calls back every connection whose deadline has passed.
+    /// Calls back connections whose deadline has passed, as many as there is time for.
     fn expire(&mut self) {
+        self.core.begin_stage(Stage::Expire);
         let now_ms = self.core.now_ms();
         while let Some(key) = self.core.wheel.poll(now_ms) {
             if let Some(id) = self.core.id_at(key as usize) {
                 self.expire_one(id, now_ms);
                 self.core.arm(id);
+            }
+            if !self.core.has_time() {
+                return;
             }
         }
     }
@@ -510,7 +520,24 @@ impl<H: Handler> Engine<H> {
         }
     }
 
-    pub(super) fn mail(&mut self, to: Option<ConnId>, mail: H::Mail) {
+    /// Delivers mail, as much as there is time for. The rest comes first in the next turn.
+    pub(super) fn take_mail(&mut self, mailbox: &Mailbox<H::Mail>) {
+        self.core.begin_stage(Stage::Mail);
+        mailbox.collect(&mut self.urgent, &mut self.letters);
+        while let Some((to, mail)) = self.next_letter() {
+            self.mail(to, mail);
+            if !self.core.has_time() {
+                return;
+            }
+        }
+    }
+
+    fn next_letter(&mut self) -> Option<Letter<H::Mail>> {
+        let urgent = self.urgent.pop_front();
+        urgent.or_else(|| self.letters.pop_front())
+    }
+
+    fn mail(&mut self, to: Option<ConnId>, mail: H::Mail) {
         let Self {
             core,
             handler,
@@ -531,14 +558,20 @@ impl<H: Handler> Engine<H> {
         let Some(start) = self.core.drain.as_ref().map(|drain| drain.cursor) else {
             return;
         };
+        self.core.begin_stage(Stage::ShutDown);
         let end = (start + TOLD_PER_TURN).min(self.core.channels.capacity());
-        for index in start..end {
+        let mut index = start;
+        while index < end {
             if let Some(id) = self.core.id_at(index) {
                 self.tell_drain(id);
             }
+            index += 1;
+            if !self.core.has_time() {
+                break;
+            }
         }
         if let Some(drain) = &mut self.core.drain {
-            drain.cursor = end;
+            drain.cursor = index;
         }
     }
 
@@ -552,9 +585,10 @@ impl<H: Handler> Engine<H> {
         }
     }
 
-    /// Takes the dead out of the tables; `dispose` drops their wires.
+    /// Takes the dead out of the tables, as many as there is time for; `dispose` drops their wires.
     fn reap(&mut self, mut dispose: impl FnMut(ConnId)) {
-        while let Some((id, reason)) = self.core.dead.pop() {
+        self.core.begin_stage(Stage::Close);
+        while let Some((id, reason)) = self.core.dead.pop_front() {
             if self.core.channel(id).is_none() {
                 continue; // closed and refused by `open`
             }
@@ -575,19 +609,30 @@ impl<H: Handler> Engine<H> {
                     reason,
                 );
             }
+            if !self.core.has_time() {
+                return;
+            }
         }
     }
 
-    /// Ends every connection at once.
-    pub(super) fn kill_all(&mut self, reason: CloseReason) {
+    /// Ends every connection at once, however long that takes.
+    pub(super) fn end_all<W>(&mut self, links: &mut Links<W>, reason: CloseReason) {
         for index in 0..self.core.channels.capacity() {
             if let Some(id) = self.core.id_at(index) {
                 self.core.kill(id, reason);
             }
         }
+        while !self.core.dead.is_empty() {
+            self.bury(links);
+        }
     }
 
+    /// How long the loop may sleep: not at all while anything is left over.
     pub(super) fn sleep_max(&self) -> Option<Duration> {
+        let is_left = !(self.flushing.is_empty() && self.letters.is_empty());
+        if is_left || !self.urgent.is_empty() {
+            return Some(Duration::ZERO);
+        }
         self.core.sleep_max()
     }
 }

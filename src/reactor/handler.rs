@@ -292,6 +292,19 @@ impl Cx<'_> {
         self.core.clock()
     }
 
+    /// Whether this turn of the loop has time for more. Counts a piece of work: to be asked by a callback
+    /// with much to do, between one piece and the next. One that is out of time leaves the rest, and calls
+    /// [`resume`](Self::resume) to be called again when others have had their turn.
+    pub fn has_time(&mut self) -> bool {
+        self.core.has_time()
+    }
+
+    /// Counts bytes that a callback works on beyond those it was called with, so that the clock is read
+    /// early enough ([`Config::turn_time_max`](super::Config::turn_time_max)).
+    pub fn count_work(&mut self, bytes: usize) {
+        self.core.budget.count_bytes(bytes);
+    }
+
     /// The wall clock when this turn began, in seconds since the Unix epoch.
     pub fn unix_secs(&self) -> u64 {
         self.core.unix_secs()
@@ -481,6 +494,17 @@ impl Cx<'_> {
     /// What the reactor has done so far.
     pub fn stats(&self) -> &Stats {
         &self.core.stats
+    }
+
+    /// How long the longest turn took so far. The one under way is not known yet.
+    pub fn longest_turn(&self) -> Duration {
+        self.core.stats.longest_turn.of_all()
+    }
+
+    /// How long the longest turn took of the last one to two minutes.
+    pub fn longest_turn_of_late(&self) -> Duration {
+        let now_ms = self.core.now_ms();
+        self.core.stats.longest_turn.of_late(now_ms)
     }
 
     /// How many connections there are of each kind. Counted when asked for.

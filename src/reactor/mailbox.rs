@@ -12,18 +12,25 @@ use super::ConnId;
 /// Posts mail to a reactor, from any thread.
 ///
 /// Cheap to clone. Mail arrives in the order it was posted, one callback for each, ahead
-/// of the sockets of the turn it arrives in. While the reactor is awake, posting costs no system call.
+/// of the sockets of the turn it arrives in; of more than a turn has time for, the rest arrives in the
+/// next ones. While the reactor is awake, posting costs no system call.
 pub struct Mailbox<M> {
     shared: Arc<Door<M>>,
 }
 
 struct Door<M> {
-    queue: Mutex<VecDeque<Letter<M>>>,
+    queues: Mutex<Queues<M>>,
     /// Set while the reactor will look at the queue before it sleeps.
     awake: AtomicBool,
     closed: AtomicBool,
     /// `None` only where nothing ever sleeps: an engine without sockets.
     waker: Option<Waker>,
+}
+
+struct Queues<M> {
+    /// What goes ahead of all other mail.
+    urgent: VecDeque<Letter<M>>,
+    letters: VecDeque<Letter<M>>,
 }
 
 /// The reactor's hold on its mailbox: when it goes, whoever posts is told.
@@ -46,7 +53,10 @@ impl<M> Mailbox<M> {
     pub(crate) fn new(waker: Option<Waker>) -> Self {
         Self {
             shared: Arc::new(Door {
-                queue: Mutex::default(),
+                queues: Mutex::new(Queues {
+                    urgent: VecDeque::new(),
+                    letters: VecDeque::new(),
+                }),
                 awake: AtomicBool::new(true),
                 closed: AtomicBool::new(false),
                 waker,
@@ -62,10 +72,23 @@ impl<M> Mailbox<M> {
     /// # Errors
     /// The reactor has ended.
     pub fn post(&self, to: Option<ConnId>, mail: M) -> Result<(), Returned<M>> {
+        self.put(mail, |queues, mail| queues.letters.push_back((to, mail)))
+    }
+
+    /// Posts mail that arrives in the next turn, ahead of all other mail that waits, however much that is.
+    /// For little and for few: a sign of life, for instance.
+    ///
+    /// # Errors
+    /// The reactor has ended.
+    pub fn post_urgent(&self, to: Option<ConnId>, mail: M) -> Result<(), Returned<M>> {
+        self.put(mail, |queues, mail| queues.urgent.push_back((to, mail)))
+    }
+
+    fn put(&self, mail: M, put: impl FnOnce(&mut Queues<M>, M)) -> Result<(), Returned<M>> {
         if self.shared.closed.load(Ordering::Acquire) {
             return Err(Returned(mail));
         }
-        self.queue().push_back((to, mail));
+        put(&mut self.queues(), mail);
         if !self.shared.awake.swap(true, Ordering::AcqRel)
             && let Some(waker) = &self.shared.waker
             && let Err(error) = waker.wake()
@@ -75,16 +98,26 @@ impl<M> Mailbox<M> {
         Ok(())
     }
 
-    /// Swaps the waiting letters for the empty queue `into`.
-    pub(crate) fn collect(&self, into: &mut VecDeque<Letter<M>>) {
-        debug_assert!(into.is_empty(), "letters would be lost");
-        std::mem::swap(&mut *self.queue(), into);
+    /// Takes urgent letters, and where `letters` is empty, all others.
+    pub(crate) fn collect(
+        &self,
+        urgent: &mut VecDeque<Letter<M>>,
+        letters: &mut VecDeque<Letter<M>>,
+    ) {
+        let queues = &mut *self.queues();
+        urgent.append(&mut queues.urgent);
+        if letters.is_empty() {
+            std::mem::swap(&mut queues.letters, letters);
+        }
     }
 
     /// Announces that the reactor goes to sleep. `false`: mail came, do not.
     pub(crate) fn sleep(&self) -> bool {
         self.shared.awake.store(false, Ordering::SeqCst);
-        let empty = self.queue().is_empty();
+        let empty = {
+            let queues = self.queues();
+            queues.letters.is_empty() && queues.urgent.is_empty()
+        };
         if !empty {
             self.wake_up();
         }
@@ -99,9 +132,9 @@ impl<M> Mailbox<M> {
         self.shared.closed.store(true, Ordering::Release);
     }
 
-    fn queue(&self) -> std::sync::MutexGuard<'_, VecDeque<Letter<M>>> {
+    fn queues(&self) -> std::sync::MutexGuard<'_, Queues<M>> {
         self.shared
-            .queue
+            .queues
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
@@ -131,12 +164,31 @@ mod tests {
         let other = mailbox.clone();
         mailbox.post(None, 1).unwrap();
         other.post(Some(ConnId::new(4, 2)), 2).unwrap();
-        let mut letters = VecDeque::new();
-        mailbox.collect(&mut letters);
+        let (mut urgent, mut letters) = (VecDeque::new(), VecDeque::new());
+        mailbox.collect(&mut urgent, &mut letters);
         assert_eq!(letters, [(None, 1), (Some(ConnId::new(4, 2)), 2)]);
         letters.clear();
-        mailbox.collect(&mut letters);
+        mailbox.collect(&mut urgent, &mut letters);
         assert_eq!(letters, []);
+        assert_eq!(urgent, []);
+    }
+
+    #[test]
+    fn what_was_collected_is_dealt_with_before_more_is_but_for_what_is_urgent() {
+        let mailbox = Mailbox::new(None);
+        mailbox.post(None, 1).unwrap();
+        let (mut urgent, mut letters) = (VecDeque::new(), VecDeque::new());
+        mailbox.collect(&mut urgent, &mut letters);
+        mailbox.post(None, 2).unwrap();
+        for mail in [3, 4] {
+            mailbox.post_urgent(None, mail).unwrap();
+        }
+        mailbox.collect(&mut urgent, &mut letters);
+        assert_eq!(letters, [(None, 1)]);
+        assert_eq!(urgent, [(None, 3), (None, 4)]);
+        letters.clear();
+        mailbox.collect(&mut urgent, &mut letters);
+        assert_eq!(letters, [(None, 2)]);
     }
 
     #[test]
@@ -145,6 +197,9 @@ mod tests {
         assert!(mailbox.sleep());
         mailbox.post(None, ()).unwrap();
         assert!(!mailbox.sleep());
+        let mailbox = Mailbox::new(None);
+        mailbox.post_urgent(None, ()).unwrap();
+        assert!(!mailbox.sleep());
     }
 
     #[test]
@@ -152,5 +207,6 @@ mod tests {
         let mailbox = Mailbox::new(None);
         mailbox.close();
         assert_eq!(mailbox.post(None, 5), Err(Returned(5)));
+        assert_eq!(mailbox.post_urgent(None, 6), Err(Returned(6)));
     }
 }

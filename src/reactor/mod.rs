@@ -15,8 +15,10 @@
 //! Each socket is registered once, for reading and writing, edge-triggered. A turn of the loop
 //! waits for events, then takes in mail, accepts, reads (once for each connection that has
 //! something to read), runs timers, and last writes (once for each connection that has something
-//! to write). What did not fit goes to a ready queue, and the next wait does not wait.
+//! to write). Each of these has its share of [`Config::turn_time_max`]. What did not fit, or had no time,
+//! goes to a queue that comes first in the next turn, and the next wait does not wait.
 
+mod budget;
 mod channel;
 mod config;
 mod core;
@@ -33,7 +35,6 @@ pub(crate) mod sim;
 mod stats;
 mod wheel;
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -56,11 +57,12 @@ pub use self::output::Shared;
 pub use self::stats::{Histogram, Phases, Stats};
 pub use self::wheel::Wheel;
 
+use self::budget::Stage;
 use self::engine::{Engine, Links};
 use self::id::Source;
 use self::link::Link;
 use self::listener::{Accepted, Listener, Reserve, Throttle};
-use self::mailbox::{Inbox, Letter};
+use self::mailbox::Inbox;
 
 /// What the connections of a listener speak below the handler's bytes.
 #[derive(Clone, Debug)]
@@ -105,10 +107,11 @@ pub struct Reactor<H: Handler> {
     engine: Engine<H>,
     links: Links<TcpStream>,
     listeners: Vec<Option<Listener>>,
+    /// The listener that is first to accept.
+    next_listener: usize,
     reserve: Reserve,
     exhausted: Throttle,
     mailbox: Inbox<H::Mail>,
-    letters: VecDeque<Letter<H::Mail>>,
 }
 
 impl<H: Handler> Reactor<H> {
@@ -135,13 +138,13 @@ impl<H: Handler> Reactor<H> {
         Ok(Self {
             poll,
             events: Events::with_capacity(EVENTS_MAX),
-            engine: Engine::new(config, handler(mailbox.clone()), now(), Some(now)),
+            engine: Engine::new(config, handler(mailbox.clone()), now(), now),
             links: Vec::new(),
             listeners: Vec::new(),
+            next_listener: 0,
             reserve: Reserve::new(),
             exhausted: Throttle::default(),
             mailbox: Inbox(mailbox),
-            letters: VecDeque::new(),
         })
     }
 
@@ -237,20 +240,19 @@ impl<H: Handler> Reactor<H> {
         Ok(())
     }
 
-    /// One turn: waits for events, at most for `timeout`, and handles them.
+    /// One turn: waits for events, at most for `timeout`, and handles them, as many as
+    /// [`Config::turn_time_max`] has time for.
     ///
     /// # Errors
     /// The kernel refuses to wait for events.
     pub fn turn(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.wait(timeout)?;
-        self.engine.core.set_now(now(), unix_secs());
+        self.engine.core.begin_turn(now(), unix_secs());
         self.note_events();
-        self.take_mail();
+        self.engine.take_mail(&self.mailbox.0);
         self.accept_all();
         self.engine.turn(&mut self.links);
-        let core = &mut self.engine.core;
-        let took = now().saturating_duration_since(core.now());
-        core.stats.turns.record(took);
+        self.engine.core.end_turn();
         Ok(())
     }
 
@@ -264,8 +266,7 @@ impl<H: Handler> Reactor<H> {
 
     /// Ends what is still open.
     fn end(&mut self) {
-        self.engine.kill_all(CloseReason::Shutdown);
-        self.engine.bury(&mut self.links);
+        self.engine.end_all(&mut self.links, CloseReason::Shutdown);
         self.mailbox.0.close();
     }
 
@@ -330,19 +331,17 @@ impl<H: Handler> Reactor<H> {
         }
     }
 
-    fn take_mail(&mut self) {
-        let mut letters = std::mem::take(&mut self.letters);
-        self.mailbox.0.collect(&mut letters);
-        for (to, mail) in letters.drain(..) {
-            self.engine.mail(to, mail);
-        }
-        self.letters = letters;
-    }
-
+    /// Accepts from all listeners in turn, as much as there is time for.
     fn accept_all(&mut self) {
+        self.engine.core.begin_stage(Stage::Accept);
         let is_draining = self.engine.core.is_draining();
-        for index in 0..self.listeners.len() {
-            self.accept_some(index);
+        for _ in 0..self.listeners.len() {
+            if self.next_listener >= self.listeners.len() {
+                self.next_listener = 0;
+            }
+            let index = self.next_listener;
+            self.next_listener += 1;
+            let has_time = self.accept_some(index);
             if is_draining
                 && let Some(slot) = self.listeners.get_mut(index)
                 && slot.as_ref().is_some_and(|listener| !listener.readable)
@@ -350,17 +349,21 @@ impl<H: Handler> Reactor<H> {
                 // The backlog is empty: closing the socket now turns nobody away.
                 *slot = None;
             }
+            if !has_time {
+                return;
+            }
         }
     }
 
-    fn accept_some(&mut self, index: usize) {
+    /// Returns whether there is time for another listener.
+    fn accept_some(&mut self, index: usize) -> bool {
         let now = self.engine.core.now();
         for _ in 0..self.engine.core.config.accepts_per_turn {
             let Some(Some(listener)) = self.listeners.get_mut(index) else {
-                return;
+                return true;
             };
             if !listener.readable || listener.paused_until.is_some_and(|until| now < until) {
-                return;
+                return true;
             }
             listener.paused_until = None;
             match listener.accept() {
@@ -370,7 +373,7 @@ impl<H: Handler> Reactor<H> {
                     self.welcome(socket, peer, index);
                 }
                 Accepted::Skipped => {}
-                Accepted::Empty => return,
+                Accepted::Empty => return true,
                 Accepted::Exhausted(error) => {
                     self.engine.core.stats.exhausted += 1;
                     if let Some(more) = self.exhausted.admit(now) {
@@ -379,11 +382,15 @@ impl<H: Handler> Reactor<H> {
                     if !self.reserve.turn_away(listener) {
                         listener.paused_until =
                             now.checked_add(self.engine.core.config.accept_pause);
-                        return;
+                        return true;
                     }
                 }
             }
+            if !self.engine.core.has_time() {
+                return false;
+            }
         }
+        true
     }
 
     fn welcome(&mut self, socket: TcpStream, peer: SocketAddr, index: usize) {

@@ -49,6 +49,47 @@ impl Histogram {
     }
 }
 
+const MINUTE_MS: u64 = 60_000;
+
+/// The longest turn of a loop: of all, and of late.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LongestTurn {
+    of_all: Duration,
+    /// The minute of the last turn, since the reactor was made.
+    minute: u64,
+    in_minute: Duration,
+    in_minute_before: Duration,
+}
+
+impl LongestTurn {
+    pub(super) fn record(&mut self, time: Duration, now_ms: u64) {
+        let minute = now_ms / MINUTE_MS;
+        if minute != self.minute {
+            self.in_minute_before = match minute.saturating_sub(self.minute) {
+                1 => self.in_minute,
+                _ => Duration::ZERO,
+            };
+            self.in_minute = Duration::ZERO;
+            self.minute = minute;
+        }
+        self.in_minute = self.in_minute.max(time);
+        self.of_all = self.of_all.max(time);
+    }
+
+    pub(super) fn of_all(&self) -> Duration {
+        self.of_all
+    }
+
+    /// Of this minute and the one before.
+    pub(super) fn of_late(&self, now_ms: u64) -> Duration {
+        match (now_ms / MINUTE_MS).saturating_sub(self.minute) {
+            0 => self.in_minute.max(self.in_minute_before),
+            1 => self.in_minute,
+            _ => Duration::ZERO,
+        }
+    }
+}
+
 /// What a reactor has done since it was made.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
@@ -66,6 +107,7 @@ pub struct Stats {
     pub bytes_out: u64,
     /// How long each turn took, from the end of its wait for events on.
     pub turns: Histogram,
+    pub(super) longest_turn: LongestTurn,
 }
 
 /// How many connections there are of each kind.
@@ -82,6 +124,23 @@ pub struct Phases {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_longest_turn_of_late_is_forgotten_and_that_of_all_is_not() {
+        let of = Duration::from_millis;
+        let mut longest = LongestTurn::default();
+        longest.record(of(3), 10);
+        longest.record(of(7), 59_999);
+        longest.record(of(2), 60_000);
+        assert_eq!((longest.of_all(), longest.of_late(60_000)), (of(7), of(7)));
+        longest.record(of(1), 120_000);
+        assert_eq!((longest.of_all(), longest.of_late(120_000)), (of(7), of(2)));
+        // Nobody asks, and there are no turns either.
+        assert_eq!(longest.of_late(180_000), of(1));
+        assert_eq!(longest.of_late(240_000), Duration::ZERO);
+        longest.record(of(4), 600_000);
+        assert_eq!((longest.of_all(), longest.of_late(600_000)), (of(7), of(4)));
+    }
 
     #[test]
     fn times_are_counted_under_every_bound_that_holds_them() {

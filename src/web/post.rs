@@ -72,6 +72,17 @@ impl<M> Post<M> {
         self.post(None, Contents::Mail(mail))
     }
 
+    /// Posts mail to the service itself, ahead of all mail that waits: see
+    /// [`Mailbox::post_urgent`].
+    ///
+    /// # Errors
+    /// The reactor has ended.
+    pub fn to_service_urgently(&self, mail: M) -> Result<(), ReactorEnded> {
+        self.mailbox
+            .post_urgent(None, Envelope(Contents::Mail(mail)))
+            .map_err(|_| ReactorEnded)
+    }
+
     /// Posts mail to a WebSocket.
     ///
     /// # Errors

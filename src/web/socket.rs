@@ -164,10 +164,12 @@ impl<S> Socket<S> {
             }
             let rest = input.get_mut(used..).unwrap_or_default();
             match self.step(tools, cx, rest, config) {
-                Stepped::On(count) if self.bytes_in - bytes_before < TURN_BYTES => used += count,
                 Stepped::On(count) => {
                     used += count;
-                    break;
+                    let is_enough = self.bytes_in - bytes_before >= TURN_BYTES;
+                    if is_enough || (used < input.len() && !cx.has_time()) {
+                        break;
+                    }
                 }
                 Stepped::More(count) => return used + count,
                 Stepped::Ended => {
@@ -244,6 +246,7 @@ impl<S> Socket<S> {
         *message_due_us = NEVER;
         *messages += 1;
         *bytes_in += message.len() as u64;
+        cx.count_work(message.len());
         if !sender.is_sealed() {
             let mut ws = WsCx {
                 cx,

@@ -10,6 +10,9 @@ use super::message::{Framed, Message, WsCx};
 use super::{Compression, ConnId, Cx, Sent, WindowBits};
 use crate::proto::ws::deflate::Deflaters;
 
+/// What a delivery counts as work: as so many bytes of input do.
+const DELIVERY_WORK_BYTES: usize = 64;
+
 /// Who has subscribed to what. A service owns one and publishes through it.
 ///
 /// A topic is named by any value; it exists while somebody is subscribed. A published message is framed
@@ -225,6 +228,7 @@ impl<T: Clone + Eq + Hash> Topics<T> {
                 self.publish_to(cx, topic, message, &except, &mut published);
             }
         }
+        cx.count_work(published.delivered * DELIVERY_WORK_BYTES);
         self.skipped += published.skipped as u64;
         self.delivered += published.delivered as u64;
         published

@@ -20,10 +20,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Echo {
     closed: Option<mpsc::Sender<CloseReason>>,
     letters: Vec<u32>,
+    /// How many letters had come at each piece of input.
+    letters_at_input: Vec<usize>,
+    turns: u64,
 }
 
 enum Mail {
     Number(u32),
+    /// The same, and it takes some time.
+    Work(u32),
     Greet,
     Drain,
     Stop,
@@ -38,6 +43,7 @@ impl Handler for Echo {
     }
 
     fn data(&mut self, cx: &mut Cx<'_>, (): &mut (), input: &mut [u8]) -> usize {
+        self.letters_at_input.push(self.letters.len());
         cx.write(input);
         input.len()
     }
@@ -45,6 +51,12 @@ impl Handler for Echo {
     fn mail(&mut self, cx: &mut Cx<'_>, conn: Option<&mut ()>, mail: Mail) {
         match mail {
             Mail::Number(number) => self.letters.push(number),
+            Mail::Work(number) => {
+                let until = cx.clock() + Duration::from_micros(20);
+                while cx.clock() < until {}
+                self.letters.push(number);
+                self.turns = cx.stats().turns.count();
+            }
             Mail::Greet => {
                 assert!(conn.is_some());
                 cx.write(b"hello");
@@ -77,7 +89,7 @@ fn serve_on(address: SocketAddr) -> Server {
     let (sender, closed) = mpsc::channel();
     let echo = Echo {
         closed: Some(sender),
-        letters: Vec::new(),
+        ..Echo::default()
     };
     let mut reactor = Reactor::new(Config::default(), echo).unwrap();
     let (_, address) = reactor.listen(address, Security::Plain).unwrap();
@@ -182,12 +194,35 @@ fn mail_from_many_threads_wakes_the_reactor() {
 }
 
 #[test]
+fn much_mail_does_not_keep_sockets_waiting() {
+    const LETTERS: u32 = 50_000;
+    let server = serve();
+    let mut stream = dial(server.address);
+    for number in 0..LETTERS {
+        server.post(Mail::Work(number));
+    }
+    // A second of work: who asks meanwhile is answered many times.
+    for _ in 0..20 {
+        stream.write_all(b"ping").unwrap();
+        stream.read_exact(&mut [0; 4]).unwrap();
+    }
+    server.post(Mail::Stop);
+    let mut reactor = server.thread.join().unwrap();
+    let echo = std::mem::take(reactor.handler());
+    assert_eq!(echo.letters, Vec::from_iter(0..LETTERS));
+    let between = |at: &&usize| (1..LETTERS as usize).contains(*at);
+    let answered = echo.letters_at_input.iter().filter(between).count();
+    assert!(answered >= 10, "{answered} of 20 before the last letter");
+    assert!(echo.turns > 100, "{} turns", echo.turns);
+}
+
+#[test]
 fn outbound_connections() {
     let listener = TcpListener::bind(ANYWHERE).unwrap();
     let (sender, closed) = mpsc::channel();
     let echo = Echo {
         closed: Some(sender),
-        letters: Vec::new(),
+        ..Echo::default()
     };
     let mut reactor = Reactor::new(Config::default(), echo).unwrap();
     let id: ConnId = reactor
@@ -218,7 +253,7 @@ fn nobody_listens() {
     let (sender, closed) = mpsc::channel();
     let echo = Echo {
         closed: Some(sender),
-        letters: Vec::new(),
+        ..Echo::default()
     };
     let mut reactor = Reactor::new(Config::default(), echo).unwrap();
     reactor.connect(address).unwrap().unwrap();

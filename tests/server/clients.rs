@@ -10,8 +10,8 @@ use crate::support::command::{Finished, program, run, run_for};
 use crate::support::users::registration;
 use crate::support::{Folder, Server, wait_for};
 
-/// The default of `max_request_size`.
-const BODY_BYTES_MAX: usize = 1 << 20;
+/// The most that a JSON body may have.
+const BODY_BYTES_MAX: usize = 16 << 10;
 
 /// A server of the files of a folder of its own.
 struct Site {

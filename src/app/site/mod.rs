@@ -17,6 +17,7 @@ use super::accounts::{AccountError, Accounts, LoginError, Registration};
 use super::answers::Answers;
 use super::chat::Chat;
 use super::config::Config;
+use super::forms;
 use super::gate::Gate;
 use super::logging::Logging;
 use super::metrics::Process;
@@ -367,7 +368,8 @@ impl Service for Site {
         }
     }
 
-    /// Only the forms of the API have bodies; what is wrong without one is told before it is read.
+    /// Only the forms of the API have bodies, and short ones; what is wrong without one is told before it
+    /// is read.
     fn intake(&mut self, cx: &mut Cx<'_>, request: &Request<'_>) -> Intake {
         if self.is_for_metrics(request.origin()) {
             return Intake::Answer(self.answers.error(404, "Not found"));
@@ -380,6 +382,9 @@ impl Service for Site {
                 // It would stand where frames are expected: refused before the client is told to send it.
                 let refusal = self.refusal(400, "a request for a WebSocket has no body");
                 Intake::Answer(self.admit(cx, request).err().unwrap_or(refusal))
+            }
+            Ok((Route::Register | Route::Login | Route::UpdateMe, _)) => {
+                Intake::CollectUpTo(self.web.http.body_bytes_max.min(forms::BODY_BYTES_MAX))
             }
             Ok(_) => Intake::Collect,
             Err(answer) => Intake::Answer(self.admit(cx, request).err().unwrap_or(answer)),

@@ -4,6 +4,7 @@ mod delivery;
 mod limits;
 mod opening;
 mod slow;
+mod turns;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;

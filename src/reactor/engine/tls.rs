@@ -140,6 +140,8 @@ impl<H: Handler> Engine<H> {
         let after = channel.queued_bytes();
         core.account(before, after);
         if has_answer {
+            // Most often that is a handshake, which takes as long as many requests.
+            core.budget.count_heavy();
             // The limits apply to what TLS answers by itself, too.
             let _sent = core.queued(id, 0);
         }

@@ -1,6 +1,7 @@
 //! What a turn of the loop does after the events are noted, over any kind of wire.
 
 use super::{Engine, Readiness};
+use crate::reactor::budget::Stage;
 use crate::reactor::link::{Link, Wire};
 use crate::reactor::{ConnId, Handler};
 
@@ -8,7 +9,8 @@ use crate::reactor::{ConnId, Handler};
 pub(in crate::reactor) type Links<W> = Vec<Option<Link<W>>>;
 
 impl<H: Handler> Engine<H> {
-    /// Reads, runs timers, writes, and takes the dead out of the tables.
+    /// Reads, runs timers, writes, and takes the dead out of the tables, each for its share of the
+    /// turn's time. What is left over is first in the next turn.
     pub(in crate::reactor) fn turn<W: Wire>(&mut self, links: &mut Links<W>) {
         self.serve_ready(links);
         self.expire();
@@ -20,8 +22,10 @@ impl<H: Handler> Engine<H> {
         self.core.let_back();
     }
 
-    /// Gives each connection of the ready queue its turn: one read at most.
+    /// Gives each connection of the ready queue its turn, as many as there is time for: one read at
+    /// most.
     fn serve_ready<W: Wire>(&mut self, links: &mut Links<W>) {
+        self.core.begin_stage(Stage::Read);
         for _ in 0..self.core.ready.len() {
             let Some(id) = self.core.ready.pop_front() else {
                 return;
@@ -32,6 +36,9 @@ impl<H: Handler> Engine<H> {
             channel.ready = false;
             if let Some(Some(link)) = links.get_mut(id.index()) {
                 self.serve(id, link);
+            }
+            if !self.core.has_time() {
+                return;
             }
         }
     }
@@ -55,11 +62,18 @@ impl<H: Handler> Engine<H> {
         }
     }
 
-    /// Writes once for each connection that has something to write.
+    /// Writes once for each connection that has something to write, as many as there is time for.
     fn flush_dirty<W: Wire>(&mut self, links: &mut Links<W>) {
+        self.core.begin_stage(Stage::Write);
         let mut flushing = std::mem::take(&mut self.flushing);
-        std::mem::swap(&mut flushing, &mut self.core.dirty);
-        for id in flushing.drain(..) {
+        if flushing.is_empty() {
+            std::mem::swap(&mut flushing, &mut self.core.dirty);
+        } else {
+            flushing.append(&mut self.core.dirty);
+        }
+        let mut done = 0;
+        for &id in &flushing {
+            done += 1;
             let Some(channel) = self.core.channel(id) else {
                 continue;
             };
@@ -71,7 +85,11 @@ impl<H: Handler> Engine<H> {
             {
                 link.writable = false;
             }
+            if !self.core.has_time() {
+                break;
+            }
         }
+        flushing.drain(..done);
         self.flushing = flushing;
     }
 

@@ -5,7 +5,7 @@
 
 mod client;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -280,6 +280,28 @@ impl Peer {
     }
 }
 
+thread_local! {
+    /// The time within a turn, of the simulation that this thread turns.
+    static CLOCK: Cell<Option<Instant>> = const { Cell::new(None) };
+    static READINGS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The clock of a simulation.
+fn clock() -> Instant {
+    READINGS.set(READINGS.get() + 1);
+    CLOCK.get().expect("a simulation set it")
+}
+
+/// Lets time pass within a callback.
+pub(crate) fn pass(time: Duration) {
+    CLOCK.set(CLOCK.get().map(|now| now + time));
+}
+
+/// How often the clock was read on this thread.
+pub(crate) fn clock_readings() -> usize {
+    READINGS.get()
+}
+
 /// What the clock on the wall shows at first: Sun, 06 Nov 1994 08:49:37 GMT.
 const START_UNIX_SECS: u64 = 784_111_777;
 /// Turns without rest after which a loop counts as a busy one.
@@ -300,9 +322,10 @@ impl<H: Handler> Sim<H> {
     #[expect(clippy::disallowed_methods, reason = "a clock has to start somewhere")]
     pub(crate) fn new(config: Config, handler: impl FnOnce(Mailbox<H::Mail>) -> H) -> Self {
         let now = Instant::now();
+        CLOCK.set(Some(now));
         let mailbox = Mailbox::new(None);
         Self {
-            engine: Engine::new(config, handler(mailbox.clone()), now, None),
+            engine: Engine::new(config, handler(mailbox.clone()), now, clock),
             links: Vec::new(),
             peers: Vec::new(),
             mailbox,
@@ -345,6 +368,7 @@ impl<H: Handler> Sim<H> {
         let peer = self.adopt(Origin::Accepted { peer, listener }, security)?;
         // The kernel says that a socket is writable in the turn after it was accepted.
         self.engine.turn(&mut self.links);
+        self.engine.core.end_turn();
         peer.pair.borrow_mut().events.writable = true;
         Some(peer)
     }
@@ -356,6 +380,7 @@ impl<H: Handler> Sim<H> {
     }
 
     fn adopt(&mut self, origin: Origin, security: &Security) -> Option<Peer> {
+        CLOCK.set(Some(self.now));
         let id = self.engine.open(origin, security)?;
         let pair = Rc::new(RefCell::new(Pair {
             inbound: Pipe::default(),
@@ -385,10 +410,11 @@ impl<H: Handler> Sim<H> {
         })
     }
 
-    /// One turn of the loop; time stands still.
+    /// One turn of the loop; time stands still, unless a callback lets it [`pass`].
     pub(crate) fn turn(&mut self) {
         let unix_secs = START_UNIX_SECS + (self.now - self.start).as_secs();
-        self.engine.core.set_now(self.now, unix_secs);
+        CLOCK.set(Some(self.now));
+        self.engine.core.begin_turn(self.now, unix_secs);
         self.peers.retain(|peer| !peer.is_dropped());
         for peer in &self.peers {
             let events = std::mem::take(&mut peer.pair.borrow_mut().events);
@@ -402,12 +428,10 @@ impl<H: Handler> Sim<H> {
                 self.engine.core.make_ready(peer.id);
             }
         }
-        let mut letters = VecDeque::new();
-        self.mailbox.collect(&mut letters);
-        for (to, mail) in letters {
-            self.engine.mail(to, mail);
-        }
+        self.engine.take_mail(&self.mailbox);
         self.engine.turn(&mut self.links);
+        self.engine.core.end_turn();
+        self.now = CLOCK.get().unwrap_or(self.now);
     }
 
     /// Turns until there is nothing left to do but wait.
@@ -439,7 +463,7 @@ impl<H: Handler> Sim<H> {
             wake_ups += 1;
             assert!(wake_ups < WAKE_UPS_MAX, "the loop polls");
         }
-        self.now = until;
+        self.now = self.now.max(until);
         self.turn();
         self.settle();
     }

@@ -116,6 +116,9 @@ impl<S> Http<S> {
                 if rest.is_empty() {
                     return used;
                 }
+                if handled > 0 && !cx.has_time() {
+                    break;
+                }
                 self.began = cx.now();
             }
             match self.machine.step(rest, &self.limits(&http)) {
@@ -179,9 +182,14 @@ impl<S> Http<S> {
             return 0;
         }
         let has_body = !matches!(head.framing, Framing::None | Framing::Length(0));
-        if has_body && !self.take_in(tools, cx, head, number, behind.is_empty(), limits) {
-            return 0;
+        let mut limits = *limits;
+        if has_body {
+            match self.take_in(tools, cx, head, number, behind.is_empty(), &limits) {
+                Some(body_bytes_max) => limits.body_bytes_max = body_bytes_max,
+                None => return 0,
+            }
         }
+        let limits = &limits;
         let (mut used, mut body): (usize, &[u8]) = (0, &[]);
         // An empty body has no piece: its step would tell the end already.
         if matches!(head.framing, Framing::Length(1..))

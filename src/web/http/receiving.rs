@@ -92,8 +92,8 @@ fn window(config: &Config) -> Duration {
 const DROPPED_BYTES_MAX: u64 = 64 * 1024;
 
 impl<S> Http<S> {
-    /// Asks the service what is to become of a body, and acts on it unless it is to be collected.
-    /// Returns `false` when the request is over already.
+    /// Asks the service what is to become of a body, and acts on it unless it is to be collected: then
+    /// returns up to how many bytes.
     pub(super) fn take_in<V: Service<Socket = S>>(
         &mut self,
         tools: &mut Tools<'_, V>,
@@ -102,7 +102,7 @@ impl<S> Http<S> {
         number: u32,
         is_awaited: bool,
         limits: &Limits,
-    ) -> bool {
+    ) -> Option<u64> {
         let request = self.view(tools, cx, head, &[], number);
         let peer = request.peer();
         let length = match head.framing {
@@ -111,13 +111,13 @@ impl<S> Http<S> {
         };
         let (sink, bytes_max) = match tools.service.intake(cx, &request) {
             Intake::Collect => (None, limits.body_bytes_max),
-            Intake::CollectUpTo(bytes_max) => (Some(Sink::Collect(Vec::new())), bytes_max),
+            Intake::CollectUpTo(bytes_max) => (None, bytes_max),
             Intake::Stream(bytes_max) => (Some(Sink::Service { is_paused: false }), bytes_max),
             Intake::Answer(response) => {
                 let would_wait = head.wants_continue && is_awaited;
                 if would_wait || length > DROPPED_BYTES_MAX {
                     self.answer_last(cx, Some((head, peer)), number, response);
-                    return false;
+                    return None;
                 }
                 (Some(Sink::Drop(response)), DROPPED_BYTES_MAX)
             }
@@ -128,10 +128,10 @@ impl<S> Http<S> {
             }
             let refusal = tools.service.refusal(413, "the body is too long");
             self.answer_last(cx, Some((head, peer)), number, refusal);
-            return false;
+            return None;
         }
         let Some(sink) = sink else {
-            return true;
+            return Some(bytes_max);
         };
         self.owes_continue = head.wants_continue && is_awaited;
         self.write_continue(cx);
@@ -143,7 +143,7 @@ impl<S> Http<S> {
             sink,
             recent: Recent::new(cx.now()),
         }));
-        false
+        None
     }
 
     /// Begins to collect a body, with what is there of it.
@@ -236,7 +236,10 @@ impl<S> Http<S> {
             return;
         };
         match sink {
-            Sink::Collect(body) => self.request(tools, cx, &head, &body, number),
+            Sink::Collect(body) => {
+                cx.count_work(body.len());
+                self.request(tools, cx, &head, &body, number);
+            }
             Sink::Service { .. } => self.request(tools, cx, &head, &[], number),
             Sink::Drop(response) => {
                 self.has_served = true;

@@ -94,8 +94,8 @@ fn uploads_that_do_not_end_are_held_up_to_a_ceiling() {
 
 fn upload(limit: (char, &str)) {
     let server = start(limit);
-    let head = "POST /register HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n\
-                Content-Length: 1048576\r\n\r\n";
+    // JSON is short: of what asks for a page a whole body is read, and then ignored.
+    let head = "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1048576\r\n\r\n";
     let body = vec![b'x'; (1 << 20) - 1];
     let most = [head.as_bytes(), &body].concat();
     let mut sent: Vec<_> = (0..200).map(|_| Upload::new(&server, &most)).collect();

@@ -253,6 +253,46 @@ fn check(samples: &Samples) {
 }
 
 #[test]
+fn bodies_that_are_complete_at_once_do_not_stop_the_loop() {
+    let server = Server::with_config("metrics_address=127.0.0.1:0\nhandshakes_per_second_per_ip=0");
+    let metrics = Metrics::of(&server);
+    // As many members as fit; without the last byte.
+    let members = vec![r#""x":{"y":[0]}"#; (16 << 10) / 14 - 1].join(",");
+    let body = format!("{{{members}}}");
+    let head = format!(
+        "POST /login HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n",
+        server.host(),
+        body.len()
+    );
+    let mut sent: Vec<_> = (0..95).map(|_| server.connect()).collect();
+    for connection in &mut sent {
+        connection.send(format!("{head}{}", &body[..body.len() - 1]));
+    }
+    crate::support::wait_for("all of them to be held", || {
+        let held = metrics.read()["edgeloop_held_input_bytes"];
+        (held >= (95 * (body.len() - 1)) as f64).then_some(())
+    });
+    let before = metrics.read();
+    for connection in &mut sent {
+        connection.send(&body[body.len() - 1..]);
+    }
+    assert_eq!(metrics.ask("GET", "/healthz").0, 200);
+    for connection in &mut sent {
+        connection.answer().error(400);
+    }
+    let now = metrics.read();
+    let longest =
+        |within: &str| now[&format!("edgeloop_turn_longest_seconds{{within=\"{within}\"}}")];
+    let (of_all, of_late) = (longest("process"), longest("minutes"));
+    assert!(of_all > 0.0 && of_late > 0.0 && of_late <= of_all);
+    // Milliseconds, and the processor is shared: a MiB each took seconds in all.
+    assert!(of_all < 1.0, "{of_all} s");
+    let grown = Grown::between(&before, &now);
+    assert!(grown.by("edgeloop_turn_seconds_count") > 1.0);
+}
+
+#[test]
 fn who_is_too_slow_is_counted() {
     let server = Server::with_config("metrics_address=127.0.0.1:0\nmessages_per_minute=0");
     let metrics = Metrics::of(&server);
