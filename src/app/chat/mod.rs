@@ -16,6 +16,8 @@
 //!   same.
 //! - A further `join`, on the same connection or in another tab, tells nobody; that connection gets
 //!   the `users`.
+//! - A user is known by the number in the database, and is found by the name and by the names given up.
+//!   A change of the name is a `leave` under the old one; the limits go on.
 //! - A private message reaches every joined connection of its recipient, and none else: other tabs
 //!   of the sender do not get it. It may be sent to oneself.
 //! - A reaction in `private:<peer>` reaches both users with the `location` as it was sent: to the
@@ -44,7 +46,7 @@ use std::borrow::Cow;
 use std::hash::Hash;
 
 pub use fault::Fault;
-pub use room::UserId;
+pub use room::{ALIASES_MAX, Identity, UserId};
 
 use inbound::{Draft, Inbound, Reaction};
 use members::{Id, Members};
@@ -84,7 +86,7 @@ pub enum Audience<'a> {
 /// A chat whose connections are known by `K`.
 ///
 /// ```
-/// use edgeloop::app::chat::{Audience, Chat, Outbox, UserId};
+/// use edgeloop::app::chat::{Audience, Chat, Identity, Outbox, UserId};
 ///
 /// struct Print;
 ///
@@ -104,7 +106,7 @@ pub enum Audience<'a> {
 /// }
 ///
 /// let mut chat = Chat::new(100);
-/// chat.connected(7, "ann", 0, &mut Print);
+/// chat.connected(7, Identity::new(1, "ann"), 0, 1_700_000_000, &mut Print);
 /// chat.received(7, r#"{"type":"join"}"#, 10, 1_700_000_000, &mut Print);
 /// chat.received(7, r#"{"type":"message","message":"hello"}"#, 20, 1_700_000_000, &mut Print);
 /// assert_eq!(chat.online_users(), 1);
@@ -154,18 +156,69 @@ impl<K: Copy + Eq + Hash> Chat<K> {
         };
     }
 
-    /// A connection of the user registered as `username` was opened: it is welcomed. After this the
-    /// caller owes one [`Chat::disconnected`]. `now_ms` is of any clock that never goes back.
-    pub fn connected(&mut self, k: K, username: &str, now_ms: u64, out: &mut impl Outbox<K>) {
+    /// A connection of this user was opened: it is welcomed. After this the caller owes one
+    /// [`Chat::disconnected`]. `now_ms` is of any clock that never goes back.
+    ///
+    /// Returns whether the user went by another name until now, as [`Chat::renamed`] was not called:
+    /// the other connections of the user have left.
+    pub fn connected(
+        &mut self,
+        k: K,
+        identity: Identity<'_>,
+        now_ms: u64,
+        unix_secs: u64,
+        out: &mut impl Outbox<K>,
+    ) -> bool {
         debug_assert!(self.room.seat(k).is_none(), "connected twice");
         self.room.forget_departed(now_ms);
-        self.room.connect(k, username);
+        let Identity {
+            user_id, username, ..
+        } = identity;
+        let known = self.room.numbered(user_id);
+        let renamed = known.filter(|user| self.room.name(*user) != username);
+        if let Some(user) = renamed {
+            let ks = self.room.connections_of(user);
+            self.renamed(user_id, username, &ks, unix_secs, out);
+        }
+        self.room.connect(k, identity);
         self.connections_seen += 1;
         let message = format!("Welcome! You are client #{}", self.connections_seen);
         out.to(
             k,
             outbound::json(&Outbound::System { message: &message }, &mut self.json),
         );
+        renamed.is_some()
+    }
+
+    /// The user goes by another name from now on: the connections of the user, `ks`, leave under the old
+    /// one, and would join under the new one. What was sent counts on, and who asks for the old name
+    /// finds the user. Returns whether the name is another one than before.
+    pub fn renamed(
+        &mut self,
+        user_id: i64,
+        username: &str,
+        ks: &[K],
+        unix_secs: u64,
+        out: &mut impl Outbox<K>,
+    ) -> bool {
+        let Some(user) = self.room.numbered(user_id) else {
+            return false;
+        };
+        if self.room.name(user) == username {
+            return false;
+        }
+        for seat in ks
+            .iter()
+            .filter_map(|k| self.room.seat(*k))
+            .collect::<Vec<_>>()
+        {
+            if seat.user == user {
+                self.leave(seat, unix_secs, out);
+            }
+        }
+        debug_assert_eq!(self.room.joined_by(user), 0, "`ks` are all of them");
+        self.room.rename(user, username);
+        true
     }
 
     /// A text message came from `k`. `unix_secs` is the time of day for its `timestamp`.

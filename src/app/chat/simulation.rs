@@ -21,6 +21,7 @@ enum Act {
     React(usize, u32),
     Typing(usize),
     Garbage(usize),
+    Rename(u32),
     Wait(u16),
 }
 
@@ -36,6 +37,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (any_k(), 0..USERS).prop_map(|(k, user)| Act::React(k, user)),
         1 => any_k().prop_map(Act::Typing),
         1 => any_k().prop_map(Act::Garbage),
+        1 => (0..USERS).prop_map(Act::Rename),
         1 => (0_u16..20_000).prop_map(Act::Wait),
     ]
 }
@@ -59,6 +61,8 @@ struct World {
     next_k: u32,
     now_ms: u64,
     joined: Joined,
+    /// The names of the users who have had more than one, the one in use last.
+    names: BTreeMap<u32, Vec<Box<str>>>,
 }
 
 /// Who has joined, in the order of joining.
@@ -134,6 +138,16 @@ impl Outbox<u32> for World {
 }
 
 impl World {
+    /// The names a user has had, the one in use last.
+    fn names(&self, user: u32) -> Vec<Box<str>> {
+        let first = || vec![format!("user{user}").into()];
+        self.names.get(&user).cloned().unwrap_or_else(first)
+    }
+
+    fn name(&self, user: u32) -> String {
+        self.names(user).pop().expect("each has a name").into()
+    }
+
     fn online(&self) -> BTreeSet<String> {
         self.clients
             .values()
@@ -187,7 +201,8 @@ fn run(chat: &mut Chat<u32>, world: &mut World, act: Act) {
             world.now_ms += u64::from(ms);
             return;
         }
-        Act::Connect(user) => return connect(chat, world, format!("user{user}")),
+        Act::Connect(user) => return connect(chat, world, user),
+        Act::Rename(user) => return rename(chat, world, user),
         Act::Close(index) | Act::Join(index) | Act::Leave(index) => index,
         Act::Typing(index) | Act::Garbage(index) => index,
         Act::Message(index, _) | Act::Private(index, _) | Act::React(index, _) => index,
@@ -229,13 +244,19 @@ fn run(chat: &mut Chat<u32>, world: &mut World, act: Act) {
             assert_eq!(world.receivers("error"), BTreeSet::from([k]));
         }
         Act::Message(_, to) | Act::Private(_, to) | Act::React(_, to) => {
-            say(chat, world, act, (k, &user, joined), &format!("user{to}"));
+            // The name each has had first.
+            let names = (format!("user{to}"), world.name(to));
+            say(chat, world, act, (k, &user, joined), (&names.0, &names.1));
         }
-        Act::Join(_) | Act::Connect(_) | Act::Wait(_) => join(chat, world, k, &user),
+        Act::Join(_) | Act::Connect(_) | Act::Rename(_) | Act::Wait(_) => {
+            join(chat, world, k, &user)
+        }
     }
 }
 
-fn connect(chat: &mut Chat<u32>, world: &mut World, user: String) {
+fn connect(chat: &mut Chat<u32>, world: &mut World, number: u32) {
+    let mut aliases = world.names(number);
+    let user = aliases.pop().expect("each has a name").to_string();
     let k = world.next_k;
     world.next_k += 1;
     world.clients.insert(
@@ -245,8 +266,40 @@ fn connect(chat: &mut Chat<u32>, world: &mut World, user: String) {
             ..Client::default()
         },
     );
-    chat.connected(k, &user, world.now_ms, world);
+    let identity = Identity {
+        user_id: number.into(),
+        username: &user,
+        aliases: &aliases,
+    };
+    let renamed = chat.connected(k, identity, world.now_ms, 7, world);
+    assert!(!renamed, "all changes were told");
     assert_eq!(world.receivers("system"), BTreeSet::from([k]));
+}
+
+fn rename(chat: &mut Chat<u32>, world: &mut World, number: u32) {
+    let mut names = world.names(number);
+    let old = world.name(number);
+    // A new one, or the one given up first.
+    let new = match names.len() {
+        3.. => names[0].to_string(),
+        count => format!("user{number}x{count}"),
+    };
+    names.retain(|name| **name != *new);
+    names.push(new.as_str().into());
+    world.names.insert(number, names);
+    let before = world.online();
+    let mut ks = Vec::new();
+    for (k, client) in &mut world.clients {
+        if client.user == old {
+            ks.push(*k);
+            *client = Client {
+                user: new.clone(),
+                ..Client::default()
+            };
+        }
+    }
+    chat.renamed(number.into(), &new, &ks, 7, world);
+    check_gone(world, &before, &old);
 }
 
 fn join(chat: &mut Chat<u32>, world: &mut World, k: u32, user: &str) {
@@ -280,23 +333,30 @@ fn check_gone(world: &World, before: &BTreeSet<String>, user: &str) {
     assert_eq!(world.receivers("users"), told);
 }
 
-/// What counts as a message, from a connection to all or to one user.
-fn say(chat: &mut Chat<u32>, world: &mut World, act: Act, from: (u32, &str, bool), to: &str) {
-    let (k, from, joined) = from;
+/// What counts as a message, from a connection to all or to one user, of whom the sender knows the first
+/// name.
+fn say(
+    chat: &mut Chat<u32>,
+    world: &mut World,
+    act: Act,
+    from: (u32, &str, bool),
+    to: (&str, &str),
+) {
+    let ((k, from, joined), (alias, to)) = (from, to);
     let (text, kind, receivers) = match act {
         Act::Message(..) => (
-            format!(r#"{{"type":"message","message":"x","mentions":["{to}","{to}"]}}"#),
+            format!(r#"{{"type":"message","message":"x","mentions":["{alias}","{to}"]}}"#),
             "message",
             world.all_joined(),
         ),
         Act::Private(..) => (
-            format!(r#"{{"type":"private_message","to":"{to}","message":"x"}}"#),
+            format!(r#"{{"type":"private_message","to":"{alias}","message":"x"}}"#),
             "private_message",
             world.joined_of(&[to]),
         ),
         _ => (
             format!(
-                r#"{{"type":"reaction","messageId":1,"emoji":"x","action":"add","location":"private:{to}"}}"#
+                r#"{{"type":"reaction","messageId":1,"emoji":"x","action":"add","location":"private:{alias}"}}"#
             ),
             "reaction",
             world.joined_of(&[from, to]),

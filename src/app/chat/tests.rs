@@ -29,6 +29,12 @@ impl Outbox<u32> for Sent {
     }
 }
 
+/// The number a user has who registered under this name.
+fn number_of(name: &str) -> i64 {
+    let digits = name.bytes().take(7);
+    digits.fold(0, |number, byte| number << 8 | i64::from(byte))
+}
+
 struct Test {
     chat: Chat<u32>,
     sent: Sent,
@@ -58,7 +64,14 @@ impl Test {
     }
 
     fn connect(&mut self, k: u32, name: &str) {
-        self.chat.connected(k, name, self.now_ms, &mut self.sent);
+        let identity = Identity::new(number_of(name), name);
+        self.chat
+            .connected(k, identity, self.now_ms, NOW, &mut self.sent);
+    }
+
+    fn rename(&mut self, first: &str, name: &str, ks: &[u32]) {
+        self.chat
+            .renamed(number_of(first), name, ks, NOW, &mut self.sent);
     }
 
     fn send(&mut self, k: u32, text: &str) {
@@ -504,4 +517,67 @@ fn a_connection_that_is_not_known_is_ignored() {
     test.send(99, "{");
     test.close(99);
     test.expect(&[]);
+}
+
+#[test]
+fn a_change_of_the_name_is_a_leave_under_the_old_one() {
+    let mut test = Test::with_people(100);
+    test.rename("ann", "anna", &[1, 11]);
+    test.expect(&[
+        (
+            &[2, 3],
+            r#"{"type":"leave","username":"ann","timestamp":1700000000}"#,
+        ),
+        (
+            &[2, 3],
+            r#"{"type":"users","users":[{"username":"bob","isOnline":true},{"username":"cid","isOnline":true}]}"#,
+        ),
+    ]);
+    // Nothing is said under the old name any more, whatever the connection sends before it is closed.
+    test.send(1, r#"{"type":"message","message":"x","id":"i"}"#);
+    test.expect_fault(
+        1,
+        r#"{"type":"error","code":"not_joined","message":"send {\"type\":\"join\"} first","id":"i"}"#,
+    );
+    test.rename("ann", "anna", &[1, 11]);
+    test.expect(&[]);
+    test.send(11, r#"{"type":"join"}"#);
+    test.sent.0.clear();
+    test.send(2, r#"{"type":"private_typing","to":"ann"}"#);
+    test.expect(&[(&[11], r#"{"type":"private_typing","from":"bob"}"#)]);
+    test.send(11, r#"{"type":"typing"}"#);
+    test.expect(&[(&[2, 3], r#"{"type":"typing","username":"anna"}"#)]);
+}
+
+#[test]
+fn a_connection_that_brings_another_name_makes_those_under_the_old_one_leave() {
+    let mut test = Test::with_people(100);
+    let identity = Identity::new(number_of("ann"), "anna");
+    let renamed = test.chat.connected(12, identity, 0, NOW, &mut test.sent);
+    assert!(renamed);
+    assert_eq!(test.sent.0.len(), 5, "leave and users for two, a welcome");
+    test.sent.0.clear();
+    test.send(1, r#"{"type":"join"}"#);
+    test.sent.0.clear();
+    test.send(1, r#"{"type":"typing"}"#);
+    test.expect(&[(&[2, 3], r#"{"type":"typing","username":"anna"}"#)]);
+    assert!(!test.chat.connected(13, identity, 0, NOW, &mut test.sent));
+}
+
+#[test]
+fn the_limit_follows_the_user_not_the_name() {
+    let mut test = Test::with_people(2);
+    let message = r#"{"type":"message","message":"x","id":"i"}"#;
+    test.send(2, message);
+    test.send(2, message);
+    for name in ["bob1", "bob2", "bob"] {
+        test.rename("bob", name, &[2]);
+        test.close(2);
+        let identity = Identity::new(number_of("bob"), name);
+        test.chat.connected(2, identity, 0, NOW, &mut test.sent);
+        test.send(2, r#"{"type":"join"}"#);
+        test.sent.0.clear();
+        test.send(2, message);
+        test.expect_fault(2, &rate_limited(60));
+    }
 }

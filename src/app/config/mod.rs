@@ -150,6 +150,8 @@ pub struct Config {
     pub login_attempts_per_minute: u32,
     /// Registrations per minute from one address; 0 for no limit.
     pub registrations_per_minute_per_ip: u32,
+    /// Changes of the username in any 24 hours, of one user; 0 for no limit.
+    pub renames_per_day: u32,
 
     /// The least serious lines that are logged.
     pub log_level: LogLevel,
@@ -227,6 +229,7 @@ impl Default for Config {
             jwt_expiry_seconds: 3600,
             login_attempts_per_minute: 10,
             registrations_per_minute_per_ip: 10,
+            renames_per_day: 3,
 
             log_level: LogLevel::Info,
             log_format: LogFormat::Text,

@@ -18,7 +18,7 @@ mod worker;
 
 pub use logins::{Attempt, Login, Logins, Success};
 pub use schema::OpenError;
-pub use users::{Changes, NewUser, User, Users};
+pub use users::{Changes, Identified, NewUser, Renames, User, Users};
 
 use super::marks::Marks;
 use super::queue::{Load, Queue};
@@ -53,8 +53,13 @@ impl Default for Options {
 pub enum StoreError {
     /// Another user has this e-mail address, case of ASCII letters aside.
     EmailTaken,
-    /// Another user has this username.
+    /// Another user has this username, or has had it.
     UsernameTaken,
+    /// The user has changed the username as often as allowed.
+    TooManyRenames {
+        /// When to try again: the value for `Retry-After`.
+        retry_after_s: u32,
+    },
     /// There is no user with this id.
     NoSuchUser,
     /// The disk has no room for it.
@@ -68,6 +73,7 @@ impl fmt::Display for StoreError {
         f.write_str(match self {
             Self::EmailTaken => "the e-mail address is taken",
             Self::UsernameTaken => "the username is taken",
+            Self::TooManyRenames { .. } => "the username was changed too often",
             Self::NoSuchUser => "there is no such user",
             Self::Full => "the disk is full",
             Self::Unavailable => "the database is unavailable",
