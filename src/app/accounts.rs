@@ -89,6 +89,13 @@ impl fmt::Display for AccountError {
     }
 }
 
+impl AccountError {
+    /// Whether it tells that another account has, or has had, what was asked for.
+    pub(crate) const fn is_conflict(self) -> bool {
+        matches!(self, Self::EmailTaken | Self::UsernameTaken)
+    }
+}
+
 impl std::error::Error for AccountError {}
 
 impl From<RuleError> for AccountError {

@@ -126,6 +126,9 @@ pub(super) const KEYS: &[Key] = &[
     key!(registrations_per_minute_per_ip, Live, |t| value::whole(
         t, 0, 1_000_000
     )),
+    key!(conflicts_per_minute_per_ip, Live, |t| value::whole(
+        t, 0, 1_000_000
+    )),
     key!(renames_per_day, Live, |t| value::whole(t, 0, 1_000_000)),
     key!(log_level, Live, |t| value::log_level(t)),
     key!(log_format, Restart, |t| value::log_format(t)),

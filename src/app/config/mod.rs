@@ -150,6 +150,9 @@ pub struct Config {
     pub login_attempts_per_minute: u32,
     /// Registrations per minute from one address; 0 for no limit.
     pub registrations_per_minute_per_ip: u32,
+    /// Registrations and changes of a profile per minute from one address that ask for a name or an e-mail
+    /// address of another account; 0 for no limit.
+    pub conflicts_per_minute_per_ip: u32,
     /// Changes of the username in any 24 hours, of one user; 0 for no limit.
     pub renames_per_day: u32,
 
@@ -229,6 +232,7 @@ impl Default for Config {
             jwt_expiry_seconds: 3600,
             login_attempts_per_minute: 10,
             registrations_per_minute_per_ip: 10,
+            conflicts_per_minute_per_ip: 20,
             renames_per_day: 3,
 
             log_level: LogLevel::Info,

@@ -4,7 +4,7 @@ use super::{Handshake, Mail, Site};
 use crate::app::accounts::{LoginError, New, Profile};
 use crate::app::bearer;
 use crate::app::forms::{Form, FormError, is_json};
-use crate::app::limits::{LoginOutcome, Network};
+use crate::app::limits::{Limit, LoginOutcome, Network, Refused};
 use crate::app::passwords::Password;
 use crate::app::reply::{Overloaded, Reply as Callback};
 use crate::app::store::{Attempt, Renames};
@@ -27,18 +27,24 @@ impl Site {
         };
         let (now_ms, ip) = (self.now_ms(cx), request.peer().ip());
         if let Err(refused) = self.gate.register(request.peer(), now_ms) {
-            let text = "Too many registrations, try again later";
-            return self
-                .answers
-                .try_later(429, text, refused.retry_after_s)
-                .into();
+            return self.too_many(refused).into();
         }
         let reply = self.mail_to(request, move |done| Mail::Registered(ip, done));
         let tried = self.accounts.register(new, reply);
         if tried.is_err() {
             self.gate.forgo_registration(ip, now_ms);
+            self.gate.forgo_claim(ip, now_ms);
         }
         self.later(tried)
+    }
+
+    /// The answer where an address has asked for too many accounts, or for too much that others have.
+    fn too_many(&self, refused: Refused) -> Response {
+        let text = match refused.limit {
+            Limit::Conflicts => "Too many names and addresses that are taken, try again later",
+            _ => "Too many registrations, try again later",
+        };
+        self.answers.try_later(429, text, refused.retry_after_s)
     }
 
     pub(super) fn login(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
@@ -88,7 +94,7 @@ impl Site {
         }
     }
 
-    pub(super) fn update_me(&self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
+    pub(super) fn update_me(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
         let id = match self.claims(cx, bearer::authorization(&request.fields())) {
             Ok(claims) => claims.user_id,
             Err(refusal) => return refusal.into(),
@@ -103,12 +109,24 @@ impl Site {
             Ok(profile) => profile,
             Err(refusal) => return refusal.into(),
         };
+        let (now_ms, peer) = (self.now_ms(cx), request.peer());
+        let claims = profile.username.is_some() || profile.email.is_some();
+        if claims && let Err(refused) = self.gate.claim(peer, now_ms) {
+            return self.too_many(refused).into();
+        }
+        let claimed = claims.then(|| peer.ip());
         let renames = Renames {
             per_day: self.config.renames_per_day,
             now: now_unix(cx),
         };
-        let reply = self.mail_to(request, move |done| Mail::Updated(done, id));
-        self.later(self.accounts.update(id, profile, renames, reply))
+        let reply = self.mail_to(request, move |done| Mail::Updated(done, id, claimed));
+        let tried = self.accounts.update(id, profile, renames, reply);
+        if tried.is_err()
+            && let Some(ip) = claimed
+        {
+            self.gate.forgo_claim(ip, now_ms);
+        }
+        self.later(tried)
     }
 
     /// The token names a user by number; the name to chat under comes from the database, as it

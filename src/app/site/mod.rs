@@ -41,8 +41,9 @@ pub enum Mail {
     LoggedIn(SocketAddr, String, Result<User, LoginError>),
     /// The answer to `GET /me`.
     Found(Result<User, AccountError>),
-    /// The answer to `PUT /me`: the username from then on, with the user.
-    Updated(Result<String, AccountError>, i64),
+    /// The answer to `PUT /me`: the username from then on, with the user, and the address whose claim to
+    /// a name or an e-mail address was counted.
+    Updated(Result<String, AccountError>, i64, Option<IpAddr>),
     /// The user of a WebSocket goes by this name now.
     Renamed(String),
     /// Whose token a WebSocket was asked for with, and what the handshake said.
@@ -491,8 +492,8 @@ impl Service for Site {
                 self.settle_login(cx, peer, &account, &outcome);
             }
             (To::Nobody(cx), Mail::Registered(ip, done)) => self.settle_registration(cx, ip, done),
-            (To::Nobody(cx), Mail::Updated(Ok(username), user_id)) => {
-                self.rename(cx, user_id, &username);
+            (To::Nobody(cx), Mail::Updated(done, user_id, claimed)) => {
+                self.settle_update(cx, &done, user_id, claimed);
             }
             // It has left the chat under the old name: a page starts anew under the new one.
             (To::Socket(ws, member), Mail::Renamed(name)) if *member.username != *name => {

@@ -55,10 +55,15 @@ impl Site {
                     Err(error) => self.account_error(error).into(),
                 }
             }
-            Mail::Updated(Ok(username), user_id) => {
-                self.rename(cx, user_id, &username);
-                let answers = &self.answers;
-                answers.done(200, "Profile updated successfully").into()
+            Mail::Updated(done, user_id, claimed) => {
+                self.settle_update(cx, &done, user_id, claimed);
+                match done {
+                    Ok(_) => self
+                        .answers
+                        .done(200, "Profile updated successfully")
+                        .into(),
+                    Err(error) => self.account_error(error).into(),
+                }
             }
             Mail::Found(Ok(user)) => answers.json(200, &Me::from(&user)).into(),
             // It may have ended while the store was asked.
@@ -84,9 +89,9 @@ impl Site {
                 self.logged_in(cx, outcome).into()
             }
             Mail::Known => self.known(cx).into(),
-            Mail::Updated(Err(error), ..)
-            | Mail::Found(Err(error))
-            | Mail::Admitted(Err(error), _) => self.account_error(error).into(),
+            Mail::Found(Err(error)) | Mail::Admitted(Err(error), _) => {
+                self.account_error(error).into()
+            }
             Mail::Renamed(_)
             | Mail::Files(_)
             | Mail::Reload(_)
@@ -96,8 +101,26 @@ impl Site {
         })
     }
 
+    pub(super) fn settle_update(
+        &mut self,
+        cx: &mut Cx<'_>,
+        done: &Result<String, AccountError>,
+        user_id: i64,
+        claimed: Option<IpAddr>,
+    ) {
+        if let Some(ip) = claimed
+            && !done.as_ref().is_err_and(|error| error.is_conflict())
+        {
+            let now_ms = self.now_ms(cx);
+            self.gate.forgo_claim(ip, now_ms);
+        }
+        if let Ok(username) = done {
+            self.rename(cx, user_id, username);
+        }
+    }
+
     /// The user goes by this name from now on, as the store has answered: nobody goes on under another.
-    pub(super) fn rename(&mut self, cx: &mut Cx<'_>, user_id: i64, username: &str) {
+    fn rename(&mut self, cx: &mut Cx<'_>, user_id: i64, username: &str) {
         let sockets = self.sockets.get(&user_id).map(Vec::as_slice);
         let unix_secs = cx.unix_secs();
         let mut out = Publisher {
@@ -145,9 +168,12 @@ impl Site {
     }
 
     pub(super) fn settle_registration(&mut self, cx: &Cx<'_>, ip: IpAddr, done: Registration) {
+        let now_ms = self.now_ms(cx);
         if !done.has_hashed {
-            let now_ms = self.now_ms(cx);
             self.gate.forgo_registration(ip, now_ms);
+        }
+        if !done.outcome.is_err_and(AccountError::is_conflict) {
+            self.gate.forgo_claim(ip, now_ms);
         }
     }
 
