@@ -201,6 +201,12 @@ impl Accounts {
             .check_free(email, username, Box::new(hash_if_free))
     }
 
+    /// What the database is known by in tokens.
+    #[must_use]
+    pub fn database_id(&self) -> &str {
+        self.store.id()
+    }
+
     /// How much the store and the hashers have to do, and had.
     pub(super) fn loads(&self) -> [(&'static str, Load); 2] {
         [("store", self.store.load()), ("hashing", self.pool.load())]

@@ -120,6 +120,7 @@ pub(super) const KEYS: &[Key] = &[
     key!(allowed_origins, Live, |t| value::origins(t)),
     key!(messages_per_minute, Live, |t| value::whole(t, 0, 1_000_000)),
     key!(jwt_expiry_seconds, Live, |t| value::whole(t, 1, 31_536_000)),
+    key!(accept_legacy_tokens, Live, |t| value::switch(t)),
     key!(login_attempts_per_minute, Live, |t| value::whole(
         t, 0, 1_000_000
     )),

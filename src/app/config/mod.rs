@@ -145,6 +145,8 @@ pub struct Config {
 
     /// Seconds a login token is good for.
     pub jwt_expiry_seconds: u64,
+    /// Whether login tokens are good that do not name the database.
+    pub accept_legacy_tokens: bool,
     /// Failed logins per minute of an address, and of an account in a row, after which each has to wait
     /// for a minute, and longer as it goes on; 0 for no limit.
     pub login_attempts_per_minute: u32,
@@ -230,6 +232,7 @@ impl Default for Config {
             messages_per_minute: 100,
 
             jwt_expiry_seconds: 3600,
+            accept_legacy_tokens: true,
             login_attempts_per_minute: 10,
             registrations_per_minute_per_ip: 10,
             conflicts_per_minute_per_ip: 20,

@@ -16,7 +16,7 @@ use self::health::Probe;
 use super::accounts::{AccountError, Accounts, LoginError, Registration};
 use super::answers::Answers;
 use super::chat::{Chat, Identity};
-use super::config::Config;
+use super::config::{Config, Secret};
 use super::gate::Gate;
 use super::logging::Logging;
 use super::metrics::Process;
@@ -124,7 +124,7 @@ impl Site {
         Self {
             routes,
             web,
-            tokens: Tokens::new(config.secret_key.bytes(), config.jwt_expiry_seconds),
+            tokens: tokens(&config, &config.secret_key, accounts.database_id()),
             answers: Answers::new(config.cors_allow_origin.clone()),
             chat: Chat::new(config.messages_per_minute),
             topics,
@@ -271,7 +271,8 @@ impl Site {
         self.topics.set_compression(compression);
         self.answers = Answers::new(config.cors_allow_origin.clone());
         self.secure_lines = secure_lines(&config);
-        self.tokens = Tokens::new(self.config.secret_key.bytes(), config.jwt_expiry_seconds);
+        let secret = &self.config.secret_key;
+        self.tokens = tokens(&config, secret, self.accounts.database_id());
         self.chat
             .set_messages_per_minute(config.messages_per_minute);
         self.gate.configure(&config);
@@ -508,6 +509,12 @@ impl Service for Site {
             _ => {}
         }
     }
+}
+
+/// Issues and judges tokens for the users of this database.
+fn tokens(config: &Config, secret: &Secret, database_id: &str) -> Tokens {
+    Tokens::new(secret.bytes(), config.jwt_expiry_seconds)
+        .for_database(database_id, config.accept_legacy_tokens)
 }
 
 /// What is only said over TLS (RFC 6797 §7.2).

@@ -86,6 +86,7 @@ impl std::error::Error for StoreError {}
 /// The open database and its thread. Dropping it does the jobs already queued, writes the WAL
 /// back into the file and ends the thread.
 pub struct Store {
+    id: Box<str>,
     queue: Queue<Job>,
     thread: Option<JoinHandle<()>>,
 }
@@ -98,6 +99,7 @@ impl Store {
     /// [`OpenError`]; the file is as it was.
     pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
         let db = schema::open(path, options.busy_timeout)?;
+        let id = schema::id_of(&db)?;
         let queue = Queue::new(options.queue_jobs_max);
         let worker = queue.worker();
         let (file, patience) = (path.to_owned(), options.busy_timeout);
@@ -106,9 +108,16 @@ impl Store {
             .spawn(move || worker::run(&db, &file, patience, &worker))
             .map_err(OpenError::Io)?;
         Ok(Self {
+            id,
             queue,
             thread: Some(thread),
         })
+    }
+
+    /// What the database is known by: random, made once, and the same in a copy.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// The jobs about users.

@@ -28,7 +28,7 @@ type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 /// What came after version 2, by the first table each brings. The version before can go on with a file
 /// that has them, and does, while one server takes over from another: it does not look at the tables, and
 /// triggers keep them. So they leave `user_version` as it is.
-const ADDITIONS: [(&str, Migration); 1] = [("usernames", usernames)];
+const ADDITIONS: [(&str, Migration); 2] = [("usernames", usernames), ("database_id", database_id)];
 
 /// The migration at index n leads from `user_version` n to n + 1.
 const MIGRATIONS: [Migration; 2] = [users, logins];
@@ -177,6 +177,11 @@ fn add(db: &mut Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// The database's id.
+pub(super) fn id_of(db: &Connection) -> rusqlite::Result<Box<str>> {
+    db.query_row("SELECT id FROM database_id", [], |row| row.get(0))
+}
+
 /// The schema's version, if it is one we know.
 pub(super) fn refuse_unknown(db: &Connection) -> Result<u8, OpenError> {
     let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -273,6 +278,14 @@ fn usernames(db: &Transaction<'_>) -> rusqlite::Result<()> {
             renamed_at INTEGER NOT NULL
         ) STRICT;
         CREATE INDEX renames_by_user ON renames (user_id, renamed_at);",
+    )
+}
+
+/// What the database is known by in tokens: random, made once, and copied with the file.
+fn database_id(db: &Transaction<'_>) -> rusqlite::Result<()> {
+    db.execute_batch(
+        "CREATE TABLE database_id (id TEXT NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID;
+        INSERT INTO database_id VALUES (lower(hex(randomblob(16))));",
     )
 }
 
@@ -400,15 +413,20 @@ mod tests {
         )
         .unwrap();
         drop(raw);
+        let mut ids = Vec::new();
         for _ in 0..2 {
             let db = open_in(&folder).unwrap();
             let names = db.query_row("SELECT username, user_id FROM usernames", [], |row| {
                 Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
             });
             assert_eq!(names, Ok(("ada".to_owned(), 7)));
+            ids.push(id_of(&db).unwrap());
             let version = db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
             assert_eq!(version, Ok(2), "the version before opens it");
         }
+        assert_eq!((ids[0].len(), &ids[0]), (32, &ids[1]));
+        let other = id_of(&open_in(&TempDir::new().unwrap()).unwrap()).unwrap();
+        assert_ne!(ids[0], other);
     }
 
     #[test]
