@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use edgeloop::app::chat::{Audience, Chat, Outbox, UserId, UserList};
+use edgeloop::app::chat::{Audience, Chat, Identity, Outbox, UserId, UserList};
 use edgeloop::app::talk::{EncodedList, Publisher, Topic};
 use edgeloop::web::{ConnId, Topics, Traffic};
 
@@ -40,7 +40,7 @@ impl Outbox<u32> for Sink {
 /// A message read and judged, and that which is to be published made of it.
 pub(crate) fn received(repeat: impl Repeat) {
     let mut chat = Chat::new(0);
-    chat.connected(7, "ann", 0, &mut Sink);
+    chat.connected(7, Identity::new(1, "ann"), 0, NOW, &mut Sink);
     chat.received(7, JOIN, 0, NOW, &mut Sink);
     chat.expired(0, &mut Sink);
     repeat.repeat(|| chat.received(7, black_box(MESSAGE), 0, NOW, &mut Sink));
@@ -71,9 +71,11 @@ impl Outbox<ConnId> for Joining<'_> {
 pub(crate) fn to_all(repeat: impl Repeat, users: usize) {
     within(users, |_, cx, _, ids| {
         let (mut chat, mut topics) = (Chat::new(0), Topics::new());
-        for (number, id) in ids.iter().enumerate() {
+        for (number, id) in (0_u32..).zip(ids) {
             let mut joining = Joining(&mut topics);
-            chat.connected(*id, &format!("user{number}"), 0, &mut joining);
+            let username = format!("user{number}");
+            let identity = Identity::new(number.into(), &username);
+            chat.connected(*id, identity, 0, NOW, &mut joining);
             chat.received(*id, JOIN, 0, NOW, &mut joining);
         }
         chat.expired(0, &mut Joining(&mut topics));

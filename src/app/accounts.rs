@@ -14,7 +14,7 @@ use super::passwords::{HashError, Hasher, HasherPool, Password};
 use super::queue::Load;
 use super::reply::{Overloaded, Promise, Reply};
 use super::rules::{self, RuleError};
-use super::store::{Changes, Logins, NewUser, Store, StoreError, User, Users};
+use super::store::{Changes, Identified, Logins, NewUser, Renames, Store, StoreError, User, Users};
 use std::fmt;
 
 /// What `POST /register` brings.
@@ -54,8 +54,13 @@ pub enum AccountError {
     NothingToUpdate,
     /// 409; also when the username is taken too.
     EmailTaken,
-    /// 409.
+    /// 409; also when another user has given the name up.
     UsernameTaken,
+    /// The user has changed the username as often as allowed: 429.
+    TooManyRenames {
+        /// When to try again: the value for `Retry-After`.
+        retry_after_s: u32,
+    },
     /// The user is gone: 404.
     NoSuchUser,
     /// A queue is full: 503.
@@ -73,11 +78,21 @@ impl fmt::Display for AccountError {
             Self::NothingToUpdate => f.write_str("No fields to update"),
             Self::EmailTaken => f.write_str("Email already exists"),
             Self::UsernameTaken => f.write_str("Username already exists"),
+            Self::TooManyRenames { .. } => {
+                f.write_str("Username was changed too often, try again later")
+            }
             Self::NoSuchUser => f.write_str("User not found"),
             Self::Overloaded => f.write_str("Server is overloaded, try again later"),
             Self::StorageFull => f.write_str("Storage is full, try again later"),
             Self::Unavailable => f.write_str("Service is unavailable, try again later"),
         }
+    }
+}
+
+impl AccountError {
+    /// Whether it tells that another account has, or has had, what was asked for.
+    pub(crate) const fn is_conflict(self) -> bool {
+        matches!(self, Self::EmailTaken | Self::UsernameTaken)
     }
 }
 
@@ -94,6 +109,7 @@ impl From<StoreError> for AccountError {
         match error {
             StoreError::EmailTaken => Self::EmailTaken,
             StoreError::UsernameTaken => Self::UsernameTaken,
+            StoreError::TooManyRenames { retry_after_s } => Self::TooManyRenames { retry_after_s },
             StoreError::NoSuchUser => Self::NoSuchUser,
             StoreError::Full => Self::StorageFull,
             StoreError::Unavailable => Self::Unavailable,
@@ -185,6 +201,12 @@ impl Accounts {
             .check_free(email, username, Box::new(hash_if_free))
     }
 
+    /// What the database is known by in tokens.
+    #[must_use]
+    pub fn database_id(&self) -> &str {
+        self.store.id()
+    }
+
     /// How much the store and the hashers have to do, and had.
     pub(super) fn loads(&self) -> [(&'static str, Load); 2] {
         [("store", self.store.load()), ("hashing", self.pool.load())]
@@ -199,7 +221,23 @@ impl Accounts {
         self.users.find(id, Box::new(answer))
     }
 
-    /// Changes what `profile` has of the user's profile, all or nothing. A value that is the
+    /// Answers the user with this id and the names the user is found by.
+    ///
+    /// # Errors
+    /// [`Overloaded`] when the store's queue is full.
+    pub fn identify(
+        &self,
+        id: i64,
+        reply: Reply<Result<Identified, AccountError>>,
+    ) -> Result<(), Overloaded> {
+        let answer = move |found: Result<Identified, StoreError>| {
+            reply(found.map_err(Into::into));
+        };
+        self.users.identify(id, Box::new(answer))
+    }
+
+    /// Changes what `profile` has of the user's profile, all or nothing, and answers the username
+    /// from then on. A value that is the
     /// user's own already is not held to the rules, since users of the C design may have
     /// names and addresses that break them.
     ///
@@ -209,21 +247,23 @@ impl Accounts {
         &self,
         id: i64,
         profile: Profile,
-        reply: Reply<Result<(), AccountError>>,
+        renames: Renames,
+        reply: Reply<Result<String, AccountError>>,
     ) -> Result<(), Overloaded> {
         if profile.is_empty() {
             reply(Err(AccountError::NothingToUpdate));
             return Ok(());
         }
         if profile.broken_rule().is_none() {
-            let answer = move |done: Result<(), StoreError>| reply(done.map_err(Into::into));
-            return self.users.update(id, profile.into(), Box::new(answer));
+            let answer = move |done: Result<String, StoreError>| reply(done.map_err(Into::into));
+            let changes = profile.into();
+            return self.users.update(id, changes, renames, Box::new(answer));
         }
         let users = self.users.clone();
         let update_changed = move |found| {
             let owed = Promise::new(reply, || Err(AccountError::Overloaded));
             match found {
-                Ok(user) => update_changed(&users, &user, profile, owed),
+                Ok(user) => update_changed(&users, &user, profile, renames, owed),
                 Err(error) => owed.keep(Err(AccountError::from(error))),
             }
         };
@@ -312,13 +352,19 @@ fn insert(users: &Users, new: NewUser, owed: OwedRegistration) {
     note_refusal(users.insert(new, Box::new(answer)));
 }
 
-fn update_changed(users: &Users, user: &User, profile: Profile, owed: Owed<()>) {
+fn update_changed(
+    users: &Users,
+    user: &User,
+    profile: Profile,
+    renames: Renames,
+    owed: Owed<String>,
+) {
     let changed = profile.without_values_of(user);
     if let Some(rule) = changed.broken_rule() {
         return owed.keep(Err(rule.into()));
     }
-    let answer = move |done: Result<(), StoreError>| owed.keep(done.map_err(Into::into));
-    note_refusal(users.update(user.id, changed.into(), Box::new(answer)));
+    let answer = move |done: Result<String, StoreError>| owed.keep(done.map_err(Into::into));
+    note_refusal(users.update(user.id, changed.into(), renames, Box::new(answer)));
 }
 
 /// A refused step has dropped its reply, and with it the promise, which has answered `Overloaded`.

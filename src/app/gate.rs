@@ -176,13 +176,31 @@ impl Gate {
         self.warn(peer, refused, now_ms);
     }
 
-    /// Whether somebody may register.
+    /// Whether somebody may register, with a name and an address that others may have.
     ///
     /// # Errors
     /// When to try again.
     pub fn register(&mut self, peer: SocketAddr, now_ms: u64) -> Result<(), Refused> {
+        self.claim(peer, now_ms)?;
         let admitted = self.addresses.admit_registration(peer.ip(), now_ms);
+        admitted.inspect_err(|refused| {
+            self.forgo_claim(peer.ip(), now_ms);
+            self.warn(peer, *refused, now_ms);
+        })
+    }
+
+    /// Whether somebody may ask for a name or an address that others may have.
+    ///
+    /// # Errors
+    /// When to try again.
+    pub fn claim(&mut self, peer: SocketAddr, now_ms: u64) -> Result<(), Refused> {
+        let admitted = self.addresses.admit_conflict(peer.ip(), now_ms);
         admitted.inspect_err(|refused| self.warn(peer, *refused, now_ms))
+    }
+
+    /// Nobody else has what was asked for.
+    pub fn forgo_claim(&mut self, ip: IpAddr, now_ms: u64) {
+        self.addresses.forgo_conflict(ip, now_ms);
     }
 
     /// A registration that was let in has cost no hash.
@@ -213,6 +231,7 @@ fn rates(config: &Config) -> Rates {
         requests_per_second: config.requests_per_second_per_ip,
         failed_logins_per_minute: config.login_attempts_per_minute,
         registrations_per_minute: config.registrations_per_minute_per_ip,
+        conflicts_per_minute: config.conflicts_per_minute_per_ip,
     }
 }
 

@@ -12,6 +12,8 @@ pub struct Member {
     pub user_id: i64,
     /// The user's name, as registered.
     pub username: Box<str>,
+    /// Names given up, until the WebSocket is open: then the chat has them.
+    pub aliases: Vec<Box<str>>,
 }
 
 /// What those subscribe to who have joined.

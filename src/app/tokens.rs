@@ -19,6 +19,10 @@ pub struct Tokens {
     verifying: DecodingKey,
     validation: Validation,
     expiry_secs: u64,
+    /// The database whose users the tokens name.
+    database: Option<Box<str>>,
+    /// Whether tokens are good that name no database.
+    accepts_legacy: bool,
 }
 
 /// What a verified token says.
@@ -48,6 +52,10 @@ pub enum TokenError {
     BadClaims,
     /// `exp` has come.
     Expired,
+    /// It is of another database: its user is somebody else here.
+    WrongAudience,
+    /// It does not say of which database it is, and has to.
+    NoAudience,
     /// The token could not be made.
     NotIssued,
 }
@@ -60,6 +68,8 @@ impl fmt::Display for TokenError {
             Self::BadSignature => "the token's signature is wrong",
             Self::BadClaims => "the token's claims are incomplete",
             Self::Expired => "the token has expired",
+            Self::WrongAudience => "the token is of another database",
+            Self::NoAudience => "the token does not say of which database it is",
             Self::NotIssued => "the token could not be signed",
         })
     }
@@ -75,12 +85,28 @@ impl Tokens {
         validation.leeway = 0;
         // `exp` must be there, but is judged by the caller's clock, in `verify`.
         validation.validate_exp = false;
+        // A token without one may be good, so `verify` looks at it.
+        validation.validate_aud = false;
         Self {
             header: Header::new(Algorithm::HS256),
             signing: EncodingKey::from_secret(secret),
             verifying: DecodingKey::from_secret(secret),
             validation,
             expiry_secs,
+            database: None,
+            accepts_legacy: true,
+        }
+    }
+
+    /// The same, of the users of the database with this id: tokens carry it as `aud`, and one that carries
+    /// another is refused. One without `aud`, as those of the earlier C server, is good if
+    /// `accepts_legacy`.
+    #[must_use]
+    pub fn for_database(self, id: &str, accepts_legacy: bool) -> Self {
+        Self {
+            database: Some(id.into()),
+            accepts_legacy,
+            ..self
         }
     }
 
@@ -103,6 +129,7 @@ impl Tokens {
             username,
             iat: now_unix,
             exp: now_unix.saturating_add(self.expiry_secs),
+            aud: self.database.as_deref(),
         };
         encode(&self.header, &claims, &self.signing).map_err(|_| TokenError::NotIssued)
     }
@@ -126,10 +153,17 @@ impl Tokens {
             username,
             iat,
             exp,
+            aud,
         } = data.claims;
         // RFC 7519 section 4.1.4: not accepted "on or after" that time.
         if now_unix >= exp {
             return Err(TokenError::Expired);
+        }
+        match aud {
+            None if self.accepts_legacy => {}
+            None => return Err(TokenError::NoAudience),
+            Some(aud) if self.database.as_deref().is_some_and(|id| aud.names(id)) => {}
+            Some(_) => return Err(TokenError::WrongAudience),
         }
         Ok(Claims {
             user_id: sub.0,
@@ -173,6 +207,8 @@ struct Issued<'a> {
     username: &'a str,
     iat: u64,
     exp: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -181,6 +217,24 @@ struct Presented {
     username: String,
     iat: u64,
     exp: u64,
+    aud: Option<Audience>,
+}
+
+/// One text, or a list of which one has to fit (RFC 7519 section 4.1.3).
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(Box<str>),
+    Any(Vec<Box<str>>),
+}
+
+impl Audience {
+    fn names(&self, id: &str) -> bool {
+        match self {
+            Self::One(one) => **one == *id,
+            Self::Any(list) => list.iter().any(|one| **one == *id),
+        }
+    }
 }
 
 /// A user id as a JSON number, or as a string of digits (RFC 7519 has `sub` a string).
@@ -268,6 +322,39 @@ mod tests {
         let claims =
             serde_json::json!({"sub": 42, "username": "ada", "iat": NOW, "exp": NOW + 3600});
         assert_eq!(json(parts[1]), claims);
+    }
+
+    #[test]
+    fn a_token_is_of_one_database() {
+        let (ours, theirs) = (
+            tokens().for_database("d1", true),
+            tokens().for_database("d2", true),
+        );
+        let token = ours.issue(42, "ada", NOW).unwrap();
+        assert_eq!(ours.verify(&token, NOW).unwrap().user_id, 42);
+        let wrong = Err(TokenError::WrongAudience);
+        assert_eq!(theirs.verify(&token, NOW), wrong);
+        assert_eq!(tokens().verify(&token, NOW), wrong);
+        // An older token has none.
+        let old = tokens().issue(42, "ada", NOW).unwrap();
+        assert!(ours.verify(&old, NOW).is_ok());
+        let strict = tokens().for_database("d1", false);
+        assert_eq!(strict.verify(&old, NOW), Err(TokenError::NoAudience));
+        assert!(strict.verify(&token, NOW).is_ok());
+        let verify = |aud: &str| {
+            let exp = NOW + 1;
+            let claims = format!(r#"{{"sub":1,"username":"a","iat":1,"exp":{exp},"aud":{aud}}}"#);
+            ours.verify(&sign(HS256, &claims), NOW).map(drop)
+        };
+        for good in [r#""d1""#, r#"["d2","d1"]"#] {
+            assert_eq!(verify(good), Ok(()), "{good}");
+        }
+        for bad in [r#""""#, r#""d""#, r#""d11""#, "[]", r#"["d2"]"#] {
+            assert_eq!(verify(bad), Err(TokenError::WrongAudience), "{bad}");
+        }
+        for bad in ["7", "{}", "[7]", "true"] {
+            assert!(verify(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -86,6 +86,9 @@ impl Record<'_> {
 
 #[derive(Debug)]
 pub(super) enum State<S> {
+    /// It may become a WebSocket, so the service is asked when all before it are answered: what it
+    /// decides then is what is opened. This is the head.
+    AwaitTurn(Box<[u8]>),
     /// The service will answer by mail.
     AwaitService(Opening),
     /// Answered; its turn has not come yet.
@@ -257,6 +260,20 @@ impl<S> Exchanges<S> {
         self.queue.push_front(exchange);
     }
 
+    /// The request that awaits its turn: nothing is read behind one.
+    pub(super) fn awaiting_turn(&mut self) -> Option<&mut Exchange<S>> {
+        let last = self.queue.back_mut()?;
+        matches!(last.state, State::AwaitTurn(_)).then_some(last)
+    }
+
+    /// How much is held of it.
+    pub(super) fn held_bytes(&self) -> usize {
+        match self.queue.back().map(|last| &last.state) {
+            Some(State::AwaitTurn(head)) => head.len(),
+            _ => 0,
+        }
+    }
+
     /// Gives up on all of them.
     pub(super) fn take_all(&mut self) -> VecDeque<Exchange<S>> {
         std::mem::take(&mut self.queue)
@@ -265,7 +282,7 @@ impl<S> Exchanges<S> {
     /// Takes the oldest, if its answer, or the head of it, can be sent now.
     pub(super) fn pop_ready(&mut self) -> Option<Exchange<S>> {
         match &self.queue.front()?.state {
-            State::Ready(_) | State::Upgrade(_) => self.pop(),
+            State::AwaitTurn(_) | State::Ready(_) | State::Upgrade(_) => self.pop(),
             State::Streaming(streaming) if !streaming.has_begun() => self.pop(),
             State::AwaitService(_) | State::Sending(_) | State::Streaming(_) => None,
         }
@@ -278,7 +295,10 @@ impl<S> Exchanges<S> {
             .is_some_and(|oldest| match &oldest.state {
                 State::Sending(_) => true,
                 State::Streaming(streaming) => streaming.has_begun(),
-                State::AwaitService(_) | State::Ready(_) | State::Upgrade(_) => false,
+                State::AwaitTurn(_)
+                | State::AwaitService(_)
+                | State::Ready(_)
+                | State::Upgrade(_) => false,
             })
     }
 

@@ -72,7 +72,8 @@ pub trait Service {
         let _ = (upload, data);
     }
 
-    /// A request is complete.
+    /// A request is complete. One that may become a WebSocket comes here when all requests before it on the
+    /// connection have been answered: what is looked at then still holds when the WebSocket opens.
     fn request(&mut self, cx: &mut Cx<'_>, request: &Request<'_>) -> Reply<Self::Socket>;
 
     /// The answer to a request that was refused before it came to [`request`](Self::request):

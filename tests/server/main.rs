@@ -24,6 +24,7 @@ mod faults;
 mod handover;
 mod handshake;
 mod http1_over_tls;
+mod identity;
 mod keep_alive;
 mod legacy_db;
 mod limits;

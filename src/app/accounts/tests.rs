@@ -70,7 +70,8 @@ fn attempt(username: &str) -> Attempt {
 }
 
 fn update(accounts: &Accounts, id: i64, profile: Profile) -> Result<(), AccountError> {
-    ask(|reply| accounts.update(id, profile, reply))
+    let renames = Renames { per_day: 0, now: 0 };
+    ask(|reply| accounts.update(id, profile, renames, reply)).map(drop)
 }
 
 #[test]

@@ -129,7 +129,8 @@ impl Hall {
         let name = format!("{}{k:04}", "a".repeat(self.name_bytes - 4));
         self.meter.open.insert(k, Receiver::default());
         let now_ms = self.meter.now_ms;
-        self.chat.connected(k, &name, now_ms, &mut self.meter);
+        let identity = Identity::new(k.into(), &name);
+        self.chat.connected(k, identity, now_ms, 7, &mut self.meter);
     }
 
     fn join(&mut self, k: u32) {
@@ -157,6 +158,11 @@ impl Hall {
         hall.pass(0);
         assert_eq!(hall.chat.next_deadline(), None, "one list for all");
         assert_eq!(hall.meter.versions_sent, 1);
+        for (k, receiver) in &mut hall.meter.open {
+            // Whoever came first gets the `join` of the others.
+            let announcements = std::mem::take(&mut receiver.announcements);
+            assert_eq!(announcements, (users - k - 1) as usize);
+        }
         hall
     }
 
@@ -297,7 +303,7 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) })]
 
     #[test]
     fn bounds_hold_whatever_the_order(

@@ -10,11 +10,12 @@
 //! and gets nothing but `system` and `error` until it sends `join`.
 //!
 //! - A user is online from the first `join` of one of its connections to the last `leave` or
-//!   close. Only these two are announced, to the others, as they happen.
+//!   close. Only these two are announced, to the others: a `leave` as it happens, a `join` at the end of
+//!   its turn at the latest.
 //! - Lists are bounded. A connection that joins gets its list of `users` before anything else and in the
-//!   same turn ([`Chat::expired`]): those who join in one turn share it, are in it, and do not hear of
-//!   each other's `join`. After that a list always is what the one before and the announcements since
-//!   add up to.
+//!   same turn ([`Chat::expired`]). Those who join in one turn share it and are in it; whoever was first
+//!   gets the `join` of the others behind it. After that a list always is what the one before and the
+//!   announcements since add up to.
 //!   The others, whose list has become an old one, get it in rounds: four a second at most, of 2 MiB for
 //!   all receivers together, which makes 8 MiB a second. (A list longer than that goes to one at a time, and
 //!   the next round waits for its share.) Who has the oldest list is served first, always with the list
@@ -25,6 +26,8 @@
 //!   same.
 //! - A further `join`, on the same connection or in another tab, tells nobody; that connection gets
 //!   the `users`.
+//! - A user is known by the number in the database, and is found by the name and by the names given up.
+//!   A change of the name is a `leave` under the old one; the limits go on.
 //! - A private message reaches every joined connection of its recipient, and none else: other tabs
 //!   of the sender do not get it. It may be sent to oneself.
 //! - A reaction in `private:<peer>` reaches both users with the `location` as it was sent: to the
@@ -56,7 +59,7 @@ use std::hash::Hash;
 
 pub use fault::Fault;
 pub use presence::UserList;
-pub use room::UserId;
+pub use room::{ALIASES_MAX, Identity, UserId};
 
 use inbound::{Draft, Inbound, Reaction};
 use members::{Id, Members};
@@ -105,7 +108,7 @@ pub enum Audience<'a> {
 /// A chat whose connections are known by `K`.
 ///
 /// ```
-/// use edgeloop::app::chat::{Audience, Chat, Outbox, UserId, UserList};
+/// use edgeloop::app::chat::{Audience, Chat, Identity, Outbox, UserId, UserList};
 ///
 /// struct Print;
 ///
@@ -131,7 +134,7 @@ pub enum Audience<'a> {
 /// }
 ///
 /// let mut chat = Chat::new(100);
-/// chat.connected(7, "ann", 0, &mut Print);
+/// chat.connected(7, Identity::new(1, "ann"), 0, 1_700_000_000, &mut Print);
 /// chat.received(7, r#"{"type":"join"}"#, 10, 1_700_000_000, &mut Print);
 /// assert_eq!(chat.next_deadline(), Some(0)); // at once: 7 is owed the list
 /// chat.expired(10, &mut Print);
@@ -144,6 +147,8 @@ pub enum Audience<'a> {
 pub struct Chat<K> {
     room: Room<K>,
     presence: Presence<K>,
+    /// Users who have come online and are not announced, in the order of their joins.
+    newcomers: Vec<Newcomer<K>>,
     allowed: Allowance,
     connections_seen: u64,
     ids_made: u64,
@@ -152,6 +157,14 @@ pub struct Chat<K> {
     json: Vec<u8>,
     /// The users it mentions.
     mentioned: Vec<UserId>,
+}
+
+/// A user who has come online, by which connection and when.
+#[derive(Clone, Copy, Debug)]
+struct Newcomer<K> {
+    k: K,
+    user: UserId,
+    unix_secs: u64,
 }
 
 /// The moment a message is handled at.
@@ -167,6 +180,7 @@ impl<K: Copy + Eq + Hash> Chat<K> {
         Self {
             room: Room::new(),
             presence: Presence::new(),
+            newcomers: Vec::new(),
             allowed: Allowance {
                 messages_per_minute,
             },
@@ -185,18 +199,71 @@ impl<K: Copy + Eq + Hash> Chat<K> {
         };
     }
 
-    /// A connection of the user registered as `username` was opened: it is welcomed. After this the
-    /// caller owes one [`Chat::disconnected`]. `now_ms` is of any clock that never goes back.
-    pub fn connected(&mut self, k: K, username: &str, now_ms: u64, out: &mut impl Outbox<K>) {
+    /// A connection of this user was opened: it is welcomed. After this the caller owes one
+    /// [`Chat::disconnected`]. `now_ms` is of any clock that never goes back.
+    ///
+    /// Returns whether the user went by another name until now, as [`Chat::renamed`] was not called:
+    /// the other connections of the user have left.
+    pub fn connected(
+        &mut self,
+        k: K,
+        identity: Identity<'_>,
+        now_ms: u64,
+        unix_secs: u64,
+        out: &mut impl Outbox<K>,
+    ) -> bool {
         debug_assert!(self.room.seat(k).is_none(), "connected twice");
         self.room.forget_departed(now_ms);
-        self.room.connect(k, username);
+        let Identity {
+            user_id, username, ..
+        } = identity;
+        let known = self.room.numbered(user_id);
+        let renamed = known.filter(|user| self.room.name(*user) != username);
+        if let Some(user) = renamed {
+            let ks = self.room.connections_of(user);
+            self.renamed(user_id, username, &ks, unix_secs, out);
+        }
+        self.room.connect(k, identity);
         self.connections_seen += 1;
         let message = format!("Welcome! You are client #{}", self.connections_seen);
         out.to(
             k,
             outbound::json(&Outbound::System { message: &message }, &mut self.json),
         );
+        renamed.is_some()
+    }
+
+    /// The user goes by another name from now on: the connections of the user, `ks`, leave under the old
+    /// one, and would join under the new one. What was sent counts on, and who asks for the old name
+    /// finds the user. Returns whether the name is another one than before.
+    pub fn renamed(
+        &mut self,
+        user_id: i64,
+        username: &str,
+        ks: &[K],
+        unix_secs: u64,
+        out: &mut impl Outbox<K>,
+    ) -> bool {
+        let Some(user) = self.room.numbered(user_id) else {
+            return false;
+        };
+        if self.room.name(user) == username {
+            return false;
+        }
+        // They hear of their own joins under the name that these were made with.
+        self.answer_joins(out);
+        for seat in ks
+            .iter()
+            .filter_map(|k| self.room.seat(*k))
+            .collect::<Vec<_>>()
+        {
+            if seat.user == user {
+                self.leave(seat, unix_secs, out);
+            }
+        }
+        debug_assert_eq!(self.room.joined_by(user), 0, "`ks` are all of them");
+        self.room.rename(user, username);
+        true
     }
 
     /// When [`expired`](Self::expired) is to be called, by the clock of `now_ms`: a time that has passed
@@ -213,12 +280,25 @@ impl<K: Copy + Eq + Hash> Chat<K> {
         }
     }
 
-    /// Gives those who have joined their list, ahead of what comes next.
+    /// Sends those who have joined their list, and announces them, ahead of what comes next. Whoever joined
+    /// before a newcomer gets the announcement, behind the list where both came in one turn.
     fn answer_joins(&mut self, out: &mut impl Outbox<K>) {
-        if self.presence.has_joining() {
-            let (to, list) = self.presence.answer_joins(&self.room);
-            out.users(to, list);
-            to.iter().for_each(|k| out.entered(*k));
+        if !self.presence.has_joining() {
+            return;
+        }
+        let (to, list) = self.presence.answer_joins(&self.room);
+        out.users(to, list);
+        let mut newcomers = self.newcomers.drain(..).peekable();
+        for k in to {
+            if let Some(newcomer) = newcomers.next_if(|newcomer| newcomer.k == *k) {
+                let join = Outbound::Join {
+                    username: self.room.name(newcomer.user),
+                    timestamp: newcomer.unix_secs,
+                };
+                let json = outbound::json(&join, &mut self.json);
+                out.publish(Audience::Others(newcomer.user), json);
+            }
+            out.entered(*k);
         }
     }
 
@@ -337,21 +417,18 @@ impl<K: Copy + Eq + Hash> Chat<K> {
         })
     }
 
+    /// The list and the announcement are due at the end of the turn: [`Chat::answer_joins`].
     fn join(&mut self, seat: Seat<K>, unix_secs: u64, out: &mut impl Outbox<K>) {
         let joined = self.room.join(seat.k);
         if joined != Joined::Before {
             out.joined(seat.k, seat.user);
         }
         if joined == Joined::First {
-            let username = self.room.name(seat.user);
-            let join = Outbound::Join {
-                username,
-                timestamp: unix_secs,
-            };
-            out.publish(
-                Audience::Others(seat.user),
-                outbound::json(&join, &mut self.json),
-            );
+            self.newcomers.push(Newcomer {
+                k: seat.k,
+                user: seat.user,
+                unix_secs,
+            });
             self.presence.changed();
         }
         self.presence.join(seat.k);

@@ -1,7 +1,7 @@
 //! Many users with many connections do random things at random times, and what each connection gets is
 //! compared with a plain model of who is there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -23,6 +23,7 @@ enum Act {
     Garbage(usize),
     /// The turn ends: what is due is done.
     Turn,
+    Rename(u32),
     Wait(u16),
 }
 
@@ -40,6 +41,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => any_k().prop_map(Act::Garbage),
         3 => Just(Act::Turn),
         2 => (0_u16..400).prop_map(Act::Wait),
+        1 => (0..USERS).prop_map(Act::Rename),
         1 => (0_u16..20_000).prop_map(Act::Wait),
     ]
 }
@@ -57,10 +59,23 @@ struct Client {
     users: BTreeSet<String>,
     /// When it got lists it had not asked for.
     updates_ms: Vec<u64>,
+    /// Users who have come online since its `join` and are not announced to it yet.
+    awaited: VecDeque<String>,
     /// That which the announcements alone add up to since its join.
     announced: BTreeSet<String>,
     /// Types got in the step that runs, with their JSON.
     inbox: Vec<(String, Value)>,
+}
+
+impl Client {
+    /// Who is online by the announcements it has, or is to get at the end of this turn.
+    fn told(&self) -> BTreeSet<String> {
+        self.announced
+            .iter()
+            .chain(&self.awaited)
+            .cloned()
+            .collect()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -69,6 +84,8 @@ struct World {
     next_k: u32,
     now_ms: u64,
     joined: Joined,
+    /// The names of the users who have had more than one, the one in use last.
+    names: BTreeMap<u32, Vec<Box<str>>>,
 }
 
 /// Who has joined, in the order of joining, and whether they have had their first list.
@@ -116,11 +133,12 @@ impl Outbox<u32> for World {
         let is_for_all = !matches!(kind.as_str(), "system" | "error");
         assert!(client.entered || !is_for_all, "{kind} before the list");
         match kind.as_str() {
-            "join" => assert!(
-                client
-                    .announced
-                    .insert(json["username"].as_str().unwrap().into())
-            ),
+            "join" => {
+                // Who joined later in the turn of its own `join` was in its list already.
+                let username = json["username"].as_str().unwrap();
+                assert_eq!(client.awaited.pop_front().as_deref(), Some(username));
+                client.announced.insert(username.into());
+            }
             "leave" => assert!(client.announced.remove(json["username"].as_str().unwrap())),
             _ => {}
         }
@@ -150,7 +168,7 @@ impl Outbox<u32> for World {
             let client = self.clients.get_mut(k).expect("open");
             assert!(client.joined);
             if client.entered {
-                assert_eq!(client.announced, users, "announcements add up to the list");
+                assert_eq!(client.told(), users, "announcements add up to the list");
             }
             match client.asked.checked_sub(1) {
                 Some(left) => client.asked = left,
@@ -173,6 +191,16 @@ impl Outbox<u32> for World {
 }
 
 impl World {
+    /// The names a user has had, the one in use last.
+    fn names(&self, user: u32) -> Vec<Box<str>> {
+        let first = || vec![format!("user{user}").into()];
+        self.names.get(&user).cloned().unwrap_or_else(first)
+    }
+
+    fn name(&self, user: u32) -> String {
+        self.names(user).pop().expect("each has a name").into()
+    }
+
     fn online(&self) -> BTreeSet<String> {
         self.clients
             .values()
@@ -196,11 +224,6 @@ impl World {
             .filter(|(_, client)| client.joined)
             .map(|(k, _)| *k)
             .collect()
-    }
-
-    fn all_entered(&self) -> BTreeSet<u32> {
-        let entered = self.clients.iter().filter(|(_, client)| client.entered);
-        entered.map(|(k, _)| *k).collect()
     }
 
     /// Who got `kind` in this step, each at most once.
@@ -229,7 +252,8 @@ fn run(chat: &mut Chat<u32>, world: &mut World, act: Act) {
     let index = match act {
         Act::Turn => return wait(chat, world, 0),
         Act::Wait(ms) => return wait(chat, world, ms.into()),
-        Act::Connect(user) => return connect(chat, world, format!("user{user}")),
+        Act::Connect(user) => return connect(chat, world, user),
+        Act::Rename(user) => return rename(chat, world, user),
         Act::Close(index) | Act::Join(index) | Act::Leave(index) => index,
         Act::Typing(index) | Act::Garbage(index) => index,
         Act::Message(index, _) | Act::Private(index, _) | Act::React(index, _) => index,
@@ -276,13 +300,19 @@ fn run(chat: &mut Chat<u32>, world: &mut World, act: Act) {
             assert_eq!(world.receivers("error"), BTreeSet::from([k]));
         }
         Act::Message(_, to) | Act::Private(_, to) | Act::React(_, to) => {
-            say(chat, world, act, (k, &user, joined), &format!("user{to}"));
+            // The name each has had first.
+            let names = (format!("user{to}"), world.name(to));
+            say(chat, world, act, (k, &user, joined), (&names.0, &names.1));
         }
-        Act::Join(_) | Act::Connect(_) | Act::Turn | Act::Wait(_) => join(chat, world, k, &user),
+        Act::Join(_) | Act::Connect(_) | Act::Rename(_) | Act::Turn | Act::Wait(_) => {
+            join(chat, world, k, &user)
+        }
     }
 }
 
-fn connect(chat: &mut Chat<u32>, world: &mut World, user: String) {
+fn connect(chat: &mut Chat<u32>, world: &mut World, number: u32) {
+    let mut aliases = world.names(number);
+    let user = aliases.pop().expect("each has a name").to_string();
     let k = world.next_k;
     world.next_k += 1;
     world.clients.insert(
@@ -292,8 +322,45 @@ fn connect(chat: &mut Chat<u32>, world: &mut World, user: String) {
             ..Client::default()
         },
     );
-    chat.connected(k, &user, world.now_ms, world);
+    let identity = Identity {
+        user_id: number.into(),
+        username: &user,
+        aliases: &aliases,
+    };
+    let renamed = chat.connected(k, identity, world.now_ms, 7, world);
+    assert!(!renamed, "all changes were told");
     assert_eq!(world.receivers("system"), BTreeSet::from([k]));
+}
+
+fn rename(chat: &mut Chat<u32>, world: &mut World, number: u32) {
+    let mut names = world.names(number);
+    let old = world.name(number);
+    // A new one, or the one given up first.
+    let new = match names.len() {
+        3.. => names[0].to_string(),
+        count => format!("user{number}x{count}"),
+    };
+    names.retain(|name| **name != *new);
+    names.push(new.as_str().into());
+    world.names.insert(number, names);
+    let before = world.online();
+    let of_user = world
+        .clients
+        .iter()
+        .filter(|(_, client)| client.user == old);
+    let ks: Vec<u32> = of_user.map(|(k, _)| *k).collect();
+    chat.renamed(number.into(), &new, &ks, 7, world);
+    for k in &ks {
+        let user = new.clone();
+        world.clients.insert(
+            *k,
+            Client {
+                user,
+                ..Client::default()
+            },
+        );
+    }
+    check_gone(world, &before, &old);
 }
 
 fn join(chat: &mut Chat<u32>, world: &mut World, k: u32, user: &str) {
@@ -302,12 +369,12 @@ fn join(chat: &mut Chat<u32>, world: &mut World, k: u32, user: &str) {
         client.joined = true;
         client.asked += 1;
     }
-    let others = &world.all_entered() - &world.joined_of(&[user]);
+    for other in world.clients.values_mut() {
+        if first && other.joined && other.user != user {
+            other.awaited.push_back(user.into());
+        }
+    }
     chat.received(k, r#"{"type":"join"}"#, world.now_ms, 7, world);
-    assert_eq!(
-        world.receivers("join"),
-        if first { others } else { BTreeSet::new() }
-    );
     assert_eq!(chat.next_deadline(), Some(0), "the list is due at once");
 }
 
@@ -319,7 +386,8 @@ fn wait(chat: &mut Chat<u32>, world: &mut World, ms: u64) {
     {
         world.now_ms = world.now_ms.max(due_ms);
         chat.expired(world.now_ms, world);
-        assert!(world.clients.values().all(|client| client.asked == 0));
+        let mut clients = world.clients.values();
+        assert!(clients.all(|client| client.asked == 0 && client.awaited.is_empty()));
     }
     world.now_ms = until_ms;
 }
@@ -335,23 +403,30 @@ fn check_gone(world: &World, before: &BTreeSet<String>, user: &str) {
     assert_eq!(world.receivers("leave"), told);
 }
 
-/// What counts as a message, from a connection to all or to one user.
-fn say(chat: &mut Chat<u32>, world: &mut World, act: Act, from: (u32, &str, bool), to: &str) {
-    let (k, from, joined) = from;
+/// What counts as a message, from a connection to all or to one user, of whom the sender knows the first
+/// name.
+fn say(
+    chat: &mut Chat<u32>,
+    world: &mut World,
+    act: Act,
+    from: (u32, &str, bool),
+    to: (&str, &str),
+) {
+    let ((k, from, joined), (alias, to)) = (from, to);
     let (text, kind, receivers) = match act {
         Act::Message(..) => (
-            format!(r#"{{"type":"message","message":"x","mentions":["{to}","{to}"]}}"#),
+            format!(r#"{{"type":"message","message":"x","mentions":["{alias}","{to}"]}}"#),
             "message",
             world.all_joined(),
         ),
         Act::Private(..) => (
-            format!(r#"{{"type":"private_message","to":"{to}","message":"x"}}"#),
+            format!(r#"{{"type":"private_message","to":"{alias}","message":"x"}}"#),
             "private_message",
             world.joined_of(&[to]),
         ),
         _ => (
             format!(
-                r#"{{"type":"reaction","messageId":1,"emoji":"x","action":"add","location":"private:{to}"}}"#
+                r#"{{"type":"reaction","messageId":1,"emoji":"x","action":"add","location":"private:{alias}"}}"#
             ),
             "reaction",
             world.joined_of(&[from, to]),
@@ -360,8 +435,8 @@ fn say(chat: &mut Chat<u32>, world: &mut World, act: Act, from: (u32, &str, bool
     chat.received(k, &text, world.now_ms, 7, world);
     let error = world.clients[&k]
         .inbox
-        .first()
-        .filter(|(kind, _)| kind == "error");
+        .iter()
+        .find(|(kind, _)| kind == "error");
     let error = error.map(|(_, json)| json["code"].as_str().unwrap().to_owned());
     let sent = match error.as_deref() {
         None => {
@@ -406,7 +481,7 @@ fn check(chat: &Chat<u32>, world: &mut World) {
     );
     for client in world.clients.values_mut() {
         if client.entered {
-            assert_eq!(client.announced, online, "announcements balance");
+            assert_eq!(client.told(), online, "announcements balance");
             let late = chat.next_deadline().is_some();
             assert!(late || client.users == online, "the last list always comes");
             for second in client.updates_ms.windows(5) {

@@ -37,6 +37,12 @@ impl Outbox<u32> for Sent {
     }
 }
 
+/// The number a user has who registered under this name.
+fn number_of(name: &str) -> i64 {
+    let digits = name.bytes().take(7);
+    digits.fold(0, |number, byte| number << 8 | i64::from(byte))
+}
+
 struct Test {
     chat: Chat<u32>,
     sent: Sent,
@@ -67,7 +73,14 @@ impl Test {
     }
 
     fn connect(&mut self, k: u32, name: &str) {
-        self.chat.connected(k, name, self.now_ms, &mut self.sent);
+        let identity = Identity::new(number_of(name), name);
+        self.chat
+            .connected(k, identity, self.now_ms, NOW, &mut self.sent);
+    }
+
+    fn rename(&mut self, first: &str, name: &str, ks: &[u32]) {
+        self.chat
+            .renamed(number_of(first), name, ks, NOW, &mut self.sent);
     }
 
     /// Sends what is handled in a turn of its own.
@@ -237,12 +250,19 @@ fn those_who_join_in_one_turn_share_a_list_and_have_it_first() {
     test.say(5, r#"{"type":"join"}"#);
     let join = |name: &str| format!(r#"{{"type":"join","username":"{name}","timestamp":{NOW}}}"#);
     let old = [1, 11, 2, 3];
-    test.expect_now(&[(&old, &join("dan")), (&old, &join("eve"))]);
-    // What is sent in the same turn comes behind the list.
+    test.expect_now(&[]);
+    // What is sent in the same turn comes behind the list, and whoever came first gets the next `join`.
     test.say(4, r#"{"type":"typing"}"#);
     let list = users(&["ann", "bob", "cid", "dan", "eve"]);
     let typing = r#"{"type":"typing","username":"dan"}"#;
-    test.expect_now(&[(&[4, 5], &list), (&old, typing), (&[5], typing)]);
+    test.expect_now(&[
+        (&[4, 5], &list),
+        (&old, &join("dan")),
+        (&old, &join("eve")),
+        (&[4], &join("eve")),
+        (&old, typing),
+        (&[5], typing),
+    ]);
     // So does what is refused, and each `join` has its own answer.
     test.say(4, r#"{"type":"join"}"#);
     test.say(4, r#"{"type":"join"}"#);
@@ -633,4 +653,67 @@ fn a_connection_that_is_not_known_is_ignored() {
     test.send(99, "{");
     test.close(99);
     test.expect(&[]);
+}
+
+#[test]
+fn a_change_of_the_name_is_a_leave_under_the_old_one() {
+    let mut test = Test::with_people(100);
+    test.rename("ann", "anna", &[1, 11]);
+    test.expect(&[
+        (
+            &[2, 3],
+            r#"{"type":"leave","username":"ann","timestamp":1700000000}"#,
+        ),
+        (
+            &[2, 3],
+            r#"{"type":"users","users":[{"username":"bob","isOnline":true},{"username":"cid","isOnline":true}]}"#,
+        ),
+    ]);
+    // Nothing is said under the old name any more, whatever the connection sends before it is closed.
+    test.send(1, r#"{"type":"message","message":"x","id":"i"}"#);
+    test.expect_fault(
+        1,
+        r#"{"type":"error","code":"not_joined","message":"send {\"type\":\"join\"} first","id":"i"}"#,
+    );
+    test.rename("ann", "anna", &[1, 11]);
+    test.expect(&[]);
+    test.send(11, r#"{"type":"join"}"#);
+    test.clear();
+    test.send(2, r#"{"type":"private_typing","to":"ann"}"#);
+    test.expect(&[(&[11], r#"{"type":"private_typing","from":"bob"}"#)]);
+    test.send(11, r#"{"type":"typing"}"#);
+    test.expect(&[(&[2, 3], r#"{"type":"typing","username":"anna"}"#)]);
+}
+
+#[test]
+fn a_connection_that_brings_another_name_makes_those_under_the_old_one_leave() {
+    let mut test = Test::with_people(100);
+    let identity = Identity::new(number_of("ann"), "anna");
+    let renamed = test.chat.connected(12, identity, 0, NOW, &mut test.sent);
+    assert!(renamed);
+    assert_eq!(test.sent.0.len(), 3, "a leave for two, a welcome");
+    test.clear();
+    test.send(1, r#"{"type":"join"}"#);
+    test.clear();
+    test.send(1, r#"{"type":"typing"}"#);
+    test.expect(&[(&[2, 3], r#"{"type":"typing","username":"anna"}"#)]);
+    assert!(!test.chat.connected(13, identity, 0, NOW, &mut test.sent));
+}
+
+#[test]
+fn the_limit_follows_the_user_not_the_name() {
+    let mut test = Test::with_people(2);
+    let message = r#"{"type":"message","message":"x","id":"i"}"#;
+    test.send(2, message);
+    test.send(2, message);
+    for name in ["bob1", "bob2", "bob"] {
+        test.rename("bob", name, &[2]);
+        test.close(2);
+        let identity = Identity::new(number_of("bob"), name);
+        test.chat.connected(2, identity, 0, NOW, &mut test.sent);
+        test.send(2, r#"{"type":"join"}"#);
+        test.clear();
+        test.send(2, message);
+        test.expect_fault(2, &rate_limited(60));
+    }
 }

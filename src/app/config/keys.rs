@@ -120,12 +120,17 @@ pub(super) const KEYS: &[Key] = &[
     key!(allowed_origins, Live, |t| value::origins(t)),
     key!(messages_per_minute, Live, |t| value::whole(t, 0, 1_000_000)),
     key!(jwt_expiry_seconds, Live, |t| value::whole(t, 1, 31_536_000)),
+    key!(accept_legacy_tokens, Live, |t| value::switch(t)),
     key!(login_attempts_per_minute, Live, |t| value::whole(
         t, 0, 1_000_000
     )),
     key!(registrations_per_minute_per_ip, Live, |t| value::whole(
         t, 0, 1_000_000
     )),
+    key!(conflicts_per_minute_per_ip, Live, |t| value::whole(
+        t, 0, 1_000_000
+    )),
+    key!(renames_per_day, Live, |t| value::whole(t, 0, 1_000_000)),
     key!(log_level, Live, |t| value::log_level(t)),
     key!(log_format, Restart, |t| value::log_format(t)),
     key!(log_to_console, Restart, |t| value::switch(t)),

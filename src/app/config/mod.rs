@@ -145,11 +145,18 @@ pub struct Config {
 
     /// Seconds a login token is good for.
     pub jwt_expiry_seconds: u64,
+    /// Whether login tokens are good that do not name the database.
+    pub accept_legacy_tokens: bool,
     /// Failed logins per minute of an address, and of an account in a row, after which each has to wait
     /// for a minute, and longer as it goes on; 0 for no limit.
     pub login_attempts_per_minute: u32,
     /// Registrations per minute from one address; 0 for no limit.
     pub registrations_per_minute_per_ip: u32,
+    /// Registrations and changes of a profile per minute from one address that ask for a name or an e-mail
+    /// address of another account; 0 for no limit.
+    pub conflicts_per_minute_per_ip: u32,
+    /// Changes of the username in any 24 hours, of one user; 0 for no limit.
+    pub renames_per_day: u32,
 
     /// The least serious lines that are logged.
     pub log_level: LogLevel,
@@ -225,8 +232,11 @@ impl Default for Config {
             messages_per_minute: 100,
 
             jwt_expiry_seconds: 3600,
+            accept_legacy_tokens: true,
             login_attempts_per_minute: 10,
             registrations_per_minute_per_ip: 10,
+            conflicts_per_minute_per_ip: 20,
+            renames_per_day: 3,
 
             log_level: LogLevel::Info,
             log_format: LogFormat::Text,

@@ -25,6 +25,8 @@ pub struct Rates {
     pub failed_logins_per_minute: u32,
     /// `registrations_per_minute_per_ip`: those that cost a hash.
     pub registrations_per_minute: u32,
+    /// `conflicts_per_minute_per_ip`: names and e-mail addresses asked for that others have.
+    pub conflicts_per_minute: u32,
 }
 
 /// How an attempt to log in, admitted by [`Addresses::admit_login`], ended.
@@ -229,6 +231,31 @@ impl Addresses {
         let give_back = |peer: &mut Peer| peer.registrations.give_back(now_ms);
         self.peers.release(Network::of(ip), give_back);
     }
+
+    /// Somebody at `ip` wants a name or an e-mail address, which others may have. It counts until
+    /// [`Addresses::forgo_conflict`]: those under way count, so that many sent together do not slip
+    /// through.
+    ///
+    /// # Errors
+    /// [`Limit::Conflicts`]; nothing was counted.
+    pub fn admit_conflict(&mut self, ip: IpAddr, now_ms: u64) -> Result<(), Refused> {
+        let max = self.rates.conflicts_per_minute;
+        if max == 0 {
+            return Ok(());
+        }
+        let peer = self.peers.entry(Network::of(ip), now_ms);
+        let taken = peer.conflicts.take(1, max, now_ms);
+        taken.map_err(|retry_after_s| Refused {
+            limit: Limit::Conflicts,
+            retry_after_s,
+        })
+    }
+
+    /// What was admitted came out as no conflict, and does not count.
+    pub fn forgo_conflict(&mut self, ip: IpAddr, now_ms: u64) {
+        let give_back = |peer: &mut Peer| peer.conflicts.give_back(now_ms);
+        self.peers.release(Network::of(ip), give_back);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -238,6 +265,7 @@ struct Peer {
     requests: Bucket,
     failed_logins: Strikes,
     registrations: Window,
+    conflicts: Window,
 }
 
 impl Entry for Peer {
@@ -251,6 +279,7 @@ impl Entry for Peer {
             && self.requests.is_full(now_ms)
             && self.failed_logins.is_idle(now_ms)
             && self.registrations.is_empty(now_ms)
+            && self.conflicts.is_empty(now_ms)
     }
 }
 

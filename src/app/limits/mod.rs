@@ -1,7 +1,7 @@
 //! What one address, one account or one log line may cost: pure counting, no socket and no clock.
 //!
 //! [`Addresses`] counts the connections of every address and holds its rates: handshakes, requests,
-//! registrations and failed logins. What accounts have failed ([`Failures`]) is in the
+//! registrations, conflicts and failed logins. What accounts have failed ([`Failures`]) is in the
 //! store; how long either has to wait follows the same schedule ([`delay_s`]). [`LogThrottle`] keeps the lines about all this from flooding the log. Time is
 //! an argument everywhere: milliseconds of any clock that never goes back.
 //!
@@ -41,16 +41,19 @@ pub enum Limit {
     Logins,
     /// `registrations_per_minute_per_ip`: registrations that cost the hashing of a password.
     Registrations,
+    /// `conflicts_per_minute_per_ip`: names and addresses asked for that others have.
+    Conflicts,
 }
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Connections,
         Self::Handshakes,
         Self::Requests,
         Self::Logins,
         Self::Registrations,
+        Self::Conflicts,
     ];
 
     /// The key in `server.conf` that sets this limit.
@@ -61,6 +64,7 @@ impl Limit {
             Self::Requests => "requests_per_second_per_ip",
             Self::Logins => "login_attempts_per_minute",
             Self::Registrations => "registrations_per_minute_per_ip",
+            Self::Conflicts => "conflicts_per_minute_per_ip",
         }
     }
 }

@@ -41,6 +41,7 @@ pub struct LogThrottle {
     requests: Throttle,
     logins: Throttle,
     registrations: Throttle,
+    conflicts: Throttle,
 }
 
 impl LogThrottle {
@@ -52,6 +53,7 @@ impl LogThrottle {
             Limit::Requests => &mut self.requests,
             Limit::Logins => &mut self.logins,
             Limit::Registrations => &mut self.registrations,
+            Limit::Conflicts => &mut self.conflicts,
         }
         .hit(now_ms)
     }

@@ -1,14 +1,15 @@
 //! What requests ask for: reads and checks them, and hands on what takes long.
 
-use super::{Mail, Site};
+use super::{Handshake, Mail, Site};
 use crate::app::accounts::{LoginError, New, Profile};
 use crate::app::bearer;
 use crate::app::forms::{Form, FormError, is_json};
-use crate::app::limits::{LoginOutcome, Network};
+use crate::app::limits::{Limit, LoginOutcome, Network, Refused};
 use crate::app::passwords::Password;
 use crate::app::reply::{Overloaded, Reply as Callback};
-use crate::app::store::Attempt;
+use crate::app::store::{Attempt, Renames};
 use crate::app::talk::Member;
+use crate::app::tokens::Claims;
 use crate::web::{Cx, Reply, Request, Response};
 
 impl Site {
@@ -26,18 +27,24 @@ impl Site {
         };
         let (now_ms, ip) = (self.now_ms(cx), request.peer().ip());
         if let Err(refused) = self.gate.register(request.peer(), now_ms) {
-            let text = "Too many registrations, try again later";
-            return self
-                .answers
-                .try_later(429, text, refused.retry_after_s)
-                .into();
+            return self.too_many(refused).into();
         }
         let reply = self.mail_to(request, move |done| Mail::Registered(ip, done));
         let tried = self.accounts.register(new, reply);
         if tried.is_err() {
             self.gate.forgo_registration(ip, now_ms);
+            self.gate.forgo_claim(ip, now_ms);
         }
         self.later(tried)
+    }
+
+    /// The answer where an address has asked for too many accounts, or for too much that others have.
+    fn too_many(&self, refused: Refused) -> Response {
+        let text = match refused.limit {
+            Limit::Conflicts => "Too many names and addresses that are taken, try again later",
+            _ => "Too many registrations, try again later",
+        };
+        self.answers.try_later(429, text, refused.retry_after_s)
     }
 
     pub(super) fn login(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
@@ -63,7 +70,7 @@ impl Site {
             network: Network::of(peer.ip()),
             failures_max: self.config.login_attempts_per_minute,
             underway,
-            now: i64::try_from(cx.unix_secs()).unwrap_or(i64::MAX),
+            now: now_unix(cx),
         };
         let account = username.clone();
         let reply = self.mail_to(request, move |outcome| {
@@ -78,15 +85,18 @@ impl Site {
     }
 
     pub(super) fn me(&self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
-        match self.user_id(cx, bearer::authorization(&request.fields())) {
-            Ok(id) => self.later(self.accounts.me(id, self.mail_to(request, Mail::Found))),
+        match self.claims(cx, bearer::authorization(&request.fields())) {
+            Ok(Claims { user_id, .. }) => self.later(
+                self.accounts
+                    .me(user_id, self.mail_to(request, Mail::Found)),
+            ),
             Err(refusal) => refusal.into(),
         }
     }
 
-    pub(super) fn update_me(&self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
-        let id = match self.user_id(cx, bearer::authorization(&request.fields())) {
-            Ok(id) => id,
+    pub(super) fn update_me(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
+        let id = match self.claims(cx, bearer::authorization(&request.fields())) {
+            Ok(claims) => claims.user_id,
             Err(refusal) => return refusal.into(),
         };
         let profile = match self.form(request, |form| {
@@ -99,13 +109,29 @@ impl Site {
             Ok(profile) => profile,
             Err(refusal) => return refusal.into(),
         };
-        let name = profile.username.clone();
-        let reply = self.mail_to(request, move |done| Mail::Updated(done, id, name));
-        self.later(self.accounts.update(id, profile, reply))
+        let (now_ms, peer) = (self.now_ms(cx), request.peer());
+        let claims = profile.username.is_some() || profile.email.is_some();
+        if claims && let Err(refused) = self.gate.claim(peer, now_ms) {
+            return self.too_many(refused).into();
+        }
+        let claimed = claims.then(|| peer.ip());
+        let renames = Renames {
+            per_day: self.config.renames_per_day,
+            now: now_unix(cx),
+        };
+        let reply = self.mail_to(request, move |done| Mail::Updated(done, id, claimed));
+        let tried = self.accounts.update(id, profile, renames, reply);
+        if tried.is_err()
+            && let Some(ip) = claimed
+        {
+            self.gate.forgo_claim(ip, now_ms);
+        }
+        self.later(tried)
     }
 
     /// The token names a user by number; the name to chat under comes from the database, as it
-    /// may have changed since, and the user may be gone.
+    /// may have changed since, and the user may be gone. All requests before this one have been
+    /// answered, so what the database answers is what is opened.
     pub(super) fn open_chat(&self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
         if !request.wants_websocket() {
             let answer = self.answers.error(426, "This is a WebSocket");
@@ -123,21 +149,24 @@ impl Site {
         }
         let fields = request.fields();
         let (token, protocol) = bearer::handshake(&fields).unzip();
-        let id = match self.user_id(cx, token) {
-            Ok(id) => id,
+        let claims = match self.claims(cx, token) {
+            Ok(claims) => claims,
             Err(refusal) => return refusal.into(),
         };
-        let protocol = protocol.flatten().map(str::to_owned);
-        let reply = self.mail_to(request, move |user| Mail::Admitted(user, protocol));
-        self.later(self.accounts.me(id, reply))
+        let handshake = Handshake {
+            exp: claims.exp,
+            protocol: protocol.flatten().map(str::to_owned),
+        };
+        let reply = self.mail_to(request, move |user| Mail::Admitted(user, handshake));
+        self.later(self.accounts.identify(claims.user_id, reply))
     }
 
-    fn user_id(&self, cx: &Cx<'_>, token: Option<&str>) -> Result<i64, Response> {
+    fn claims(&self, cx: &Cx<'_>, token: Option<&str>) -> Result<Claims, Response> {
         let Some(token) = token.filter(|token| !token.is_empty()) else {
             return Err(self.answers.unauthorized("Missing token"));
         };
         match self.tokens.verify(token, cx.unix_secs()) {
-            Ok(claims) => Ok(claims.user_id),
+            Ok(claims) => Ok(claims),
             Err(error) => Err(self.answers.unauthorized(&error.to_string())),
         }
     }
@@ -179,4 +208,8 @@ impl Site {
                 .into(),
         }
     }
+}
+
+fn now_unix(cx: &Cx<'_>) -> i64 {
+    i64::try_from(cx.unix_secs()).unwrap_or(i64::MAX)
 }

@@ -15,15 +15,15 @@ use self::access::AccessLog;
 use self::health::Probe;
 use super::accounts::{AccountError, Accounts, LoginError, Registration};
 use super::answers::Answers;
-use super::chat::Chat;
-use super::config::Config;
+use super::chat::{Chat, Identity};
+use super::config::{Config, Secret};
 use super::forms;
 use super::gate::Gate;
 use super::logging::Logging;
 use super::metrics::Process;
 use super::reload::Reload;
 use super::routes::{self, FILE_METHODS, HOME, Route};
-use super::store::User;
+use super::store::{Identified, User};
 use super::talk::{EncodedList, Member, Publisher, Topic};
 use super::tokens::Tokens;
 use crate::web::files::Folder;
@@ -42,12 +42,13 @@ pub enum Mail {
     LoggedIn(SocketAddr, String, Result<User, LoginError>),
     /// The answer to `GET /me`.
     Found(Result<User, AccountError>),
-    /// The answer to `PUT /me`, with the user and the name that was asked for.
-    Updated(Result<(), AccountError>, i64, Option<String>),
+    /// The answer to `PUT /me`: the username from then on, with the user, and the address whose claim to
+    /// a name or an e-mail address was counted.
+    Updated(Result<String, AccountError>, i64, Option<IpAddr>),
     /// The user of a WebSocket goes by this name now.
     Renamed(String),
-    /// Whose token a WebSocket was asked for with, and the subprotocol to answer with.
-    Admitted(Result<User, AccountError>, Option<String>),
+    /// Whose token a WebSocket was asked for with, and what the handshake said.
+    Admitted(Result<Identified, AccountError>, Handshake),
     /// Files of `public_dir` have changed.
     Files(Arc<Folder>),
     /// The configuration was read again.
@@ -60,6 +61,15 @@ pub enum Mail {
     Known,
     /// Whether the loop goes round.
     Alive(mpsc::Sender<()>),
+}
+
+/// What stands in the handshake of a WebSocket, for when the user is known.
+#[derive(Debug)]
+pub struct Handshake {
+    /// When its token ends, in Unix seconds.
+    pub exp: u64,
+    /// The subprotocol to answer with.
+    pub protocol: Option<String>,
 }
 
 /// How many connections the listener for metrics may have: it is for few.
@@ -116,7 +126,7 @@ impl Site {
         Self {
             routes,
             web,
-            tokens: Tokens::new(config.secret_key.bytes(), config.jwt_expiry_seconds),
+            tokens: tokens(&config, &config.secret_key, accounts.database_id()),
             answers: Answers::new(config.cors_allow_origin.clone()),
             chat: Chat::new(config.messages_per_minute),
             topics,
@@ -271,7 +281,8 @@ impl Site {
         self.topics.set_compression(compression);
         self.answers = Answers::new(config.cors_allow_origin.clone());
         self.secure_lines = secure_lines(&config);
-        self.tokens = Tokens::new(self.config.secret_key.bytes(), config.jwt_expiry_seconds);
+        let secret = &self.config.secret_key;
+        self.tokens = tokens(&config, secret, self.accounts.database_id());
         self.chat
             .set_messages_per_minute(config.messages_per_minute);
         self.gate.configure(&config);
@@ -429,7 +440,7 @@ impl Service for Site {
     }
 
     fn opened(&mut self, ws: &mut WsCx<'_, '_>, member: &mut Member) {
-        let (id, now_ms) = (ws.id(), self.now_ms(ws.cx()));
+        let (id, now_ms, unix_secs) = (ws.id(), self.now_ms(ws.cx()), ws.cx().unix_secs());
         self.sockets.entry(member.user_id).or_default().push(id);
         self.traffic.opened();
         let mut out = Publisher {
@@ -439,7 +450,20 @@ impl Service for Site {
             window: ws.shared_window(),
             cx: ws.cx(),
         };
-        self.chat.connected(id, &member.username, now_ms, &mut out);
+        let aliases = std::mem::take(&mut member.aliases);
+        let identity = Identity {
+            user_id: member.user_id,
+            username: &member.username,
+            aliases: &aliases,
+        };
+        if self
+            .chat
+            .connected(id, identity, now_ms, unix_secs, &mut out)
+        {
+            // Another process has changed the name.
+            self.set_chat_deadline(ws.cx());
+            self.close_renamed(member.user_id, &member.username);
+        }
     }
 
     fn message(&mut self, ws: &mut WsCx<'_, '_>, _: &mut Member, message: Message<'_>) {
@@ -502,8 +526,10 @@ impl Service for Site {
                 self.settle_login(cx, peer, &account, &outcome);
             }
             (To::Nobody(cx), Mail::Registered(ip, done)) => self.settle_registration(cx, ip, done),
-            (To::Nobody(_), Mail::Updated(Ok(()), user_id, name)) => self.rename(user_id, name),
-            // The old name may be somebody else's next: nobody goes on under it.
+            (To::Nobody(cx), Mail::Updated(done, user_id, claimed)) => {
+                self.settle_update(cx, &done, user_id, claimed);
+            }
+            // It has left the chat under the old name: a page starts anew under the new one.
             (To::Socket(ws, member), Mail::Renamed(name)) if *member.username != *name => {
                 ws.close(CloseCode::POLICY_VIOLATION, "your username has changed");
             }
@@ -516,6 +542,12 @@ impl Service for Site {
             _ => {}
         }
     }
+}
+
+/// Issues and judges tokens for the users of this database.
+fn tokens(config: &Config, secret: &Secret, database_id: &str) -> Tokens {
+    Tokens::new(secret.bytes(), config.jwt_expiry_seconds)
+        .for_database(database_id, config.accept_legacy_tokens)
 }
 
 /// What is only said over TLS (RFC 6797 §7.2).

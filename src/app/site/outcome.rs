@@ -7,8 +7,9 @@ use serde::Serialize;
 use super::{Mail, Site};
 use crate::app::accounts::{AccountError, LoginError, Registration};
 use crate::app::limits::LoginOutcome;
-use crate::app::store::User;
-use crate::app::talk::Member;
+use crate::app::store::{Identified, User};
+use crate::app::talk::{Member, Publisher};
+use crate::app::tokens::TokenError;
 use crate::web::{Answer, Cx, Reply, Response};
 
 /// Seconds after which to try again what failed for the database, and for want of room: nobody knows
@@ -18,7 +19,7 @@ const FULL_S: u32 = 30;
 
 impl Site {
     /// Answers a request with what a worker made of it.
-    pub(super) fn answer(&mut self, cx: &Cx<'_>, answer: &mut Answer<Member>, mail: Mail) {
+    pub(super) fn answer(&mut self, cx: &mut Cx<'_>, answer: &mut Answer<Member>, mail: Mail) {
         if let Some(reply) = self.outcome(cx, mail) {
             answer.reply(reply);
         }
@@ -33,6 +34,9 @@ impl Site {
             AccountError::EmailTaken | AccountError::UsernameTaken => {
                 self.answers.failure(409, &text)
             }
+            AccountError::TooManyRenames { retry_after_s } => {
+                self.answers.try_later(429, &text, retry_after_s)
+            }
             AccountError::NoSuchUser => self.answers.failure(404, &text),
             AccountError::Overloaded => self.answers.try_later(503, &text, 1),
             AccountError::Unavailable => self.answers.try_later(503, &text, BROKEN_S),
@@ -41,7 +45,7 @@ impl Site {
     }
 
     /// What a worker's outcome makes of the request that asked for it.
-    fn outcome(&mut self, cx: &Cx<'_>, mail: Mail) -> Option<Reply<Member>> {
+    fn outcome(&mut self, cx: &mut Cx<'_>, mail: Mail) -> Option<Reply<Member>> {
         let answers = &self.answers;
         Some(match mail {
             Mail::Registered(ip, done) => {
@@ -51,18 +55,28 @@ impl Site {
                     Err(error) => self.account_error(error).into(),
                 }
             }
-            Mail::Updated(Ok(()), user_id, name) => {
-                self.rename(user_id, name);
-                let answers = &self.answers;
-                answers.done(200, "Profile updated successfully").into()
+            Mail::Updated(done, user_id, claimed) => {
+                self.settle_update(cx, &done, user_id, claimed);
+                match done {
+                    Ok(_) => self
+                        .answers
+                        .done(200, "Profile updated successfully")
+                        .into(),
+                    Err(error) => self.account_error(error).into(),
+                }
             }
             Mail::Found(Ok(user)) => answers.json(200, &Me::from(&user)).into(),
-            Mail::Admitted(Ok(user), protocol) => {
+            // It may have ended while the store was asked.
+            Mail::Admitted(Ok(_), handshake) if cx.unix_secs() >= handshake.exp => answers
+                .unauthorized(&TokenError::Expired.to_string())
+                .into(),
+            Mail::Admitted(Ok(Identified { user, aliases }), handshake) => {
                 let member = Member {
                     user_id: user.id,
                     username: user.username.into_boxed_str(),
+                    aliases,
                 };
-                match protocol {
+                match handshake.protocol {
                     Some(protocol) => Reply::UpgradeTo(member, protocol),
                     None => Reply::Upgrade(member),
                 }
@@ -75,9 +89,9 @@ impl Site {
                 self.logged_in(cx, outcome).into()
             }
             Mail::Known => self.known(cx).into(),
-            Mail::Updated(Err(error), ..)
-            | Mail::Found(Err(error))
-            | Mail::Admitted(Err(error), _) => self.account_error(error).into(),
+            Mail::Found(Err(error)) | Mail::Admitted(Err(error), _) => {
+                self.account_error(error).into()
+            }
             Mail::Renamed(_)
             | Mail::Files(_)
             | Mail::Reload(_)
@@ -87,15 +101,51 @@ impl Site {
         })
     }
 
-    /// Tells the user's WebSockets, which have joined under the name they knew.
-    pub(super) fn rename(&self, user_id: i64, name: Option<String>) {
-        let (Some(name), Some(sockets)) = (name, self.sockets.get(&user_id)) else {
-            return;
+    pub(super) fn settle_update(
+        &mut self,
+        cx: &mut Cx<'_>,
+        done: &Result<String, AccountError>,
+        user_id: i64,
+        claimed: Option<IpAddr>,
+    ) {
+        if let Some(ip) = claimed
+            && !done.as_ref().is_err_and(|error| error.is_conflict())
+        {
+            let now_ms = self.now_ms(cx);
+            self.gate.forgo_claim(ip, now_ms);
+        }
+        if let Ok(username) = done {
+            self.rename(cx, user_id, username);
+        }
+    }
+
+    /// The user goes by this name from now on, as the store has answered: nobody goes on under another.
+    fn rename(&mut self, cx: &mut Cx<'_>, user_id: i64, username: &str) {
+        let sockets = self.sockets.get(&user_id).map(Vec::as_slice);
+        let unix_secs = cx.unix_secs();
+        let mut out = Publisher {
+            topics: &mut self.topics,
+            list: &mut self.list,
+            traffic: &mut self.traffic,
+            window: None,
+            cx,
         };
-        for &socket in sockets {
+        let ks = sockets.unwrap_or_default();
+        if self
+            .chat
+            .renamed(user_id, username, ks, unix_secs, &mut out)
+        {
+            self.set_chat_deadline(cx);
+            self.close_renamed(user_id, username);
+        }
+    }
+
+    /// Closes the WebSockets of a user that were opened under another name.
+    pub(super) fn close_renamed(&self, user_id: i64, username: &str) {
+        for &socket in self.sockets.get(&user_id).into_iter().flatten() {
             // Once the reactor has ended they are closed anyway.
             self.post
-                .to_socket(socket, Mail::Renamed(name.clone()))
+                .to_socket(socket, Mail::Renamed(username.to_owned()))
                 .ok();
         }
     }
@@ -120,9 +170,12 @@ impl Site {
     }
 
     pub(super) fn settle_registration(&mut self, cx: &Cx<'_>, ip: IpAddr, done: Registration) {
+        let now_ms = self.now_ms(cx);
         if !done.has_hashed {
-            let now_ms = self.now_ms(cx);
             self.gate.forgo_registration(ip, now_ms);
+        }
+        if !done.outcome.is_err_and(AccountError::is_conflict) {
+            self.gate.forgo_claim(ip, now_ms);
         }
     }
 

@@ -18,7 +18,7 @@ mod worker;
 
 pub use logins::{Attempt, Login, Logins, Success};
 pub use schema::OpenError;
-pub use users::{Changes, NewUser, User, Users};
+pub use users::{Changes, Identified, NewUser, Renames, User, Users};
 
 use super::marks::Marks;
 use super::queue::{Load, Queue};
@@ -53,8 +53,13 @@ impl Default for Options {
 pub enum StoreError {
     /// Another user has this e-mail address, case of ASCII letters aside.
     EmailTaken,
-    /// Another user has this username.
+    /// Another user has this username, or has had it.
     UsernameTaken,
+    /// The user has changed the username as often as allowed.
+    TooManyRenames {
+        /// When to try again: the value for `Retry-After`.
+        retry_after_s: u32,
+    },
     /// There is no user with this id.
     NoSuchUser,
     /// The disk has no room for it.
@@ -68,6 +73,7 @@ impl fmt::Display for StoreError {
         f.write_str(match self {
             Self::EmailTaken => "the e-mail address is taken",
             Self::UsernameTaken => "the username is taken",
+            Self::TooManyRenames { .. } => "the username was changed too often",
             Self::NoSuchUser => "there is no such user",
             Self::Full => "the disk is full",
             Self::Unavailable => "the database is unavailable",
@@ -80,6 +86,7 @@ impl std::error::Error for StoreError {}
 /// The open database and its thread. Dropping it does the jobs already queued, writes the WAL
 /// back into the file and ends the thread.
 pub struct Store {
+    id: Box<str>,
     queue: Queue<Job>,
     thread: Option<JoinHandle<()>>,
 }
@@ -92,6 +99,7 @@ impl Store {
     /// [`OpenError`]; the file is as it was.
     pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
         let db = schema::open(path, options.busy_timeout)?;
+        let id = schema::id_of(&db)?;
         let queue = Queue::new(options.queue_jobs_max);
         let worker = queue.worker();
         let (file, patience) = (path.to_owned(), options.busy_timeout);
@@ -100,9 +108,16 @@ impl Store {
             .spawn(move || worker::run(&db, &file, patience, &worker))
             .map_err(OpenError::Io)?;
         Ok(Self {
+            id,
             queue,
             thread: Some(thread),
         })
+    }
+
+    /// What the database is known by: random, made once, and the same in a copy.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// The jobs about users.

@@ -25,6 +25,11 @@ const STATEMENTS_CACHED: usize = 64;
 
 type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
+/// What came after version 2, by the first table each brings. The version before can go on with a file
+/// that has them, and does, while one server takes over from another: it does not look at the tables, and
+/// triggers keep them. So they leave `user_version` as it is.
+const ADDITIONS: [(&str, Migration); 2] = [("usernames", usernames), ("database_id", database_id)];
+
 /// The migration at index n leads from `user_version` n to n + 1.
 const MIGRATIONS: [Migration; 2] = [users, logins];
 
@@ -111,6 +116,7 @@ pub(super) fn open(path: &Path, busy_timeout: Duration) -> Result<Connection, Op
     // Old password hashes are overwritten, not just unlinked.
     db.pragma_update(None, "secure_delete", true)?;
     migrate(&mut db)?;
+    add(&mut db)?;
     Ok(db)
 }
 
@@ -153,6 +159,27 @@ fn migrate(db: &mut Connection) -> Result<(), OpenError> {
         transaction.commit()?;
     }
     Ok(())
+}
+
+/// Makes the additions that are not there.
+fn add(db: &mut Connection) -> Result<(), OpenError> {
+    for (table, addition) in ADDITIONS {
+        if has_table(db, table)? {
+            continue;
+        }
+        let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Looked for again under the lock: another process may have been first.
+        if !has_table(&transaction, table)? {
+            addition(&transaction)?;
+        }
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// The database's id.
+pub(super) fn id_of(db: &Connection) -> rusqlite::Result<Box<str>> {
+    db.query_row("SELECT id FROM database_id", [], |row| row.get(0))
 }
 
 /// The schema's version, if it is one we know.
@@ -218,10 +245,58 @@ fn logins(db: &Transaction<'_>) -> rusqlite::Result<()> {
     )
 }
 
+/// Every name that was ever a user's, and when each user has changed it of late. A name belongs to the
+/// user who had it last for good, also when the user is gone, so `user_id` refers to no row. The triggers
+/// hold that for whoever writes, a server of the version before too.
+fn usernames(db: &Transaction<'_>) -> rusqlite::Result<()> {
+    db.execute_batch(
+        "CREATE TABLE usernames (
+            username    TEXT    PRIMARY KEY,
+            user_id     INTEGER NOT NULL,
+            given_up_at INTEGER
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX usernames_by_user ON usernames (user_id, given_up_at);
+        INSERT INTO usernames (username, user_id) SELECT username, id FROM users;
+        CREATE TRIGGER users_username_inserted BEFORE INSERT ON users
+        WHEN EXISTS (SELECT 1 FROM usernames WHERE username = NEW.username)
+        BEGIN SELECT RAISE(ABORT, 'the username is taken'); END;
+        CREATE TRIGGER users_username_noted AFTER INSERT ON users
+        BEGIN INSERT INTO usernames (username, user_id) VALUES (NEW.username, NEW.id); END;
+        CREATE TRIGGER users_username_updated BEFORE UPDATE OF username ON users
+        WHEN EXISTS (
+            SELECT 1 FROM usernames WHERE username = NEW.username AND user_id <> NEW.id)
+        BEGIN SELECT RAISE(ABORT, 'the username is taken'); END;
+        CREATE TRIGGER users_username_given_up AFTER UPDATE OF username ON users
+        WHEN NEW.username <> OLD.username
+        BEGIN
+            UPDATE usernames SET given_up_at = unixepoch() WHERE username = OLD.username;
+            INSERT INTO usernames (username, user_id) VALUES (NEW.username, NEW.id)
+            ON CONFLICT (username) DO UPDATE SET given_up_at = NULL;
+        END;
+        CREATE TABLE renames (
+            user_id    INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+            renamed_at INTEGER NOT NULL
+        ) STRICT;
+        CREATE INDEX renames_by_user ON renames (user_id, renamed_at);",
+    )
+}
+
+/// What the database is known by in tokens: random, made once, and copied with the file.
+fn database_id(db: &Transaction<'_>) -> rusqlite::Result<()> {
+    db.execute_batch(
+        "CREATE TABLE database_id (id TEXT NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID;
+        INSERT INTO database_id VALUES (lower(hex(randomblob(16))));",
+    )
+}
+
 /// Whether the file has the table `User` of the C design.
 pub(super) fn has_c_design_table(db: &Connection) -> rusqlite::Result<bool> {
-    db.prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'User'")?
-        .exists([])
+    has_table(db, "User")
+}
+
+fn has_table(db: &Connection, name: &str) -> rusqlite::Result<bool> {
+    db.prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?
+        .exists([name])
 }
 
 fn copy_c_design_users(db: &Transaction<'_>) -> rusqlite::Result<()> {
@@ -321,6 +396,37 @@ mod tests {
             .unwrap();
         let version = db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
         assert_eq!(version, Ok(2));
+    }
+
+    #[test]
+    fn additions_come_to_a_file_that_has_users() {
+        let folder = TempDir::new().unwrap();
+        let mut raw = raw_in(&folder);
+        for (migration, version) in MIGRATIONS.iter().zip(1..) {
+            let step = raw.transaction().unwrap();
+            migration(&step).unwrap();
+            step.pragma_update(None, "user_version", version).unwrap();
+            step.commit().unwrap();
+        }
+        raw.execute_batch(
+            "INSERT INTO users (id, name, username, email) VALUES (7, 'A', 'ada', 'a@x.example')",
+        )
+        .unwrap();
+        drop(raw);
+        let mut ids = Vec::new();
+        for _ in 0..2 {
+            let db = open_in(&folder).unwrap();
+            let names = db.query_row("SELECT username, user_id FROM usernames", [], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+            });
+            assert_eq!(names, Ok(("ada".to_owned(), 7)));
+            ids.push(id_of(&db).unwrap());
+            let version = db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+            assert_eq!(version, Ok(2), "the version before opens it");
+        }
+        assert_eq!((ids[0].len(), &ids[0]), (32, &ids[1]));
+        let other = id_of(&open_in(&TempDir::new().unwrap()).unwrap()).unwrap();
+        assert_ne!(ids[0], other);
     }
 
     #[test]

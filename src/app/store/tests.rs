@@ -58,7 +58,19 @@ impl Fixture {
     }
 
     fn update(&self, id: i64, changes: Changes) -> Result<(), StoreError> {
-        ask(|reply| self.store.users().update(id, changes, reply)).unwrap()
+        self.update_at(id, changes, 0, 0).map(drop)
+    }
+
+    /// Answers the username from then on.
+    fn update_at(
+        &self,
+        id: i64,
+        changes: Changes,
+        per_day: u32,
+        now: i64,
+    ) -> Result<String, StoreError> {
+        let renames = Renames { per_day, now };
+        ask(|reply| self.store.users().update(id, changes, renames, reply)).unwrap()
     }
 
     /// Runs SQL on the store's own connection.
@@ -227,7 +239,7 @@ fn an_id_is_never_given_twice() {
     let fixture = Fixture::new();
     let first = fixture.insert("ada").unwrap();
     fixture.run("DELETE FROM users");
-    assert!(fixture.insert("ada").unwrap() > first);
+    assert!(fixture.insert("eva").unwrap() > first);
 }
 
 #[test]

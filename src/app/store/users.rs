@@ -3,6 +3,7 @@
 use super::StoreError;
 use super::schema::has_c_design_table;
 use super::worker::{Answer, Fault, Job, read, write};
+use crate::app::chat::ALIASES_MAX;
 use crate::app::passwords::Credential;
 use crate::app::queue::Queue;
 use crate::app::reply::{Overloaded, Reply};
@@ -54,6 +55,27 @@ pub struct Changes {
     pub email: Option<String>,
 }
 
+/// A user, and the names the user is found by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identified {
+    /// The user.
+    pub user: User,
+    /// Names the user has given up, the latest last; of many, the latest.
+    pub aliases: Vec<Box<str>>,
+}
+
+/// How often users may change their names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Renames {
+    /// So often in any 24 hours; 0 for no limit.
+    pub per_day: u32,
+    /// Now, in Unix seconds.
+    pub now: i64,
+}
+
+/// The time in which changes of the username are counted, in seconds.
+const DAY_S: i64 = 24 * 60 * 60;
+
 /// A handle to the store for jobs about users. No method blocks; `Err(Overloaded)` means the job
 /// was refused and its reply dropped uncalled. A job that was taken is answered, on the store's
 /// thread, whatever happens.
@@ -103,8 +125,17 @@ impl Users {
         read(&self.queue, move |db| find(db, id), reply)
     }
 
-    /// Changes a user, all or nothing; answers `NoSuchUser`, or `EmailTaken` before
-    /// `UsernameTaken`. A user's own value is never a conflict.
+    /// Answers the user with this id and the names given up, or `NoSuchUser`.
+    ///
+    /// # Errors
+    /// [`Overloaded`] when the queue is full or the store closed.
+    pub fn identify(&self, id: i64, reply: Reply<Answer<Identified>>) -> Result<(), Overloaded> {
+        read(&self.queue, move |db| identify(db, id), reply)
+    }
+
+    /// Changes a user, all or nothing, and answers the username from then on; or `NoSuchUser`, or
+    /// `TooManyRenames` before `EmailTaken` before `UsernameTaken`. A user's own value is never a
+    /// conflict, and a name the user has given up neither.
     ///
     /// # Errors
     /// [`Overloaded`] when the queue is full or the store closed.
@@ -112,9 +143,11 @@ impl Users {
         &self,
         id: i64,
         changes: Changes,
-        reply: Reply<Answer<()>>,
+        renames: Renames,
+        reply: Reply<Answer<String>>,
     ) -> Result<(), Overloaded> {
-        write(&self.queue, move |db| update(db, id, &changes), reply)
+        let work = move |db: &Connection| update(db, id, &changes, renames);
+        write(&self.queue, work, reply)
     }
 
     /// Puts a new PHC string in place of `old`; answers false, and changes nothing, if the user's
@@ -156,23 +189,59 @@ fn insert(db: &Connection, new: &NewUser) -> Result<i64, Fault> {
     inserted.or_else(|error| conflict(db, error, Some(&new.email), Some(&new.username), None))
 }
 
-fn update(db: &Connection, id: i64, changes: &Changes) -> Result<(), Fault> {
+fn update(db: &Connection, id: i64, changes: &Changes, renames: Renames) -> Result<String, Fault> {
     let Changes {
         name,
         username,
         email,
     } = changes;
+    if let Some(username) = username {
+        // Undone with the job, should it fail.
+        count_rename(db, id, username, renames)?;
+    }
     let updated = db
         .prepare_cached(
             "UPDATE users SET name = coalesce(?2, name), username = coalesce(?3, username),
-             email = coalesce(?4, email) WHERE id = ?1",
+             email = coalesce(?4, email) WHERE id = ?1 RETURNING username",
         )?
-        .execute(params![id, name, username, email]);
+        .query_row(params![id, name, username, email], |row| row.get(0))
+        .optional();
     match updated {
-        Ok(0) => Err(StoreError::NoSuchUser.into()),
-        Ok(_) => Ok(()),
+        Ok(None) => Err(StoreError::NoSuchUser.into()),
+        Ok(Some(username)) => Ok(username),
         Err(error) => conflict(db, error, email.as_deref(), username.as_deref(), Some(id)),
     }
+}
+
+/// Counts a change of the username, if it is one and there may be one more.
+fn count_rename(db: &Connection, id: i64, username: &str, renames: Renames) -> Result<(), Fault> {
+    let Renames { per_day, now } = renames;
+    let is_change = db
+        .prepare_cached("SELECT 1 FROM users WHERE id = ?1 AND username <> ?2")?
+        .exists(params![id, username])?;
+    if per_day == 0 || !is_change {
+        return Ok(());
+    }
+    // Those of a time to come go with those of long ago: the clock was wrong then.
+    db.prepare_cached(
+        "DELETE FROM renames WHERE user_id = ?1 AND renamed_at NOT BETWEEN ?2 - ?3 + 1 AND ?2 + ?3",
+    )?
+    .execute(params![id, now, DAY_S])?;
+    let last_that_counts: Option<i64> = db
+        .prepare_cached(
+            "SELECT renamed_at FROM renames WHERE user_id = ?1
+             ORDER BY renamed_at DESC LIMIT 1 OFFSET ?2",
+        )?
+        .query_row(params![id, per_day - 1], |row| row.get(0))
+        .optional()?;
+    if let Some(renamed_at) = last_that_counts {
+        let wait_s = (renamed_at + DAY_S - now).clamp(1, DAY_S);
+        let retry_after_s = u32::try_from(wait_s).unwrap_or(u32::MAX);
+        return Err(StoreError::TooManyRenames { retry_after_s }.into());
+    }
+    db.prepare_cached("INSERT INTO renames (user_id, renamed_at) VALUES (?1, ?2)")?
+        .execute(params![id, now])?;
+    Ok(())
 }
 
 /// The schema has refused a statement: says in the contract's order what is taken.
@@ -189,7 +258,7 @@ fn conflict<T>(
     Err(error.into())
 }
 
-/// Whether a user other than `id` has the e-mail address or the username. An address that `id`
+/// Whether a user other than `id` has the e-mail address, or has or has had the username. An address that `id`
 /// has already is free for it, though one of the C design may share it but for case.
 fn check_free(
     db: &Connection,
@@ -207,7 +276,7 @@ fn check_free(
         return Err(StoreError::EmailTaken.into());
     }
     let username_taken = db
-        .prepare_cached("SELECT 1 FROM users WHERE username = ?1 AND id IS NOT ?2")?
+        .prepare_cached("SELECT 1 FROM usernames WHERE username = ?1 AND user_id IS NOT ?2")?
         .exists(params![username, id])?;
     if username_taken {
         return Err(StoreError::UsernameTaken.into());
@@ -220,6 +289,22 @@ fn find(db: &Connection, id: i64) -> Result<User, Fault> {
         .query_row([id], user)
         .optional()?
         .ok_or_else(|| StoreError::NoSuchUser.into())
+}
+
+fn identify(db: &Connection, id: i64) -> Result<Identified, Fault> {
+    let user = find(db, id)?;
+    let mut aliases = db
+        .prepare_cached(
+            "SELECT username FROM usernames WHERE user_id = ?1 AND given_up_at IS NOT NULL
+             ORDER BY given_up_at DESC LIMIT ?2",
+        )?
+        .query_map(
+            params![id, i64::try_from(ALIASES_MAX).unwrap_or(i64::MAX)],
+            |row| row.get(0),
+        )?
+        .collect::<rusqlite::Result<Vec<Box<str>>>>()?;
+    aliases.reverse();
+    Ok(Identified { user, aliases })
 }
 
 pub(super) fn replace_credential(
@@ -264,3 +349,6 @@ pub(super) fn user(row: &Row<'_>) -> rusqlite::Result<User> {
         email: row.get("email")?,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,16 @@ impl<S> Http<S> {
                 due,
             } = exchange;
             match state {
+                State::AwaitTurn(head) => {
+                    let exchange = Exchange {
+                        number,
+                        asked,
+                        line,
+                        state: State::AwaitTurn(Box::default()),
+                        due,
+                    };
+                    self.take_turn(tools, cx, exchange, &head);
+                }
                 State::Upgrade(upgrade) => {
                     let after = self.machine.answer(asked, BodyLength::None, After::Upgrade);
                     if after == After::Upgrade {

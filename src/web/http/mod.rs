@@ -221,8 +221,40 @@ impl<S> Http<S> {
     ) {
         self.has_served = true;
         let request = self.view(tools, cx, head, body, number);
+        let may_upgrade = head.upgrade_websocket && request.body.is_empty();
+        if may_upgrade && !self.exchanges.is_empty() {
+            self.exchanges.push(Exchange {
+                number,
+                asked: head.asked(),
+                line: Line::borrowed(head, request.peer(), cx.now()).to_line(),
+                state: State::AwaitTurn(head.bytes().into()),
+                due: None,
+            });
+            return;
+        }
         let reply = tools.service.request(cx, &request);
         self.reply(tools, cx, &request, reply);
+    }
+
+    /// All requests before this one are answered: hands it on, and puts it back with what came of that.
+    fn take_turn<V: Service<Socket = S>>(
+        &mut self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+        mut exchange: Exchange<S>,
+        head: &[u8],
+    ) {
+        exchange.state = if let Some(head) = Head::reparse(head) {
+            let request = self.view(tools, cx, &head, &[], exchange.number);
+            let reply = tools.service.request(cx, &request);
+            exchange.due = due_of(&reply, tools.service.config(), cx.now());
+            State::settle(tools, Opening::check(&head), reply, cx.now())
+        } else {
+            debug_assert!(false, "a head that was read before");
+            let refusal = tools.service.refusal(500, "the request was lost");
+            State::answered(refusal.close(), cx.now())
+        };
+        self.exchanges.push_front(exchange);
     }
 
     /// A request as the service sees it.
@@ -295,6 +327,11 @@ impl<S> Http<S> {
                 self.answer_last(cx, head, receiving.number, response);
             }
             None => {
+                // Too much is held, and one that awaits its turn is what this connection holds.
+                if let Some(exchange) = self.exchanges.awaiting_turn() {
+                    exchange.state = State::answered(response.close(), cx.now());
+                    return self.machine.stop();
+                }
                 let number = self.exchanges.number();
                 self.answer_last(cx, None, number, response);
             }
@@ -325,10 +362,11 @@ impl<S> Http<S> {
         });
     }
 
-    /// How much is held of a request whose body is still arriving.
+    /// How much is held of a request whose body is still arriving, or that awaits its turn.
     pub(super) fn held_bytes(&self) -> usize {
         let receiving = self.receiving.as_ref();
-        receiving.map_or(0, |receiving| receiving.held_bytes())
+        let receiving = receiving.map_or(0, |receiving| receiving.held_bytes());
+        receiving + self.exchanges.held_bytes()
     }
 
     /// Whose turn it is with the request that has this number.

@@ -86,6 +86,39 @@ fn a_message_for_which_there_is_no_room_is_1013() {
 }
 
 #[test]
+fn a_handshake_that_awaits_its_turn_is_held_and_503_without_room() {
+    let reactor = ReactorConfig {
+        input_bytes_max_total: 63_000,
+        ..ReactorConfig::default()
+    };
+    let mut world = world(Config::default(), reactor);
+    let mut first = plain(&mut world);
+    ask(&mut world, &mut first, &[HEAD, &[b'x'; 59_000]].concat());
+    let handshake = String::from_utf8(HANDSHAKE.to_vec()).unwrap();
+    let padded = |count: usize| {
+        let field = format!("X-Padding: {}\r\n\r\n", "x".repeat(count));
+        let later = "GET /later/1 HTTP/1.1\r\nHost: a\r\n\r\n";
+        format!(
+            "{later}{}{field}",
+            handshake.trim_end_matches("\r\n").to_owned() + "\r\n"
+        )
+    };
+    for (count, all, close) in [(5_000, vec![200, 503], true), (500, vec![200, 101], false)] {
+        let mut second = plain(&mut world);
+        ask(&mut world, &mut second, padded(count).as_bytes());
+        world.audit();
+        answer_later(&mut world, None);
+        run(&mut world, &mut [&mut second]);
+        assert_eq!(statuses(&mut second), (all, close), "{count}");
+        drop(second);
+    }
+    world.advance(120 * SECOND);
+    drop(first);
+    world.advance(120 * SECOND);
+    assert_empty(&mut world);
+}
+
+#[test]
 fn what_one_who_went_has_held_is_free_again() {
     let (mut world, first) = crowded();
     drop(first);

@@ -580,3 +580,68 @@ fn a_compressed_message_of_noise_is_1007_and_a_bomb_1009() {
         assert_eq!(client.received, [0x88, 2, high, low]);
     }
 }
+
+#[test]
+fn the_service_is_asked_for_a_websocket_when_nothing_is_owed_before_it() {
+    for is_secure in [false, true] {
+        let mut world = usual();
+        let mut client = if is_secure {
+            secure(&mut world)
+        } else {
+            plain(&mut world)
+        };
+        client.peer.set_capacity(4_000);
+        // One that is answered later, and one of which the peer does not take all.
+        client.write(b"GET /later/1 HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.write(HANDSHAKE);
+        run(&mut world, &mut [&mut client]);
+        assert_eq!(site(&mut world).sockets.len(), 0, "it was asked at once");
+        answer_later(&mut world, None);
+        run(&mut world, &mut [&mut client]);
+        assert_eq!(site(&mut world).sockets.len(), 1);
+        assert_eq!(answer(&mut client.received, false).unwrap().status, 200);
+        assert_eq!(answer(&mut client.received, false).unwrap().status, 101);
+        assert_eq!(client.received, b"");
+        world.audit();
+    }
+}
+
+#[test]
+fn a_websocket_that_comes_later_is_asked_for_in_its_turn_and_waits_for_nobody() {
+    let mut world = usual();
+    let mut client = plain(&mut world);
+    client.write(b"GET /later/1 HTTP/1.1\r\nHost: a\r\n\r\n");
+    let later = String::from_utf8(HANDSHAKE.to_vec()).unwrap();
+    client.write(later.replace("/ws", "/later/2").as_bytes());
+    client.write(b"GET /now/3 HTTP/1.1\r\nHost: a\r\n\r\n");
+    run(&mut world, &mut [&mut client]);
+    assert_eq!(
+        site(&mut world).later.len(),
+        1,
+        "the second one is not asked"
+    );
+    answer_later(&mut world, None);
+    run(&mut world, &mut [&mut client]);
+    assert_eq!(statuses(&mut client), (vec![200], false));
+    assert_eq!(site(&mut world).later.len(), 1, "and now it is");
+    // It is answered as any other, and what was sent behind it is read.
+    answer_later(&mut world, None);
+    run(&mut world, &mut [&mut client]);
+    assert_eq!(statuses(&mut client), (vec![200, 200], false));
+    client.finish();
+    run(&mut world, &mut [&mut client]);
+    assert_empty(&mut world);
+}
+
+#[test]
+fn who_goes_before_the_turn_of_a_websocket_opens_none() {
+    let mut world = usual();
+    let mut client = plain(&mut world);
+    client.write(b"GET /later/1 HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.write(HANDSHAKE);
+    run(&mut world, &mut [&mut client]);
+    drop(client);
+    world.advance(120 * SECOND);
+    assert_eq!(site(&mut world).sockets.len(), 0);
+    assert_empty(&mut world);
+}

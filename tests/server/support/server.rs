@@ -75,6 +75,7 @@ impl Folder {
             ("metrics_address".to_owned(), "off".to_owned()),
             // All users of a test come from one address.
             ("registrations_per_minute_per_ip".to_owned(), "0".to_owned()),
+            ("conflicts_per_minute_per_ip".to_owned(), "0".to_owned()),
         ]);
         for line in changes
             .lines()

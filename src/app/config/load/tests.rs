@@ -78,8 +78,8 @@ fn every_key_is_read_into_its_own_field() {
         ws_max_message_size=180\nws_ping_interval=19\nws_compression=0\n\
         ws_max_fragments=181\nws_message_timeout=184\nws_control_frames_per_second=182\n\
         ws_compression_threshold=183\n\
-        allowed_origins=https://b.example\nmessages_per_minute=20\njwt_expiry_seconds=21\n\
-        login_attempts_per_minute=22\nregistrations_per_minute_per_ip=23\nlog_level=2\nlog_format=json\nlog_to_console=0\n\
+        allowed_origins=https://b.example\nmessages_per_minute=20\njwt_expiry_seconds=21\naccept_legacy_tokens=0\n\
+        login_attempts_per_minute=22\nregistrations_per_minute_per_ip=23\nconflicts_per_minute_per_ip=25\nrenames_per_day=24\nlog_level=2\nlog_format=json\nlog_to_console=0\n\
         log_to_file=0\nlog_file_path=l\nmetrics_address=off\n\
         ssl_verify_client=1\nssl_client_ca_path=ca\nssl_other_certificates=a:b, c:d\n\
         worker_processes=1\ntrusted_proxies=10.0.0.0/8,::1\n\
@@ -136,8 +136,11 @@ fn every_key_is_read_into_its_own_field() {
         allowed_origins: vec!["https://b.example".parse().unwrap()],
         messages_per_minute: 20,
         jwt_expiry_seconds: 21,
+        accept_legacy_tokens: false,
         login_attempts_per_minute: 22,
         registrations_per_minute_per_ip: 23,
+        conflicts_per_minute_per_ip: 25,
+        renames_per_day: 24,
         log_level: LogLevel::Warn,
         log_format: LogFormat::Json,
         log_to_console: false,
@@ -436,7 +439,7 @@ fn defaults_are_those_of_the_protocol() {
         ssl_key_path=certs/key.pem\nssl_verify_client=0\nssl_client_ca_path=off\n\
         ssl_other_certificates=\ndb_path=users.db\n\
         log_file_path=server.log\nlog_level=1\nlog_to_console=1\nlog_to_file=1\n\
-        jwt_expiry_seconds=3600\nws_max_frame_size=1048576\nws_ping_interval=30\n\
+        jwt_expiry_seconds=3600\naccept_legacy_tokens=1\nws_max_frame_size=1048576\nws_ping_interval=30\n\
         worker_processes=1\nmax_uri_length=8192\nhttp_port=0\nws_max_message_size=1048576\n\
         ws_compression=1\nws_compression_threshold=256\nws_max_fragments=4096\nws_message_timeout=60\n\
         ws_control_frames_per_second=100\nmessages_per_minute=100\nrequests_per_second_per_ip=0\n\
@@ -445,6 +448,7 @@ fn defaults_are_those_of_the_protocol() {
         metrics_address=127.0.0.1:9464\npublic_dir=public\nlog_format=text\nserver_header=0\n\
         strict_transport_security=off\ncompress_files=1\nanswer_bytes_per_second_min=240\nforwarded_field=X-Forwarded-For\n\
         allowed_networks=\ndenied_networks=\nregistrations_per_minute_per_ip=10\n\
+        renames_per_day=3\nconflicts_per_minute_per_ip=20\n\
         body_bytes_per_second_min=240\nmax_output_memory=536870912\nmax_input_memory=268435456";
     assert_eq!(load(text), defaults());
     let settings = shipped_settings();

@@ -245,6 +245,30 @@ fn registrations_count_that_cost_a_hash() {
 }
 
 #[test]
+fn what_is_asked_for_counts_until_it_is_known_to_be_free() {
+    let mut addresses = Addresses::new(Rates {
+        conflicts_per_minute: 2,
+        ..Rates::default()
+    });
+    let peer = ip("2001:db8::1");
+    for _ in 0..5 {
+        assert_eq!(addresses.admit_conflict(peer, 0), Ok(()));
+        addresses.forgo_conflict(peer, 0);
+    }
+    assert_eq!(addresses.admit_conflict(peer, 0), Ok(()));
+    assert_eq!(addresses.admit_conflict(ip("2001:db8::2"), 0), Ok(()));
+    let refused = addresses.admit_conflict(peer, 20_000).unwrap_err();
+    assert_eq!(
+        (refused.limit, refused.retry_after_s),
+        (Limit::Conflicts, 40)
+    );
+    assert_eq!(addresses.admit_registration(peer, 20_000), Ok(()));
+    let neighbour = ip("2001:db8:0:1::1");
+    assert_eq!(addresses.admit_conflict(neighbour, 20_000), Ok(()));
+    assert_eq!(addresses.admit_conflict(peer, 60_000), Ok(()));
+}
+
+#[test]
 fn a_flood_of_addresses_and_accounts_stays_within_the_caps() {
     let rates = Rates {
         connections_max: 100,
@@ -252,6 +276,7 @@ fn a_flood_of_addresses_and_accounts_stays_within_the_caps() {
         requests_per_second: 1,
         failed_logins_per_minute: 1,
         registrations_per_minute: 1,
+        conflicts_per_minute: 1,
     };
     let mut addresses = Addresses::with_capacity(rates, 64, 32);
     let steady = ip("198.51.100.1");
@@ -305,6 +330,7 @@ proptest! {
             requests_per_second: 2,
             failed_logins_per_minute: 2,
             registrations_per_minute: 2,
+            conflicts_per_minute: 1,
         };
         let mut addresses = Addresses::with_capacity(rates, 8, 8);
         let mut open: HashMap<u8, u32> = HashMap::new();
