@@ -7,6 +7,7 @@
 mod attempt;
 mod buffers;
 mod preface;
+mod relief;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "tls")]
@@ -45,6 +46,8 @@ pub(super) struct Engine<H: Handler> {
     buffers: Buffers,
     /// The list of connections being flushed, between turns empty.
     flushing: Vec<ConnId>,
+    /// Writes are to find out whether a socket takes more.
+    is_probing: bool,
 }
 
 impl<H: Handler> Engine<H> {
@@ -61,6 +64,7 @@ impl<H: Handler> Engine<H> {
             conns: Vec::new(),
             buffers,
             flushing: Vec::new(),
+            is_probing: false,
         }
     }
 
@@ -329,6 +333,7 @@ impl<H: Handler> Engine<H> {
             return Readiness::Kept;
         }
         let before = channel.queued_bytes();
+        let private_before = channel.private_output_bytes();
         let now_ms = self.core.now_ms();
         let readiness = self.write_once(id, wire);
         let Core {
@@ -344,12 +349,14 @@ impl<H: Handler> Engine<H> {
         let is_clear = (channel.over_mark && after <= config.output_mark_bytes / 2)
             || (channel.awaits_drained && after == 0);
         channel.is_blocked = after > 0;
+        let private_after = channel.private_output_bytes();
+        channel.note_sent(before.saturating_sub(after), after, now_ms);
         if after == 0 {
             channel.release(pool);
         }
         let is_timed = channel.sent(before.saturating_sub(after), after, config, now_ms);
         let held_back = channel.held_back;
-        self.core.account(before, after);
+        self.core.account(private_before, private_after);
         if is_timed {
             self.core.arm(id);
         }
@@ -439,12 +446,13 @@ impl<H: Handler> Engine<H> {
     }
 
     /// Calls back every connection whose deadline has passed.
-    fn expire(&mut self) {
+    fn expire<W: Wire>(&mut self, links: &mut Links<W>) {
         let now_ms = self.core.now_ms();
         while let Some(key) = self.core.wheel.poll(now_ms) {
             if let Some(id) = self.core.id_at(key as usize) {
                 self.expire_one(id, now_ms);
                 self.core.arm(id);
+                self.relieve(links);
             }
         }
     }
@@ -543,29 +551,17 @@ impl<H: Handler> Engine<H> {
         }
     }
 
-    /// Takes the dead out of the tables; `dispose` drops their wires.
-    fn reap(&mut self, mut dispose: impl FnMut(ConnId)) {
-        while let Some((id, reason)) = self.core.dead.pop() {
-            if self.core.channel(id).is_none() {
-                continue; // closed and refused by `open`
-            }
-            let conn = self.conns.get_mut(id.index()).and_then(Option::take);
-            self.core.remove(id);
-            let ended = CloseReason::ALL.iter().position(|other| *other == reason);
-            if let Some(count) = ended.and_then(|index| self.core.stats.closed.get_mut(index)) {
-                *count += 1;
-            }
-            dispose(id);
-            if let Some(conn) = conn {
-                self.handler.closed(
-                    &mut Cx {
-                        core: &mut self.core,
-                        id,
-                    },
-                    conn,
-                    reason,
-                );
-            }
+    /// Takes a dead connection out of the tables.
+    fn reap(&mut self, id: ConnId, reason: CloseReason) {
+        let conn = self.conns.get_mut(id.index()).and_then(Option::take);
+        self.core.remove(id);
+        let ended = CloseReason::ALL.iter().position(|other| *other == reason);
+        if let Some(count) = ended.and_then(|index| self.core.stats.closed.get_mut(index)) {
+            *count += 1;
+        }
+        if let Some(conn) = conn {
+            let core = &mut self.core;
+            self.handler.closed(&mut Cx { core, id }, conn, reason);
         }
     }
 

@@ -401,6 +401,12 @@ impl Cx<'_> {
         max.saturating_sub(self.core.queued_bytes_total())
     }
 
+    /// Whether output is over a limit, and sockets should take some before more is made. A handler that
+    /// can stop early and go on when it is called again does so.
+    pub fn needs_flush(&self) -> bool {
+        self.core.needs_relief()
+    }
+
     /// Asks for `expired` at that time, in place of an earlier request. Moving a deadline
     /// further away costs next to nothing.
     pub fn set_deadline(&mut self, at: Instant) {
@@ -477,7 +483,8 @@ impl Cx<'_> {
         self.core.wheel.len()
     }
 
-    /// Bytes of output queued on all connections together.
+    /// Bytes that the output of all connections together takes: what is queued by reference on any number of them
+    /// counts once, and a little for each of them.
     pub fn queued_bytes_total(&self) -> usize {
         self.core.queued_bytes_total()
     }

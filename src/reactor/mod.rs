@@ -28,6 +28,7 @@ mod link;
 mod listener;
 mod mailbox;
 mod output;
+mod shared;
 #[cfg(test)]
 pub(crate) mod sim;
 mod stats;
@@ -52,7 +53,7 @@ pub use self::handler::{CloseReason, Cx, Handler, Origin, Preface, Sent, Stall};
 pub use self::id::ConnId;
 pub use self::listener::ListenerId;
 pub use self::mailbox::{Mailbox, Returned};
-pub use self::output::Shared;
+pub use self::shared::Shared;
 pub use self::stats::{Histogram, Phases, Stats};
 pub use self::wheel::Wheel;
 
@@ -335,6 +336,7 @@ impl<H: Handler> Reactor<H> {
         self.mailbox.0.collect(&mut letters);
         for (to, mail) in letters.drain(..) {
             self.engine.mail(to, mail);
+            self.engine.relieve(&mut self.links);
         }
         self.letters = letters;
     }

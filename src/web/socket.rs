@@ -164,10 +164,11 @@ impl<S> Socket<S> {
             }
             let rest = input.get_mut(used..).unwrap_or_default();
             match self.step(tools, cx, rest, config) {
-                Stepped::On(count) if self.bytes_in - bytes_before < TURN_BYTES => used += count,
                 Stepped::On(count) => {
                     used += count;
-                    break;
+                    if self.bytes_in - bytes_before >= TURN_BYTES || cx.needs_flush() {
+                        break;
+                    }
                 }
                 Stepped::More(count) => return used + count,
                 Stepped::Ended => {

@@ -11,8 +11,9 @@ impl<H: Handler> Engine<H> {
     /// Reads, runs timers, writes, and takes the dead out of the tables.
     pub(in crate::reactor) fn turn<W: Wire>(&mut self, links: &mut Links<W>) {
         self.serve_ready(links);
-        self.expire();
+        self.expire(links);
         self.tell_draining();
+        self.relieve(links);
         self.bury(links);
         self.flush_dirty(links);
         self.bury(links);
@@ -32,6 +33,7 @@ impl<H: Handler> Engine<H> {
             if let Some(Some(link)) = links.get_mut(id.index()) {
                 self.serve(id, link);
             }
+            self.relieve(links);
         }
     }
 
@@ -70,16 +72,22 @@ impl<H: Handler> Engine<H> {
             {
                 link.writable = false;
             }
+            self.relieve(links);
         }
         self.flushing = flushing;
     }
 
     /// Takes the dead out of the tables; dropping a wire closes it.
-    pub(in crate::reactor) fn bury<W>(&mut self, links: &mut Links<W>) {
-        self.reap(|id| {
+    pub(in crate::reactor) fn bury<W: Wire>(&mut self, links: &mut Links<W>) {
+        while let Some((id, reason)) = self.core.dead.pop() {
+            if self.core.channel(id).is_none() {
+                continue; // closed and refused by `open`
+            }
             if let Some(link) = links.get_mut(id.index()) {
                 *link = None;
             }
-        });
+            self.reap(id, reason);
+            self.relieve(links);
+        }
     }
 }

@@ -406,6 +406,7 @@ impl<H: Handler> Sim<H> {
         self.mailbox.collect(&mut letters);
         for (to, mail) in letters {
             self.engine.mail(to, mail);
+            self.engine.relieve(&mut self.links);
         }
         self.engine.turn(&mut self.links);
     }
@@ -455,11 +456,17 @@ impl<H: Handler> Sim<H> {
         }
     }
 
+    /// Checks what must hold after every turn.
+    pub(crate) fn audit_output(&self) {
+        let core = &self.engine.core;
+        let queued = core.count_output();
+        assert_eq!(core.queued_bytes_total(), queued, "output is miscounted");
+    }
+
     /// Checks what must hold whenever the loop rests.
     pub(crate) fn audit(&self) {
+        self.audit_output();
         let core = &self.engine.core;
-        let queued: usize = core.channels.iter().map(|(_, c)| c.queued_bytes()).sum();
-        assert_eq!(core.queued_bytes_total(), queued, "output is miscounted");
         let held: usize = core.channels.iter().map(|(_, c)| c.intake.bytes()).sum();
         assert_eq!(core.held_input_bytes, held, "input is miscounted");
         for (_, channel) in &core.channels {
@@ -471,7 +478,7 @@ impl<H: Handler> Sim<H> {
         }
         assert_eq!(self.links.iter().flatten().count(), core.connections());
         if core.connections() == 0 {
-            assert_eq!(queued, 0);
+            assert_eq!(core.queued_bytes_total(), 0);
             assert!(core.wheel.is_empty(), "a timer of nobody");
             assert!(core.drain.is_some() || core.sleep_max().is_none());
         }

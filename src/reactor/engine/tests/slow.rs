@@ -180,7 +180,7 @@ fn last_words_follow_what_was_begun() {
             Call::Data(input) => {
                 for byte in &*input {
                     let sent = cx.send(cx.id(), &Shared::from(vec![*byte; 30_000]));
-                    assert_eq!(sent == Sent::Gone, matches!(byte, b'4' | b'5'));
+                    assert_ne!(sent, Sent::Gone); // the socket may take it
                 }
                 input.len()
             }
@@ -205,7 +205,7 @@ fn last_words_follow_what_was_begun() {
         client.peer.set_capacity(usize::MAX);
         run(&mut sim, &mut [&mut client]);
         let all = [vec![b'1'; 30_000], b"bye".to_vec()].concat();
-        assert_eq!(client.received, all);
+        assert!(client.received == all, "{} bytes", client.received.len());
     }
 }
 
