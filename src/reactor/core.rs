@@ -293,6 +293,7 @@ impl Core {
                 false => Sent::AtOnce,
             };
         }
+        let mut is_suspected = false;
         let is_far_over = total / 2 > max_total && queued > mark;
         if (queued > max || is_far_over) && channel.overflow != Overflow::Told {
             if queued / 2 > max || is_far_over {
@@ -301,19 +302,18 @@ impl Core {
             }
             if channel.overflow == Overflow::None {
                 channel.overflow = Overflow::Suspected;
-                self.suspects.push(id);
+                is_suspected = true;
             }
         }
-        self.went_over_mark(id, stalled_ms)
-    }
-
-    fn went_over_mark(&mut self, id: ConnId, stalled_ms: u64) -> Sent {
-        if let Some(channel) = self.channel(id)
-            && !std::mem::replace(&mut channel.over_mark, true)
-            && channel.phase == Phase::Open
-        {
+        channel.over_mark = true;
+        // Not for the lower mark of a crowd: that is not this peer's doing.
+        let is_open = channel.phase == Phase::Open;
+        if queued > mark && is_open && channel.engine_due_ms == NEVER {
             channel.engine_due_ms = stalled_ms;
             self.arm(id);
+        }
+        if is_suspected {
+            self.suspects.push(id);
         }
         Sent::OverMark
     }

@@ -47,7 +47,7 @@ impl<H: Handler> Engine<H> {
             if before == 0 {
                 return;
             }
-            self.is_probing = !link.writable;
+            self.is_probing = true;
             link.writable = self.flush(id, &mut link.wire) == Readiness::Kept;
             self.is_probing = false;
             if !link.writable || self.core.queued_bytes(id) >= before {
