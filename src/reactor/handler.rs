@@ -182,8 +182,8 @@ pub enum Stall {
     /// In a whole [`Config::send_timeout`](super::Config) the peer took less than it has to of what
     /// waits for it.
     TooSlow,
-    /// More output was queued than the limit for a connection, or for all together, allows. What
-    /// went out in no part was dropped.
+    /// The output is over the limit for a connection, or has waited longest where that of all together is over
+    /// its limit. What went out in no part was dropped.
     Full,
 }
 

@@ -83,7 +83,11 @@ fn what_all_wait_for_counts_once() {
             client.peer.set_capacity(usize::MAX);
         }
         run(&mut sim, &mut taking.iter_mut().collect::<Vec<_>>());
-        assert!(taking.iter().all(|one| one.received.len() == 2 * FRAME_BYTES));
+        assert!(
+            taking
+                .iter()
+                .all(|one| one.received.len() == 2 * FRAME_BYTES)
+        );
         assert_eq!(sim.engine.core.queued_bytes_total(), 0);
         sim.audit();
     }
@@ -110,8 +114,16 @@ fn sockets_take_what_they_can_before_anybody_is_closed() {
         publish(&sim, 0..100);
         sim.turn();
         run(&mut sim, &mut clients.iter_mut().collect::<Vec<_>>());
-        assert!(clients.iter().all(|one| one.received.len() == 100 * FRAME_BYTES));
-        assert!(room.peak.get() <= 100_000 + 5 * FRAME_BYTES, "{}", room.peak.get());
+        assert!(
+            clients
+                .iter()
+                .all(|one| one.received.len() == 100 * FRAME_BYTES)
+        );
+        assert!(
+            room.peak.get() <= 100_000 + 5 * FRAME_BYTES,
+            "{}",
+            room.peak.get()
+        );
         assert_eq!(sim.connections(), 5);
         sim.audit();
     }
@@ -186,7 +198,10 @@ fn no_more_are_closed_than_it_takes() {
 #[test]
 fn what_is_about_to_be_made_does_not_break_the_ceiling() {
     let (max, peers) = (1_000_000, 20);
-    for (security, shift) in securities().into_iter().flat_map(|s| [(s.clone(), 0), (s, 1)]) {
+    for (security, shift) in securities()
+        .into_iter()
+        .flat_map(|s| [(s.clone(), 0), (s, 1)])
+    {
         let config = Config {
             output_bytes_max_total: max,
             ..Config::default()
