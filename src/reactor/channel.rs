@@ -132,6 +132,8 @@ pub(super) struct Held {
     waiting_since_ms: u64,
     /// How many more are to go until all those have gone; 0 while none wait.
     waiting_left: usize,
+    /// How many the socket took since the time for going over the mark began.
+    taken: usize,
 }
 
 /// The capacity a pooled buffer may keep.
@@ -189,6 +191,7 @@ impl Held {
 
     /// Notes that the socket took `taken` bytes and left `left`.
     fn note_sent(&mut self, taken: usize, left: usize, now_ms: u64) {
+        self.taken = self.taken.saturating_add(taken);
         self.waiting_left = self.waiting_left.saturating_sub(taken).min(left);
         if self.waiting_left == 0 {
             self.waiting_left = left;
@@ -352,6 +355,12 @@ impl Channel {
         }
     }
 
+    /// How many bytes the socket took since this was last asked.
+    pub(super) fn take_taken(&mut self) -> usize {
+        self.held_mut()
+            .map_or(0, |held| std::mem::take(&mut held.taken))
+    }
+
     /// Since when some of its output has waited; `None` while the socket takes all.
     pub(super) fn waiting_since_ms(&self) -> Option<u64> {
         let held = self.held().filter(|held| held.waiting_left > 0)?;
@@ -370,6 +379,7 @@ impl Channel {
                 }
             }
             held.output.shrink();
+            held.taken = 0;
             pool.0.push(held);
         }
     }

@@ -21,7 +21,8 @@ pub struct Config {
     pub tail_bytes_max: usize,
     /// Queued output above which a connection's reads stop, in bytes. They go on below half.
     pub output_mark_bytes: usize,
-    /// How long output may stay over the mark before `stalled` is called.
+    /// How long output may stay over the mark before `stalled` is called: unless the peer took more than the mark
+    /// in that time.
     pub stall_grace: Duration,
     /// Queued output over which a connection is closed if its socket does not take the excess at once, in bytes;
     /// twice that in one callback is refused.

@@ -310,6 +310,7 @@ impl Core {
         let is_open = channel.phase == Phase::Open;
         if queued > mark && is_open && channel.engine_due_ms == NEVER {
             channel.engine_due_ms = stalled_ms;
+            channel.take_taken();
             self.arm(id);
         }
         if is_suspected {

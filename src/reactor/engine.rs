@@ -466,12 +466,17 @@ impl<H: Handler> Engine<H> {
         };
         if channel.engine_due_ms <= now_ms {
             channel.engine_due_ms = NEVER;
-            match channel.phase {
+            let phase = channel.phase;
+            match phase {
                 Phase::Connect => self.core.kill(id, CloseReason::ConnectFailed),
                 Phase::Handshake => self.core.kill(id, CloseReason::HandshakeTimeout),
                 Phase::Flush => self.core.kill(id, CloseReason::TooSlow),
                 Phase::Linger => self.kill_ended(id),
                 Phase::Open if channel.overflow == Overflow::Due => self.overflowed(id),
+                // It is behind, but takes what is queued over and over: no stall.
+                Phase::Open if channel.take_taken() > config.output_mark_bytes => {
+                    channel.engine_due_ms = now_ms + ms(config.stall_grace);
+                }
                 Phase::Open => self.stalled(id, Stall::OverMark),
                 Phase::Reap => {}
             }

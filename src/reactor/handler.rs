@@ -177,7 +177,8 @@ impl Origin {
 /// How a peer is slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stall {
-    /// The output has been over its high-water mark for [`Config::stall_grace`](super::Config).
+    /// The output has been over its high-water mark for [`Config::stall_grace`](super::Config), and no more than
+    /// the mark of it was taken.
     OverMark,
     /// In a whole [`Config::send_timeout`](super::Config) the peer took less than it has to of what
     /// waits for it.
