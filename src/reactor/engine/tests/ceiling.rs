@@ -17,12 +17,14 @@ struct Room {
 const FRAME_BYTES: usize = 10_000;
 const BYE: &[u8] = b"bye";
 
+type Act = Box<dyn FnMut(&mut Cx<'_>, Call<'_>) -> usize>;
+
 /// Mail sends a frame to all, made once if it is an even number and copied for each if it is odd. Who is
 /// closed for too much output says bye.
-fn room(config: Config) -> (Sim<Probe<impl FnMut(&mut Cx<'_>, Call<'_>) -> usize>>, Room) {
+fn room(config: Config) -> (Sim<Probe<Act>>, Room) {
     let room = Room::default();
     let Room { ids, peak } = room.clone();
-    let sim = probe(config, move |cx, call| {
+    let act: Act = Box::new(move |cx, call| {
         match call {
             Call::Open => ids.borrow_mut().push(cx.id()),
             Call::Closed => ids.borrow_mut().retain(|id| *id != cx.id()),
@@ -46,7 +48,7 @@ fn room(config: Config) -> (Sim<Probe<impl FnMut(&mut Cx<'_>, Call<'_>) -> usize
         peak.set(peak.get().max(cx.queued_bytes_total()));
         1
     });
-    (sim, room)
+    (probe(config, act), room)
 }
 
 fn publish<H: Handler<Mail = u32>>(sim: &Sim<H>, numbers: std::ops::Range<u32>) {
@@ -257,6 +259,43 @@ fn one_that_is_over_its_own_limit_is_closed_only_when_its_socket_is_full() {
     }
 }
 
+/// Queues, finishes and says last words at random.
+fn at_random(mut choice: Rng) -> impl FnMut(&mut Cx<'_>, Call<'_>) -> usize {
+    let ids = RefCell::new(Vec::new());
+    move |cx: &mut Cx<'_>, call: Call<'_>| {
+        match call {
+            Call::Open => ids.borrow_mut().push(cx.id()),
+            Call::Closed => ids.borrow_mut().retain(|id| *id != cx.id()),
+            Call::Mail(len) => {
+                let shared = Shared::from(vec![1; len as usize]);
+                let part = shared.slice(choice.below(100)..choice.below(20_000));
+                for id in ids.borrow().iter() {
+                    match choice.below(5) {
+                        0 => _ = cx.send(*id, &shared),
+                        1 => _ = cx.send(*id, &part),
+                        2 => _ = cx.send_lossy(*id, &shared, 7),
+                        3 => _ = cx.send_copy(*id, part.as_ref()),
+                        _ => {}
+                    }
+                }
+            }
+            Call::Data(input) => {
+                cx.write_urgent(b"urgent");
+                if choice.one_in(9) {
+                    cx.finish();
+                }
+                return input.len();
+            }
+            Call::Stalled(_) if choice.one_in(2) => {
+                cx.write(BYE);
+                cx.finish_within(SECOND);
+            }
+            _ => {}
+        }
+        1
+    }
+}
+
 /// Whatever happens to what is queued, the count is that of what is there.
 #[test]
 fn the_count_is_that_of_what_is_there() {
@@ -268,41 +307,7 @@ fn the_count_is_that_of_what_is_there() {
                 output_bytes_max_total: 100_000 << rng.below(4),
                 ..Config::default()
             };
-            let mut choice = Rng::new(rng.next());
-            let ids = Rc::new(RefCell::new(Vec::new()));
-            let act = move |cx: &mut Cx<'_>, call: Call<'_>| {
-                match call {
-                    Call::Open => ids.borrow_mut().push(cx.id()),
-                    Call::Closed => ids.borrow_mut().retain(|id| *id != cx.id()),
-                    Call::Mail(len) => {
-                        let shared = Shared::from(vec![1; len as usize]);
-                        let part = shared.slice(choice.below(100)..choice.below(20_000));
-                        for id in ids.borrow().iter() {
-                            match choice.below(5) {
-                                0 => _ = cx.send(*id, &shared),
-                                1 => _ = cx.send(*id, &part),
-                                2 => _ = cx.send_lossy(*id, &shared, 7),
-                                3 => _ = cx.send_copy(*id, part.as_ref()),
-                                _ => {}
-                            }
-                        }
-                    }
-                    Call::Data(input) => {
-                        cx.write_urgent(b"urgent");
-                        if choice.one_in(9) {
-                            cx.finish();
-                        }
-                        return input.len();
-                    }
-                    Call::Stalled(_) if choice.one_in(2) => {
-                        cx.write(BYE);
-                        cx.finish_within(SECOND);
-                    }
-                    _ => {}
-                }
-                1
-            };
-            let mut sim = probe(config, act);
+            let mut sim = probe(config, at_random(Rng::new(rng.next())));
             let mut clients: Vec<_> = (0..6)
                 .map(|_| client(sim.accept(&security).unwrap(), &security))
                 .collect();
