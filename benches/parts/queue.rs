@@ -19,6 +19,7 @@ mod output;
 #[path = "../../src/reactor/shared.rs"]
 #[allow(
     dead_code,
+    unused_imports,
     unreachable_pub,
     missing_docs,
     reason = "a part of the library, and only some of it is used here"
