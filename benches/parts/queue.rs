@@ -3,7 +3,8 @@
 use std::hint::black_box;
 use std::io::IoSlice;
 
-use self::output::{Queue, SLICES_MAX, Shared};
+use self::output::{Queue, SLICES_MAX};
+use self::shared::{Ledger, Shared};
 use super::Repeat;
 
 // Nobody outside of the reactor has a queue, so the benchmark compiles its own.
@@ -15,6 +16,15 @@ use super::Repeat;
     reason = "a part of the library, and only some of it is used here"
 )]
 mod output;
+#[path = "../../src/reactor/shared.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    missing_docs,
+    reason = "a part of the library, and only some of it is used here"
+)]
+mod shared;
 
 /// What a record of TLS takes.
 const RECORD_BYTES: usize = 16 << 10;
@@ -33,9 +43,9 @@ pub(crate) fn append_and_drain(repeat: impl Repeat, bytes: usize) {
 /// Bytes queued by reference, as broadcasts are, and gone with one write.
 pub(crate) fn push_and_drain(repeat: impl Repeat, bytes: usize) {
     let frame = Shared::from(vec![b'x'; bytes]);
-    let mut queue = Queue::default();
+    let (mut queue, ledger) = (Queue::default(), Ledger::new());
     repeat.repeat(|| {
-        queue.push(black_box(&frame));
+        queue.push(black_box(&frame), None, &ledger);
         queue.advance(bytes);
         queue.len()
     });
@@ -44,8 +54,10 @@ pub(crate) fn push_and_drain(repeat: impl Repeat, bytes: usize) {
 /// What so many messages of a broadcast leave in a queue.
 fn behind(frames: usize, bytes: usize) -> Queue {
     let frame = Shared::from(vec![b'x'; bytes]);
-    let mut queue = Queue::default();
-    (0..frames).for_each(|_| queue.push(&frame));
+    let (mut queue, ledger) = (Queue::default(), Ledger::new());
+    for _ in 0..frames {
+        queue.push(&frame, None, &ledger);
+    }
     queue
 }
 

@@ -75,7 +75,7 @@ fn reactor(page: &mut Page, cx: &Cx<'_>) {
     page.counter("received_bytes_total", help, stats.bytes_in);
     let help = "Bytes that sockets took.";
     page.counter("sent_bytes_total", help, stats.bytes_out);
-    let help = "Bytes of output that wait.";
+    let help = "Memory held by output that waits; what waits for many counts once.";
     page.gauge("queued_output_bytes", help, cx.queued_bytes_total());
     let help = "Input that waits for the rest of a request or message.";
     page.gauge("held_input_bytes", help, cx.held_input_bytes());

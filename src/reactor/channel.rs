@@ -99,6 +99,8 @@ impl Intake {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Overflow {
     None,
+    /// There was more at one time: what the socket takes now decides.
+    Suspected,
     /// The handler is to hear of it; until then it can write nothing more.
     Due,
     /// It has heard of it. What it writes by then are its last words.
@@ -126,6 +128,12 @@ pub(super) struct Held {
     pub(super) spill: Vec<u8>,
     /// How much of `spill` is gone already.
     pub(super) spilled: usize,
+    /// When bytes began to wait of which some wait still.
+    waiting_since_ms: u64,
+    /// How many more are to go until all those have gone; 0 while none wait.
+    waiting_left: usize,
+    /// How many the socket took since the time for going over the mark began.
+    taken: usize,
 }
 
 /// The capacity a pooled buffer may keep.
@@ -174,6 +182,21 @@ impl Held {
 
     pub(super) fn queued_bytes(&self) -> usize {
         self.output.len() + self.unsent().len()
+    }
+
+    /// What of its output exists for this connection alone, in bytes.
+    fn private_output_bytes(&self) -> usize {
+        self.output.private_bytes() + self.unsent().len()
+    }
+
+    /// Notes that the socket took `taken` bytes and left `left`.
+    fn note_sent(&mut self, taken: usize, left: usize, now_ms: u64) {
+        self.taken = self.taken.saturating_add(taken);
+        self.waiting_left = self.waiting_left.saturating_sub(taken).min(left);
+        if self.waiting_left == 0 {
+            self.waiting_left = left;
+            self.waiting_since_ms = now_ms;
+        }
     }
 }
 
@@ -320,6 +343,30 @@ impl Channel {
         self.held().map_or(0, Held::queued_bytes)
     }
 
+    /// What of its output exists for this connection alone, in bytes.
+    pub(super) fn private_output_bytes(&self) -> usize {
+        self.held().map_or(0, Held::private_output_bytes)
+    }
+
+    /// Notes what a write left waiting, and for how long that has.
+    pub(super) fn note_sent(&mut self, taken: usize, left: usize, now_ms: u64) {
+        if let Some(held) = self.held_mut() {
+            held.note_sent(taken, left, now_ms);
+        }
+    }
+
+    /// How many bytes the socket took since this was last asked.
+    pub(super) fn take_taken(&mut self) -> usize {
+        self.held_mut()
+            .map_or(0, |held| std::mem::take(&mut held.taken))
+    }
+
+    /// Since when some of its output has waited; `None` while the socket takes all.
+    pub(super) fn waiting_since_ms(&self) -> Option<u64> {
+        let held = self.held().filter(|held| held.waiting_left > 0)?;
+        Some(held.waiting_since_ms)
+    }
+
     /// Gives empty buffers back.
     pub(super) fn release(&mut self, pool: &mut Pool) {
         if self.held().is_some_and(Held::is_empty)
@@ -331,6 +378,8 @@ impl Channel {
                     *buffer = Vec::new();
                 }
             }
+            held.output.shrink();
+            held.taken = 0;
             pool.0.push(held);
         }
     }

@@ -21,13 +21,16 @@ pub struct Config {
     pub tail_bytes_max: usize,
     /// Queued output above which a connection's reads stop, in bytes. They go on below half.
     pub output_mark_bytes: usize,
-    /// How long output may stay over the mark before `stalled` is called.
+    /// How long output may stay over the mark before `stalled` is called: unless the peer took more than the mark
+    /// in that time.
     pub stall_grace: Duration,
-    /// Queued output at which a connection is closed, in bytes.
+    /// Queued output over which a connection is closed if its socket does not take the excess at once, in bytes;
+    /// twice that in one callback is refused.
     pub output_bytes_max: usize,
-    /// Queued output of all connections together, in bytes. Above it nothing is read from a
-    /// connection that has output queued, one over its mark is closed if more is queued on it, and
-    /// `drained` is waited for from 16 KiB on.
+    /// Memory that output of all connections together may take, in bytes: what was queued by reference on any
+    /// number of them counts once. Above it nothing is read from a connection that has output queued, `drained`
+    /// is waited for from 16 KiB on, and what sockets take no more of leads to the end of the connections
+    /// whose output has waited longest. It may be exceeded by half, and by what one callback queues.
     pub output_bytes_max_total: usize,
     /// Input of all connections together that waits for the rest of a request or message, in bytes: what
     /// handlers leave, and what they hold ([`Cx::hold_input`](super::Cx::hold_input)). A connection that

@@ -3,6 +3,7 @@
 //! Nothing here knows the handler's types, so that [`Cx`](super::Cx) is one plain type.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use slab::Slab;
@@ -10,13 +11,14 @@ use slab::Slab;
 use super::budget::{Budget, Due, Stage};
 use super::channel::{Channel, Held, NEVER, Overflow, Phase, Pool, ms};
 use super::id::GENERATION_END;
+use super::shared::Ledger;
 use super::{
     CloseReason, Config, ConnId, ListenerId, Phases, Security, Sent, Shared, Stats, Wheel,
 };
 
 /// The mark while all connections together hold too much output: what a service makes for one that does
 /// not take it stops early then.
-const CROWDED_MARK_BYTES: usize = 16 * 1024;
+pub(super) const CROWDED_MARK_BYTES: usize = 16 * 1024;
 
 pub(super) struct Core {
     pub(super) config: Config,
@@ -43,7 +45,14 @@ pub(super) struct Core {
     /// What is left of the turn's time.
     pub(super) budget: Budget,
     next_generation: u32,
-    queued_bytes_total: usize,
+    /// What output takes that exists for one connection alone.
+    private_output_bytes: usize,
+    /// What output takes that any number of connections wait for.
+    ledger: Arc<Ledger>,
+    /// Connections over their own limit, and until then the most for all: the sockets are to take what
+    /// they can before anybody is closed.
+    pub(super) suspects: Vec<ConnId>,
+    relief_bytes: usize,
     /// Input that waits for its rest, likewise.
     pub(super) held_input_bytes: usize,
     start: Instant,
@@ -79,7 +88,10 @@ impl Core {
             clock,
             budget: Budget::new(now),
             next_generation: 0,
-            queued_bytes_total: 0,
+            private_output_bytes: 0,
+            ledger: Ledger::new(),
+            suspects: Vec::new(),
+            relief_bytes: 0,
             held_input_bytes: 0,
             start: now,
             now,
@@ -94,6 +106,7 @@ impl Core {
         self.now_ms = self.floor_ms(self.now);
         self.unix_secs = unix_secs;
         self.budget.begin_turn(self.now);
+        self.relief_bytes = self.config.output_bytes_max_total;
     }
 
     /// A turn ends.
@@ -145,7 +158,8 @@ impl Core {
         let telling = self
             .drain
             .is_some_and(|drain| drain.cursor < self.channels.capacity());
-        if busy || self.stopped || (telling && !self.channels.is_empty()) {
+        let suspecting = !self.suspects.is_empty();
+        if busy || suspecting || self.stopped || (telling && !self.channels.is_empty()) {
             return Some(Duration::ZERO);
         }
         let until = |at: Instant| at.saturating_duration_since(self.now);
@@ -176,8 +190,8 @@ impl Core {
         self.wheel.cancel(id.key());
         if let Some(mut channel) = self.channels.try_remove(id.index()) {
             self.let_go_of_input(channel.intake.bytes());
+            self.account(channel.private_output_bytes(), 0);
             if let Some(held) = channel.held_mut() {
-                self.queued_bytes_total -= held.queued_bytes().min(self.queued_bytes_total);
                 *held = Held::default();
             }
             channel.release(&mut self.pool);
@@ -228,11 +242,21 @@ impl Core {
     }
 
     pub(super) fn push(&mut self, id: ConnId, shared: &Shared) -> Sent {
-        let Some(held) = self.held_for_output(id) else {
+        self.push_place(id, shared, None)
+    }
+
+    fn push_place(&mut self, id: ConnId, shared: &Shared, label: Option<u32>) -> Sent {
+        let Self {
+            channels,
+            pool,
+            ledger,
+            ..
+        } = self;
+        let Some(channel) = output_channel(channels, id) else {
             return Sent::Gone;
         };
-        held.output.push(shared);
-        self.queued(id, shared.len())
+        let added = channel.hold(pool).output.push(shared, label, ledger);
+        self.queued(id, added)
     }
 
     pub(super) fn push_urgent(&mut self, id: ConnId, bytes: &[u8]) -> Sent {
@@ -242,87 +266,95 @@ impl Core {
         let Some(held) = self.held_for_output(id) else {
             return Sent::Gone;
         };
-        held.output.push_urgent(bytes);
-        self.queued(id, bytes.len())
+        let added = held.output.push_urgent(bytes);
+        self.queued(id, added)
     }
 
     pub(super) fn push_lossy(&mut self, id: ConnId, shared: &Shared, label: u32) -> (Sent, usize) {
         let mark = self.config.output_mark_bytes;
-        let Some(held) = self.held_for_output(id) else {
+        let Some(channel) = output_channel(&mut self.channels, id) else {
             return (Sent::Gone, 0);
         };
-        let (mut skipped, mut skipped_bytes) = (0, 0);
+        let held = channel.hold(&mut self.pool);
+        let before = held.output.private_bytes();
+        let mut skipped = 0;
         let mut has_room = true;
         while has_room && held.queued_bytes() > 0 && held.queued_bytes() + shared.len() > mark {
-            let dropped = held.output.drop_oldest(label);
-            has_room = dropped.is_some();
+            has_room = held.output.drop_oldest(label).is_some();
             skipped += 1;
-            skipped_bytes += dropped.unwrap_or(0);
         }
+        let after = held.output.private_bytes();
+        self.account(before, after);
         if has_room {
-            held.output.push_labelled(shared, label);
-        }
-        self.account(skipped_bytes, 0);
-        if has_room {
-            (self.queued(id, shared.len()), skipped)
+            (self.push_place(id, shared, Some(label)), skipped)
         } else {
             (Sent::OverMark, skipped)
         }
     }
 
     fn held_for_output(&mut self, id: ConnId) -> Option<&mut Held> {
-        let Self { channels, pool, .. } = self;
-        let channel = channels
-            .get_mut(id.index())
-            .filter(|c| c.generation == id.generation() && c.takes_output())?;
-        Some(channel.hold(pool))
+        let channel = output_channel(&mut self.channels, id)?;
+        Some(channel.hold(&mut self.pool))
     }
 
     pub(super) fn is_open(&self, id: ConnId) -> bool {
         self.lookup(id).is_some_and(Channel::takes_output)
     }
 
-    /// Accounts for `added` bytes of output and applies the limits on it.
+    /// Accounts for `added` bytes of output for this connection alone, and applies the limits.
+    ///
+    /// Who is over a limit is not closed here, where nothing can be written: the engine lets the sockets
+    /// take what they can first. Only what no callback should make at once is refused.
     pub(super) fn queued(&mut self, id: ConnId, added: usize) -> Sent {
-        self.queued_bytes_total += added;
+        self.private_output_bytes += added;
         self.make_dirty(id);
-        let crowded = self.queued_bytes_total > self.config.output_bytes_max_total;
+        let total = self.queued_bytes_total();
+        let max_total = self.config.output_bytes_max_total;
         let (mark, max) = (self.config.output_mark_bytes, self.config.output_bytes_max);
         let stalled_ms = self.now_ms + ms(self.config.stall_grace);
         let Some(channel) = self.channel(id) else {
             return Sent::Gone;
         };
         let queued = channel.queued_bytes();
-        if queued > max || (crowded && queued > mark) {
-            if channel.overflow != Overflow::Told {
-                self.overflow(id);
-                return Sent::Gone;
-            }
-            return Sent::OverMark; // its last words
-        }
-        let mark = if crowded {
+        let mark_now = if total > max_total {
             mark.min(CROWDED_MARK_BYTES)
         } else {
             mark
         };
-        if queued <= mark {
+        if queued <= mark_now {
             return match channel.is_blocked || channel.phase != Phase::Open {
                 true => Sent::Queued,
                 false => Sent::AtOnce,
             };
         }
-        if !channel.over_mark {
-            channel.over_mark = true;
-            if channel.phase == Phase::Open {
-                channel.engine_due_ms = stalled_ms;
-                self.arm(id);
+        let mut is_suspected = false;
+        let is_far_over = total / 2 > max_total && queued > mark;
+        if (queued > max || is_far_over) && channel.overflow != Overflow::Told {
+            if queued / 2 > max || is_far_over {
+                self.overflow(id);
+                return Sent::Gone;
             }
+            if channel.overflow == Overflow::None {
+                channel.overflow = Overflow::Suspected;
+                is_suspected = true;
+            }
+        }
+        channel.over_mark = true;
+        // Not for the lower mark of a crowd: that is not this peer's doing.
+        let is_open = channel.phase == Phase::Open;
+        if queued > mark && is_open && channel.engine_due_ms == NEVER {
+            channel.engine_due_ms = stalled_ms;
+            channel.take_taken();
+            self.arm(id);
+        }
+        if is_suspected {
+            self.suspects.push(id);
         }
         Sent::OverMark
     }
 
     /// Drops what is queued and not begun; the handler is to say a last word.
-    fn overflow(&mut self, id: ConnId) {
+    pub(super) fn overflow(&mut self, id: ConnId) {
         let now_ms = self.now_ms;
         let Some(channel) = self.channel(id) else {
             return;
@@ -332,21 +364,41 @@ impl Core {
         }
         channel.overflow = Overflow::Due;
         channel.engine_due_ms = now_ms;
-        let dropped = channel
-            .held_mut()
-            .map_or(0, |held| held.output.drop_unbegun());
-        self.account(dropped, 0);
+        let before = channel.private_output_bytes();
+        if let Some(held) = channel.held_mut() {
+            held.output.drop_unbegun();
+        }
+        let after = channel.private_output_bytes();
+        self.account(before, after);
         self.arm(id);
     }
 
     /// Accounts for output that left, or never was: TLS adds bytes of its own.
     pub(super) fn account(&mut self, before: usize, after: usize) {
-        self.queued_bytes_total = (self.queued_bytes_total + after).saturating_sub(before);
+        self.private_output_bytes = (self.private_output_bytes + after).saturating_sub(before);
     }
 
     /// Whether all connections together hold more output than they may.
     pub(super) fn is_crowded(&self) -> bool {
-        self.queued_bytes_total > self.config.output_bytes_max_total
+        self.queued_bytes_total() > self.config.output_bytes_max_total
+    }
+
+    /// Whether sockets should take some of the output before more is made.
+    pub(super) fn needs_relief(&self) -> bool {
+        self.queued_bytes_total() > self.relief_bytes || !self.suspects.is_empty()
+    }
+
+    /// The sockets have taken what they can. Next time is when there is noticeably more, or next turn.
+    pub(super) fn relieved(&mut self) {
+        let max = self.config.output_bytes_max_total;
+        let again = self.queued_bytes_total().saturating_add(max / 64);
+        self.relief_bytes = max.max(again);
+    }
+
+    /// Whether there is so much output that it should not be encrypted far ahead: only until then is it shared.
+    #[cfg(feature = "tls")]
+    pub(super) fn is_half_full(&self) -> bool {
+        self.queued_bytes_total() > self.config.output_bytes_max_total / 2
     }
 
     pub(super) fn phases(&self) -> Phases {
@@ -361,8 +413,20 @@ impl Core {
         phases
     }
 
+    /// What all output takes: what is shared counts once.
     pub(super) fn queued_bytes_total(&self) -> usize {
-        self.queued_bytes_total
+        self.private_output_bytes + self.ledger.bytes()
+    }
+
+    /// What all output takes, counted anew.
+    #[cfg(test)]
+    pub(super) fn count_output(&self) -> usize {
+        let channels = || self.channels.iter().map(|(_, channel)| channel);
+        let private: usize = channels().map(Channel::private_output_bytes).sum();
+        let held = channels().filter_map(Channel::held);
+        let frames: std::collections::BTreeMap<usize, usize> =
+            held.flat_map(|held| held.output.in_ledger()).collect();
+        private + frames.values().sum::<usize>()
     }
 
     /// Remembers a connection that would be read from if there were less output in all.
@@ -568,4 +632,11 @@ impl Core {
     fn floor_ms(&self, at: Instant) -> u64 {
         ms(at.saturating_duration_since(self.start))
     }
+}
+
+/// The connection, if output may be queued on it.
+fn output_channel(channels: &mut Slab<Channel>, id: ConnId) -> Option<&mut Channel> {
+    channels
+        .get_mut(id.index())
+        .filter(|channel| channel.generation == id.generation() && channel.takes_output())
 }

@@ -7,6 +7,7 @@
 mod attempt;
 mod buffers;
 mod preface;
+mod relief;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "tls")]
@@ -51,6 +52,8 @@ pub(super) struct Engine<H: Handler> {
     /// Mail that was collected and is not delivered: what goes ahead of other mail, and that.
     urgent: VecDeque<Letter<H::Mail>>,
     letters: VecDeque<Letter<H::Mail>>,
+    /// Writes are to find out whether a socket takes more.
+    is_probing: bool,
 }
 
 impl<H: Handler> Engine<H> {
@@ -64,6 +67,7 @@ impl<H: Handler> Engine<H> {
             flushing: Vec::new(),
             urgent: VecDeque::new(),
             letters: VecDeque::new(),
+            is_probing: false,
         }
     }
 
@@ -333,6 +337,7 @@ impl<H: Handler> Engine<H> {
             return Readiness::Kept;
         }
         let before = channel.queued_bytes();
+        let private_before = channel.private_output_bytes();
         let now_ms = self.core.now_ms();
         let readiness = self.write_once(id, wire);
         let Core {
@@ -350,12 +355,14 @@ impl<H: Handler> Engine<H> {
         let is_clear = (channel.over_mark && after <= config.output_mark_bytes / 2)
             || (channel.awaits_drained && after == 0);
         channel.is_blocked = after > 0;
+        let private_after = channel.private_output_bytes();
+        channel.note_sent(before.saturating_sub(after), after, now_ms);
         if after == 0 {
             channel.release(pool);
         }
         let is_timed = channel.sent(before.saturating_sub(after), after, config, now_ms);
         let held_back = channel.held_back;
-        self.core.account(before, after);
+        self.core.account(private_before, private_after);
         if is_timed {
             self.core.arm(id);
         }
@@ -445,13 +452,14 @@ impl<H: Handler> Engine<H> {
     }
 
     /// Calls back connections whose deadline has passed, as many as there is time for.
-    fn expire(&mut self) {
+    fn expire<W: Wire>(&mut self, links: &mut Links<W>) {
         self.core.begin_stage(Stage::Expire);
         let now_ms = self.core.now_ms();
         while let Some(key) = self.core.wheel.poll(now_ms) {
             if let Some(id) = self.core.id_at(key as usize) {
                 self.expire_one(id, now_ms);
                 self.core.arm(id);
+                self.relieve(links);
             }
             if !self.core.has_time() {
                 return;
@@ -477,12 +485,17 @@ impl<H: Handler> Engine<H> {
         };
         if channel.engine_due_ms <= now_ms {
             channel.engine_due_ms = NEVER;
-            match channel.phase {
+            let phase = channel.phase;
+            match phase {
                 Phase::Connect => self.core.kill(id, CloseReason::ConnectFailed),
                 Phase::Handshake => self.core.kill(id, CloseReason::HandshakeTimeout),
                 Phase::Flush => self.core.kill(id, CloseReason::TooSlow),
                 Phase::Linger => self.kill_ended(id),
                 Phase::Open if channel.overflow == Overflow::Due => self.overflowed(id),
+                // It is behind, but takes what is queued over and over: no stall.
+                Phase::Open if channel.take_taken() > config.output_mark_bytes => {
+                    channel.engine_due_ms = now_ms + ms(config.stall_grace);
+                }
                 Phase::Open => self.stalled(id, Stall::OverMark),
                 Phase::Reap => {}
             }
@@ -521,11 +534,12 @@ impl<H: Handler> Engine<H> {
     }
 
     /// Delivers mail, as much as there is time for. The rest comes first in the next turn.
-    pub(super) fn take_mail(&mut self, mailbox: &Mailbox<H::Mail>) {
+    pub(super) fn take_mail<W: Wire>(&mut self, mailbox: &Mailbox<H::Mail>, links: &mut Links<W>) {
         self.core.begin_stage(Stage::Mail);
         mailbox.collect(&mut self.urgent, &mut self.letters);
         while let Some((to, mail)) = self.next_letter() {
             self.mail(to, mail);
+            self.relieve(links);
             if !self.core.has_time() {
                 return;
             }
@@ -585,38 +599,22 @@ impl<H: Handler> Engine<H> {
         }
     }
 
-    /// Takes the dead out of the tables, as many as there is time for; `dispose` drops their wires.
-    fn reap(&mut self, mut dispose: impl FnMut(ConnId)) {
-        self.core.begin_stage(Stage::Close);
-        while let Some((id, reason)) = self.core.dead.pop_front() {
-            if self.core.channel(id).is_none() {
-                continue; // closed and refused by `open`
-            }
-            let conn = self.conns.get_mut(id.index()).and_then(Option::take);
-            self.core.remove(id);
-            let ended = CloseReason::ALL.iter().position(|other| *other == reason);
-            if let Some(count) = ended.and_then(|index| self.core.stats.closed.get_mut(index)) {
-                *count += 1;
-            }
-            dispose(id);
-            if let Some(conn) = conn {
-                self.handler.closed(
-                    &mut Cx {
-                        core: &mut self.core,
-                        id,
-                    },
-                    conn,
-                    reason,
-                );
-            }
-            if !self.core.has_time() {
-                return;
-            }
+    /// Takes a dead connection out of the tables.
+    fn reap(&mut self, id: ConnId, reason: CloseReason) {
+        let conn = self.conns.get_mut(id.index()).and_then(Option::take);
+        self.core.remove(id);
+        let ended = CloseReason::ALL.iter().position(|other| *other == reason);
+        if let Some(count) = ended.and_then(|index| self.core.stats.closed.get_mut(index)) {
+            *count += 1;
+        }
+        if let Some(conn) = conn {
+            let core = &mut self.core;
+            self.handler.closed(&mut Cx { core, id }, conn, reason);
         }
     }
 
     /// Ends every connection at once, however long that takes.
-    pub(super) fn end_all<W>(&mut self, links: &mut Links<W>, reason: CloseReason) {
+    pub(super) fn end_all<W: Wire>(&mut self, links: &mut Links<W>, reason: CloseReason) {
         for index in 0..self.core.channels.capacity() {
             if let Some(id) = self.core.id_at(index) {
                 self.core.kill(id, reason);

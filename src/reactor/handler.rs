@@ -183,13 +183,14 @@ impl Origin {
 /// How a peer is slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stall {
-    /// The output has been over its high-water mark for [`Config::stall_grace`](super::Config).
+    /// The output has been over its high-water mark for [`Config::stall_grace`](super::Config), and no more than
+    /// the mark of it was taken.
     OverMark,
     /// In a whole [`Config::send_timeout`](super::Config) the peer took less than it has to of what
     /// waits for it.
     TooSlow,
-    /// More output was queued than the limit for a connection, or for all together, allows. What
-    /// went out in no part was dropped.
+    /// The output is over the limit for a connection, or has waited longest where that of all together is over
+    /// its limit. What went out in no part was dropped.
     Full,
 }
 
@@ -420,6 +421,12 @@ impl Cx<'_> {
         max.saturating_sub(self.core.queued_bytes_total())
     }
 
+    /// Whether output is over a limit, and sockets should take some before more is made. A handler that
+    /// can stop early and go on when it is called again does so.
+    pub fn needs_flush(&self) -> bool {
+        self.core.needs_relief()
+    }
+
     /// Asks for `expired` at that time, in place of an earlier request. Moving a deadline
     /// further away costs next to nothing.
     pub fn set_deadline(&mut self, at: Instant) {
@@ -517,7 +524,8 @@ impl Cx<'_> {
         self.core.wheel.len()
     }
 
-    /// Bytes of output queued on all connections together.
+    /// Bytes that the output of all connections together takes: what is queued by reference on any number of them
+    /// counts once, and a little for each of them.
     pub fn queued_bytes_total(&self) -> usize {
         self.core.queued_bytes_total()
     }

@@ -30,6 +30,7 @@ mod link;
 mod listener;
 mod mailbox;
 mod output;
+mod shared;
 #[cfg(test)]
 pub(crate) mod sim;
 mod stats;
@@ -53,7 +54,7 @@ pub use self::handler::{CloseReason, Cx, Handler, Origin, Preface, Sent, Stall};
 pub use self::id::ConnId;
 pub use self::listener::ListenerId;
 pub use self::mailbox::{Mailbox, Returned};
-pub use self::output::Shared;
+pub use self::shared::Shared;
 pub use self::stats::{Histogram, Phases, Stats};
 pub use self::wheel::Wheel;
 
@@ -249,7 +250,7 @@ impl<H: Handler> Reactor<H> {
         self.wait(timeout)?;
         self.engine.core.begin_turn(now(), unix_secs());
         self.note_events();
-        self.engine.take_mail(&self.mailbox.0);
+        self.engine.take_mail(&self.mailbox.0, &mut self.links);
         self.accept_all();
         self.engine.turn(&mut self.links);
         self.engine.core.end_turn();

@@ -2,116 +2,56 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::ops::Range;
 use std::sync::Arc;
 
-/// Bytes made once and queued on any number of connections without a copy.
-///
-/// ```
-/// use edgeloop::reactor::Shared;
-///
-/// let page = Shared::from(b"hello, world".as_slice());
-/// assert_eq!(page.slice(7..12).as_ref(), b"world");
-/// ```
-#[derive(Clone, Debug)]
-pub struct Shared {
-    bytes: Arc<[u8]>,
-    range: Range<usize>,
-}
-
-/// Copied, they are written as fast as memory takes them, without optimisation, too.
-static ZEROS: [u8; 256 * 1024] = [0; 256 * 1024];
-
-impl Shared {
-    /// A part of the same bytes. A range that reaches outside of them is cut to what is there.
-    #[must_use]
-    pub fn slice(&self, range: Range<usize>) -> Self {
-        let start = self
-            .range
-            .start
-            .saturating_add(range.start)
-            .min(self.range.end);
-        let end = self
-            .range
-            .start
-            .saturating_add(range.end)
-            .clamp(start, self.range.end);
-        Self {
-            bytes: Arc::clone(&self.bytes),
-            range: start..end,
-        }
-    }
-
-    /// Lets `fill` write `len` bytes, which are zero at first, where they stay: no copy is made.
-    ///
-    /// # Errors
-    /// Those of `fill`.
-    pub fn fill<E>(len: usize, fill: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<Self, E> {
-        let mut bytes: Arc<[u8]> = match ZEROS.get(..len) {
-            Some(zeros) => Arc::from(zeros),
-            None => Arc::from(vec![0; len]),
-        };
-        fill(Arc::get_mut(&mut bytes).unwrap_or_default())?;
-        Ok(Self {
-            bytes,
-            range: 0..len,
-        })
-    }
-
-    /// The bytes, to be written anew, if nobody else holds them.
-    pub(crate) fn get_mut(&mut self) -> Option<&mut [u8]> {
-        Arc::get_mut(&mut self.bytes)?.get_mut(self.range.clone())
-    }
-
-    /// How many bytes there are.
-    pub fn len(&self) -> usize {
-        self.range.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.range.is_empty()
-    }
-}
-
-impl AsRef<[u8]> for Shared {
-    fn as_ref(&self) -> &[u8] {
-        self.bytes.get(self.range.clone()).unwrap_or_default()
-    }
-}
-
-impl From<&[u8]> for Shared {
-    fn from(bytes: &[u8]) -> Self {
-        Self {
-            bytes: bytes.into(),
-            range: 0..bytes.len(),
-        }
-    }
-}
-
-impl From<Vec<u8>> for Shared {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self {
-            range: 0..bytes.len(),
-            bytes: bytes.into(),
-        }
-    }
-}
+use super::shared::{Ledger, Shared};
 
 #[derive(Debug)]
 enum Chunk {
     Own(Vec<u8>),
-    Shared(Shared),
-    /// One that may give way to a later one with the same label.
-    Labelled(Shared, u32),
+    Shared(Place),
 }
+
+/// A place in a queue of bytes that other queues may hold, too.
+#[derive(Debug)]
+struct Place {
+    shared: Shared,
+    /// One that may give way to a later one with the same label.
+    label: Option<u32>,
+    /// The ledger of this reactor has them; else they are charged to this queue alone.
+    is_in_ledger: bool,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.is_in_ledger {
+            self.shared.leave();
+        }
+    }
+}
+
+/// What a place itself takes. With small frames it is most of what there is.
+pub(super) const PLACE_BYTES: usize = size_of::<Chunk>();
 
 impl Chunk {
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Own(bytes) => bytes,
-            Self::Shared(shared) | Self::Labelled(shared, _) => shared.as_ref(),
+            Self::Shared(place) => place.shared.as_ref(),
         }
+    }
+
+    /// What it takes of memory that no other queue has a part in.
+    fn private_bytes(&self) -> usize {
+        match self {
+            Self::Own(bytes) => bytes.len(),
+            Self::Shared(place) if place.is_in_ledger => PLACE_BYTES,
+            Self::Shared(place) => PLACE_BYTES + place.shared.len(),
+        }
+    }
+
+    fn has_label(&self, label: u32) -> bool {
+        matches!(self, Self::Shared(place) if place.label == Some(label))
     }
 }
 
@@ -119,6 +59,8 @@ impl Chunk {
 const OWN_CHUNK_BYTES_MAX: usize = 16 * 1024;
 /// The capacity a spare chunk may keep while nothing is queued.
 const SPARE_BYTES_MAX: usize = 16 * 1024;
+/// How many chunks an empty queue keeps room for.
+const CHUNKS_KEPT_MAX: usize = 64;
 /// How many chunks one `writev` is offered.
 pub(crate) const SLICES_MAX: usize = 32;
 
@@ -129,6 +71,8 @@ pub(crate) struct Queue {
     /// How much of the first chunk is gone already.
     sent: usize,
     bytes: usize,
+    /// The sum of [`Chunk::private_bytes`].
+    private_bytes: usize,
     spare: Vec<u8>,
 }
 
@@ -139,6 +83,15 @@ impl Queue {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.bytes == 0
+    }
+
+    /// What it holds of memory that no other queue has a part in, in bytes; what was sent of the first
+    /// chunk counts no more.
+    pub(crate) fn private_bytes(&self) -> usize {
+        match self.chunks.front() {
+            Some(Chunk::Shared(place)) if place.is_in_ledger => self.private_bytes,
+            _ => self.private_bytes.saturating_sub(self.sent),
+        }
     }
 
     /// Lets `write` append to the last copied chunk; returns how much it added.
@@ -161,47 +114,57 @@ impl Queue {
             self.spare = unused;
         }
         self.bytes += added;
+        self.private_bytes += added;
         added
     }
 
-    pub(crate) fn push(&mut self, shared: &Shared) {
-        if !shared.is_empty() {
-            self.bytes += shared.len();
-            self.chunks.push_back(Chunk::Shared(shared.clone()));
+    /// Queues bytes by reference; with a label, [`drop_oldest`](Self::drop_oldest) may take them out again.
+    /// Returns how much more is [private](Self::private_bytes).
+    pub(crate) fn push(
+        &mut self,
+        shared: &Shared,
+        label: Option<u32>,
+        ledger: &Arc<Ledger>,
+    ) -> usize {
+        if shared.is_empty() {
+            return 0;
         }
-    }
-
-    /// Queues bytes that [`drop_oldest`](Self::drop_oldest) may take out again.
-    pub(crate) fn push_labelled(&mut self, shared: &Shared, label: u32) {
-        if !shared.is_empty() {
-            self.bytes += shared.len();
-            self.chunks
-                .push_back(Chunk::Labelled(shared.clone(), label));
-        }
+        let chunk = Chunk::Shared(Place {
+            is_in_ledger: shared.enter(ledger),
+            shared: shared.clone(),
+            label,
+        });
+        let added = chunk.private_bytes();
+        self.bytes += shared.len();
+        self.private_bytes += added;
+        self.chunks.push_back(chunk);
+        added
     }
 
     /// Takes out the oldest chunk with that label of which nothing is sent; returns its length.
     pub(crate) fn drop_oldest(&mut self, label: u32) -> Option<usize> {
         let first = usize::from(self.sent > 0);
         let mut chunks = self.chunks.iter().skip(first);
-        let place =
-            chunks.position(|chunk| matches!(chunk, Chunk::Labelled(_, l) if *l == label))?;
-        let len = self.chunks.remove(first + place)?.bytes().len();
+        let place = chunks.position(|chunk| chunk.has_label(label))?;
+        let chunk = self.chunks.remove(first + place)?;
+        let len = chunk.bytes().len();
         self.bytes -= len;
+        self.private_bytes -= chunk.private_bytes();
         Some(len)
     }
 
-    /// Takes out all chunks of which nothing is sent; returns how many bytes they were.
-    pub(crate) fn drop_unbegun(&mut self) -> usize {
-        let begun = usize::from(self.sent > 0);
-        let dropped = self.chunks.drain(begun.min(self.chunks.len())..);
-        let bytes = dropped.map(|chunk| chunk.bytes().len()).sum();
-        self.bytes -= bytes;
-        bytes
+    /// Takes out all chunks of which nothing is sent.
+    pub(crate) fn drop_unbegun(&mut self) {
+        let begun = usize::from(self.sent > 0).min(self.chunks.len());
+        for chunk in self.chunks.drain(begun..) {
+            self.bytes -= chunk.bytes().len();
+            self.private_bytes -= chunk.private_bytes();
+        }
     }
 
     /// Queues bytes ahead of all shared ones of which nothing is sent, but behind other urgent ones.
-    pub(crate) fn push_urgent(&mut self, bytes: &[u8]) {
+    /// Returns how many there are.
+    pub(crate) fn push_urgent(&mut self, bytes: &[u8]) -> usize {
         let first = usize::from(self.sent > 0);
         let mut chunks = self.chunks.iter().skip(first);
         match chunks.position(|chunk| !matches!(chunk, Chunk::Own(_))) {
@@ -211,10 +174,12 @@ impl Queue {
             Some(_) if bytes.is_empty() => {}
             Some(place) => {
                 self.bytes += bytes.len();
+                self.private_bytes += bytes.len();
                 let chunk = Chunk::Own(bytes.to_vec());
                 self.chunks.insert(first + place, chunk);
             }
         }
+        bytes.len()
     }
 
     /// The bytes to send next, as far as they lie in one piece.
@@ -270,6 +235,7 @@ impl Queue {
                 return;
             }
             self.sent -= len;
+            self.private_bytes -= chunk.private_bytes();
             if let Some(Chunk::Own(mut bytes)) = self.chunks.pop_front()
                 && bytes.capacity() <= SPARE_BYTES_MAX
             {
@@ -284,6 +250,22 @@ impl Queue {
     pub(crate) fn clear(&mut self) {
         self.advance(self.bytes);
     }
+
+    /// Gives back what many small chunks took, when it is empty.
+    pub(crate) fn shrink(&mut self) {
+        if self.chunks.capacity() > CHUNKS_KEPT_MAX && self.chunks.is_empty() {
+            self.chunks = VecDeque::new();
+        }
+    }
+
+    /// The bytes that the ledger has for this queue: where they are, and how many.
+    #[cfg(test)]
+    pub(crate) fn in_ledger(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.chunks.iter().filter_map(|chunk| match chunk {
+            Chunk::Shared(place) if place.is_in_ledger => Some(place.shared.frame()),
+            _ => None,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -293,20 +275,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slice_never_reaches_outside() {
-        let shared = Shared::from(b"0123456789".as_slice());
-        let part = shared.slice(2..6);
-        assert_eq!(part.as_ref(), b"2345");
-        assert_eq!(part.slice(1..99).as_ref(), b"345");
-        assert_eq!(part.slice(9..12).as_ref(), b"");
-        assert_eq!(part.len(), 4);
-    }
-
-    #[test]
     fn an_empty_write_leaves_nothing() {
-        let mut queue = Queue::default();
+        let (mut queue, ledger) = (Queue::default(), Ledger::new());
         queue.append(|_| {});
-        queue.push(&Shared::from(b"".as_slice()));
+        queue.push(&Shared::from(b"".as_slice()), None, &ledger);
         assert!(queue.is_empty());
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         assert_eq!(queue.slices(&mut slices), 0);
@@ -325,11 +297,11 @@ mod tests {
 
     #[test]
     fn what_is_urgent_passes_what_is_shared_and_not_begun() {
-        let mut queue = Queue::default();
+        let (mut queue, ledger) = (Queue::default(), Ledger::new());
         queue.push_urgent(b"u");
         queue.append(|out| out.extend_from_slice(b"head"));
-        queue.push(&Shared::from(b"first".as_slice()));
-        queue.push(&Shared::from(b"second".as_slice()));
+        queue.push(&Shared::from(b"first".as_slice()), None, &ledger);
+        queue.push(&Shared::from(b"second".as_slice()), None, &ledger);
         queue.append(|out| out.extend_from_slice(b"own"));
         queue.push_urgent(b"1");
         queue.push_urgent(b"");
@@ -343,9 +315,9 @@ mod tests {
 
     #[test]
     fn the_oldest_of_a_label_gives_way() {
-        let mut queue = Queue::default();
+        let (mut queue, ledger) = (Queue::default(), Ledger::new());
         for (text, label) in [("a1", 1), ("b1", 2), ("a2", 1), ("a3", 1)] {
-            queue.push_labelled(&Shared::from(text.as_bytes()), label);
+            queue.push(&Shared::from(text.as_bytes()), Some(label), &ledger);
         }
         queue.advance(1); // of "a1" something is gone already
         assert_eq!(queue.drop_oldest(1), Some(2));
@@ -358,18 +330,19 @@ mod tests {
 
     #[test]
     fn what_is_begun_stays_when_the_rest_is_dropped() {
-        let mut queue = Queue::default();
-        assert_eq!(queue.drop_unbegun(), 0);
-        queue.push(&Shared::from(b"first".as_slice()));
+        let (mut queue, ledger) = (Queue::default(), Ledger::new());
+        queue.drop_unbegun();
+        assert!(queue.is_empty());
+        queue.push(&Shared::from(b"first".as_slice()), None, &ledger);
         queue.append(|out| out.extend_from_slice(b"own"));
-        queue.push_labelled(&Shared::from(b"last".as_slice()), 1);
+        queue.push(&Shared::from(b"last".as_slice()), Some(1), &ledger);
         queue.advance(2);
-        assert_eq!(queue.drop_unbegun(), 7);
+        queue.drop_unbegun();
         assert_eq!(rest(&queue), b"rst");
         queue.append(|out| out.extend_from_slice(b"bye"));
         assert_eq!(rest(&queue), b"rstbye");
         queue.advance(3);
-        assert_eq!(queue.drop_unbegun(), 3);
+        queue.drop_unbegun();
         assert_eq!(rest(&queue), b"");
     }
 
@@ -380,13 +353,13 @@ mod tests {
             writes in proptest::collection::vec((any::<bool>(), 0..9_000usize), 0..20),
             takes in proptest::collection::vec(1..20_000usize, 1..40),
         ) {
-            let mut queue = Queue::default();
+            let (mut queue, ledger) = (Queue::default(), Ledger::new());
             let mut expected = Vec::new();
             for (n, &(shared, len)) in writes.iter().enumerate() {
                 let bytes: Vec<u8> = (0..len).map(|i| (i ^ n).to_le_bytes()[0]).collect();
                 expected.extend_from_slice(&bytes);
                 if shared {
-                    queue.push(&Shared::from(bytes));
+                    queue.push(&Shared::from(bytes), None, &ledger);
                 } else {
                     queue.append(|out| out.extend_from_slice(&bytes));
                 }

@@ -166,7 +166,7 @@ impl<S> Socket<S> {
             match self.step(tools, cx, rest, config) {
                 Stepped::On(count) => {
                     used += count;
-                    let is_enough = self.bytes_in - bytes_before >= TURN_BYTES;
+                    let is_enough = self.bytes_in - bytes_before >= TURN_BYTES || cx.needs_flush();
                     if is_enough || (used < input.len() && !cx.has_time()) {
                         break;
                     }

@@ -1,3 +1,4 @@
+mod ceiling;
 mod closing;
 mod deadlines;
 mod delivery;

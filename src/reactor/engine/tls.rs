@@ -109,10 +109,12 @@ impl<H: Handler> Engine<H> {
             return;
         }
         channel.tls = None;
+        let before = channel.private_output_bytes();
         if let Some(held) = channel.held_mut() {
             held.output.advance(meant_for_tls);
         }
-        self.core.account(meant_for_tls, 0);
+        let after = channel.private_output_bytes();
+        self.core.account(before, after);
         self.core.opened(id);
         self.core.finish(id, None);
     }
@@ -125,7 +127,7 @@ impl<H: Handler> Engine<H> {
             return;
         };
         let tail = take_tail(channel, &mut buffers.plain);
-        let before = channel.queued_bytes();
+        let before = channel.private_output_bytes();
         let mut spill = std::mem::take(&mut channel.hold(pool).spill);
         let spilled = spill.len();
         let cipher = buffers.cipher.get_mut(..len).unwrap_or_default();
@@ -137,7 +139,7 @@ impl<H: Handler> Engine<H> {
         });
         let has_answer = spill.len() > spilled;
         channel.hold(pool).spill = spill;
-        let after = channel.queued_bytes();
+        let after = channel.private_output_bytes();
         core.account(before, after);
         if has_answer {
             // Most often that is a handshake, which takes as long as many requests.
@@ -190,7 +192,7 @@ impl<H: Handler> Engine<H> {
     fn fail(&mut self, id: ConnId) {
         let lingers_ms = self.core.now_ms() + ms(self.core.config.linger_timeout);
         if let Some(channel) = self.core.channel(id) {
-            let before = channel.queued_bytes();
+            let before = channel.private_output_bytes();
             if let Some(held) = channel.held_mut() {
                 held.output.clear();
             }
@@ -198,7 +200,7 @@ impl<H: Handler> Engine<H> {
             channel.orderly = false;
             channel.handler_due_ms = NEVER;
             channel.engine_due_ms = lingers_ms;
-            let after = channel.queued_bytes();
+            let after = channel.private_output_bytes();
             self.core.account(before, after);
             self.core.arm(id);
             self.core.make_dirty(id);
@@ -222,12 +224,17 @@ impl<H: Handler> Engine<H> {
     }
 
     pub(super) fn write_tls(&mut self, id: ConnId, wire: &mut impl Wire) -> Readiness {
+        // What is encrypted and not taken exists for this connection alone, and cannot be dropped.
+        let len_max = match self.is_probing || self.core.is_half_full() {
+            true => RECORD_PLAINTEXT_BYTES_MAX + RECORD_OVERHEAD_BYTES_MAX,
+            false => usize::MAX,
+        };
         let Core { channels, pool, .. } = &mut self.core;
         let Some(channel) = channels.get_mut(id.index()) else {
             return Readiness::Cleared;
         };
         channel.hold(pool);
-        let Some(len) = encrypt(channel, &mut self.buffers) else {
+        let Some(len) = encrypt(channel, &mut self.buffers, len_max) else {
             self.core.kill(id, CloseReason::Tls);
             return Readiness::Cleared;
         };
@@ -250,10 +257,11 @@ impl<H: Handler> Engine<H> {
     }
 }
 
-/// Fills the write buffer: first what was encrypted before, then as many records as have room.
+/// Fills the write buffer: first what was encrypted before, then as many records as have room, up to
+/// `len_max` bytes in all.
 ///
 /// Returns how many bytes it filled, or `None` when TLS cannot go on.
-fn encrypt(channel: &mut Channel, buffers: &mut Buffers) -> Option<usize> {
+fn encrypt(channel: &mut Channel, buffers: &mut Buffers, len_max: usize) -> Option<usize> {
     let ends = channel.phase == Phase::Flush && channel.orderly;
     let (tls, held) = channel.tls_and_held();
     let (tls, held) = (tls?, held?);
@@ -267,7 +275,8 @@ fn encrypt(channel: &mut Channel, buffers: &mut Buffers) -> Option<usize> {
     }
     while !held.output.is_empty() {
         let room = out.get_mut(len..)?;
-        if room.len() < RECORD_PLAINTEXT_BYTES_MAX + RECORD_OVERHEAD_BYTES_MAX {
+        let room_len = room.len().min(len_max.saturating_sub(len));
+        if room_len < RECORD_PLAINTEXT_BYTES_MAX + RECORD_OVERHEAD_BYTES_MAX {
             return Some(len);
         }
         let front = held.output.front();

@@ -13,9 +13,10 @@ impl<H: Handler> Engine<H> {
     /// turn's time. What is left over is first in the next turn.
     pub(in crate::reactor) fn turn<W: Wire>(&mut self, links: &mut Links<W>) {
         self.serve_ready(links);
-        self.expire();
+        self.expire(links);
         self.expire_service();
         self.tell_draining();
+        self.relieve(links);
         self.bury(links);
         self.flush_dirty(links);
         self.bury(links);
@@ -37,6 +38,7 @@ impl<H: Handler> Engine<H> {
             if let Some(Some(link)) = links.get_mut(id.index()) {
                 self.serve(id, link);
             }
+            self.relieve(links);
             if !self.core.has_time() {
                 return;
             }
@@ -85,6 +87,7 @@ impl<H: Handler> Engine<H> {
             {
                 link.writable = false;
             }
+            self.relieve(links);
             if !self.core.has_time() {
                 break;
             }
@@ -93,12 +96,21 @@ impl<H: Handler> Engine<H> {
         self.flushing = flushing;
     }
 
-    /// Takes the dead out of the tables; dropping a wire closes it.
-    pub(in crate::reactor) fn bury<W>(&mut self, links: &mut Links<W>) {
-        self.reap(|id| {
+    /// Takes the dead out of the tables, as many as there is time for; dropping a wire closes it.
+    pub(in crate::reactor) fn bury<W: Wire>(&mut self, links: &mut Links<W>) {
+        self.core.begin_stage(Stage::Close);
+        while let Some((id, reason)) = self.core.dead.pop_front() {
+            if self.core.channel(id).is_none() {
+                continue; // closed and refused by `open`
+            }
             if let Some(link) = links.get_mut(id.index()) {
                 *link = None;
             }
-        });
+            self.reap(id, reason);
+            self.relieve(links);
+            if !self.core.has_time() {
+                return;
+            }
+        }
     }
 }

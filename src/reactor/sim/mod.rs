@@ -428,7 +428,7 @@ impl<H: Handler> Sim<H> {
                 self.engine.core.make_ready(peer.id);
             }
         }
-        self.engine.take_mail(&self.mailbox);
+        self.engine.take_mail(&self.mailbox, &mut self.links);
         self.engine.turn(&mut self.links);
         self.engine.core.end_turn();
         self.now = CLOCK.get().unwrap_or(self.now);
@@ -479,11 +479,17 @@ impl<H: Handler> Sim<H> {
         }
     }
 
+    /// Checks what must hold after every turn.
+    pub(crate) fn audit_output(&self) {
+        let core = &self.engine.core;
+        let queued = core.count_output();
+        assert_eq!(core.queued_bytes_total(), queued, "output is miscounted");
+    }
+
     /// Checks what must hold whenever the loop rests.
     pub(crate) fn audit(&self) {
+        self.audit_output();
         let core = &self.engine.core;
-        let queued: usize = core.channels.iter().map(|(_, c)| c.queued_bytes()).sum();
-        assert_eq!(core.queued_bytes_total(), queued, "output is miscounted");
         let held: usize = core.channels.iter().map(|(_, c)| c.intake.bytes()).sum();
         assert_eq!(core.held_input_bytes, held, "input is miscounted");
         for (_, channel) in &core.channels {
@@ -495,7 +501,7 @@ impl<H: Handler> Sim<H> {
         }
         assert_eq!(self.links.iter().flatten().count(), core.connections());
         if core.connections() == 0 {
-            assert_eq!(queued, 0);
+            assert_eq!(core.queued_bytes_total(), 0);
             assert!(core.wheel.is_empty(), "a timer of nobody");
             assert!(core.drain.is_some() || core.sleep_max().is_none());
         }

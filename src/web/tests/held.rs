@@ -142,7 +142,7 @@ fn file(has: usize, len: usize) -> FileBody {
 
 #[test]
 fn files_come_in_small_pieces_when_there_is_little_room() {
-    const CLIENTS: usize = 100;
+    const CLIENTS: usize = 60;
     let reactor = ReactorConfig {
         output_bytes_max_total: 4 << 20,
         ..ReactorConfig::default()

@@ -1,5 +1,7 @@
 //! Health, readiness and metrics: what they say is what was done.
 
+mod slow_readers;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

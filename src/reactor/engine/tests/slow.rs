@@ -55,6 +55,27 @@ fn a_peer_that_does_not_read_stalls() {
 }
 
 #[test]
+fn a_peer_that_is_behind_and_takes_much_is_no_stall() {
+    // A thousand bytes in ten seconds are asked for.
+    for (per_second, stalls) in [(90, true), (110, false)] {
+        let config = Config {
+            output_mark_bytes: 1000,
+            ..Config::default()
+        };
+        let mut sim = probe(config, echo);
+        let peer = sim.accept(&Security::Plain).unwrap();
+        peer.set_capacity(200);
+        peer.send(&[1; 9000]);
+        for _ in 0..40 {
+            sim.advance(SECOND);
+            peer.take(per_second);
+        }
+        let calls = sim.handler().calls();
+        assert_eq!(calls.contains(&"stalled".into()), stalls, "{per_second}");
+    }
+}
+
+#[test]
 fn a_peer_has_to_take_so_much_of_what_waits() {
     // A minute to take 14,400 bytes in, before the end and at it.
     for (per_second, finishes, ends) in [
@@ -180,7 +201,7 @@ fn last_words_follow_what_was_begun() {
             Call::Data(input) => {
                 for byte in &*input {
                     let sent = cx.send(cx.id(), &Shared::from(vec![*byte; 30_000]));
-                    assert_eq!(sent == Sent::Gone, matches!(byte, b'4' | b'5'));
+                    assert_ne!(sent, Sent::Gone); // the socket may take it
                 }
                 input.len()
             }
@@ -205,7 +226,7 @@ fn last_words_follow_what_was_begun() {
         client.peer.set_capacity(usize::MAX);
         run(&mut sim, &mut [&mut client]);
         let all = [vec![b'1'; 30_000], b"bye".to_vec()].concat();
-        assert_eq!(client.received, all);
+        assert!(client.received == all, "{} bytes", client.received.len());
     }
 }
 
