@@ -166,15 +166,6 @@ impl Server {
         folder.start()
     }
 
-    /// A server with the defaults and another `SECRET_KEY`.
-    pub(crate) fn start_with_secret(secret: &str) -> Self {
-        let folder = Folder::new();
-        folder.configure("");
-        let mut command = edgeloop();
-        command.env("SECRET_KEY", secret);
-        folder.start_as(command)
-    }
-
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
         self.process.0.id()
