@@ -18,9 +18,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The longest header of version 1, its end included.
 const TEXT_BYTES_MAX: usize = 107;
-/// The longest header of version 2 that is read. What proxies add to the addresses is a few hundred
-/// bytes; a certificate of the client's would be more.
-const BINARY_BYTES_MAX: usize = 4096;
 const TEXT_START: &[u8] = b"PROXY ";
 const BINARY_START: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// The signature, version and command, family and protocol, length.
@@ -35,7 +32,8 @@ pub enum Preface {
     Absent,
     /// A header.
     Header {
-        /// Its bytes; what follows is the client's.
+        /// Its length in bytes; what follows is the client's. What a proxy adds behind the addresses of
+        /// version 2 need not have come yet: up to 64 KiB that are to be skipped.
         used: usize,
         /// The client. `None` when the proxy speaks for itself, as its health checks do, or does not
         /// know.
@@ -50,9 +48,7 @@ pub enum ProxyError {
     Line,
     /// An unknown version or command.
     Version,
-    /// A family or protocol that is not TCP over IPv4 or IPv6.
-    Family,
-    /// It is shorter than its addresses, or longer than is read.
+    /// It is shorter than its addresses.
     Length,
 }
 
@@ -61,7 +57,6 @@ impl fmt::Display for ProxyError {
         f.write_str(match self {
             Self::Line => "not a line of the PROXY protocol",
             Self::Version => "a version or command of the PROXY protocol that is not known",
-            Self::Family => "a PROXY header for something other than TCP",
             Self::Length => "a PROXY header of a wrong length",
         })
     }
@@ -116,6 +111,9 @@ fn read_text(input: &[u8]) -> Result<Preface, ProxyError> {
 
 /// `TCP4 SOURCE DESTINATION SOURCE_PORT DESTINATION_PORT`, or `UNKNOWN` and whatever follows. The outer
 /// `None`: neither.
+///
+/// nginx names the family of the client, but writes the destination of its own socket, which may be of
+/// the other family.
 fn client_of(line: &str) -> Option<Option<SocketAddr>> {
     let mut words = line.split(' ');
     let family = words.next()?;
@@ -128,15 +126,10 @@ fn client_of(line: &str) -> Option<Option<SocketAddr>> {
     if words.next().is_some() {
         return None;
     }
+    let _: IpAddr = destination.parse().ok()?;
     let address: IpAddr = match family {
-        "TCP4" => {
-            destination.parse::<Ipv4Addr>().ok()?;
-            source.parse::<Ipv4Addr>().ok()?.into()
-        }
-        "TCP6" => {
-            destination.parse::<Ipv6Addr>().ok()?;
-            source.parse::<Ipv6Addr>().ok()?.into()
-        }
+        "TCP4" => source.parse::<Ipv4Addr>().ok()?.into(),
+        "TCP6" => source.parse().ok()?,
         _ => return None,
     };
     Some(Some(SocketAddr::new(address, port)))
@@ -157,29 +150,17 @@ fn read_binary(input: &[u8]) -> Result<Preface, ProxyError> {
     };
     let length = usize::from(u16::from_be_bytes([high, low]));
     let used = BINARY_HEAD_BYTES + length;
-    if used > BINARY_BYTES_MAX {
-        return Err(ProxyError::Length);
-    }
     let is_proxied = match command {
         0x20 => false,
         0x21 => true,
         _ => return Err(ProxyError::Version),
     };
-    let Some(body) = rest.get(..length) else {
-        return Ok(Preface::Incomplete);
-    };
     let client = match family {
         _ if !is_proxied => None,
-        0x00 => None, // not specified
-        0x11 => {
-            let (source, port) = source::<4>(body, 12)?;
-            Some(SocketAddr::new(Ipv4Addr::from(source).into(), port))
-        }
-        0x21 => {
-            let (source, port) = source::<16>(body, 36)?;
-            Some(SocketAddr::new(Ipv6Addr::from(source).into(), port))
-        }
-        _ => return Err(ProxyError::Family),
+        0x11 => source::<4>(rest, length, 12)?,
+        0x21 => source::<16>(rest, length, 36)?,
+        // Not specified, UDP, a Unix socket, or what is not known: the connection's own addresses count.
+        _ => None,
     };
     Ok(Preface::Header { used, client })
 }
