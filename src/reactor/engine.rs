@@ -464,6 +464,9 @@ impl<H: Handler> Engine<H> {
                 Phase::Flush => self.core.kill(id, CloseReason::TooSlow),
                 Phase::Linger => self.kill_ended(id),
                 Phase::Open if channel.overflow == Overflow::Due => self.overflowed(id),
+                Phase::Open if channel.awaits_preface => {
+                    self.core.kill(id, CloseReason::HandshakeTimeout);
+                }
                 Phase::Open => self.stalled(id, Stall::OverMark),
                 Phase::Reap => {}
             }

@@ -48,6 +48,7 @@ use mio::{Events, Interest, Poll, Waker};
 pub use self::config::Config;
 #[cfg(feature = "tls")]
 pub use self::handler::Cleartext;
+pub(crate) use self::handler::canonical;
 pub use self::handler::{CloseReason, Cx, Handler, Origin, Preface, Sent, Stall};
 pub use self::id::ConnId;
 pub use self::listener::ListenerId;
@@ -389,7 +390,7 @@ impl<H: Handler> Reactor<H> {
     fn welcome(&mut self, socket: TcpStream, peer: SocketAddr, index: usize) {
         let security = self.engine.core.securities.get(index).cloned();
         if let (Some(listener), Some(security)) = (ListenerId::new(index), security) {
-            self.adopt(socket, Origin::Accepted { peer, listener }, &security);
+            self.adopt(socket, Origin::accepted(peer, listener), &security);
         }
     }
 

@@ -226,7 +226,8 @@ fn compare(role: Role, bytes: &[u8], sizes: &[usize]) {
 #[test]
 fn the_close_codes_that_one_accepts_and_the_other_refuses() {
     let accepted_by_us = |code: &u16| CloseCode::new(*code).is_valid_on_wire();
-    let accepted_by_them = |code: &u16| protocol::frame::coding::CloseCode::from(*code).is_allowed();
+    let accepted_by_them =
+        |code: &u16| protocol::frame::coding::CloseCode::from(*code).is_allowed();
     let differing: Vec<u16> = (0..=u16::MAX)
         .filter(|code| accepted_by_us(code) != accepted_by_them(code))
         .collect();
