@@ -513,7 +513,9 @@ impl Core {
     /// A peer that is not listened to any more still sends: it may come to its end.
     pub(super) fn linger_on(&mut self, id: ConnId) {
         let lingers_ms = self.now_ms + ms(self.config.linger_timeout);
-        if let Some(channel) = self.channel(id) {
+        if let Some(channel) = self.channel(id)
+            && channel.phase == Phase::Linger
+        {
             channel.engine_due_ms = lingers_ms.min(channel.handler_due_ms);
         }
     }

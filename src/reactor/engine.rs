@@ -159,8 +159,9 @@ impl<H: Handler> Engine<H> {
                     !(channel.paused || channel.resumed || ended || held_back)
                 }
                 Phase::Handshake => true,
-                Phase::Linger => !channel.eof,
-                Phase::Connect | Phase::Flush | Phase::Reap => false,
+                // A peer that is still sending may take nothing before it is done.
+                Phase::Flush | Phase::Linger => !channel.eof,
+                Phase::Connect | Phase::Reap => false,
             })
     }
 
@@ -175,7 +176,7 @@ impl<H: Handler> Engine<H> {
         let Some(channel) = self.core.channel(id) else {
             return Readiness::Cleared;
         };
-        if channel.phase == Phase::Linger {
+        if matches!(channel.phase, Phase::Flush | Phase::Linger) {
             return self.discard(id, wire, closing);
         }
         #[cfg(feature = "tls")]
@@ -293,7 +294,7 @@ impl<H: Handler> Engine<H> {
         }
     }
 
-    /// Drops what a peer still sends after we have finished.
+    /// Drops what a peer still sends when we have finished, or are about to.
     fn discard(&mut self, id: ConnId, wire: &mut impl Wire, closing: bool) -> Readiness {
         let room_len = self.buffers.plain.len();
         match read(wire, &mut self.buffers.plain) {
