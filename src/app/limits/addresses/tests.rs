@@ -257,7 +257,7 @@ fn a_flood_of_addresses_and_accounts_stays_within_the_caps() {
     let steady = ip("198.51.100.1");
     assert_eq!(addresses.admit_connection(steady, 0), Ok(()));
     for n in 0..10_000_u32 {
-        let peer = IpAddr::from(Ipv6Addr::from_bits(u128::from(n) << 64));
+        let peer = IpAddr::from(Ipv6Addr::from_bits(u128::from(n) << 80));
         let name = n.to_string();
         assert_eq!(
             addresses.admit_connection(peer, 0),
