@@ -10,7 +10,7 @@ use slab::Slab;
 use super::channel::{Channel, Held, NEVER, Overflow, Phase, Pool, ms};
 use super::id::GENERATION_END;
 use super::{
-    CloseReason, Config, ConnId, ListenerId, Phases, Security, Sent, Shared, Stats, Wheel,
+    CloseReason, Config, ConnId, ListenerId, Phases, Security, Sent, Shared, Stats, Wheel, after,
 };
 
 /// The mark while all connections together hold too much output: what a service makes for one that does
@@ -478,7 +478,7 @@ impl Core {
 
     pub(super) fn drain(&mut self, grace: Duration) {
         if self.drain.is_none() {
-            let until = self.now.checked_add(grace).unwrap_or(self.now);
+            let until = after(self.now, grace);
             self.drain = Some(Drain { until, cursor: 0 });
         }
     }

@@ -428,7 +428,7 @@ impl Cx<'_> {
 
     /// Asks for `expired` after that time.
     pub fn set_timeout(&mut self, after: Duration) {
-        self.set_deadline(self.now() + after);
+        self.set_deadline(super::after(self.now(), after));
     }
 
     /// Takes back the request for `expired`.

@@ -9,7 +9,7 @@ use super::message::{Message, WsCx, send};
 use super::tools::{Buffers, Tools};
 use super::{Config, Ended, Service};
 use crate::proto::ws::{CloseCode, Event, Machine, Sender, Step};
-use crate::reactor::{ConnId, Cx, Origin};
+use crate::reactor::{ConnId, Cx, Origin, after};
 
 /// Bytes of messages handled in one turn, before it is another connection's: a small frame can
 /// be a large message.
@@ -140,7 +140,7 @@ impl<S> Socket<S> {
         let used = self.read(tools, cx, input, &config);
         tools.buffers.take_back(self.machine.split().0);
         if self.machine.split().0.is_message_under_way() {
-            let due_us = self.micros_to(cx.now() + config.message_timeout);
+            let due_us = self.micros_to(after(cx.now(), config.message_timeout));
             self.message_due_us = self.message_due_us.min(due_us);
         }
         if self.message_due_us != message_due_us && !self.machine.is_closing() {
@@ -261,10 +261,10 @@ impl<S> Socket<S> {
 
     /// Hears of the peer's silence after `timeout`, and of what is due before that.
     fn wait(&self, cx: &mut Cx<'_>, timeout: Duration) {
-        let silent = cx.now() + timeout;
+        let silent = after(cx.now(), timeout);
         let due = match self.leaves_us.min(self.message_due_us) {
             NEVER => silent,
-            due_us => silent.min(self.since + Duration::from_micros(due_us)),
+            due_us => silent.min(after(self.since, Duration::from_micros(due_us))),
         };
         cx.set_deadline(due);
     }
@@ -279,7 +279,7 @@ impl<S> Socket<S> {
         let connections = u32::try_from(cx.connections()).unwrap_or(u32::MAX);
         let most = cx.grace_left() / 2;
         let time = LEAVE_TIME.saturating_mul(connections).min(most);
-        self.leaves_us = self.micros_to(cx.now() + part_of(cx.id(), time));
+        self.leaves_us = self.micros_to(after(cx.now(), part_of(cx.id(), time)));
         if self.is_leaving(cx) {
             self.go_away(config, buffers, cx);
         } else {
@@ -374,7 +374,9 @@ pub(super) fn silence(id: ConnId, interval: Duration) -> Duration {
 fn part_of(id: ConnId, time: Duration) -> Duration {
     // Multiples of the golden ratio lie evenly between two whole numbers, however many there are.
     let part = id.key().wrapping_mul(0x9E37_79B9) >> 16;
-    time * part / (1 << 16)
+    let parts = 1 << 16;
+    time.checked_mul(part)
+        .map_or_else(|| time / parts * part, |product| product / parts)
 }
 
 /// So many pings and pongs may come at once however few may come in a second: what a client or a test
