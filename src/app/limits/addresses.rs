@@ -232,7 +232,7 @@ impl Addresses {
         let underway = self.underway.of_pairs(account, network);
         for ((table, level), underway) in self.peers.iter().zip(Level::ALL).zip(underway) {
             if let Some(peer) = network.at(level).map(|key| table.find(key)) {
-                let strikes = peer.map_or(Strikes::default(), |peer| peer.failed_logins);
+                let strikes = peer.map_or_else(Strikes::default, |peer| peer.failed_logins);
                 let max = max.saturating_mul(level.times);
                 let cost = underway.saturating_add(1);
                 strikes.check(cost, max, now_ms).map_err(refused)?;
