@@ -392,6 +392,8 @@ impl Core {
                 channel.engine_due_ms = ends_ms;
                 self.arm(id);
                 self.make_dirty(id);
+                // What waits to be read is dropped from now on, and no event tells of it again.
+                self.make_ready(id);
             }
             Phase::Connect | Phase::Handshake => self.kill(id, CloseReason::Closed),
             Phase::Flush | Phase::Linger | Phase::Reap => {}
