@@ -135,10 +135,10 @@ impl<S> Http<S> {
             _ if self.is_upload_paused() => None,
             Awaits::Head | Awaits::Body => {
                 let receiving = self.receiving.as_ref();
-                let due = receiving
-                    .map_or(after(self.began, config.request_timeout), |receiving| {
-                        receiving.due(config, self.began)
-                    });
+                let due = receiving.map_or_else(
+                    || after(self.began, config.request_timeout),
+                    |receiving| receiving.due(config, self.began),
+                );
                 Some((due, Due::Request))
             }
             _ if !self.exchanges.is_empty() => None,

@@ -127,47 +127,57 @@ const ENDLESS: [Duration; 5] = [
     Duration::from_millis(u64::MAX / 4),
 ];
 
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// All times are this one.
+fn timed(time: Duration) -> Config {
+    Config {
+        output_mark_bytes: 1000,
+        stall_grace: time,
+        handshake_timeout: time,
+        send_timeout: time,
+        linger_timeout: time,
+        linger_timeout_max: time,
+        accept_pause: time,
+        ..Config::default()
+    }
+}
+
+/// Asks for this time wherever there is one to ask for.
+fn asks_for(time: Duration) -> impl FnMut(&mut Cx<'_>, Call<'_>) -> usize {
+    move |cx, call| match call {
+        Call::Open => {
+            cx.await_preface();
+            cx.set_timeout(time);
+            1
+        }
+        Call::Preface(input) if input.len() < 2 => MORE,
+        Call::Preface(_) => 2,
+        Call::Data(input) => {
+            cx.write(&[9; 100_000]);
+            cx.await_drained();
+            if *input == *b"last" {
+                cx.finish_within(time);
+            }
+            input.len()
+        }
+        Call::Mail(_) => {
+            cx.drain(time);
+            assert!(cx.grace_left() > 100 * HOUR);
+            0
+        }
+        _ => {
+            cx.set_timeout(time);
+            1
+        }
+    }
+}
+
 #[test]
 fn any_time_may_be_asked_for() {
-    const HOUR: Duration = Duration::from_secs(3600);
     for time in ENDLESS {
         for security in &securities() {
-            let config = Config {
-                output_mark_bytes: 1000,
-                stall_grace: time,
-                handshake_timeout: time,
-                send_timeout: time,
-                linger_timeout: time,
-                linger_timeout_max: time,
-                accept_pause: time,
-                ..Config::default()
-            };
-            let mut sim = probe(config, move |cx, call| match call {
-                Call::Open => {
-                    cx.await_preface();
-                    cx.set_timeout(time);
-                    1
-                }
-                Call::Preface(input) if input.len() < 2 => MORE,
-                Call::Preface(_) => 2,
-                Call::Data(input) => {
-                    cx.write(&[9; 100_000]);
-                    cx.await_drained();
-                    if *input == *b"last" {
-                        cx.finish_within(time);
-                    }
-                    input.len()
-                }
-                Call::Mail(_) => {
-                    cx.drain(time);
-                    assert!(cx.grace_left() > 100 * HOUR);
-                    0
-                }
-                _ => {
-                    cx.set_timeout(time);
-                    1
-                }
-            });
+            let mut sim = probe(timed(time), asks_for(time));
             let pending = sim.connect().unwrap();
             let peer = sim.accept(security).unwrap();
             peer.send(b"a");
