@@ -44,10 +44,13 @@ impl Answers {
         }
     }
 
-    /// A JSON body, its members in the order of their declaration.
+    /// A JSON body, its members in the order of their declaration, on a line of its own.
     pub fn json(&self, status: u16, body: &impl Serialize) -> Response {
         match serde_json::to_vec(body) {
-            Ok(bytes) => Response::prepared(status, &self.json, Body::Bytes(bytes)),
+            Ok(mut bytes) => {
+                bytes.push(b'\n');
+                Response::prepared(status, &self.json, Body::Bytes(bytes))
+            }
             Err(error) => {
                 log::error!("an answer cannot be written as JSON: {error}");
                 Response::empty(500)

@@ -116,7 +116,7 @@ impl Gate {
         }
         if is_proxy {
             // Its clients are many, and none of them is known yet.
-            self.addresses.count_connection(peer.ip(), now_ms);
+            self.addresses.count_connection(peer.ip());
         } else if let Err(refused) = self.addresses.admit_connection(peer.ip(), now_ms) {
             self.warn(peer, refused, now_ms);
             return Admission::Refused;

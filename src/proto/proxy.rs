@@ -14,13 +14,10 @@
 
 use std::error;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// The longest header of version 1, its end included.
 const TEXT_BYTES_MAX: usize = 107;
-/// The longest header of version 2 that is read. What proxies add to the addresses is a few hundred
-/// bytes; a certificate of the client's would be more.
-const BINARY_BYTES_MAX: usize = 4096;
 const TEXT_START: &[u8] = b"PROXY ";
 const BINARY_START: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// The signature, version and command, family and protocol, length.
@@ -35,7 +32,8 @@ pub enum Preface {
     Absent,
     /// A header.
     Header {
-        /// Its bytes; what follows is the client's.
+        /// Its length in bytes; what follows is the client's. What a proxy adds behind the addresses of
+        /// version 2 need not have come yet: up to 64 KiB that are to be skipped.
         used: usize,
         /// The client. `None` when the proxy speaks for itself, as its health checks do, or does not
         /// know.
@@ -50,9 +48,7 @@ pub enum ProxyError {
     Line,
     /// An unknown version or command.
     Version,
-    /// A family or protocol that is not TCP over IPv4 or IPv6.
-    Family,
-    /// It is shorter than its addresses, or longer than is read.
+    /// It is shorter than its addresses.
     Length,
 }
 
@@ -61,7 +57,6 @@ impl fmt::Display for ProxyError {
         f.write_str(match self {
             Self::Line => "not a line of the PROXY protocol",
             Self::Version => "a version or command of the PROXY protocol that is not known",
-            Self::Family => "a PROXY header for something other than TCP",
             Self::Length => "a PROXY header of a wrong length",
         })
     }
@@ -116,6 +111,9 @@ fn read_text(input: &[u8]) -> Result<Preface, ProxyError> {
 
 /// `TCP4 SOURCE DESTINATION SOURCE_PORT DESTINATION_PORT`, or `UNKNOWN` and whatever follows. The outer
 /// `None`: neither.
+///
+/// nginx names the family of the client, but writes the destination of its own socket, which may be of
+/// the other family.
 fn client_of(line: &str) -> Option<Option<SocketAddr>> {
     let mut words = line.split(' ');
     let family = words.next()?;
@@ -128,15 +126,10 @@ fn client_of(line: &str) -> Option<Option<SocketAddr>> {
     if words.next().is_some() {
         return None;
     }
+    let _: IpAddr = destination.parse().ok()?;
     let address: IpAddr = match family {
-        "TCP4" => {
-            destination.parse::<Ipv4Addr>().ok()?;
-            source.parse::<Ipv4Addr>().ok()?.into()
-        }
-        "TCP6" => {
-            destination.parse::<Ipv6Addr>().ok()?;
-            source.parse::<Ipv6Addr>().ok()?.into()
-        }
+        "TCP4" => source.parse::<Ipv4Addr>().ok()?.into(),
+        "TCP6" => source.parse().ok()?,
         _ => return None,
     };
     Some(Some(SocketAddr::new(address, port)))
@@ -157,46 +150,49 @@ fn read_binary(input: &[u8]) -> Result<Preface, ProxyError> {
     };
     let length = usize::from(u16::from_be_bytes([high, low]));
     let used = BINARY_HEAD_BYTES + length;
-    if used > BINARY_BYTES_MAX {
-        return Err(ProxyError::Length);
-    }
     let is_proxied = match command {
         0x20 => false,
         0x21 => true,
         _ => return Err(ProxyError::Version),
     };
-    let Some(body) = rest.get(..length) else {
-        return Ok(Preface::Incomplete);
-    };
-    let client = match family {
+    let client: Option<SocketAddr> = match family {
         _ if !is_proxied => None,
-        0x00 => None, // not specified
-        0x11 => {
-            let (source, port) = source::<4>(body, 12)?;
-            Some(SocketAddr::new(Ipv4Addr::from(source).into(), port))
-        }
-        0x21 => {
-            let (source, port) = source::<16>(body, 36)?;
-            Some(SocketAddr::new(Ipv6Addr::from(source).into(), port))
-        }
-        _ => return Err(ProxyError::Family),
+        0x11 => match source::<4>(rest, length, 12)? {
+            None => return Ok(Preface::Incomplete),
+            Some((source, port)) => Some((source, port).into()),
+        },
+        0x21 => match source::<16>(rest, length, 36)? {
+            None => return Ok(Preface::Incomplete),
+            Some((source, port)) => Some((source, port).into()),
+        },
+        // Not specified, UDP, a Unix socket, or unknown: the connection's own addresses count.
+        _ => None,
     };
     Ok(Preface::Header { used, client })
 }
 
-/// The source in two addresses of `N` bytes and two ports, `bytes` in all.
-fn source<const N: usize>(body: &[u8], bytes: usize) -> Result<([u8; N], u16), ProxyError> {
-    let addresses = body.get(..bytes).ok_or(ProxyError::Length)?;
-    let source = addresses.first_chunk::<N>().ok_or(ProxyError::Length)?;
-    let port = addresses.get(2 * N..2 * N + 2).unwrap_or_default();
-    let port = port.first_chunk::<2>().ok_or(ProxyError::Length)?;
-    Ok((*source, u16::from_be_bytes(*port)))
+/// The source in two addresses of `N` bytes and two ports, `bytes` in all, in a header that holds `length`
+/// bytes. `None`: they have not all come.
+fn source<const N: usize>(
+    body: &[u8],
+    length: usize,
+    bytes: usize,
+) -> Result<Option<([u8; N], u16)>, ProxyError> {
+    if length < bytes {
+        return Err(ProxyError::Length);
+    }
+    Ok(body.get(..bytes).and_then(|addresses| {
+        let source = addresses.first_chunk::<N>()?;
+        let port = addresses.get(2 * N..)?.first_chunk::<2>()?;
+        Some((*source, u16::from_be_bytes(*port)))
+    }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::net::Ipv6Addr;
 
     fn header(used: usize, client: Option<&str>) -> Result<Preface, ProxyError> {
         let client = client.map(|client| client.parse().unwrap());
@@ -227,6 +223,16 @@ mod tests {
                 "PROXY TCP4 192.0.2.7 198.51.100.1 0 0\r\n",
                 Some("192.0.2.7:0"),
             ),
+            // The proxy's own socket is of the other family than the client.
+            (
+                "PROXY TCP6 2001:db8::7 198.51.100.1 5 443\r\n",
+                Some("[2001:db8::7]:5"),
+            ),
+            (
+                "PROXY TCP6 192.0.2.7 198.51.100.1 5 443\r\n",
+                Some("192.0.2.7:5"),
+            ),
+            ("PROXY TCP4 192.0.2.7 ::1 5 443\r\n", Some("192.0.2.7:5")),
             ("PROXY UNKNOWN\r\n", None),
             ("PROXY UNKNOWN what ever 1 2 3 4\r\n", None),
         ] {
@@ -259,8 +265,9 @@ mod tests {
             "PROXY TCP4 192.0.2.7 198.51.100.1 05 443\r\n",
             "PROXY TCP4 192.0.2.7 198.51.100.1 5 -443\r\n",
             "PROXY TCP4 ::1 198.51.100.1 5 443\r\n",
-            "PROXY TCP4 192.0.2.7 ::1 5 443\r\n",
-            "PROXY TCP6 192.0.2.7 198.51.100.1 5 443\r\n",
+            "PROXY TCP4 192.0.2.7 example.org 5 443\r\n",
+            "PROXY TCP6 2001:db8::7 198.51.100 5 443\r\n",
+            "PROXY TCP6 192.0.2.256 198.51.100.1 5 443\r\n",
             "PROXY TCP4 192.0.2.256 198.51.100.1 5 443\r\n",
             "PROXY TCP4 192.0.2.7 198.51.100.1 5 443\n\r\n",
             &long,
@@ -278,35 +285,47 @@ mod tests {
             &[0, 1, 0xff, 0xff],
         ]
         .concat();
-        for (input, client) in [
-            (binary(0x21, 0x11, &four), Some("192.0.2.7:56324")),
-            (binary(0x21, 0x21, &six), Some("[2001:db8::7]:1")),
-            // With something added: a TLV each, or what may follow.
+        for (input, needed, client) in [
+            (binary(0x21, 0x11, &four), 28, Some("192.0.2.7:56324")),
+            (binary(0x21, 0x21, &six), 52, Some("[2001:db8::7]:1")),
+            // With something added: a TLV each, or what may follow, as much as can be.
             (
                 binary(0x21, 0x11, &[&four[..], &[4, 0, 1, 0]].concat()),
+                28,
                 Some("192.0.2.7:56324"),
             ),
-            (binary(0x21, 0x00, &[]), None),
-            (binary(0x21, 0x00, &[1, 2, 3]), None),
-            (binary(0x20, 0x00, &[]), None),
-            (binary(0x20, 0x11, &four), None),
-            (binary(0x20, 0x77, &[]), None),
+            (
+                binary(0x21, 0x21, &[&six[..], &[0; 65_499]].concat()),
+                52,
+                Some("[2001:db8::7]:1"),
+            ),
+            // Not specified, UDP, Unix sockets, and families not known to anybody.
+            (binary(0x21, 0x00, &[]), 16, None),
+            (binary(0x21, 0x00, &[1, 2, 3]), 16, None),
+            (binary(0x21, 0x12, &four), 16, None),
+            (binary(0x21, 0x22, &six), 16, None),
+            (binary(0x21, 0x31, &[0; 216]), 16, None),
+            (binary(0x21, 0x32, &[0; 3]), 16, None),
+            (binary(0x21, 0xf7, &[0; 65_535]), 16, None),
+            // The proxy for itself.
+            (binary(0x20, 0x00, &[]), 16, None),
+            (binary(0x20, 0x11, &four), 16, None),
+            (binary(0x20, 0x77, &[]), 16, None),
         ] {
-            assert_eq!(read(&input), header(input.len(), client));
+            let found = header(input.len(), client);
             let more = [&input[..], b"more"].concat();
-            assert_eq!(read(&more), header(input.len(), client));
-            for len in 0..input.len() {
-                assert_eq!(read(&input[..len]), Ok(Preface::Incomplete));
+            assert_eq!(read(&more), found);
+            for len in 0..=input.len().min(100) {
+                let incomplete = Ok(Preface::Incomplete);
+                let expected = if len < needed { incomplete } else { found };
+                assert_eq!(read(&input[..len]), expected, "{len} bytes");
             }
         }
         for (input, error) in [
             (binary(0x11, 0x11, &four), ProxyError::Version),
             (binary(0x22, 0x11, &four), ProxyError::Version),
-            (binary(0x21, 0x12, &four), ProxyError::Family),
-            (binary(0x21, 0x31, &[0; 216]), ProxyError::Family),
             (binary(0x21, 0x11, &four[..11]), ProxyError::Length),
             (binary(0x21, 0x21, &four), ProxyError::Length),
-            (binary(0x21, 0x11, &[0; 4081]), ProxyError::Length),
         ] {
             assert_eq!(read(&input), Err(error));
         }
@@ -341,7 +360,7 @@ mod tests {
                     prop_assert_eq!(now, found);
                 }
                 if let Ok(Preface::Header { used, .. }) = now {
-                    prop_assert!(used <= len);
+                    prop_assert!(used <= BINARY_HEAD_BYTES + usize::from(u16::MAX));
                 }
                 found = now;
             }

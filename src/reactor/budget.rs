@@ -7,6 +7,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::after;
+
 /// The most pieces of work between two readings of the clock.
 const PIECES_MAX: u32 = 16;
 /// Bytes of input or output that are a piece of work by themselves.
@@ -139,7 +141,7 @@ impl Budget {
         let (stage, began, before) = (self.stage, self.began, self.read);
         let ends = *self.ends.get_or_insert_with(|| {
             // Where the stages before took too long, this one has its share all the same.
-            (began + part * stage.ends()).max(before + part * stage.share())
+            after(began, part * stage.ends()).max(after(before, part * stage.share()))
         });
         self.adapt(now, part);
         self.has_read = true;

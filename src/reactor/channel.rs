@@ -13,9 +13,12 @@ pub(super) const NEVER: u64 = u64::MAX;
 /// No time will be as late. Above it is what is left of a stretch of time that stands still.
 const RESTING: u64 = NEVER / 2 + 1;
 
+/// The longest stretch of time for a deadline: added to any time that is reached it is below `RESTING`.
+const STRETCH_MS_MAX: u64 = NEVER / 4;
+
 /// Whole milliseconds, for deadlines.
 pub(super) fn ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(NEVER / 2)
+    u64::try_from(duration.as_millis()).map_or(STRETCH_MS_MAX, |ms| ms.min(STRETCH_MS_MAX))
 }
 
 /// Where a connection is in its life. Each phase is named for what is awaited.
@@ -134,6 +137,8 @@ pub(super) struct Held {
     waiting_left: usize,
     /// How many the socket took since the time for going over the mark began.
     taken: usize,
+    /// How much of what comes first is still to be dropped, in bytes.
+    pub(super) preface_left: usize,
 }
 
 /// The capacity a pooled buffer may keep.
@@ -153,6 +158,7 @@ impl Held {
             && self.cipher.is_empty()
             && self.output.is_empty()
             && self.unsent().is_empty()
+            && self.preface_left == 0
     }
 
     /// What goes to the socket before anything else.

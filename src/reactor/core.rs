@@ -13,7 +13,7 @@ use super::channel::{Channel, Held, NEVER, Overflow, Phase, Pool, ms};
 use super::id::GENERATION_END;
 use super::shared::Ledger;
 use super::{
-    CloseReason, Config, ConnId, ListenerId, Phases, Security, Sent, Shared, Stats, Wheel,
+    CloseReason, Config, ConnId, ListenerId, Phases, Security, Sent, Shared, Stats, Wheel, after,
 };
 
 /// The mark while all connections together hold too much output: what a service makes for one that does
@@ -490,6 +490,8 @@ impl Core {
                 channel.engine_due_ms = ends_ms;
                 self.arm(id);
                 self.make_dirty(id);
+                // What waits to be read is dropped from now on, and no event tells of it again.
+                self.make_ready(id);
             }
             Phase::Connect | Phase::Handshake => self.kill(id, CloseReason::Closed),
             Phase::Flush | Phase::Linger | Phase::Reap => {}
@@ -583,7 +585,7 @@ impl Core {
 
     pub(super) fn drain(&mut self, grace: Duration) {
         if self.drain.is_none() {
-            let until = self.now.checked_add(grace).unwrap_or(self.now);
+            let until = after(self.now, grace);
             self.drain = Some(Drain { until, cursor: 0 });
         }
     }
@@ -618,7 +620,9 @@ impl Core {
     /// A peer that is not listened to any more still sends: it may come to its end.
     pub(super) fn linger_on(&mut self, id: ConnId) {
         let lingers_ms = self.now_ms + ms(self.config.linger_timeout);
-        if let Some(channel) = self.channel(id) {
+        if let Some(channel) = self.channel(id)
+            && channel.phase == Phase::Linger
+        {
             channel.engine_due_ms = lingers_ms.min(channel.handler_due_ms);
         }
     }

@@ -166,8 +166,9 @@ impl<H: Handler> Engine<H> {
                     !(channel.paused || channel.resumed || ended || held_back)
                 }
                 Phase::Handshake => true,
-                Phase::Linger => !channel.eof,
-                Phase::Connect | Phase::Flush | Phase::Reap => false,
+                // A peer that is still sending may take nothing before it is done.
+                Phase::Flush | Phase::Linger => !channel.eof,
+                Phase::Connect | Phase::Reap => false,
             })
     }
 
@@ -182,7 +183,7 @@ impl<H: Handler> Engine<H> {
         let Some(channel) = self.core.channel(id) else {
             return Readiness::Cleared;
         };
-        if channel.phase == Phase::Linger {
+        if matches!(channel.phase, Phase::Flush | Phase::Linger) {
             return self.discard(id, wire, closing);
         }
         #[cfg(feature = "tls")]
@@ -301,7 +302,7 @@ impl<H: Handler> Engine<H> {
         }
     }
 
-    /// Drops what a peer still sends after we have finished.
+    /// Drops what a peer still sends when we have finished, or are about to.
     fn discard(&mut self, id: ConnId, wire: &mut impl Wire, closing: bool) -> Readiness {
         let room_len = self.buffers.plain.len();
         match read(wire, &mut self.buffers.plain) {
@@ -492,6 +493,9 @@ impl<H: Handler> Engine<H> {
                 Phase::Flush => self.core.kill(id, CloseReason::TooSlow),
                 Phase::Linger => self.kill_ended(id),
                 Phase::Open if channel.overflow == Overflow::Due => self.overflowed(id),
+                Phase::Open if channel.awaits_preface => {
+                    self.core.kill(id, CloseReason::HandshakeTimeout);
+                }
                 // It is behind, but takes what is queued over and over: no stall.
                 Phase::Open if channel.take_taken() > config.output_mark_bytes => {
                     channel.engine_due_ms = now_ms + ms(config.stall_grace);

@@ -57,7 +57,8 @@ pub trait Handler {
     fn data(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn, input: &mut [u8]) -> usize;
 
     /// The first bytes of a connection for which [`Cx::await_preface`] was called, as they are, ahead
-    /// of TLS: all that has come so far, to be done with within 16 KiB. By default nothing is ahead.
+    /// of TLS: all that has come so far, to be done with within 16 KiB and the [handshake's
+    /// time](super::Config::handshake_timeout) of the first of it. By default nothing is ahead.
     fn preface(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn, input: &[u8]) -> Preface {
         let _ = (cx, conn, input);
         Preface::Passed(0)
@@ -134,7 +135,8 @@ pub trait Handler {
 pub enum Preface {
     /// More is needed to tell.
     Incomplete,
-    /// So many of them are done with: the rest, and all that follows, is what it would be without.
+    /// So many of them are done with: the rest, and all that follows, is what it would be without. These
+    /// may be up to 65,535 more than have come; they are dropped when they come.
     Passed(usize),
     /// The connection is to be closed.
     Refused,
@@ -172,12 +174,29 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// A connection to a listener. A peer with an IPv4 address has it as such, also where the listener
+    /// is of both families and the kernel maps it into IPv6.
+    pub(crate) fn accepted(peer: SocketAddr, listener: ListenerId) -> Self {
+        let peer = canonical(peer);
+        Self::Accepted { peer, listener }
+    }
+
     /// The peer's address.
     pub fn peer(&self) -> SocketAddr {
         match *self {
             Self::Accepted { peer, .. } | Self::Connected { peer } => peer,
         }
     }
+}
+
+/// The IPv4 address that an IPv6 one maps, or the address itself. Every address of a peer goes through
+/// here where it comes in, so that limits, networks and logs know it by one name.
+pub(crate) fn canonical(peer: SocketAddr) -> SocketAddr {
+    let mapped = match peer {
+        SocketAddr::V4(_) => None,
+        SocketAddr::V6(peer) => peer.ip().to_ipv4_mapped(),
+    };
+    mapped.map_or(peer, |ip| SocketAddr::new(ip.into(), peer.port()))
 }
 
 /// How a peer is slow.
@@ -435,7 +454,7 @@ impl Cx<'_> {
 
     /// Asks for `expired` after that time.
     pub fn set_timeout(&mut self, after: Duration) {
-        self.set_deadline(self.now() + after);
+        self.set_deadline(super::after(self.now(), after));
     }
 
     /// Takes back the request for `expired`.

@@ -50,6 +50,7 @@ use mio::{Events, Interest, Poll, Waker};
 pub use self::config::Config;
 #[cfg(feature = "tls")]
 pub use self::handler::Cleartext;
+pub(crate) use self::handler::canonical;
 pub use self::handler::{CloseReason, Cx, Handler, Origin, Preface, Sent, Stall};
 pub use self::id::ConnId;
 pub use self::listener::ListenerId;
@@ -226,7 +227,7 @@ impl<H: Handler> Reactor<H> {
     pub fn next_deadline(&self) -> Option<Instant> {
         self.engine
             .sleep_max()
-            .and_then(|sleep| self.engine.core.now().checked_add(sleep))
+            .map(|sleep| after(self.engine.core.now(), sleep))
     }
 
     /// Turns until the handler calls [`Cx::stop`], or a [`Cx::drain`] is complete.
@@ -280,6 +281,7 @@ impl<H: Handler> Reactor<H> {
         if timeout != Some(Duration::ZERO) && !self.mailbox.0.sleep() {
             timeout = Some(Duration::ZERO);
         }
+        let timeout = timeout.map(|timeout| timeout.min(WAIT_MAX));
         let waited = self.poll.poll(&mut self.events, timeout);
         self.mailbox.0.wake_up();
         match waited {
@@ -381,8 +383,8 @@ impl<H: Handler> Reactor<H> {
                         log::warn!("accept: {error}; turning connections away ({more} more lines)");
                     }
                     if !self.reserve.turn_away(listener) {
-                        listener.paused_until =
-                            now.checked_add(self.engine.core.config.accept_pause);
+                        let pause = self.engine.core.config.accept_pause;
+                        listener.paused_until = Some(after(now, pause));
                         return true;
                     }
                 }
@@ -397,7 +399,7 @@ impl<H: Handler> Reactor<H> {
     fn welcome(&mut self, socket: TcpStream, peer: SocketAddr, index: usize) {
         let security = self.engine.core.securities.get(index).cloned();
         if let (Some(listener), Some(security)) = (ListenerId::new(index), security) {
-            self.adopt(socket, Origin::Accepted { peer, listener }, &security);
+            self.adopt(socket, Origin::accepted(peer, listener), &security);
         }
     }
 
@@ -439,6 +441,19 @@ fn set_nodelay(listener: &std::net::TcpListener) -> io::Result<()> {
 )]
 pub fn now() -> Instant {
     Instant::now()
+}
+
+/// More than anybody waits: what a time is taken for that the clock has no room for.
+const ENDLESS: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// The longest single wait for events. The kernel counts it in an `int` of milliseconds.
+const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// So long after `at`. Any time may be asked for, [`Duration::MAX`] as well.
+pub(crate) fn after(at: Instant, time: Duration) -> Instant {
+    at.checked_add(time)
+        .or_else(|| at.checked_add(ENDLESS))
+        .unwrap_or(at)
 }
 
 fn unix_secs() -> u64 {

@@ -203,7 +203,7 @@ impl<S: Service> Handler for Web<S> {
             }
         };
         let from = match (conn.origin(), client) {
-            (Origin::Accepted { listener, .. }, Some(peer)) => Origin::Accepted { peer, listener },
+            (Origin::Accepted { listener, .. }, Some(peer)) => Origin::accepted(peer, listener),
             (origin, _) => origin,
         };
         if self.admit(cx, conn, from) {

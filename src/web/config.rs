@@ -29,8 +29,8 @@ pub struct Config {
     /// How messages of WebSockets are compressed (RFC 7692) when the client offers it; `None`
     /// declines all offers.
     pub compression: Option<Compression>,
-    /// How many pings, pongs and the like a WebSocket may send in a second, and twice that at
-    /// once; 0 for no limit. Over it, it is closed with 1008.
+    /// How many pings and pongs a WebSocket may send in a second, and at once 1,000 or twice that, whichever
+    /// is more; 0 for no limit. Over it, it is closed with 1008.
     pub control_frames_per_second: u16,
     /// How long a message of a WebSocket may take from its first byte to its last. After it, the
     /// WebSocket is closed with 1008.

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::Request;
+use crate::reactor::canonical;
 
 /// The field in which proxies name the client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,7 +98,7 @@ fn address(text: &[u8]) -> Option<SocketAddr> {
         .and_then(|text| text.strip_suffix(']'))
         .unwrap_or(text);
     let address = bare.parse().map(|ip: IpAddr| SocketAddr::new(ip, 0));
-    address.or_else(|_| text.parse()).ok()
+    address.or_else(|_| text.parse()).ok().map(canonical)
 }
 
 #[cfg(test)]
@@ -112,6 +113,8 @@ mod tests {
             ("2001:db8::7", Some("[2001:db8::7]:0")),
             ("[2001:db8::7]", Some("[2001:db8::7]:0")),
             ("[2001:db8::7]:80", Some("[2001:db8::7]:80")),
+            ("::ffff:192.0.2.7", Some("192.0.2.7:0")),
+            ("[::ffff:192.0.2.7]:80", Some("192.0.2.7:80")),
             ("", None),
             ("unknown", None),
             ("_hidden", None),

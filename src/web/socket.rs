@@ -9,7 +9,7 @@ use super::message::{Message, WsCx, send};
 use super::tools::{Buffers, Tools};
 use super::{Config, Ended, Service};
 use crate::proto::ws::{CloseCode, Event, Machine, Sender, Step};
-use crate::reactor::{ConnId, Cx, Origin};
+use crate::reactor::{ConnId, Cx, Origin, after};
 
 /// Bytes of messages handled in one turn, before it is another connection's: a small frame can
 /// be a large message.
@@ -140,7 +140,7 @@ impl<S> Socket<S> {
         let used = self.read(tools, cx, input, &config);
         tools.buffers.take_back(self.machine.split().0);
         if self.machine.split().0.is_message_under_way() {
-            let due_us = self.micros_to(cx.now() + config.message_timeout);
+            let due_us = self.micros_to(after(cx.now(), config.message_timeout));
             self.message_due_us = self.message_due_us.min(due_us);
         }
         if self.message_due_us != message_due_us && !self.machine.is_closing() {
@@ -264,10 +264,10 @@ impl<S> Socket<S> {
 
     /// Hears of the peer's silence after `timeout`, and of what is due before that.
     fn wait(&self, cx: &mut Cx<'_>, timeout: Duration) {
-        let silent = cx.now() + timeout;
+        let silent = after(cx.now(), timeout);
         let due = match self.leaves_us.min(self.message_due_us) {
             NEVER => silent,
-            due_us => silent.min(self.since + Duration::from_micros(due_us)),
+            due_us => silent.min(after(self.since, Duration::from_micros(due_us))),
         };
         cx.set_deadline(due);
     }
@@ -282,7 +282,7 @@ impl<S> Socket<S> {
         let connections = u32::try_from(cx.connections()).unwrap_or(u32::MAX);
         let most = cx.grace_left() / 2;
         let time = LEAVE_TIME.saturating_mul(connections).min(most);
-        self.leaves_us = self.micros_to(cx.now() + part_of(cx.id(), time));
+        self.leaves_us = self.micros_to(after(cx.now(), part_of(cx.id(), time)));
         if self.is_leaving(cx) {
             self.go_away(config, buffers, cx);
         } else {
@@ -377,18 +377,25 @@ pub(super) fn silence(id: ConnId, interval: Duration) -> Duration {
 fn part_of(id: ConnId, time: Duration) -> Duration {
     // Multiples of the golden ratio lie evenly between two whole numbers, however many there are.
     let part = id.key().wrapping_mul(0x9E37_79B9) >> 16;
-    time * part / (1 << 16)
+    let parts = 1 << 16;
+    time.checked_mul(part)
+        .map_or_else(|| time / parts * part, |product| product / parts)
 }
 
-/// Whether one more may come: `per_second` of them, and twice that at once. `due_us` is when
-/// those that came would have, had they come evenly.
+/// So many pings and pongs may come at once however few may come in a second: what a client or a test
+/// sends in one go.
+const CONTROL_FRAMES_BURST: u64 = 1000;
+
+/// Whether one more may come: `per_second` of them, and at once twice that or [`CONTROL_FRAMES_BURST`].
+/// `due_us` is when those that came would have, had they come evenly.
 fn is_due(due_us: &mut u64, now_us: u64, per_second: u16) -> bool {
     if per_second == 0 {
         return true;
     }
     let each_us = 1_000_000 / u64::from(per_second);
-    let next_us = (*due_us).max(now_us) + each_us;
-    if next_us > now_us + 2_000_000 {
+    let burst = CONTROL_FRAMES_BURST.max(2 * u64::from(per_second));
+    let next_us = (*due_us).max(now_us).saturating_add(each_us);
+    if next_us > now_us.saturating_add(burst * each_us) {
         return false;
     }
     *due_us = next_us;
@@ -427,19 +434,37 @@ mod tests {
     }
 
     #[test]
-    fn control_frames_come_at_their_rate_and_twice_that_at_once() {
-        let mut due_us = 0;
-        let now_us = 5_000_000;
-        let at_once = (0..1000)
-            .take_while(|_| is_due(&mut due_us, now_us, 10))
-            .count();
-        assert_eq!(at_once, 20);
-        assert!(!is_due(&mut due_us, now_us + 99_999, 10));
-        assert!(is_due(&mut due_us, now_us + 100_000, 10));
-        assert!(!is_due(&mut due_us, now_us + 100_000, 10));
-        let later_us = now_us + 60_000_000;
-        let at_once = (0..1000).take_while(|_| is_due(&mut due_us, later_us, 10));
-        assert_eq!(at_once.count(), 20);
-        assert!((0..1000).all(|_| is_due(&mut due_us, now_us, 0)));
+    fn control_frames_come_at_their_rate_and_so_many_at_once() {
+        for (rate, burst) in [
+            (1, 1000),
+            (10, 1000),
+            (100, 1000),
+            (600, 1200),
+            (1000, 2000),
+        ] {
+            let (mut due_us, now_us) = (0, 5_000_000);
+            let each_us = 1_000_000 / u64::from(rate);
+            let mut at_once = |now_us| {
+                (0..10_000)
+                    .take_while(|_| is_due(&mut due_us, now_us, rate))
+                    .count()
+            };
+            assert_eq!(at_once(now_us), burst, "{rate} a second");
+            assert_eq!(at_once(now_us + each_us - 1), 0);
+            assert_eq!(at_once(now_us + each_us), 1);
+            assert_eq!(at_once(now_us + 11 * each_us), 10);
+            assert_eq!(at_once(now_us + 5_000_000_000), burst);
+        }
+        assert!((0..10_000).all(|_| is_due(&mut 0, 0, 0)));
+    }
+
+    #[test]
+    fn a_part_of_a_time_is_a_part_of_any_time() {
+        for time in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
+            for index in 0..1000 {
+                assert!(part_of(ConnId::new(index, 0), time) <= time);
+            }
+        }
+        assert!(silence(ConnId::new(1, 0), Duration::MAX) > Duration::MAX / 2);
     }
 }

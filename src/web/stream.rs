@@ -176,7 +176,7 @@ impl<'b> StreamCx<'_, 'b> {
     /// Asks for [`Service::expired`](super::Service::expired) after that time, in place of an
     /// earlier request.
     pub fn set_timeout(&mut self, after: Duration) {
-        *self.due = self.cx.now().checked_add(after);
+        *self.due = Some(crate::reactor::after(self.cx.now(), after));
     }
 
     /// Takes back the request for [`Service::expired`](super::Service::expired).

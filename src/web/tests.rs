@@ -40,6 +40,8 @@ enum Mail {
     /// For the service: sends a frame to every socket.
     Publish(&'static str),
     Drain,
+    /// With a grace that does not end.
+    DrainForEver,
     /// For a socket: closes it.
     Close,
 }
@@ -127,6 +129,7 @@ impl Service for Site {
                 }
             }
             (To::Nobody(cx), Mail::Drain) => cx.drain(10 * SECOND),
+            (To::Nobody(cx), Mail::DrainForEver) => cx.drain(Duration::MAX),
             _ => {}
         }
     }

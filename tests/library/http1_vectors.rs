@@ -79,6 +79,7 @@ fn every_error_has_a_vector() {
         Error::Expectation,
         Error::BodyTooLong,
         Error::ChunkSize,
+        Error::ChunkExtension,
         Error::ChunkExtensionsTooLong,
         Error::ChunkEnd,
         Error::Trailer,

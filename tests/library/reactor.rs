@@ -31,6 +31,7 @@ enum Mail {
     Work(u32),
     Greet,
     Drain,
+    DrainForEver,
     Stop,
 }
 
@@ -62,6 +63,7 @@ impl Handler for Echo {
                 cx.write(b"hello");
             }
             Mail::Drain => cx.drain(PATIENCE),
+            Mail::DrainForEver => cx.drain(Duration::MAX),
             Mail::Stop => cx.stop(),
         }
     }
@@ -86,12 +88,16 @@ fn serve() -> Server {
 }
 
 fn serve_on(address: SocketAddr) -> Server {
+    serve_with(Config::default(), address)
+}
+
+fn serve_with(config: Config, address: SocketAddr) -> Server {
     let (sender, closed) = mpsc::channel();
     let echo = Echo {
         closed: Some(sender),
         ..Echo::default()
     };
-    let mut reactor = Reactor::new(Config::default(), echo).unwrap();
+    let mut reactor = Reactor::new(config, echo).unwrap();
     let (_, address) = reactor.listen(address, Security::Plain).unwrap();
     let mailbox = reactor.mailbox();
     let thread = thread::spawn(move || {
@@ -154,6 +160,42 @@ fn many_clients_get_their_bytes_back() {
     assert_eq!(reasons, [CloseReason::Finished; 160]);
     server.post(Mail::Stop);
     assert_eq!(server.thread.join().unwrap().connections(), 0);
+}
+
+/// What is waited for at most goes into the system call too.
+#[test]
+fn no_time_is_too_long() {
+    let config = Config {
+        stall_grace: Duration::MAX,
+        handshake_timeout: Duration::MAX,
+        send_timeout: Duration::MAX,
+        linger_timeout: Duration::MAX,
+        linger_timeout_max: Duration::MAX,
+        accept_pause: Duration::MAX,
+        ..Config::default()
+    };
+    let server = serve_with(config, ANYWHERE.into());
+    let mut stream = dial(server.address);
+    stream.write_all(b"hello").unwrap();
+    let mut echoed = [0; 5];
+    stream.read_exact(&mut echoed).unwrap();
+    assert_eq!(&echoed, b"hello");
+    server.post(Mail::DrainForEver);
+    stream.read_exact(&mut [0]).unwrap_err();
+    drop(stream);
+    assert_eq!(
+        server.closed.recv_timeout(PATIENCE),
+        Ok(CloseReason::Finished)
+    );
+    assert_eq!(server.thread.join().unwrap().connections(), 0);
+
+    let mut reactor = Reactor::new(Config::default(), Echo::default()).unwrap();
+    let mailbox = reactor.mailbox();
+    let poster = thread::spawn(move || mailbox.post(None, Mail::Number(7)).is_ok());
+    while reactor.handler().letters.is_empty() {
+        reactor.turn(Some(Duration::MAX)).unwrap();
+    }
+    assert!(poster.join().unwrap());
 }
 
 #[test]

@@ -430,3 +430,60 @@ fn a_trickle_of_bytes_does_not_stretch_the_time() {
     connection.answer().error(408);
     connection.expect_close();
 }
+
+/// Nothing follows, and nothing has to.
+#[test]
+fn a_broken_request_line_is_refused_when_it_is_there() {
+    let server = Server::start();
+    for (line, status) in [
+        ("GARBAGE", 400),
+        ("GET /", 400),
+        ("GET x HTTP/1.1", 400),
+        ("GET / HTTP/2.0", 505),
+        ("CONNECT a:1 HTTP/1.1", 405),
+    ] {
+        for cut in [line.len() / 2, line.len()] {
+            let mut connection = server.connect();
+            let (first, rest) = line.split_at(cut);
+            connection.send(first);
+            connection.send(format!("{rest}\r\n"));
+            let answer = connection.answer();
+            assert_eq!(answer.status, status, "{line}");
+            assert!(answer.closes());
+            connection.expect_close();
+        }
+    }
+}
+
+#[test]
+fn every_json_answer_is_a_line() {
+    let server = Server::start();
+    let token = server.register_and_login("ann");
+    let mut answers = vec![
+        server.connect().get_as(&token, "/me").expect(200),
+        server.connect().get("/me").expect(401),
+        server.connect().get("/nothing-here").expect(404),
+        server
+            .connect()
+            .request("DELETE", "/login", &[], b"")
+            .expect(405),
+        server
+            .connect()
+            .request("POST", "/login", &[("Content-Type", "text/plain")], b"x")
+            .expect(415),
+    ];
+    for body in ["{", "{}"] {
+        let mut connection = server.connect();
+        answers.push(
+            connection
+                .request("POST", "/register", &[JSON], body.as_bytes())
+                .expect(400),
+        );
+    }
+    for answer in answers {
+        let text = answer.text();
+        assert!(text.ends_with("}\n") && text.lines().count() == 1, "{text}");
+        let length = answer.field("Content-Length").unwrap();
+        assert_eq!(length, text.len().to_string());
+    }
+}

@@ -1,7 +1,7 @@
 //! Sockets passed on: from a service manager, which is also told how it goes, and to a server that takes
 //! the place of this one under load.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
@@ -9,8 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::support::command::{by_shell, edgeloop, signal};
 use crate::support::deadline::PATIENCE;
+use crate::support::http::tcp_from;
 use crate::support::{Connection, Folder, Server, Socket};
 use rustix::io::{FdFlags, fcntl_setfd};
+use socket2::{Domain, Socket as Socket2, Type};
 
 /// The server as systemd starts it: with sockets from descriptor 3 on, and its own pid named.
 fn activated(listener: &TcpListener) -> Command {
@@ -71,6 +73,51 @@ fn a_service_manager_passes_sockets_and_hears_how_it_goes() {
     server.signal("TERM");
     assert_eq!(manager.hear_news(), "STOPPING=1\n");
     assert_eq!(server.wait().code(), Some(0));
+}
+
+/// The kernel maps the addresses of IPv4 peers into IPv6 on a socket of both families.
+#[test]
+fn peers_of_a_socket_of_both_families_have_ipv4_addresses() {
+    let Ok(listener) = listener_of_both_families() else {
+        eprintln!("SKIPPED: this machine has no IPv6");
+        return;
+    };
+    let folder = Folder::new();
+    folder.configure(
+        "allowed_networks=127.0.0.1,::ffff:127.0.0.4/126\ntrusted_proxies=::ffff:127.0.0.5\nmax_connections_per_ip=1",
+    );
+    let server = folder.start_as(activated(&listener));
+    let open = |source: &str| {
+        let socket = tcp_from(&server, source.parse().unwrap())?;
+        Connection::over(&server, socket)
+    };
+    for source in ["127.0.0.1", "127.0.0.6"] {
+        let path = format!("/from-{source}");
+        let mut connection = open(source).unwrap();
+        connection.get(&path).expect(404);
+        let line = server.wait_for_log(&path);
+        assert!(line.contains(&format!("peer={source}:")), "{line}");
+        assert!(open(source).is_err(), "a second one");
+    }
+    let line = server.wait_for_log("max_connections_per_ip");
+    assert!(line.contains("turned 127.0.0.1:"), "{line}");
+    assert!(open("127.0.0.8").is_err());
+    let line = server.wait_for_log("allowed_networks");
+    assert!(line.contains("turned 127.0.0.8:"), "{line}");
+    let mut proxy = open("127.0.0.5").unwrap();
+    let fields = [("X-Forwarded-For", "::ffff:127.0.0.7")];
+    proxy.request("GET", "/named", &fields, b"").expect(404);
+    let line = server.wait_for_log("/named");
+    assert!(line.contains("peer=127.0.0.7:0"), "{line}");
+}
+
+fn listener_of_both_families() -> std::io::Result<TcpListener> {
+    let socket = Socket2::new(Domain::IPV6, Type::STREAM, None)?;
+    socket.set_only_v6(false)?;
+    let address: SocketAddr = "[::]:0".parse().unwrap();
+    socket.bind(&address.into())?;
+    socket.listen(16)?;
+    Ok(socket.into())
 }
 
 #[test]

@@ -20,6 +20,19 @@ fn binary(client: [u8; 4], port: u16) -> Vec<u8> {
     header
 }
 
+/// Version 2 with whatever is in it.
+fn of_family(family: u8, body: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(body.len()).unwrap().to_be_bytes();
+    [b"\r\n\r\n\0\r\nQUIT\n\x21", &[family][..], &length, body].concat()
+}
+
+fn binary_v6(client: &str, port: u16) -> Vec<u8> {
+    let client: std::net::Ipv6Addr = client.parse().unwrap();
+    let server = std::net::Ipv6Addr::LOCALHOST.octets();
+    let ports = [port.to_be_bytes(), [1, 187]].concat();
+    of_family(0x21, &[&client.octets()[..], &server, &ports].concat())
+}
+
 /// A connection as a proxy makes it: with a header ahead of TLS.
 fn through_proxy(server: &Server, header: &[u8]) -> io::Result<Connection> {
     let mut socket = tcp(server)?;
@@ -41,15 +54,44 @@ fn a_header_ahead_of_tls_names_the_client() {
         (LINE, "192.0.2.7:56324"),
         (&binary([192, 0, 2, 8], 1234), "192.0.2.8:1234"),
         (b"PROXY TCP6 2001:db8::7 ::1 5 443\r\n", "[2001:db8::7]:5"),
+        // From a socket of the other family, and IPv4 mapped into IPv6.
+        (
+            b"PROXY TCP6 2001:db8::9 127.0.0.1 5 443\r\n",
+            "[2001:db8::9]:5",
+        ),
+        (b"PROXY TCP6 ::ffff:192.0.2.5 ::1 5 443\r\n", "192.0.2.5:5"),
+        (&binary_v6("::ffff:192.0.2.6", 7), "192.0.2.6:7"),
+        (&of_family(0x31, &[b'/'; 216]), "127.0.0.1:"),
+        (&of_family(0x12, &[1; 12]), "127.0.0.1:"),
+        (&of_family(0x44, &[]), "127.0.0.1:"),
         // The proxy for itself, and without a word: the address is its own.
         (b"PROXY UNKNOWN\r\n", "127.0.0.1:"),
         (b"", "127.0.0.1:"),
     ] {
-        let path = format!("/by-{client}");
+        let path = format!("/by-{client}{}", header.len());
         let mut connection = through_proxy(&server, header).unwrap();
         connection.get(&path).expect(404);
         let line = server.wait_for_log(&path);
         assert!(line.contains(&format!("peer={client}")), "{line}");
+    }
+}
+
+#[test]
+fn what_a_proxy_adds_is_skipped_in_whatever_pieces_it_comes() {
+    let server = Server::with_config("trusted_proxies=127.0.0.1");
+    let mut body = vec![192, 0, 2, 9, 198, 51, 100, 1, 0, 9, 1, 187];
+    body.resize(65_535, 0xee);
+    let header = of_family(0x11, &body);
+    for piece_bytes in [header.len(), 30_000, 4_000] {
+        let mut socket = tcp(&server).unwrap();
+        for piece in header.chunks(piece_bytes) {
+            socket.write_all(piece).unwrap();
+        }
+        let path = format!("/in-pieces-of-{piece_bytes}");
+        let mut connection = Connection::over(&server, socket).unwrap();
+        connection.get(&path).expect(404);
+        let line = server.wait_for_log(&path);
+        assert!(line.contains("peer=192.0.2.9:9"), "{line}");
     }
 }
 
@@ -84,7 +126,7 @@ fn a_header_that_is_wrong_or_not_believed_ends_the_connection() {
     for header in [
         &b"PROXY TCP4 192.0.2.7\r\n"[..],
         b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 99999\r\n",
-        b"\r\n\r\n\0\r\nQUIT\n\x21\x12\0\x0c\xc0\0\x02\x07\xc6\x33\x64\x01\0\x01\0\x02",
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x04\xc0\0\x02\x07",
     ] {
         assert!(through_proxy(&server, header).is_err());
     }

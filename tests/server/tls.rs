@@ -8,7 +8,7 @@ use crate::support::{Connection, Folder, Server};
 use edgeloop::app::cert::{self, CertRequest};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, HandshakeKind, ProtocolVersion, RootCertStore};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, RootCertStore};
 
 fn config_of(server: &Server, version: &'static rustls::SupportedProtocolVersion) -> ClientConfig {
     let mut roots = RootCertStore::empty();
@@ -283,4 +283,60 @@ fn small_and_large_records_are_the_same_to_it() {
     let mut connection = Connection::open_with(&server, Arc::new(config)).unwrap();
     let body = serde_json::json!({"username": "x".repeat(20_000), "password": "x"});
     connection.post_json("/login", &body).error(401);
+}
+
+/// What a server answers first to a ClientHello that asks for this name.
+fn first_record(server: &Server, name: &str) -> Vec<u8> {
+    // A client of ours asks for host names only: one of the same length is changed on its way.
+    let asked = "n".repeat(name.len());
+    let config = client_config(server.folder().certificate());
+    let mut session = ClientConnection::new(config, asked.clone().try_into().unwrap()).unwrap();
+    let mut hello = Vec::new();
+    session.write_tls(&mut hello).unwrap();
+    let place = hello
+        .windows(asked.len())
+        .position(|part| part == asked.as_bytes())
+        .unwrap();
+    hello[place..place + name.len()].copy_from_slice(name.as_bytes());
+    let mut socket = tcp(server).unwrap();
+    socket.write_all(&hello).unwrap();
+    let mut record = vec![0; 5];
+    socket.read_exact(&mut record).unwrap();
+    record.resize(
+        5 + usize::from(u16::from_be_bytes([record[3], record[4]])),
+        0,
+    );
+    socket.read_exact(&mut record[5..]).unwrap();
+    record
+}
+
+/// RFC 6066 §3: only host names may be asked for. rustls takes an address for no name, and refuses what
+/// is neither; that is decided before the server sees it.
+#[test]
+fn a_broken_name_is_ignored_where_rustls_lets_us() {
+    const HANDSHAKE: u8 = 22;
+    const ALERT: u8 = 21;
+    const ILLEGAL_PARAMETER: u8 = 47;
+    let server = Server::start();
+    for name in [
+        "localhost",
+        "LOCALHOST",
+        "localhost.example",
+        "127.0.0.1",
+        "::1",
+        "2001:db8::7",
+    ] {
+        assert_eq!(first_record(&server, name)[0], HANDSHAKE, "{name}");
+    }
+    for name in [
+        "localhost:8443",
+        "[::1]",
+        "[2001:db8::7]:8443",
+        "localhost/",
+        "local host",
+    ] {
+        let record = first_record(&server, name);
+        assert_eq!((record[0], record[6]), (ALERT, ILLEGAL_PARAMETER), "{name}");
+    }
+    server.connect().get("/").expect(200);
 }

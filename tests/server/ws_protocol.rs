@@ -289,3 +289,40 @@ fn a_half_close_ends_the_socket() {
     let (_, end) = socket.0.rest();
     assert_eq!(end, crate::support::http::End::Clean);
 }
+
+/// A client that sends all of a large frame before it looks at what has come.
+#[test]
+fn a_close_is_heard_by_who_is_still_sending() {
+    const PAYLOAD_BYTES: usize = 16 << 20;
+    let bench = Bench::new("");
+    for (first, code) in [(0x82, 1009), (0xf2, 1002), (0x8b, 1002)] {
+        let mut frame = head(true, BINARY, PAYLOAD_BYTES, true);
+        frame[0] = first;
+        frame.resize(frame.len() + 4 + PAYLOAD_BYTES, b'x');
+        let mut socket = bench.socket();
+        socket.0.send(&frame);
+        socket.expect_refusal(code);
+    }
+    // Pongs that nobody reads are bounded, and so are pings: policy.
+    let mut socket = bench.socket();
+    socket.0.send(masked(true, PONG, b"").repeat(200_000));
+    socket.expect_refusal(1008);
+}
+
+#[test]
+fn a_burst_of_a_thousand_pings_is_answered() {
+    let bench = Bench::new("");
+    let mut socket = bench.socket();
+    let pings: Vec<u8> = (0..1000_u16)
+        .flat_map(|number| masked(true, PING, &number.to_be_bytes()))
+        .collect();
+    socket.0.send(&pings);
+    for number in 0..1000_u16 {
+        let pong = socket.frame();
+        assert_eq!(
+            (pong.opcode, pong.payload),
+            (PONG, number.to_be_bytes().to_vec())
+        );
+    }
+    socket.expect_alive();
+}

@@ -130,7 +130,8 @@ pub struct Config {
     pub ws_max_fragments: u32,
     /// Seconds a WebSocket message may take from its first byte to its last.
     pub ws_message_timeout: Duration,
-    /// Pings and pongs a WebSocket may send in a second, and twice that at once; 0 for no limit.
+    /// Pings and pongs a WebSocket may send in a second, and at once 1,000 or twice that, whichever is more; 0
+    /// for no limit.
     pub ws_control_frames_per_second: u16,
     /// Seconds of silence on a WebSocket before a ping.
     pub ws_ping_interval: Duration,

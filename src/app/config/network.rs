@@ -5,7 +5,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// An IPv4 or IPv6 network. A bare address is a network of one.
+/// An IPv4 or IPv6 network. A bare address is a network of one. IPv4 mapped into IPv6
+/// (`::ffff:10.0.0.0/104`) is IPv4 (`10.0.0.0/8`).
 ///
 /// ```
 /// use edgeloop::app::config::Network;
@@ -37,6 +38,19 @@ impl Network {
         }
     }
 
+    /// A network of mapped addresses is the IPv4 network that it maps, for so are the addresses.
+    fn canonical(address: IpAddr, prefix: u8) -> Result<Self, NetworkError> {
+        let own = address.to_canonical();
+        let prefix = match (address, own) {
+            (IpAddr::V6(_), IpAddr::V4(_)) => prefix.checked_sub(96).ok_or(NetworkError::Mapped)?,
+            _ => prefix,
+        };
+        Ok(Self {
+            address: own,
+            prefix,
+        })
+    }
+
     fn has_host_bits(&self) -> bool {
         match self.address {
             IpAddr::V4(own) => own.to_bits() & !mask_v4(self.prefix) != 0,
@@ -65,6 +79,8 @@ pub enum NetworkError {
     Form,
     /// Bits are set behind the prefix, as in `10.0.0.1/8`.
     HostBits,
+    /// An IPv4 address mapped into IPv6, with a prefix that is not within its IPv4 part.
+    Mapped,
 }
 
 impl fmt::Display for NetworkError {
@@ -72,6 +88,9 @@ impl fmt::Display for NetworkError {
         f.write_str(match self {
             Self::Form => "a network such as 10.0.0.0/8 or 2001:db8::/32",
             Self::HostBits => "a network: the address has bits set behind the prefix",
+            Self::Mapped => {
+                "a network: of an IPv4 address mapped into IPv6 the prefix is 96 to 128, as in ::ffff:10.0.0.0/104"
+            }
         })
     }
 }
@@ -96,7 +115,7 @@ impl FromStr for Network {
                 .filter(|&prefix| prefix <= bits)
                 .ok_or(NetworkError::Form)?,
         };
-        let network = Self { address, prefix };
+        let network = Self::canonical(address, prefix)?;
         if network.has_host_bits() {
             return Err(NetworkError::HostBits);
         }
@@ -140,6 +159,30 @@ mod tests {
         assert!(!contains("::/0", "192.0.2.1"));
         assert!(!contains("0.0.0.0/0", "2001:db8::1"));
         assert!(contains("192.0.2.0/24", "::ffff:192.0.2.7"));
+    }
+
+    #[test]
+    fn a_mapped_network_is_the_ipv4_network_it_maps() {
+        for (mapped, own) in [
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+            ("::ffff:0.0.0.0/96", "0.0.0.0/0"),
+            ("::ffff:192.0.2.1", "192.0.2.1/32"),
+            ("::ffff:c000:201/128", "192.0.2.1/32"),
+        ] {
+            let network: Network = mapped.parse().unwrap();
+            assert_eq!(network, own.parse().unwrap(), "{mapped}");
+            assert_eq!(network.to_string(), own);
+        }
+        assert!(contains("::ffff:10.0.0.0/104", "10.1.2.3"));
+        assert!(contains("::ffff:10.0.0.0/104", "::ffff:10.1.2.3"));
+        for text in ["::ffff:10.0.0.0/95", "::ffff:0:0/0", "::ffff:10.0.0.0/8"] {
+            assert_eq!(text.parse::<Network>(), Err(NetworkError::Mapped), "{text}");
+        }
+        assert_eq!(
+            "::ffff:10.0.0.1/104".parse::<Network>(),
+            Err(NetworkError::HostBits)
+        );
     }
 
     #[test]

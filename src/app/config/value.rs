@@ -101,8 +101,10 @@ pub(super) fn path_pairs(text: &str) -> Result<Vec<(PathBuf, PathBuf)>, Bad> {
 pub(super) fn addresses(text: &str) -> Result<Vec<IpAddr>, Bad> {
     const EXPECTED: &str = "an IPv4 or IPv6 address, or several with commas between them, \
                             such as 0.0.0.0 or 127.0.0.1,::1";
+    // IPv4 mapped into IPv6 is no address to listen on for IPv6 alone, which is what sockets here do.
     let addresses = list(text, |item| {
-        item.parse().map_err(|_| Bad::new(item, EXPECTED))
+        let address: IpAddr = item.parse().map_err(|_| Bad::new(item, EXPECTED))?;
+        Ok(address.to_canonical())
     })?;
     if addresses.is_empty() {
         return Err(Bad::new(text, EXPECTED));
@@ -186,12 +188,19 @@ pub(super) fn strict_transport_security(text: &str) -> Result<Option<String>, Ba
 pub(super) fn socket_address(text: &str) -> Result<Option<SocketAddr>, Bad> {
     match text {
         "off" => Ok(None),
-        _ => text.parse().map(Some).map_err(|_| {
+        _ => text.parse().map(canonical).map(Some).map_err(|_| {
             Bad::new(
                 text,
                 "off or an address with a port, such as 127.0.0.1:9464 or [::1]:9464",
             )
         }),
+    }
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
+        IpAddr::V6(_) => address,
     }
 }
 
@@ -412,5 +421,14 @@ mod tests {
             shown,
             format!("\"{}…\" is not 0 (off) or 1 (on)", "é".repeat(80))
         );
+    }
+
+    #[test]
+    fn a_mapped_address_is_ipv4() {
+        let own: IpAddr = "127.0.0.1".parse().unwrap();
+        assert_eq!(addresses("::ffff:127.0.0.1, ::1").unwrap()[0], own);
+        assert!(addresses("::ffff:127.0.0.1,127.0.0.1").is_err(), "twice");
+        let listens = socket_address("[::ffff:127.0.0.1]:9464").unwrap();
+        assert_eq!(listens, Some(SocketAddr::new(own, 9464)));
     }
 }

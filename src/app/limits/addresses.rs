@@ -1,13 +1,15 @@
+use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::net::IpAddr;
 
+use super::network::Level;
 use super::strikes::Strikes;
 use super::table::{Entry, Table};
 use super::underway::Underway;
 use super::{Bucket, Limit, Network, Refused, Window};
 
-/// Addresses without an open connection whose rates are remembered.
+/// Addresses without an open connection whose rates are remembered, and so many /56 and /48 of IPv6.
 pub const ADDRESSES_MAX: usize = 65_536;
 /// Accounts whose failed logins are remembered here, as they could not be stored.
 pub const ACCOUNTS_MAX: usize = 65_536;
@@ -43,7 +45,8 @@ pub enum LoginOutcome {
 
 /// What every address has open and has spent.
 ///
-/// What counts as one address is a [`Network`].
+/// What counts as one address is a [`Network`]. The /56 of an IPv6 one may take four times of every limit,
+/// and its /48 sixteen times.
 ///
 /// Memory is bounded under a flood of addresses: those with a connection are kept as long as it is
 /// open (`max_connections` bounds them), of the others at most [`ADDRESSES_MAX`]. Over that, the
@@ -66,7 +69,10 @@ pub enum LoginOutcome {
 #[derive(Debug)]
 pub struct Addresses {
     rates: Rates,
-    peers: Table<Network, Peer>,
+    /// By level.
+    peers: [Table<Network, Peer>; Level::ALL.len()],
+    /// Connections that no limit on addresses is for, by where they come from.
+    exempt: HashMap<IpAddr, u32>,
     accounts: Table<u64, Account>,
     underway: Underway,
     /// Keyed at random, so that nobody can choose names that meet in one entry.
@@ -82,7 +88,8 @@ impl Addresses {
     fn with_capacity(rates: Rates, peers_max: usize, accounts_max: usize) -> Self {
         Self {
             rates,
-            peers: Table::new(peers_max),
+            peers: [(); Level::ALL.len()].map(|()| Table::new(peers_max)),
+            exempt: HashMap::new(),
             accounts: Table::new(accounts_max),
             underway: Underway::default(),
             account_hasher: RandomState::new(),
@@ -105,42 +112,88 @@ impl Addresses {
             handshakes_per_second,
             ..
         } = self.rates;
-        let peer = self.peers.entry(Network::of(ip), now_ms);
-        if connections_max != 0 && peer.connections >= connections_max {
-            return Err(Refused {
-                limit: Limit::Connections,
-                retry_after_s: 1,
-            });
+        self.charge(ip, now_ms, |peer, times| {
+            if connections_max != 0 && peer.connections >= connections_max.saturating_mul(times) {
+                return Err(Refused {
+                    limit: Limit::Connections,
+                    retry_after_s: 1,
+                });
+            }
+            let rate = handshakes_per_second.saturating_mul(times);
+            let taken = peer.handshakes.take(rate, now_ms);
+            taken.map_err(|retry_after_s| Refused {
+                limit: Limit::Handshakes,
+                retry_after_s,
+            })?;
+            peer.connections = peer.connections.saturating_add(1);
+            Ok(())
+        })
+    }
+
+    /// Takes from `ip` at every level, or where one of them has no more, at none.
+    fn charge(
+        &mut self,
+        ip: IpAddr,
+        now_ms: u64,
+        take: impl Fn(&mut Peer, u32) -> Result<(), Refused>,
+    ) -> Result<(), Refused> {
+        let network = Network::of(ip);
+        let mut before = [None; Level::ALL.len()];
+        let mut outcome = Ok(());
+        for ((table, level), before) in self.peers.iter_mut().zip(Level::ALL).zip(&mut before) {
+            let Some(key) = network.at(level).filter(|_| outcome.is_ok()) else {
+                break;
+            };
+            let peer = table.entry(key, now_ms);
+            *before = Some((key, *peer));
+            outcome = take(peer, level.times);
         }
-        let taken = peer.handshakes.take(handshakes_per_second, now_ms);
-        taken.map_err(|retry_after_s| Refused {
-            limit: Limit::Handshakes,
-            retry_after_s,
-        })?;
-        peer.connections = peer.connections.saturating_add(1);
-        Ok(())
+        if outcome.is_err() {
+            for (table, before) in self.peers.iter_mut().zip(before) {
+                if let Some((key, peer)) = before {
+                    *table.entry(key, now_ms) = peer;
+                }
+            }
+        }
+        outcome
     }
 
     /// A connection of `ip` was accepted that no limit on addresses is for, as that of a proxy. The caller
     /// owes one [`Addresses::release_connection`], too.
-    pub fn count_connection(&mut self, ip: IpAddr, now_ms: u64) {
-        let peer = self.peers.entry(Network::of(ip), now_ms);
-        peer.connections = peer.connections.saturating_add(1);
+    pub fn count_connection(&mut self, ip: IpAddr) {
+        *self.exempt.entry(ip).or_default() += 1;
     }
 
     /// A connection of `ip` that was admitted is closed.
     pub fn release_connection(&mut self, ip: IpAddr) {
-        self.peers.release(Network::of(ip), |peer| {
+        if let Some(exempt) = self.exempt.get_mut(&ip) {
+            *exempt -= 1;
+            if *exempt == 0 {
+                self.exempt.remove(&ip);
+            }
+            return;
+        }
+        self.give_back(ip, |peer| {
             debug_assert!(peer.connections > 0, "released more often than admitted");
             peer.connections = peer.connections.saturating_sub(1);
         });
     }
 
+    /// Changes what is remembered of `ip`, at every level, in a way that may let go of it.
+    fn give_back(&mut self, ip: IpAddr, change: impl Fn(&mut Peer)) {
+        let network = Network::of(ip);
+        for (table, level) in self.peers.iter_mut().zip(Level::ALL) {
+            if let Some(key) = network.at(level) {
+                table.release(key, &change);
+            }
+        }
+    }
+
     /// Connections `ip` has open, with all of its network.
     pub fn connections(&self, ip: IpAddr) -> u32 {
-        self.peers
-            .find(Network::of(ip))
-            .map_or(0, |peer| peer.connections)
+        let [peers, ..] = &self.peers;
+        let counted = peers.find(Network::of(ip));
+        counted.map_or(0, |peer| peer.connections)
     }
 
     /// A request came from `ip`.
@@ -152,14 +205,12 @@ impl Addresses {
         if rate == 0 {
             return Ok(());
         }
-        let taken = self
-            .peers
-            .entry(Network::of(ip), now_ms)
-            .requests
-            .take(rate, now_ms);
-        taken.map_err(|retry_after_s| Refused {
-            limit: Limit::Requests,
-            retry_after_s,
+        self.charge(ip, now_ms, |peer, times| {
+            let taken = peer.requests.take(rate.saturating_mul(times), now_ms);
+            taken.map_err(|retry_after_s| Refused {
+                limit: Limit::Requests,
+                retry_after_s,
+            })
         })
     }
 
@@ -180,11 +231,15 @@ impl Addresses {
             retry_after_s,
         };
         let (network, account) = (Network::of(ip), self.account_hasher.hash_one(account));
-        let cost = self.underway.of_pair(account, network).saturating_add(1);
-        let fresh = Strikes::default();
-        let strikes = self.peers.find(network).map(|peer| &peer.failed_logins);
-        let strikes = strikes.unwrap_or(&fresh);
-        strikes.check(cost, max, now_ms).map_err(refused)?;
+        let underway = self.underway.of_pairs(account, network);
+        for ((table, level), underway) in self.peers.iter().zip(Level::ALL).zip(underway) {
+            if let Some(peer) = network.at(level).map(|key| table.find(key)) {
+                let strikes = peer.map_or_else(Strikes::default, |peer| peer.failed_logins);
+                let max = max.saturating_mul(level.times);
+                let cost = underway.saturating_add(1);
+                strikes.check(cost, max, now_ms).map_err(refused)?;
+            }
+        }
         if let Some(entry) = self.accounts.find(account) {
             entry.failed_logins.check(1, max, now_ms).map_err(refused)?;
         }
@@ -201,8 +256,13 @@ impl Addresses {
         if max == 0 || outcome == LoginOutcome::NotFailed {
             return;
         }
-        let peer = self.peers.entry(network, now_ms);
-        peer.failed_logins.add(max, now_ms);
+        for (table, level) in self.peers.iter_mut().zip(Level::ALL) {
+            if let Some(key) = network.at(level) {
+                let peer = table.entry(key, now_ms);
+                peer.failed_logins
+                    .add(max.saturating_mul(level.times), now_ms);
+            }
+        }
         if outcome == LoginOutcome::FailedUncounted {
             let entry = self.accounts.entry(account, now_ms);
             entry.failed_logins.add(1, now_ms);
@@ -218,18 +278,19 @@ impl Addresses {
         if max == 0 {
             return Ok(());
         }
-        let peer = self.peers.entry(Network::of(ip), now_ms);
-        let taken = peer.registrations.take(1, max, now_ms);
-        taken.map_err(|retry_after_s| Refused {
-            limit: Limit::Registrations,
-            retry_after_s,
+        self.charge(ip, now_ms, |peer, times| {
+            let max = max.saturating_mul(times);
+            let taken = peer.registrations.take(1, max, now_ms);
+            taken.map_err(|retry_after_s| Refused {
+                limit: Limit::Registrations,
+                retry_after_s,
+            })
         })
     }
 
     /// A registration that was admitted has cost no hash, and does not count.
     pub fn forgo_registration(&mut self, ip: IpAddr, now_ms: u64) {
-        let give_back = |peer: &mut Peer| peer.registrations.give_back(now_ms);
-        self.peers.release(Network::of(ip), give_back);
+        self.give_back(ip, |peer| peer.registrations.give_back(now_ms));
     }
 
     /// Somebody at `ip` wants a name or an e-mail address, which others may have. It counts until
@@ -243,22 +304,23 @@ impl Addresses {
         if max == 0 {
             return Ok(());
         }
-        let peer = self.peers.entry(Network::of(ip), now_ms);
-        let taken = peer.conflicts.take(1, max, now_ms);
-        taken.map_err(|retry_after_s| Refused {
-            limit: Limit::Conflicts,
-            retry_after_s,
+        self.charge(ip, now_ms, |peer, times| {
+            let max = max.saturating_mul(times);
+            let taken = peer.conflicts.take(1, max, now_ms);
+            taken.map_err(|retry_after_s| Refused {
+                limit: Limit::Conflicts,
+                retry_after_s,
+            })
         })
     }
 
     /// What was admitted came out as no conflict, and does not count.
     pub fn forgo_conflict(&mut self, ip: IpAddr, now_ms: u64) {
-        let give_back = |peer: &mut Peer| peer.conflicts.give_back(now_ms);
-        self.peers.release(Network::of(ip), give_back);
+        self.give_back(ip, |peer| peer.conflicts.give_back(now_ms));
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Peer {
     connections: u32,
     handshakes: Bucket,

@@ -10,7 +10,46 @@ pub enum Network {
     V6(u64),
 }
 
+/// What of an IPv6 address counts as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Level {
+    /// The bits of the network.
+    prefix: u32,
+    /// How many times the limits of one address it may take.
+    pub(super) times: u32,
+}
+
+impl Level {
+    /// One subscriber has a /64, or a /56 or /48 with many of them: who goes through all of his comes to
+    /// an end as well, and so many neighbours of mobile networks, which share a /48, do not.
+    pub(super) const ALL: [Self; 3] = [
+        Self {
+            prefix: 64,
+            times: 1,
+        },
+        Self {
+            prefix: 56,
+            times: 4,
+        },
+        Self {
+            prefix: 48,
+            times: 16,
+        },
+    ];
+}
+
 impl Network {
+    /// What of it counts as a whole at this level. An IPv4 address counts by itself alone.
+    pub(super) fn at(self, level: Level) -> Option<Self> {
+        match self {
+            Self::V6(bits) => {
+                let host_bits = 64_u32.saturating_sub(level.prefix);
+                Some(Self::V6(bits >> host_bits << host_bits))
+            }
+            Self::V4(_) => (level.prefix == 64).then_some(self),
+        }
+    }
+
     /// That of `ip`.
     pub fn of(ip: IpAddr) -> Self {
         match ip.to_canonical() {

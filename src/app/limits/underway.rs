@@ -2,13 +2,15 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::Network;
+use super::network::Level;
 
 /// Attempts to log in that have not come out yet. There are no more entries than attempts, and
 /// those are bounded by what the store and the hashers take.
 #[derive(Debug, Default)]
 pub(super) struct Underway {
     accounts: HashMap<u64, u32>,
-    pairs: HashMap<(u64, Network), u32>,
+    /// By level of the network.
+    pairs: [HashMap<(u64, Network), u32>; Level::ALL.len()],
 }
 
 impl Underway {
@@ -17,24 +19,37 @@ impl Underway {
         self.accounts.get(&account).copied().unwrap_or(0)
     }
 
-    /// Those of this account from this network.
-    pub(super) fn of_pair(&self, account: u64, network: Network) -> u32 {
-        self.pairs.get(&(account, network)).copied().unwrap_or(0)
+    /// Those of this account from each of these networks, by level.
+    pub(super) fn of_pairs(&self, account: u64, network: Network) -> [u32; Level::ALL.len()] {
+        let mut counts = [0; Level::ALL.len()];
+        for ((count, pairs), level) in counts.iter_mut().zip(&self.pairs).zip(Level::ALL) {
+            let pair = network.at(level).and_then(|key| pairs.get(&(account, key)));
+            *count = pair.copied().unwrap_or(0);
+        }
+        counts
     }
 
     pub(super) fn begin(&mut self, account: u64, network: Network) {
         *self.accounts.entry(account).or_default() += 1;
-        *self.pairs.entry((account, network)).or_default() += 1;
+        for (pairs, level) in self.pairs.iter_mut().zip(Level::ALL) {
+            if let Some(key) = network.at(level) {
+                *pairs.entry((account, key)).or_default() += 1;
+            }
+        }
     }
 
     pub(super) fn end(&mut self, account: u64, network: Network) {
         one_less(self.accounts.entry(account));
-        one_less(self.pairs.entry((account, network)));
+        for (pairs, level) in self.pairs.iter_mut().zip(Level::ALL) {
+            if let Some(key) = network.at(level) {
+                one_less(pairs.entry((account, key)));
+            }
+        }
     }
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.accounts.is_empty() && self.pairs.is_empty()
+        self.accounts.is_empty() && self.pairs.iter().all(HashMap::is_empty)
     }
 }
 
@@ -59,8 +74,9 @@ mod tests {
             underway.begin(7, network);
         }
         assert_eq!(underway.of_account(7), 3);
-        assert_eq!(underway.of_pair(7, here), 2);
-        assert_eq!(underway.of_pair(8, here), 0);
+        assert_eq!(underway.of_pairs(7, here), [2, 0, 0]);
+        assert_eq!(underway.of_pairs(7, Network::V6(2)), [0, 1, 1]);
+        assert_eq!(underway.of_pairs(8, here), [0, 0, 0]);
         for network in [here, there, here] {
             underway.end(7, network);
         }

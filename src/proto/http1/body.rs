@@ -62,6 +62,13 @@ enum State {
     Size,
     Semicolon,
     Extension,
+    /// After the `=` of an extension.
+    ExtensionValue,
+    Quoted,
+    /// After a backslash in a quoted string.
+    QuotedPair,
+    /// After a quoted string.
+    ExtensionEnd,
     SizeLf,
     Data,
     DataCr,
@@ -122,16 +129,24 @@ impl Chunked {
             (State::Size, b'\r' | b' ' | b'\t' | b';') if self.size_digits == 0 => {
                 Err(Error::ChunkSize)
             }
-            (State::Size | State::Extension, b'\r') => Ok(State::SizeLf),
+            (
+                State::Size | State::Extension | State::ExtensionValue | State::ExtensionEnd,
+                b'\r',
+            ) => Ok(State::SizeLf),
             (State::Size | State::Semicolon, b' ' | b'\t') => {
                 self.extension(State::Semicolon, limits)
             }
             (State::Size | State::Semicolon, b';') => self.extension(State::Extension, limits),
             (State::Size, _) => self.size_digit(byte, limits),
             (State::Semicolon, _) => Err(Error::ChunkSize),
-            (State::Extension, _) if is_value_byte(byte) => {
-                self.extension(State::Extension, limits)
-            }
+            (
+                State::Extension
+                | State::ExtensionValue
+                | State::Quoted
+                | State::QuotedPair
+                | State::ExtensionEnd,
+                _,
+            ) => self.extension(in_extension(self.state, byte)?, limits),
             (State::SizeLf, b'\n') => Ok(self.chunk_start()),
             (State::DataCr, b'\r') => Ok(State::DataLf),
             (State::DataLf, b'\n') => {
@@ -152,8 +167,8 @@ impl Chunked {
             (State::TrailerLf, b'\n') => Ok(State::TrailerStart),
             (State::LastLf, b'\n') => Ok(State::Nothing),
             (State::SizeLf | State::TrailerLf | State::LastLf, _) => Err(Error::BareCr),
-            (State::Extension | State::TrailerValue, b'\n') => Err(Error::BareLf),
-            (State::Extension | State::TrailerValue, _) => Err(Error::ControlByte),
+            (State::TrailerValue, b'\n') => Err(Error::BareLf),
+            (State::TrailerValue, _) => Err(Error::ControlByte),
             (State::Data | State::Nothing, _) => Ok(self.state),
         }
     }
@@ -201,6 +216,26 @@ impl Chunked {
             Ok(bytes) if bytes <= bytes_max => Ok(()),
             _ => Err(error),
         }
+    }
+}
+
+/// What is awaited after this byte of an extension (RFC 9112 §7.1.1). Names and values are for nobody, but
+/// where a quoted string ends two readers must not see differently.
+fn in_extension(state: State, byte: u8) -> Result<State, Error> {
+    match (state, byte) {
+        (State::Quoted | State::QuotedPair, b'\r') => Err(Error::ChunkExtension),
+        (_, b'\n') => Err(Error::BareLf),
+        _ if !is_value_byte(byte) => Err(Error::ControlByte),
+        (State::QuotedPair, _) => Ok(State::Quoted),
+        (State::Quoted, b'\\') => Ok(State::QuotedPair),
+        (State::Quoted, b'"') => Ok(State::ExtensionEnd),
+        (State::Quoted, _) => Ok(State::Quoted),
+        (_, b';') => Ok(State::Extension),
+        (State::ExtensionEnd | State::ExtensionValue, b' ' | b'\t') => Ok(state),
+        (State::ExtensionValue, b'"') => Ok(State::Quoted),
+        (State::ExtensionEnd, _) | (_, b'"') => Err(Error::ChunkExtension),
+        (State::Extension, b'=') => Ok(State::ExtensionValue),
+        _ => Ok(State::Extension),
     }
 }
 

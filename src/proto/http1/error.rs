@@ -66,6 +66,8 @@ pub enum Error {
     BodyTooLong,
     /// A chunk size that is not 1 to 16 hexadecimal digits (RFC 9112 §7.1).
     ChunkSize,
+    /// A chunk extension with a quotation mark that opens or closes no value (RFC 9112 §7.1.1).
+    ChunkExtension,
     /// Chunk extensions over the limit: 413 (RFC 9112 §7.1.1).
     ChunkExtensionsTooLong,
     /// Chunk data that no CRLF follows (RFC 9112 §7.1).
@@ -125,6 +127,7 @@ impl Error {
             Self::Expectation => "the expectation cannot be met",
             Self::BodyTooLong => "the body is too long",
             Self::ChunkSize => "a chunk size is malformed",
+            Self::ChunkExtension => "a chunk extension has a stray quotation mark",
             Self::ChunkExtensionsTooLong => "the chunk extensions are too long",
             Self::ChunkEnd => "a chunk does not end with CRLF",
             Self::Trailer => "a trailer line is malformed",

@@ -75,6 +75,20 @@ impl<'b> Head<'b> {
         }
     }
 
+    /// Checks a request line, which need not wait for the rest of its head. `line` ends with its CRLF.
+    #[cold]
+    pub(super) fn check_line(line: &[u8]) -> Result<(), Error> {
+        let mut request = httparse::Request::new(&mut []);
+        match request.parse(line) {
+            Ok(_) => {}
+            Err(error) => return Err(cause(error, line)),
+        }
+        match (request.method, request.path) {
+            (Some(method), Some(target)) => Target::parse(Method::from(method), target).map(|_| ()),
+            _ => Err(Error::RequestLine),
+        }
+    }
+
     /// Parses a head that [`scan`] found whole: `bytes` is the head and nothing else.
     pub(super) fn parse(bytes: &'b [u8], fields_max: usize) -> Result<Self, Error> {
         let mut table = [const { MaybeUninit::uninit() }; FIELDS_MAX];

@@ -4,7 +4,7 @@ use super::error::Error;
 use super::framing::Framing;
 use super::head::{Asked, Head};
 use super::limits::{FIELDS_MAX, Limits};
-use super::scan::{Scan, check_request_line, scan, skip_empty_lines};
+use super::scan::{Line, Scan, check_request_line, first_line, scan, skip_empty_lines};
 
 /// The server side of one HTTP/1.1 connection, without its bytes.
 ///
@@ -45,8 +45,8 @@ enum Reading {
         scanned: u32,
         /// Empty lines that were skipped.
         empty_lines: u8,
-        /// The request line is known to be within its limits.
-        line_checked: bool,
+        /// What is known of the request line.
+        line: Line,
     },
     /// The rest of a body.
     AwaitBody(Body),
@@ -64,7 +64,7 @@ impl Reading {
     const NEXT_HEAD: Self = Self::AwaitHead {
         scanned: 0,
         empty_lines: 0,
-        line_checked: false,
+        line: Line::Unknown,
     };
 }
 
@@ -164,9 +164,9 @@ impl Machine {
             Reading::AwaitHead {
                 scanned,
                 empty_lines,
-                line_checked,
+                line,
             } => {
-                let step = self.read_head(input, limits, scanned, empty_lines, line_checked);
+                let step = self.read_head(input, limits, scanned, empty_lines, line);
                 if step.is_err() {
                     self.owe();
                 }
@@ -273,7 +273,7 @@ impl Machine {
         limits: &Limits,
         scanned: u32,
         empty_lines: u8,
-        line_checked: bool,
+        mut line: Line,
     ) -> Result<Step<'b>, Error> {
         let (skipped, empty_lines) = match scanned {
             0 => skip_empty_lines(input, empty_lines)?,
@@ -283,24 +283,42 @@ impl Machine {
         let window = rest.get(..limits.head_bytes_max).unwrap_or(rest);
         let scan = scan(window, scanned as usize);
         let seen = window.get(..scan.reach()).unwrap_or_default();
-        let line_checked = line_checked || check_request_line(seen, limits.target_bytes_max)?;
+        if line == Line::Unknown && check_request_line(seen, limits.target_bytes_max)? {
+            line = Line::Measured;
+        }
+        // A line that comes ahead of the rest of its head is judged when it is there. In a head that is
+        // whole the parser does that, and what it finds elsewhere counts for less all the same.
+        let judge = || match first_line(seen, scanned as usize) {
+            Some(first) if line != Line::Checked => Head::check_line(first).map(|()| Line::Checked),
+            _ => Ok(line),
+        };
         match scan {
             Scan::Whole(end) => {
-                let head = Head::parse(seen, limits.fields_max.min(FIELDS_MAX))?;
+                let head = match Head::parse(seen, limits.fields_max.min(FIELDS_MAX)) {
+                    Ok(head) => head,
+                    Err(error) => return judge().and(Err(error)),
+                };
                 self.begin(&head, limits.body_bytes_max)?;
                 Ok(Step::Head {
                     used: skipped + end,
                     head,
                 })
             }
-            Scan::Bad(_, error) => Err(error),
-            Scan::Partial(_) if window.len() >= limits.head_bytes_max => Err(Error::HeadTooLong),
+            Scan::Bad(_, error) => judge().and(Err(error)),
+            Scan::Partial(_) if window.len() >= limits.head_bytes_max => {
+                judge().and(Err(Error::HeadTooLong))
+            }
             Scan::Partial(reach) => {
+                let line = if reach > scanned as usize {
+                    judge()?
+                } else {
+                    line
+                };
                 let scanned = u32::try_from(reach).map_err(|_| Error::HeadTooLong)?;
                 self.reading = Reading::AwaitHead {
                     scanned,
                     empty_lines,
-                    line_checked,
+                    line,
                 };
                 Ok(Step::More { used: skipped })
             }

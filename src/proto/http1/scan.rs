@@ -43,6 +43,16 @@ pub(super) fn skip_empty_lines(input: &[u8], before: u8) -> Result<(usize, u8), 
     Ok((skipped, lines))
 }
 
+/// How much of a request line is known to be in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    Unknown,
+    /// Method and target are within their limits.
+    Measured,
+    /// All of it.
+    Checked,
+}
+
 /// Checks the lengths of method and target in the part of a head seen so far, which must not wait for
 /// the end of a head that is all target. Returns whether there is nothing left to check.
 pub(super) fn check_request_line(seen: &[u8], target_bytes_max: usize) -> Result<bool, Error> {
@@ -65,6 +75,14 @@ pub(super) fn check_request_line(seen: &[u8], target_bytes_max: usize) -> Result
     } else {
         Err(Error::TargetTooLong)
     }
+}
+
+/// The first line that ends in `seen`, of which `scanned` bytes were seen before it ended.
+#[cold]
+pub(super) fn first_line(seen: &[u8], scanned: usize) -> Option<&[u8]> {
+    let news = seen.get(scanned..)?;
+    let end = news.windows(2).position(|pair| pair == b"\r\n")?;
+    seen.get(..scanned + end + 2)
 }
 
 /// Scans for the empty line that ends a head, from `from` on, where the scan before left off.

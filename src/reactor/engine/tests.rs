@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::reactor::sim::{Client, Peer, Rng, Sim, for_seeds, run};
 use crate::reactor::{
-    CloseReason, Config, ConnId, Cx, Handler, Origin, Security, Sent, Shared, Stall,
+    CloseReason, Config, ConnId, Cx, Handler, Origin, Preface, Security, Sent, Shared, Stall,
 };
 
 #[cfg(feature = "app")]
@@ -24,6 +24,7 @@ const SECOND: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 enum Call<'a> {
     Open,
+    Preface(&'a [u8]),
     Data(&'a mut [u8]),
     #[cfg(feature = "app")]
     Cleartext(&'a [u8]),
@@ -45,6 +46,9 @@ const INCOMPLETE: usize = 1;
 #[cfg(feature = "app")]
 const ANSWERED: usize = 2;
 
+/// What a closure makes of a preface that is to go on.
+const MORE: usize = usize::MAX;
+
 /// Acts as a closure says, and checks that the calls make sense.
 struct Probe<F> {
     act: F,
@@ -64,6 +68,7 @@ impl<F: FnMut(&mut Cx<'_>, Call<'_>) -> usize> Probe<F> {
     fn call(&mut self, cx: &mut Cx<'_>, call: Call<'_>) -> usize {
         assert!(self.open.contains(&cx.id()), "{call:?} on nobody");
         self.log.push(match &call {
+            Call::Preface(input) => format!("preface {}", input.len()),
             Call::Data(input) => format!("data {}", input.len()),
             #[cfg(feature = "app")]
             Call::Cleartext(input) => format!("cleartext {}", input.len()),
@@ -88,6 +93,14 @@ impl<F: FnMut(&mut Cx<'_>, Call<'_>) -> usize> Handler for Probe<F> {
             assert!(self.open.insert(cx.id()), "opened twice");
         }
         takes.then(|| cx.id())
+    }
+
+    fn preface(&mut self, cx: &mut Cx<'_>, conn: &mut ConnId, input: &[u8]) -> Preface {
+        assert_eq!(*conn, cx.id());
+        match self.call(cx, Call::Preface(input)) {
+            MORE => Preface::Incomplete,
+            used => Preface::Passed(used),
+        }
     }
 
     fn data(&mut self, cx: &mut Cx<'_>, conn: &mut ConnId, input: &mut [u8]) -> usize {

@@ -16,7 +16,7 @@ use super::post::ExchangeId;
 use super::tools::Tools;
 use super::{Config, Reply, Request, Service};
 use crate::proto::http1::{Asked, Awaits, Framing, Head, Limits, Machine, Step};
-use crate::reactor::{Cx, Origin};
+use crate::reactor::{Cx, Origin, after};
 
 /// HTTP state of one connection.
 #[derive(Debug)]
@@ -429,8 +429,8 @@ impl<S> Http<S> {
 /// When the service has to have answered.
 fn due_of<S>(reply: &Reply<S>, config: &Config, now: Instant) -> Option<Instant> {
     match reply {
-        Reply::Later => now.checked_add(config.request_timeout),
-        Reply::LaterWithin(time) => now.checked_add(*time),
+        Reply::Later => Some(after(now, config.request_timeout)),
+        Reply::LaterWithin(time) => Some(after(now, *time)),
         _ => None,
     }
 }

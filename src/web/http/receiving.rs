@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Http;
 use crate::proto::http1::{Framing, Head, Limits};
-use crate::reactor::Cx;
+use crate::reactor::{Cx, after};
 use crate::web::post::ExchangeId;
 use crate::web::tools::Tools;
 use crate::web::upload::{Intake, UploadCx};
@@ -61,16 +61,16 @@ impl Receiving {
     /// When it is next looked at whether enough has come of the body, `began` being when the request did.
     /// One that is handed on may take any time at that pace, others have to be here in their time.
     pub(super) fn due(&self, config: &Config, began: Instant) -> Instant {
-        let enough = self.recent.since + window(config);
+        let enough = after(self.recent.since, window(config));
         match self.sink {
             Sink::Service { .. } => enough,
-            Sink::Collect(_) | Sink::Drop(_) => enough.min(began + config.request_timeout),
+            Sink::Collect(_) | Sink::Drop(_) => enough.min(after(began, config.request_timeout)),
         }
     }
 
     /// Whether the peer, whose time has passed, has sent enough of the body to go on.
     pub(super) fn keeps_pace(&mut self, config: &Config, began: Instant, now: Instant) -> bool {
-        let is_late = now >= began + config.request_timeout;
+        let is_late = now >= after(began, config.request_timeout);
         if is_late && !matches!(self.sink, Sink::Service { .. }) {
             return false;
         }

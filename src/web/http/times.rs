@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Http;
 use crate::proto::http1::Awaits;
-use crate::reactor::Cx;
+use crate::reactor::{Cx, after};
 use crate::web::exchange::State;
 use crate::web::post::ExchangeId;
 use crate::web::tools::Tools;
@@ -113,7 +113,7 @@ impl<S> Http<S> {
     /// What the peer is waited for, and until when.
     fn peer_due(&mut self, config: &Config, cx: &Cx<'_>) -> Option<(Instant, Due)> {
         // Looked at now and then: nobody tells when the last of it has left.
-        let unsent = Some((cx.now() + config.connection_timeout, Due::Unsent));
+        let unsent = Some((after(cx.now(), config.connection_timeout), Due::Unsent));
         let saw_end = self.saw_end;
         self.is_behind &= cx.queued_bytes() > 0;
         if self.is_behind {
@@ -125,7 +125,7 @@ impl<S> Http<S> {
             }
             // One who has closed altogether looks the same as one who reads on: what is written
             // tells, so some time is given for that.
-            let gone_at = streaming.wrote_at() + config.connection_timeout;
+            let gone_at = after(streaming.wrote_at(), config.connection_timeout);
             return saw_end.then_some((gone_at, Due::Silence));
         }
         if self.exchanges.is_under_way() {
@@ -135,20 +135,23 @@ impl<S> Http<S> {
             _ if self.is_upload_paused() => None,
             Awaits::Head | Awaits::Body => {
                 let receiving = self.receiving.as_ref();
-                let due = receiving.map_or(self.began + config.request_timeout, |receiving| {
-                    receiving.due(config, self.began)
-                });
+                let due = receiving.map_or_else(
+                    || after(self.began, config.request_timeout),
+                    |receiving| receiving.due(config, self.began),
+                );
                 Some((due, Due::Request))
             }
             _ if !self.exchanges.is_empty() => None,
-            Awaits::Request if cx.is_draining() => Some((cx.now() + DRAIN_GRACE, Due::Idle)),
+            Awaits::Request if cx.is_draining() => Some((after(cx.now(), DRAIN_GRACE), Due::Idle)),
             Awaits::Request if self.has_served => {
-                Some((cx.now() + config.keepalive_timeout, Due::Idle))
+                Some((after(cx.now(), config.keepalive_timeout), Due::Idle))
             }
-            Awaits::Request if self.is_overloaded => Some((self.began + OVERLOAD_TIME, Due::Idle)),
-            Awaits::Request => Some((self.began + config.connection_timeout, Due::Idle)),
+            Awaits::Request if self.is_overloaded => {
+                Some((after(self.began, OVERLOAD_TIME), Due::Idle))
+            }
+            Awaits::Request => Some((after(self.began, config.connection_timeout), Due::Idle)),
             Awaits::Answer | Awaits::Nothing => {
-                Some((cx.now() + config.connection_timeout, Due::Idle))
+                Some((after(cx.now(), config.connection_timeout), Due::Idle))
             }
         }
     }

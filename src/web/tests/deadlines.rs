@@ -136,3 +136,76 @@ fn the_time_reads_stop_is_not_the_body_s() {
     ask(&mut world, &mut client, &[b'x'; 4_900]);
     assert_eq!(statuses(&mut client), (vec![200, 200], false));
 }
+
+#[test]
+fn any_time_may_be_configured() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    for time in [Duration::MAX, Duration::from_millis(u64::MAX)] {
+        let config = Config {
+            connection_timeout: time,
+            request_timeout: time,
+            keepalive_timeout: time,
+            message_timeout: time,
+            ping_interval: time,
+            pong_timeout: time,
+            close_timeout: time,
+            body_bytes_per_second_min: 0,
+            ..Config::default()
+        };
+        let mut world = world(config, ReactorConfig::default());
+        // A request in pieces, one that is answered late, and the time between two.
+        let mut client = plain(&mut world);
+        world.advance(HOUR);
+        for (first, rest) in PARTS {
+            ask(&mut world, &mut client, first);
+            world.advance(if first.starts_with(b"POST") {
+                SECOND
+            } else {
+                HOUR
+            });
+            ask(&mut world, &mut client, rest);
+            assert_eq!(statuses(&mut client), (vec![200], false));
+            world.advance(HOUR);
+        }
+        ask(
+            &mut world,
+            &mut client,
+            b"GET /later/1 HTTP/1.1\r\nHost: a\r\n\r\n",
+        );
+        world.advance(HOUR);
+        answer_later(&mut world, None);
+        run(&mut world, &mut [&mut client]);
+        assert_eq!(statuses(&mut client), (vec![200], false));
+
+        // WebSockets: half a message, silence, a Close that is not answered.
+        let mut sockets: Vec<Client> = (0..2).map(|_| plain(&mut world)).collect();
+        for socket in &mut sockets {
+            ask(&mut world, socket, UPGRADE);
+            socket.received.clear();
+            ask(&mut world, socket, &[0x01, 0x81, 0, 0, 0, 0, b'q']);
+            world.advance(HOUR);
+        }
+        let mut quiet = b"\x80\x84\0\0\0\0uiet".to_vec();
+        quiet.extend(b"\x81\x85\0\0\0\0close");
+        ask(&mut world, &mut sockets[0], &quiet);
+        assert!(sockets[0].received.starts_with(&[0x88]));
+        world.advance(HOUR);
+        assert_eq!(world.connections(), 3);
+
+        let drain = letter(Mail::DrainForEver);
+        assert!(world.mailbox().post(None, drain).is_ok());
+        world.advance(HOUR);
+        let mut clients: Vec<&mut Client> = sockets.iter_mut().collect();
+        run(&mut world, &mut clients);
+        assert!(sockets[1].received.starts_with(&[0x88]), "told to go");
+        for client in sockets.iter().chain([&client]) {
+            client.peer.shut();
+        }
+        world.advance(HOUR);
+        assert_empty(&mut world);
+    }
+}
+
+const UPGRADE: &[u8] =
+    b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";

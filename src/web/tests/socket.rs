@@ -12,6 +12,8 @@ struct Ws {
     pongs: bool,
     texts: Vec<String>,
     pings: usize,
+    /// Of pings of its own.
+    pongs_seen: usize,
     close: Option<Option<CloseCode>>,
 }
 
@@ -25,6 +27,7 @@ impl Ws {
             pongs: true,
             texts: Vec::new(),
             pings: 0,
+            pongs_seen: 0,
             close: None,
         };
         for &(text, times) in more {
@@ -64,7 +67,8 @@ impl Ws {
                             reply = Some(data.to_vec());
                         }
                         Event::Close(reason) => self.close = Some(reason.map(|(code, _)| code)),
-                        Event::Binary(_) | Event::Pong(_) => {}
+                        Event::Pong(_) => self.pongs_seen += 1,
+                        Event::Binary(_) => {}
                     }
                     (used, reply)
                 }
@@ -124,6 +128,7 @@ fn the_handshake_waits_for_the_answers_before_it() {
         pongs: true,
         texts: Vec::new(),
         pings: 0,
+        pongs_seen: 0,
         close: None,
     };
     ws.send(Event::Text("early"));
@@ -451,14 +456,19 @@ fn too_many_control_frames_are_against_the_policy() {
     let client = plain(&mut world);
     let mut ws = Ws::open(&mut world, client, &[]);
     for _ in 0..3 {
-        for _ in 0..20 {
+        for _ in 0..1000 {
             ws.send(Event::Ping(b"still there?"));
         }
         ws.run(&mut world);
         assert_eq!(ws.close, None);
-        world.advance(2 * SECOND);
+        assert_eq!(std::mem::take(&mut ws.pongs_seen), 1000);
+        // Its pongs count as well.
+        for _ in 0..11 {
+            world.advance(10 * SECOND);
+            ws.run(&mut world);
+        }
     }
-    for _ in 0..21 {
+    for _ in 0..1001 {
         ws.send(Event::Pong(b""));
     }
     ws.run(&mut world);

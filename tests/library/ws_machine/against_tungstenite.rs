@@ -20,6 +20,9 @@ const LIMITS: Limits = Limits {
 };
 const BYTES_MAX: usize = 70_000;
 
+/// Close codes registered with IANA that tungstenite refuses to read.
+const REFUSED_BY_THEM: [u16; 1] = [1014];
+
 /// A socket whose peer has sent `input`, to be had in these pieces, and is quiet since.
 struct Wire {
     input: VecDeque<Vec<u8>>,
@@ -184,12 +187,17 @@ fn compare(role: Role, bytes: &[u8], sizes: &[usize]) {
     let all = pieces(bytes, sizes).chain([rest.as_slice()]);
     let (mut theirs, error) = read_until_error(socket(role, all));
     let mut verdict = error.as_ref().map(close_code);
-    if ours.error == Some(OurError::CloseCodeInvalid)
-        && let Some(Owned::Close(Some((1002, _)))) = theirs.last()
-    {
-        // A code that may not be sent they give out as this one.
-        theirs.pop();
-        verdict = Some(CloseCode::PROTOCOL_ERROR);
+    if let Some(Owned::Close(Some((1002, _)))) = theirs.last() {
+        // A code that they refuse they give out as this one.
+        if ours.error == Some(OurError::CloseCodeInvalid) {
+            theirs.pop();
+            verdict = Some(CloseCode::PROTOCOL_ERROR);
+        } else if let Some(Owned::Close(Some((code, _)))) = ours.events.last()
+            && REFUSED_BY_THEM.contains(code)
+        {
+            theirs.pop();
+            theirs.extend(ours.events.last().cloned());
+        }
     }
     if matches!(
         ours.error,
@@ -213,6 +221,36 @@ fn compare(role: Role, bytes: &[u8], sizes: &[usize]) {
         "{:?}, {error:?}",
         ours.error
     );
+}
+
+#[test]
+fn the_close_codes_that_one_accepts_and_the_other_refuses() {
+    let accepted_by_us = |code: &u16| CloseCode::new(*code).is_valid_on_wire();
+    let accepted_by_them =
+        |code: &u16| protocol::frame::coding::CloseCode::from(*code).is_allowed();
+    let differing: Vec<u16> = (0..=u16::MAX)
+        .filter(|code| accepted_by_us(code) != accepted_by_them(code))
+        .collect();
+    assert_eq!(differing, REFUSED_BY_THEM);
+    assert!(REFUSED_BY_THEM.iter().all(accepted_by_us));
+}
+
+/// The codes at every edge: damage on the way may make any of another.
+#[test]
+fn both_come_to_the_same_about_a_close_code() {
+    let registered = 998..=1017_u16;
+    let edges = [0, 1, 2999, 3000, 3999, 4000, 4999, 5000, u16::MAX];
+    for code in registered.chain(edges) {
+        let [high, low] = code.to_be_bytes();
+        for reason in ["", "why"] {
+            let length = 2 + u8::try_from(reason.len()).unwrap();
+            let frame = [&[0x88, length, high, low], reason.as_bytes()].concat();
+            compare(Role::Client, &frame, &[1]);
+            // The mask is zero.
+            let masked = [&frame[..1], &[0x80 | length, 0, 0, 0, 0], &frame[2..]].concat();
+            compare(Role::Server, &masked, &[3]);
+        }
+    }
 }
 
 proptest! {

@@ -282,7 +282,7 @@ fn a_flood_of_addresses_and_accounts_stays_within_the_caps() {
     let steady = ip("198.51.100.1");
     assert_eq!(addresses.admit_connection(steady, 0), Ok(()));
     for n in 0..10_000_u32 {
-        let peer = IpAddr::from(Ipv6Addr::from_bits(u128::from(n) << 64));
+        let peer = IpAddr::from(Ipv6Addr::from_bits(u128::from(n) << 80));
         let name = n.to_string();
         assert_eq!(
             addresses.admit_connection(peer, 0),
@@ -293,11 +293,162 @@ fn a_flood_of_addresses_and_accounts_stays_within_the_caps() {
         addresses.settle_login(peer, &name, LoginOutcome::FailedUncounted, 0);
         assert_eq!(addresses.admit_registration(peer, 0), Ok(()));
         addresses.release_connection(peer);
-        assert!(addresses.peers.len() <= 65);
+        for table in &addresses.peers {
+            assert!(table.len() <= 65);
+        }
         assert!(addresses.accounts.len() <= 32);
     }
     assert_eq!(addresses.connections(steady), 1);
-    addresses.peers.assert_sound();
+    for table in &addresses.peers {
+        table.assert_sound();
+    }
+}
+
+/// An address of a subnet of 2001:db8:NET::/48.
+fn ip_of_48(net: u16, subnet: u16, host: u64) -> IpAddr {
+    let bits = 0x2001_0db8_u128 << 96 | u128::from(net) << 80 | u128::from(subnet) << 64;
+    Ipv6Addr::from_bits(bits | u128::from(host)).into()
+}
+
+/// How many of the first addresses of as many subnets are let in, until one is not.
+fn let_in(addresses: &mut Addresses, admit: fn(&mut Addresses, IpAddr) -> bool) -> [usize; 3] {
+    let mut count = |subnets: &mut dyn Iterator<Item = u16>| {
+        let mut count = 0;
+        for subnet in subnets {
+            for host in 0..1000 {
+                if !admit(addresses, ip_of_48(1, subnet, host)) {
+                    break;
+                }
+                count += 1;
+            }
+        }
+        count
+    };
+    // One /64, all others of its /56, all others of its /48.
+    let counts = [
+        count(&mut std::iter::once(0)),
+        count(&mut (1..256)),
+        count(&mut (256..=u16::MAX).step_by(16)),
+    ];
+    assert!(admit(addresses, ip_of_48(2, 0, 0)), "another /48");
+    counts
+}
+
+#[test]
+fn the_networks_around_a_64_have_larger_limits_of_their_own() {
+    let rates = Rates {
+        connections_max: 3,
+        ..Rates::default()
+    };
+    let connect = |addresses: &mut Addresses, ip| addresses.admit_connection(ip, 0).is_ok();
+    let counts = let_in(&mut Addresses::new(rates), connect);
+    assert_eq!(counts, [3, 9, 36]);
+
+    let rates = Rates {
+        handshakes_per_second: 2,
+        requests_per_second: 3,
+        registrations_per_minute: 5,
+        ..Rates::default()
+    };
+    let counts = let_in(&mut Addresses::new(rates), connect);
+    assert_eq!(counts, [4, 12, 48]);
+    let counts = let_in(&mut Addresses::new(rates), |addresses, ip| {
+        addresses.admit_request(ip, 0).is_ok()
+    });
+    assert_eq!(counts, [6, 18, 72]);
+    let counts = let_in(&mut Addresses::new(rates), |addresses, ip| {
+        addresses.admit_registration(ip, 0).is_ok()
+    });
+    assert_eq!(counts, [5, 15, 60]);
+
+    // One account after the other, so that none of them is the reason.
+    let counts = let_in(&mut logins(10), |addresses, ip| {
+        let account = ip.to_string();
+        let is_admitted = addresses.admit_login(ip, &account, 0).is_ok();
+        if is_admitted {
+            addresses.settle_login(ip, &account, LoginOutcome::Failed, 0);
+        }
+        is_admitted
+    });
+    assert_eq!(counts, [10, 30, 120]);
+    // And one account from all of them at once.
+    let counts = let_in(&mut logins(10), |addresses, ip| {
+        addresses.admit_login(ip, "ann", 0).is_ok()
+    });
+    assert_eq!(counts, [10, 30, 120]);
+}
+
+#[test]
+fn what_one_level_refuses_counts_at_none() {
+    let rates = Rates {
+        connections_max: 1,
+        registrations_per_minute: 1,
+        ..Rates::default()
+    };
+    let mut addresses = Addresses::new(rates);
+    let one = ip_of_48(1, 0, 0);
+    assert_eq!(addresses.admit_connection(one, 0), Ok(()));
+    assert_eq!(addresses.admit_registration(one, 0), Ok(()));
+    for _ in 0..1000 {
+        assert!(addresses.admit_connection(one, 0).is_err());
+        assert!(addresses.admit_registration(one, 0).is_err());
+    }
+    // Its neighbours have what is left of four.
+    for subnet in 1..4 {
+        let neighbour = ip_of_48(1, subnet, 0);
+        assert_eq!(addresses.admit_connection(neighbour, 0), Ok(()));
+        assert_eq!(addresses.admit_registration(neighbour, 0), Ok(()));
+    }
+    // A fifth is refused by the /56, and its /64 has nothing to pay.
+    let fifth = ip_of_48(1, 4, 0);
+    assert!(addresses.admit_connection(fifth, 0).is_err());
+    assert!(addresses.admit_registration(fifth, 0).is_err());
+    assert_eq!(addresses.connections(fifth), 0);
+    addresses.release_connection(one);
+    addresses.forgo_registration(one, 0);
+    assert_eq!(addresses.admit_connection(fifth, 0), Ok(()));
+    assert_eq!(addresses.admit_registration(fifth, 0), Ok(()));
+    for subnet in 1..5 {
+        addresses.release_connection(ip_of_48(1, subnet, 0));
+    }
+    for table in &addresses.peers {
+        table.assert_sound();
+        assert!(table.entries().all(|peer| peer.connections == 0));
+    }
+}
+
+#[test]
+fn a_flood_of_64_networks_does_not_make_their_48_forgotten() {
+    let rates = Rates {
+        registrations_per_minute: 1,
+        ..Rates::default()
+    };
+    let mut addresses = Addresses::with_capacity(rates, 64, 32);
+    let mut registered = 0;
+    for subnet in 0..=u16::MAX {
+        let ip = ip_of_48(1, subnet, 0);
+        registered += usize::from(addresses.admit_registration(ip, 0).is_ok());
+        assert!(addresses.peers.iter().all(|table| table.len() <= 64));
+    }
+    assert_eq!(registered, 16);
+}
+
+#[test]
+fn connections_of_a_proxy_count_for_nobody() {
+    let mut addresses = Addresses::new(Rates {
+        connections_max: 1,
+        ..Rates::default()
+    });
+    let (proxy, neighbour) = (ip_of_48(1, 0, 1), ip_of_48(1, 0, 2));
+    for _ in 0..100 {
+        addresses.count_connection(proxy);
+    }
+    assert_eq!(addresses.admit_connection(neighbour, 0), Ok(()));
+    for _ in 0..100 {
+        addresses.release_connection(proxy);
+    }
+    assert!(addresses.exempt.is_empty());
+    assert_eq!(addresses.connections(neighbour), 1);
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -335,7 +486,11 @@ proptest! {
         let mut addresses = Addresses::with_capacity(rates, 8, 8);
         let mut open: HashMap<u8, u32> = HashMap::new();
         let mut now_ms = 0;
-        let peer = |n: u8| IpAddr::from(Ipv4Addr::new(10, 0, 0, n));
+        // Half of them of IPv6, with a /56 each.
+        let peer = |n: u8| match n % 2 {
+            0 => IpAddr::from(Ipv4Addr::new(10, 0, 0, n)),
+            _ => ip_of_48(n.into(), 0, 0),
+        };
         for act in acts {
             match act {
                 Act::Connect(n) => if addresses.admit_connection(peer(n), now_ms).is_ok() {
@@ -355,12 +510,16 @@ proptest! {
                 prop_assert_eq!(addresses.connections(peer(*n)), *count);
                 prop_assert!(*count <= 3);
             }
-            addresses.peers.assert_sound();
             addresses.accounts.assert_sound();
-            let held = open.values().filter(|count| **count > 0).count();
-            prop_assert!(addresses.peers.len() <= held + 8);
-            let counted: u32 = addresses.peers.entries().map(|peer| peer.connections).sum();
-            prop_assert_eq!(counted, open.values().sum::<u32>());
+            for (table, level) in addresses.peers.iter().zip(Level::ALL) {
+                let open = open.iter().filter(|(n, count)| {
+                    **count > 0 && Network::of(peer(**n)).at(level).is_some()
+                });
+                table.assert_sound();
+                prop_assert!(table.len() <= open.clone().count() + 8);
+                let counted: u32 = table.entries().map(|peer| peer.connections).sum();
+                prop_assert_eq!(counted, open.map(|(_, count)| count).sum::<u32>());
+            }
         }
     }
 }

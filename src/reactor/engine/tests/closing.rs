@@ -38,6 +38,99 @@ fn finishing_sends_all_that_is_queued() {
     }
 }
 
+/// As one does that writes a large message, and only then looks whether there is something to read.
+#[test]
+fn who_is_still_sending_gets_the_last_bytes_when_it_is_done() {
+    for security in securities() {
+        for within in [None, Some(5 * SECOND)] {
+            let mut sim = probe(Config::default(), move |cx, call| match call {
+                Call::Data(input) => {
+                    cx.write(&[9; 100_000]);
+                    match within {
+                        None => cx.finish(),
+                        Some(time) => cx.finish_within(time),
+                    }
+                    input.len()
+                }
+                _ => 1,
+            });
+            let mut client = client(sim.accept(&security).unwrap(), &security);
+            run(&mut sim, &mut [&mut client]);
+            client.peer.set_capacity(10_000);
+            client.write(b"x");
+            client.pump();
+            sim.settle();
+            for _ in 0..4 {
+                client.peer.send(&vec![7; 1_000_000]);
+                sim.settle();
+                assert_eq!(client.peer.unread(), 0, "it is waited for in vain");
+                assert!(!client.peer.at_end() && !client.peer.is_dropped());
+                sim.advance(SECOND);
+            }
+            run(&mut sim, &mut [&mut client]);
+            assert!(client.received == [9; 100_000]);
+            assert!(client.saw_orderly_end());
+            sim.audit();
+        }
+        // What it sends keeps nothing open that has had its time.
+        let mut sim = probe(Config::default(), |cx, call| match call {
+            Call::Data(input) => {
+                cx.write(&[9; 100_000]);
+                cx.finish_within(5 * SECOND);
+                input.len()
+            }
+            _ => 1,
+        });
+        let mut client = client(sim.accept(&security).unwrap(), &security);
+        run(&mut sim, &mut [&mut client]);
+        client.peer.set_capacity(10_000);
+        client.write(b"x");
+        client.pump();
+        sim.settle();
+        for _ in 0..6 {
+            client.peer.send(&[7; 1000]);
+            sim.advance(SECOND);
+        }
+        assert!(client.peer.is_dropped());
+        let calls = sim.handler().calls();
+        assert_eq!(calls.last().unwrap(), "closed(tooslow)");
+    }
+}
+
+/// The output was over its mark, so reads had stopped before the end.
+#[test]
+fn what_waited_to_be_read_is_dropped_at_the_end() {
+    for security in securities() {
+        let mut sim = probe(Config::default(), |cx, call| match call {
+            Call::Data(input) => {
+                cx.write(&[9; 300_000]);
+                input.len()
+            }
+            Call::Stalled(_) => {
+                cx.write(b"too slow");
+                cx.finish_within(5 * SECOND);
+                0
+            }
+            _ => 1,
+        });
+        let mut client = client(sim.accept(&security).unwrap(), &security);
+        run(&mut sim, &mut [&mut client]);
+        client.peer.set_capacity(10_000);
+        client.write(b"x");
+        client.pump();
+        sim.settle();
+        client.peer.send(&vec![7; 1_000_000]);
+        sim.settle();
+        assert_eq!(client.peer.unread(), 1_000_000);
+        sim.advance(11 * SECOND);
+        assert_eq!(client.peer.unread(), 0);
+        run(&mut sim, &mut [&mut client]);
+        assert!(client.received.ends_with(b"\x09too slow"));
+        assert!(client.saw_orderly_end());
+        sim.audit();
+    }
+}
+
 #[test]
 fn a_slow_reader_gets_its_last_bytes_while_it_takes_some() {
     for security in securities() {

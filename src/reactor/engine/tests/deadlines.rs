@@ -211,3 +211,108 @@ fn a_service_deadline_set_anew_does_not_keep_the_loop() {
     sim.settle();
     assert_eq!(sim.handler().calls(), ["service expired"; 9]);
 }
+
+/// Times that no clock has room for, or hardly.
+const ENDLESS: [Duration; 5] = [
+    Duration::MAX,
+    Duration::from_secs(u64::MAX / 2),
+    Duration::from_millis(u64::MAX),
+    Duration::from_millis(u64::MAX / 2),
+    Duration::from_millis(u64::MAX / 4),
+];
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// All times are this one.
+fn timed(time: Duration) -> Config {
+    Config {
+        output_mark_bytes: 1000,
+        stall_grace: time,
+        handshake_timeout: time,
+        send_timeout: time,
+        linger_timeout: time,
+        linger_timeout_max: time,
+        accept_pause: time,
+        turn_time_max: time,
+        ..Config::default()
+    }
+}
+
+/// Asks for this time wherever there is one to ask for.
+fn asks_for(time: Duration) -> impl FnMut(&mut Cx<'_>, Call<'_>) -> usize {
+    move |cx, call| match call {
+        Call::Open => {
+            cx.await_preface();
+            cx.set_timeout(time);
+            1
+        }
+        Call::Preface(input) if input.len() < 2 => MORE,
+        Call::Preface(_) => 2,
+        Call::Data(input) => {
+            cx.write(&[9; 100_000]);
+            cx.await_drained();
+            if *input == *b"last" {
+                cx.finish_within(time);
+            }
+            input.len()
+        }
+        Call::Mail(_) => {
+            cx.drain(time);
+            assert!(cx.grace_left() > 100 * HOUR);
+            0
+        }
+        _ => {
+            cx.set_timeout(time);
+            1
+        }
+    }
+}
+
+#[test]
+fn any_time_may_be_asked_for() {
+    for time in ENDLESS {
+        for security in &securities() {
+            let mut sim = probe(timed(time), asks_for(time));
+            let pending = sim.connect().unwrap();
+            let peer = sim.accept(security).unwrap();
+            peer.send(b"a");
+            sim.advance(HOUR);
+            peer.send(b"b");
+            let mut client = client(peer, security);
+            run(&mut sim, &mut [&mut client]);
+            client.peer.set_capacity(10_000);
+            client.write(b"first");
+            client.pump();
+            sim.advance(HOUR);
+            run(&mut sim, &mut [&mut client]);
+            assert_eq!(client.received.len(), 100_000);
+
+            sim.mailbox().post(None, 0).unwrap();
+            sim.advance(HOUR);
+            assert!(!sim.is_drained());
+            client.write(b"last");
+            client.pump();
+            sim.advance(HOUR);
+            run(&mut sim, &mut [&mut client]);
+            assert_eq!(client.received.len(), 200_000);
+            assert!(client.saw_orderly_end());
+            sim.advance(HOUR);
+            assert_eq!(
+                sim.connections(),
+                2,
+                "it lingers, and the other is not there yet"
+            );
+            client.peer.shut();
+            pending.stand(true);
+            sim.settle();
+            assert!(sim.is_drained());
+            let calls = sim.handler().calls();
+            assert!(
+                !calls
+                    .iter()
+                    .any(|call| call == "expired" || call == "stalled")
+            );
+            sim.audit();
+        }
+    }
+}

@@ -189,3 +189,91 @@ fn cleartext_within_tls_is_no_cleartext() {
     );
     assert!(client.peer.at_end());
 }
+
+/// Awaits a preface of four bytes that say nothing and `more` that are not looked at.
+fn behind_a_preface(more: usize) -> impl FnMut(&mut Cx<'_>, Call<'_>) -> usize {
+    move |cx, call| match call {
+        Call::Open => {
+            cx.await_preface();
+            1
+        }
+        Call::Preface(input) if input.len() < 4 => MORE,
+        Call::Preface(_) => 4 + more,
+        call => echo(cx, call),
+    }
+}
+
+#[test]
+fn what_a_preface_ends_with_is_dropped_as_it_comes() {
+    for_seeds(20, |rng| {
+        for security in &securities() {
+            let more = rng.below(65_536);
+            let mut sim = probe(Config::default(), behind_a_preface(more));
+            let peer = sim.accept(security).unwrap();
+            let preface = rng.bytes(4 + more);
+            let mut rest = preface.as_slice();
+            while !rest.is_empty() {
+                let (piece, after) = rest.split_at(1 + rng.below(rest.len().min(30_000)));
+                peer.send(piece);
+                if rng.one_in(2) {
+                    sim.settle();
+                    sim.audit();
+                }
+                rest = after;
+            }
+            let mut client = client(peer, security);
+            client.write(b"hello");
+            run(&mut sim, &mut [&mut client]);
+            assert_eq!(client.received, b"hello");
+            let calls = sim.handler().calls();
+            assert!(
+                calls
+                    .iter()
+                    .filter(|call| call.starts_with("preface"))
+                    .count()
+                    <= 4,
+                "what is dropped is not shown: {calls:?}"
+            );
+            // It had its time, and that is over.
+            sim.advance(60 * SECOND);
+            assert!(!client.peer.is_dropped());
+            sim.audit();
+        }
+    });
+}
+
+#[test]
+fn a_preface_takes_only_so_long_and_is_only_so_long() {
+    for security in &securities() {
+        for (sent, is_passed) in [(2, false), (4, true), (20_000, true)] {
+            let mut sim = probe(Config::default(), behind_a_preface(40_000));
+            let peer = sim.accept(security).unwrap();
+            peer.send(&vec![0; sent]);
+            sim.settle();
+            assert_eq!(sim.handler().calls().len(), 1);
+            for _ in 0..9 {
+                peer.send(if is_passed { b"more" } else { b"" });
+                sim.advance(SECOND);
+            }
+            assert!(!peer.is_dropped());
+            sim.advance(2 * SECOND);
+            assert!(peer.is_dropped());
+            assert_eq!(sim.handler().calls(), ["closed(handshaketimeout)"]);
+            sim.audit();
+        }
+        let mut sim = probe(Config::default(), behind_a_preface(65_536));
+        let peer = sim.accept(security).unwrap();
+        peer.send(&[0; 4]);
+        sim.settle();
+        assert_eq!(
+            sim.handler().calls(),
+            ["preface 4", "closed(inputoverflow)"]
+        );
+        assert!(peer.is_dropped());
+    }
+    // Who has not begun may take its time: that is for the handler to say.
+    let mut sim = probe(Config::default(), behind_a_preface(0));
+    let peer = sim.accept(&Security::Plain).unwrap();
+    sim.advance(60 * SECOND);
+    assert!(!peer.is_dropped());
+}
