@@ -16,7 +16,11 @@ export async function goTo(path) {
   const scripts = [...page.scripts].map(({ src }) => src);
   history.pushState(null, '', path);
   window.addEventListener('popstate', () => location.reload());
-  document.documentElement.replaceWith(document.adoptNode(page.documentElement));
+  // The icon stays: without one for a moment, browsers ask for /favicon.ico.
+  const isIcon = (/** @type {Element} */ element) => element.matches('[rel=icon]');
+  for (const old of [...document.head.children]) if (!isIcon(old)) old.remove();
+  document.head.append(...[...page.head.children].filter((element) => !isIcon(element)));
+  document.body.replaceWith(page.body);
   for (const script of scripts) await import(script);
 }
 

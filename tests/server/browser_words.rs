@@ -177,7 +177,7 @@ fn a_refused_typing_notice_is_no_toast() {
     let page = browser.page();
     let bob = ann_and_bob(&server, &page);
     page.click("#online-list li[data-username=bob] button");
-    bob.close();
+    drop(bob);
     page.wait_until("document.querySelector('#online-list li[data-username=bob]') === null");
     page.type_into("#message-input", "are you");
     page.wait_until("got.some(({ type, code }) => type === 'error' && code === 'no_such_user')");
