@@ -29,8 +29,8 @@ fn who_lets_no_site_keep_data_is_told_and_can_chat_all_the_same() {
     page.fill("#login-form [name=password]", PASSWORD);
     page.press_enter();
     page.wait_for_path("/chat");
-    page.wait_for("#online-list li[data-username=ann]");
     page.wait_for_text(".toast", "keeps no data for this site");
+    page.wait_for("#online-list li[data-username=ann]");
     page.type_into("#message-input", "hello nobody");
     page.press_enter();
     page.wait_for_text("#messages [data-delivery=sent]", "hello nobody");

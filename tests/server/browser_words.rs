@@ -151,12 +151,15 @@ fn show_leads_to_the_message() {
     let page = browser.page();
     let mut bob = ann_and_bob(&server, &page);
     say(&mut bob, "the-one", "@ann, look here");
-    page.wait_for(".toast-action");
+    // A notice in use stays.
+    page.wait_until(
+        "(() => { const show = document.querySelector('.toast-action'); show?.focus(); \
+         return show !== null && document.activeElement === show; })()",
+    );
     for number in 0..40 {
         bob.send(&json!({"type": "message", "id": format!("m{number}"), "message": "more"}));
     }
     wait_for_id(&page, "m39");
-    page.click("[data-conversation='group:General'] button");
     page.click(".toast-action");
     page.wait_until(
         "(() => { const one = document.activeElement; \
