@@ -159,7 +159,9 @@ export class ChatLink {
       // The list has us in it. If not under the name we know, that was given up elsewhere.
       if (online.includes(name)) this.#known();
       else this.#identify();
-    } else if (type === 'private_stop_typing' ? from === name : id === QUESTION_ID) {
+    } else if (type === 'private_stop_typing' && from === name) {
+      this.#answered();
+    } else if (type === 'error' && id === QUESTION_ID) {
       // A refusal answers as well: it comes behind all that was sent before.
       this.#answered();
     } else if (type === 'error' && id === JOIN_ID && Number.isFinite(message.retryAfter)) {
