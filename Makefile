@@ -16,7 +16,7 @@ nextest := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build certs test browser clients ws-clients check fmt clippy doc deny \
+.PHONY: help run build certs test test-pages browser clients ws-clients check fmt clippy doc deny \
 	run-bench autobahn autobahn-ci autobahn-quick bench instructions instructions-update \
 	bench-peers check-peers \
 	bench-broadcast attacks slowhttptest crash-test soak fuzz clean \
@@ -52,7 +52,7 @@ certs: build ## Make a self-signed certificate in certs/ unless there is one
 	[ $${#secret} -eq 64 ] && printf 'SECRET_KEY=%s\n' "$$secret" > $@.new && mv $@.new $@
 	@echo "made .env with a random SECRET_KEY"
 
-test: browser clients $(BUILDS:%=test-%) ## Run all tests, with and without features
+test: browser clients test-pages $(BUILDS:%=test-%) ## Run all tests, with and without features
 
 $(BUILDS:%=test-%): test-%:
 ifeq ($(nextest),yes)
@@ -61,6 +61,10 @@ ifeq ($(nextest),yes)
 else
 	$(CARGO) test --locked $(call flags,$*)
 endif
+
+test-pages: ## Run the tests of the pages' own logic, in Node
+	@if command -v node >/dev/null; then node --test tests/pages/*.mjs; \
+	else echo "NOTE: no Node here: THE TESTS OF THE PAGES' LOGIC ARE SKIPPED"; fi
 
 browser: ## Install Chromium for the browser tests, if root and missing
 	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \

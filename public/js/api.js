@@ -99,8 +99,19 @@ async function send(method, path, { body, bearer }) {
   throw new ApiError(
     errorText(response.status, answer),
     response.status,
-    retryAfterSeconds(response.headers.get('Retry-After'), Date.now()),
+    retryAfterSeconds(response.headers.get('Retry-After'), serverNow(response.headers)),
   );
+}
+
+/**
+ * The server's own clock at its answer: a date it gives is to be read by that, not by ours.
+ *
+ * @param {Headers} headers
+ * @returns {number} milliseconds since the epoch
+ */
+function serverNow(headers) {
+  const date = Date.parse(headers.get('Date') ?? '');
+  return Number.isNaN(date) ? Date.now() : date;
 }
 
 /**

@@ -38,6 +38,17 @@ export function byId(id) {
 }
 
 /**
+ * Whether a key is the input method's: with it the user picks a word, or gives one up. Safari ends
+ * the composition before it reports the key that did; the code is all that is left to tell.
+ *
+ * @param {KeyboardEvent} event
+ * @returns {boolean}
+ */
+export function isForInputMethod({ isComposing, keyCode }) {
+  return isComposing || keyCode === 229;
+}
+
+/**
  * Sets the text only when it differs: rewriting the same words makes screen readers repeat them.
  *
  * @param {Element} element

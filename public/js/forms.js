@@ -1,9 +1,12 @@
 /** What the three forms have in common: hints, one submit at a time, errors beside the field. */
 
 import { ApiError } from './api.js';
+import { now } from './clock.js';
 import { byId, el, setText } from './dom.js';
+import { goTo } from './navigate.js';
 import { RULES } from './rules.js';
 import { takeHandover } from './session.js';
+import { BLOCKED_TEXT, isStorageBlocked } from './storage.js';
 import { asSentence, fieldOf } from './words.js';
 
 /**
@@ -33,7 +36,7 @@ export function bindForm(form, submit) {
     try {
       const nextPage = await submit(valuesOf(form));
       // The button stays disabled while the next page loads.
-      if (nextPage !== null) return location.assign(nextPage);
+      if (nextPage !== null) return await goTo(nextPage);
     } catch (error) {
       retryAfter = showError(form, error);
     } finally {
@@ -91,7 +94,7 @@ export function bindReveal(input, button) {
 }
 
 /**
- * Shows what the page before left to say.
+ * Shows what the page before left to say, and what this browser will not do.
  *
  * @returns {import('./session.js').Handover}
  */
@@ -100,6 +103,8 @@ export function showHandover() {
   if (handover.message) {
     byId('status').classList.toggle('is-error', handover.kind === 'error');
     setText(byId('status'), handover.message);
+  } else if (isStorageBlocked()) {
+    setText(byId('status'), BLOCKED_TEXT);
   }
   return handover;
 }
@@ -163,9 +168,9 @@ function clearFieldError(field) {
  * @param {number} seconds
  */
 function countDown(button, label, seconds) {
-  const until = Date.now() + seconds * 1000;
+  const until = now() + seconds * 1000;
   const tick = () => {
-    const left = Math.ceil((until - Date.now()) / 1000);
+    const left = Math.ceil((until - now()) / 1000);
     button.disabled = left > 0;
     setText(button, left > 0 ? `${label} (in ${left} s)` : label);
     if (left > 0) setTimeout(tick, 250);

@@ -6,6 +6,9 @@
  * A reload keeps it. It never appears in a URL.
  */
 
+import { forgetKept } from './kept.js';
+import { forget, store, stored } from './storage.js';
+
 const TOKEN = 'edgeloop.token';
 const HANDOVER = 'edgeloop.handover';
 
@@ -27,16 +30,18 @@ const RETURN_PAGES = ['/chat', '/profile', '/'];
 
 /** @returns {string | null} */
 export function token() {
-  return sessionStorage.getItem(TOKEN);
+  return stored(TOKEN);
 }
 
 /** @param {string} value */
 export function signIn(value) {
-  sessionStorage.setItem(TOKEN, value);
+  store(TOKEN, value);
 }
 
+/** The user goes: nothing of theirs stays in the tab. */
 export function signOut() {
-  sessionStorage.removeItem(TOKEN);
+  forget(TOKEN);
+  forgetKept();
 }
 
 /**
@@ -58,15 +63,15 @@ export function claims(jwt) {
 
 /** @param {Handover} handover */
 export function handOver(handover) {
-  sessionStorage.setItem(HANDOVER, JSON.stringify(handover));
+  store(HANDOVER, JSON.stringify(handover));
 }
 
 /** @returns {Handover} what the page before left, once */
 export function takeHandover() {
-  const stored = sessionStorage.getItem(HANDOVER);
-  sessionStorage.removeItem(HANDOVER);
+  const text = stored(HANDOVER);
+  forget(HANDOVER);
   try {
-    return JSON.parse(stored ?? '{}') ?? {};
+    return JSON.parse(text ?? '{}') ?? {};
   } catch {
     return {};
   }
@@ -84,12 +89,12 @@ export function returnPage(search) {
 }
 
 /**
- * Sends the user to the login page, and back here afterwards.
+ * Sends the user to the login page, and back here afterwards. What they were writing stays kept.
  *
  * @param {string} message why, shown there
  */
 export function askToSignIn(message) {
-  signOut();
+  forget(TOKEN);
   handOver({ message, kind: 'error' });
   location.replace(`/login?next=${encodeURIComponent(location.pathname)}`);
 }

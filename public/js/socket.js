@@ -1,16 +1,19 @@
 /** A WebSocket that comes back: back-off with jitter, no DOM. */
 
-import { backoffMs } from './backoff.js';
+import { Backoff } from './backoff.js';
+import { now } from './clock.js';
 
-/** A connection that lasted this long was a good one: the next failure starts the back-off anew. */
-const STABLE_MS = 5_000;
 /** How long an opening handshake may take. */
 const OPEN_TIMEOUT_MS = 15_000;
 
+/** The server does not want this client, for a reason that will not pass by itself. */
+const CLOSE_POLICY = 1008;
+
 /**
  * @typedef {{phase: 'connecting'} | {phase: 'online'}
- *   | {phase: 'offline', retryAt: number | null}} Connection
- *   `retryAt` is in milliseconds since the epoch; `null` waits for the network to come back
+ *   | {phase: 'offline', retryAt: number | null, reason?: string}} Connection
+ *   `retryAt` is of the page's clock; with `null` it waits for the network to come back, or, if
+ *   there is a `reason`, for the user
  */
 
 /**
@@ -26,7 +29,7 @@ export class LiveSocket {
   /** @type {WebSocket | null} */ #socket = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #timer;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #openTimer;
-  #failures = 0;
+  #backoff = new Backoff();
   #openedAt = 0;
   #wanted = false;
   #url;
@@ -48,32 +51,55 @@ export class LiveSocket {
     return this.#socket?.readyState === WebSocket.OPEN;
   }
 
+  /** Whether it comes back by itself when the connection ends. */
+  get isWanted() {
+    return this.#wanted;
+  }
+
   /** Connects now, whatever the back-off says. Does nothing while connected or connecting. */
   start() {
     this.#wanted = true;
-    if (this.#socket) return;
+    this.resume();
+  }
+
+  /** As `start`, unless it was told to stop or the server wants no more of us. */
+  resume() {
+    if (!this.#wanted || this.#socket) return;
     clearTimeout(this.#timer);
     this.#connect();
   }
 
-  /** Gives the present connection up and makes a new one at once. */
-  restart() {
-    this.#drop(1000);
-    this.start();
+  /** Gives up a connection that does not answer, and comes back like from any that ended. */
+  abandon() {
+    if (!this.#socket) return;
+    this.#drop();
+    // It was of no use: as good as one that did not open.
+    this.#retryLater({ openMs: 0 });
   }
 
-  /** The network is gone: waits for `start`. */
+  /** The network is gone: waits for `resume`. */
   pause() {
+    if (!this.#wanted) return;
     clearTimeout(this.#timer);
-    this.#drop(1000);
-    if (this.#wanted) this.#callbacks.onConnection({ phase: 'offline', retryAt: null });
+    this.#drop();
+    this.#callbacks.onConnection({ phase: 'offline', retryAt: null });
   }
 
   /** Closes for good. */
   stop() {
     this.#wanted = false;
     clearTimeout(this.#timer);
-    this.#drop(1000);
+    this.#drop();
+  }
+
+  /**
+   * Closes, and waits for `start`.
+   *
+   * @param {string} reason fit to show to the user
+   */
+  halt(reason) {
+    this.stop();
+    this.#callbacks.onConnection({ phase: 'offline', retryAt: null, reason });
   }
 
   /**
@@ -98,7 +124,7 @@ export class LiveSocket {
       if (!current()) return;
       clearTimeout(this.#openTimer);
       opened = true;
-      this.#openedAt = Date.now();
+      this.#openedAt = now();
       this.#callbacks.onConnection({ phase: 'online' });
     });
     socket.addEventListener('message', ({ data }) => {
@@ -109,27 +135,37 @@ export class LiveSocket {
       if (!current()) return;
       clearTimeout(this.#openTimer);
       this.#socket = null;
-      this.#retryLater(opened);
-      if (opened) this.#callbacks.onClosed(code, reason);
-      else this.#callbacks.onRefused();
+      this.#ended(opened, code, reason);
     });
   }
 
-  /** @param {boolean} opened whether the connection that ended had been open */
-  #retryLater(opened) {
-    const stable = opened && Date.now() - this.#openedAt >= STABLE_MS;
-    this.#failures = stable ? 1 : this.#failures + 1;
-    const delay = backoffMs(this.#failures, Math.random());
-    this.#timer = setTimeout(() => this.#connect(), delay);
-    this.#callbacks.onConnection({ phase: 'offline', retryAt: Date.now() + delay });
+  /**
+   * @param {boolean} opened whether the connection that ended had been open
+   * @param {number} code
+   * @param {string} reason
+   */
+  #ended(opened, code, reason) {
+    if (opened && code === CLOSE_POLICY) {
+      this.halt(reason || 'the server has ended the connection');
+    } else {
+      this.#retryLater({ code, openMs: opened ? now() - this.#openedAt : 0 });
+    }
+    if (opened) this.#callbacks.onClosed(code, reason);
+    else this.#callbacks.onRefused();
   }
 
-  /** @param {number} code */
-  #drop(code) {
+  /** @param {{code?: number, openMs: number}} end */
+  #retryLater(end) {
+    const delay = this.#backoff.ended(end, Math.random());
+    this.#timer = setTimeout(() => this.#connect(), delay);
+    this.#callbacks.onConnection({ phase: 'offline', retryAt: now() + delay });
+  }
+
+  #drop() {
     clearTimeout(this.#openTimer);
     const socket = this.#socket;
     this.#socket = null;
-    socket?.close(code);
+    socket?.close(1000);
   }
 }
 

@@ -25,6 +25,19 @@ test('an email address is no mention', () => {
   }
 });
 
+test('scripts without spaces between words need none before a mention', () => {
+  for (const text of ['你好@bob', '明日@bobさんと', 'スーパー@bob', '안녕@bob', 'สวัสดี@bob'])
+    assert.deepEqual(mentionedNames(text, KNOWN), ['bob'], text);
+  assert.deepEqual(mentionAt('你好@bo', 5), { start: 2, prefix: 'bo' });
+});
+
+test('marks belong to the letter before them, or to the emoji', () => {
+  for (const text of ['e\u0301@bob', 'हिन्दी@bob'])
+    assert.deepEqual(mentionedNames(text, KNOWN), [], text);
+  for (const text of ['❤\uFE0F@bob', '1\uFE0F\u20E3@bob'])
+    assert.deepEqual(mentionedNames(text, KNOWN), ['bob'], text);
+});
+
 test('hyphens of the sentence do not belong to the name', () => {
   assert.deepEqual(mentionedNames('@bob- or @bob-2- or @alice__', KNOWN), [
     'bob',

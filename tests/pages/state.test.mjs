@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ENTRIES_MAX, GENERAL } from '../../public/js/chat/conversation.js';
+import { ENTRIES_MAX, GENERAL, mentioning } from '../../public/js/chat/conversation.js';
 import {
   initialState,
   knownNames,
@@ -140,6 +140,89 @@ test('a private message is shown locally once it is handed over', () => {
   state = run([online, dispatched('p')], state);
   assert.deepEqual(texts(state, BOB), ['text p']);
   assert.deepEqual(state.pending, []);
+});
+
+test('a private message has arrived when something behind it is answered', () => {
+  let state = run([online, composed('p', BOB), composed('q', BOB), dispatched('p')]);
+  const deliveries = () => entries(state, BOB).map(({ id, delivery }) => [id, delivery]);
+  assert.deepEqual(deliveries(), [['p', 'sending']]);
+  state = run([{ type: 'arrived', ids: ['p', 'other'] }, dispatched('q')], state);
+  assert.deepEqual(deliveries(), [
+    ['p', 'sent'],
+    ['q', 'sending'],
+  ]);
+});
+
+test('a private message on its way when the line is lost is its author’s to send again', () => {
+  let state = run([online, composed('p', BOB), dispatched('p'), { type: 'arrived', ids: ['p'] }]);
+  state = run([composed('q', BOB), dispatched('q'), offline], state);
+  assert.deepEqual(texts(state, BOB), ['text p']);
+  assert.deepEqual(
+    state.pending.map(({ id, delivery }) => [id, delivery]),
+    [['q', 'unsure']],
+  );
+  assert.deepEqual(queued(run([online], state)), [], 'nobody could tell the second from the first');
+  state = run([online, { type: 'retried', id: 'q' }], state);
+  assert.deepEqual(
+    queued(state).map(({ id }) => id),
+    ['q'],
+  );
+});
+
+test('what waits goes out under the name the server gives', () => {
+  let state = run([online, composed('x')], initialState());
+  assert.equal(state.pending[0].author, '');
+  const identified = { type: 'identified', username: 'me' };
+  state = run([identified, dispatched('x')], state);
+  assert.equal(state.me, 'me');
+  assert.equal(state.pending[0].author, 'me');
+  assert.equal(run([identified], state), state);
+});
+
+test('an echo under a new name confirms once the name is known', () => {
+  let state = run([online, composed('x'), dispatched('x'), said('x', 'me-too', 'text x')]);
+  assert.equal(state.pending.length, 1, 'it could be anybody');
+  state = run([{ type: 'identified', username: 'me-too' }], state);
+  assert.deepEqual(state.pending, []);
+  assert.deepEqual(texts(state), ['text x']);
+});
+
+test('what was kept comes back before what was written since, and what is old is asked about', () => {
+  const before = run([
+    composed('1', BOB),
+    composed('2'),
+    online,
+    dispatched('2'),
+    composed('3'),
+    dispatched('3'),
+    got({ type: 'error', code: 'invalid', message: 'No', id: '3' }),
+  ]);
+  const kept = { active: BOB, keys: [BOB, GENERAL], pending: before.pending };
+  const back = (at) => run([composed('4'), { type: 'restored', kept, at }]);
+  let state = back(NOW + 3_600_000);
+  assert.equal(state.active, BOB);
+  assert.ok(state.conversations.has(BOB));
+  const deliveries = () => state.pending.map(({ id, delivery }) => [id, delivery]);
+  const rest = [
+    ['3', 'failed'],
+    ['4', 'queued'],
+  ];
+  assert.deepEqual(deliveries(), [['1', 'queued'], ['2', 'queued'], ...rest]);
+  state = back(NOW + 20 * 3_600_000);
+  assert.deepEqual(deliveries(), [['1', 'unsure'], ['2', 'unsure'], ...rest]);
+});
+
+test('a notification leads to the newest message it can mean', () => {
+  const state = run([
+    said('1', 'bob', 'hi @me'),
+    said('2', 'bob', 'hi @me'),
+    said('3', 'eve', 'hi @me'),
+    said('4', 'bob', 'hi @me', { timestamp: NOW / 1000 + 1 }),
+  ]);
+  const room = state.conversations.get(GENERAL);
+  const notification = { from: 'bob', message: 'hi @me', timestamp: NOW / 1000 };
+  assert.equal(mentioning(room, notification)?.id, '2');
+  assert.equal(mentioning(room, { ...notification, message: 'bye @me' }), null);
 });
 
 test('a refused message goes back to its author with the reason', () => {

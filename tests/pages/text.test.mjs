@@ -8,6 +8,7 @@ import {
   rowsOf,
   sendable,
   typingText,
+  unreadText,
 } from '../../public/js/chat/text.js';
 
 const at = (day, hour, minute = 0) => new Date(2024, 4, day, hour, minute).getTime();
@@ -85,4 +86,9 @@ test('words for typing, badges and the connection', () => {
     'Offline: retrying in 0 s',
   );
   assert.match(connectionText({ phase: 'offline', retryAt: null }, 0), /network/);
+  assert.equal(
+    connectionText({ phase: 'offline', retryAt: null, reason: 'no such luck' }, 0),
+    'Disconnected: no such luck',
+  );
+  assert.deepEqual([1, 7].map(unreadText), ['1 unread message', '7 unread messages']);
 });

@@ -13,6 +13,9 @@
 
 mod browser_chat;
 mod browser_harness;
+mod browser_line;
+mod browser_storage;
+mod browser_words;
 mod chat;
 mod clients;
 mod config;

@@ -1,6 +1,6 @@
 /** The form a message is written in. Each conversation keeps its own draft. */
 
-import { setAttribute, setText } from '../dom.js';
+import { isForInputMethod, setAttribute, setText } from '../dom.js';
 import { SuggestionsView } from './suggestions-view.js';
 import { COUNTER_FROM_CHARS, MESSAGE_CHARS_MAX, charCount, sendable } from './text.js';
 
@@ -72,10 +72,31 @@ export class Composer {
     this.#parts.input.focus();
   }
 
+  /** @returns {[key: string, text: string][]} what was begun, by conversation */
+  drafts() {
+    const drafts = new Map(this.#drafts).set(this.#key, this.#parts.input.value);
+    return [...drafts].filter(([, text]) => text !== '');
+  }
+
+  /**
+   * Brings drafts back. What has been typed since stays behind them.
+   *
+   * @param {[key: string, text: string][]} drafts
+   */
+  restore(drafts) {
+    const { input } = this.#parts;
+    for (const [key, text] of drafts) {
+      const since = key === this.#key ? input.value : (this.#drafts.get(key) ?? '');
+      const both = since === '' ? text : `${text}\n${since}`;
+      if (key === this.#key) input.value = both;
+      else this.#drafts.set(key, both);
+    }
+    this.#changed();
+  }
+
   /** @param {KeyboardEvent} event */
   #keyDown(event) {
-    // While an input method composes, Enter picks a word of it.
-    if (event.isComposing || this.#suggestions.key(event)) return;
+    if (isForInputMethod(event) || this.#suggestions.key(event)) return;
     if (event.key !== 'Enter' || event.shiftKey) return;
     event.preventDefault();
     this.#submit();

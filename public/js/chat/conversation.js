@@ -23,7 +23,8 @@ const TYPING_STALE_MS = 6_000;
  * @property {string[]} mentions
  * @property {[emoji: string, usernames: string[]][]} reactions
  * @property {boolean} reactable whether everybody in the conversation knows its id
- * @property {'queued' | 'sending' | 'sent' | 'failed'} delivery
+ * @property {'queued' | 'sending' | 'sent' | 'unsure' | 'failed'} delivery
+ *   `unsure`: the connection ended before anything said that it has arrived
  * @property {number} [attempts] how often it was handed to a connection
  * @property {string} [reason] why it failed
  *
@@ -106,6 +107,41 @@ export function has(conversation, author, id) {
   return conversation.entries.some(
     (entry) => entry.kind === 'message' && entry.id === id && entry.author === author,
   );
+}
+
+/**
+ * The message a notification speaks of, which has no id to say so.
+ *
+ * @param {Conversation} conversation
+ * @param {{from: string, message: string, timestamp: number}} notification
+ * @returns {Entry | null} the newest that fits
+ */
+export function mentioning({ entries }, { from, message, timestamp }) {
+  const found = entries.findLast(
+    (entry) =>
+      entry.kind === 'message' &&
+      entry.author === from &&
+      entry.text === message &&
+      entry.at === timestamp * 1000,
+  );
+  return found ?? null;
+}
+
+/**
+ * Marks private messages of ours as arrived.
+ *
+ * @param {Conversation} conversation
+ * @param {string[]} ids
+ * @returns {Conversation} the same value when it has none of them
+ */
+export function withArrived(conversation, ids) {
+  const isMeant = (/** @type {Entry} */ entry) =>
+    entry.kind === 'message' && entry.delivery === 'sending' && ids.includes(entry.id);
+  if (!conversation.entries.some(isMeant)) return conversation;
+  const entries = conversation.entries.map((entry) =>
+    isMeant(entry) ? /** @type {Message} */ ({ ...entry, delivery: 'sent' }) : entry,
+  );
+  return { ...conversation, entries };
 }
 
 /**

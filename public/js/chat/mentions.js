@@ -5,8 +5,18 @@ const MENTIONS_MAX = 50;
 /** Suggestions shown at once. */
 const SUGGESTIONS_MAX = 8;
 
-/** An `@` that does not follow a letter or digit, as it does in an email address. */
-const MENTION = /(?<![\p{L}\p{N}_.@-])@([A-Za-z_-][A-Za-z0-9_-]{0,31})/gu;
+/**
+ * What an `@` may follow: not a letter or digit, as in an email address, unless it is of a script
+ * that puts no spaces between words. The marks that make an emoji one are no letter's.
+ */
+const BEFORE =
+  '(?<=^|[^\\p{L}\\p{M}\\p{N}_.@-]|\\u{FE0F}|\\u{20E3}' +
+  ['Han', 'Hira', 'Kana', 'Hang', 'Bopo', 'Thai', 'Laoo', 'Khmr', 'Mymr']
+    .map((script) => `|\\p{scx=${script}}`)
+    .join('') +
+  ')';
+const MENTION = new RegExp(`${BEFORE}@([A-Za-z_-][A-Za-z0-9_-]{0,31})`, 'gu');
+const UNFINISHED = new RegExp(`${BEFORE}@([A-Za-z0-9_-]{0,32})$`, 'u');
 
 /**
  * @typedef {{text: string, name: string | null}} Segment `name` when the text is a mention
@@ -67,7 +77,7 @@ export function mentionedNames(text, known) {
  * @returns {{start: number, prefix: string} | null} `start` is the place of the `@`
  */
 export function mentionAt(text, caret) {
-  const match = /(?<![\p{L}\p{N}_.@-])@([A-Za-z0-9_-]{0,32})$/u.exec(text.slice(0, caret));
+  const match = UNFINISHED.exec(text.slice(0, caret));
   return match && { start: match.index, prefix: match[1] };
 }
 

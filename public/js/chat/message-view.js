@@ -19,17 +19,19 @@ const DELIVERY_TEXT = {
   queued: 'Waiting to be sent',
   sending: 'Sending…',
   sent: '',
+  unsure: 'Perhaps not sent: the connection was lost',
   failed: 'Not sent',
 };
 
 export class MessageView {
   /** @type {Message | null} */ #message = null;
   /** @type {boolean | null} */ #online = null;
+  /** @type {string | null} */ #me = null;
   /** @type {Map<string, HTMLButtonElement>} */ #pills = new Map();
   #actions;
   #author;
   #time = el('time', { class: 'message-time' });
-  #text = el('p', { class: 'message-text' });
+  #text = el('p', { class: 'message-text', dir: 'auto' });
   #reactions = el('div', {
     class: 'reactions',
     role: 'group',
@@ -60,7 +62,7 @@ export class MessageView {
     );
     this.node = el(
       'article',
-      { class: 'message', 'data-message-id': message.id },
+      { class: 'message', 'data-message-id': message.id, tabindex: '-1' },
       el('header', { class: 'message-head' }, this.#author, this.#time),
       this.#text,
       this.#reactions,
@@ -76,11 +78,13 @@ export class MessageView {
   update({ entry, grouped }, state) {
     this.node.classList.toggle('is-grouped', grouped);
     const online = state.connection.phase === 'online';
-    if (entry === this.#message && online === this.#online) return;
+    const { me } = state;
+    const sameUser = me === this.#me;
+    if (entry === this.#message && online === this.#online && sameUser) return;
     const before = this.#message;
     this.#message = entry;
     this.#online = online;
-    const { me } = state;
+    this.#me = me;
 
     this.node.classList.toggle('is-own', entry.author === me);
     this.node.classList.toggle('is-mention', entry.author !== me && entry.mentions.includes(me));
@@ -88,7 +92,7 @@ export class MessageView {
     setAttribute(this.#time, 'datetime', new Date(entry.at).toISOString());
     setAttribute(this.#time, 'title', momentText(entry.at));
     setText(this.#time, timeText(entry.at));
-    if (before?.text !== entry.text || before.mentions !== entry.mentions)
+    if (!sameUser || before?.text !== entry.text || before.mentions !== entry.mentions)
       this.#drawText(entry, me);
     this.#drawReactions(entry, me, online);
     this.#drawDelivery(entry);
@@ -103,7 +107,7 @@ export class MessageView {
     const parts = segments(text, new Set(mentions)).map((part) =>
       part.name === null
         ? part.text
-        : el('span', { class: part.name === me ? 'mention is-me' : 'mention' }, part.text),
+        : el('bdi', { class: part.name === me ? 'mention is-me' : 'mention' }, part.text),
     );
     this.#text.replaceChildren(...parts);
   }
@@ -153,7 +157,7 @@ export class MessageView {
     this.#delivery.hidden = delivery === 'sent';
     const words = reason ? `${DELIVERY_TEXT[delivery]}: ${reason}` : DELIVERY_TEXT[delivery];
     this.#delivery.replaceChildren(words);
-    if (delivery !== 'failed') return;
+    if (delivery !== 'failed' && delivery !== 'unsure') return;
     this.#delivery.append(
       el('button', { type: 'button', onclick: () => this.#actions.retry(message) }, 'Try again'),
       el('button', { type: 'button', onclick: () => this.#actions.discard(message) }, 'Discard'),

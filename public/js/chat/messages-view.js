@@ -3,7 +3,7 @@
 import { arrange, el, setText } from '../dom.js';
 import { conversationOf } from './conversation.js';
 import { MessageView } from './message-view.js';
-import { dayText, rowsOf } from './text.js';
+import { dayText, keyOf, rowsOf } from './text.js';
 
 /** This close to the end counts as being there. */
 const END_PX = 48;
@@ -50,8 +50,26 @@ export class MessagesView {
   }
 
   /**
+   * Leads the eye and the focus to a message of the conversation drawn.
+   *
+   * @param {import('./conversation.js').Entry | null} entry one that is no longer kept leads to
+   *   the end
+   */
+  reveal(entry) {
+    const node = entry && this.#views.get(keyOf(entry))?.node;
+    if (!node) {
+      this.scrollToEnd();
+      this.#log.focus();
+      return;
+    }
+    node.scrollIntoView({ block: 'center' });
+    node.focus({ preventScroll: true });
+    this.#scrolled();
+  }
+
+  /**
    * @param {State} state
-   * @param {number} now
+   * @param {number} now milliseconds since the epoch
    */
   render(state, now) {
     if (state.active !== this.#key) this.#switchTo(state.active);

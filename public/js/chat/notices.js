@@ -1,5 +1,6 @@
 /** Short notices in the corner: mentions, and what the server refuses. */
 
+import { now } from '../clock.js';
 import { el, setText } from '../dom.js';
 import { asSentence } from '../words.js';
 
@@ -16,10 +17,13 @@ export class Notices {
 
   /**
    * @param {string} text
+   * @param {string} [quote] words of another user, behind the text
    * @param {{label: string, run: () => void}} [action]
    */
-  show(text, action) {
-    const { toast } = this.#add(text, action);
+  show(text, quote, action) {
+    const { toast, words } = this.#add(text, action);
+    // Isolated, so that their direction does not turn our words around.
+    if (quote !== undefined) words.append(' ', el('bdi', {}, quote));
     // Nobody should have to race a notice they are about to use.
     const leave = () =>
       toast.matches(':hover, :focus-within') ? setTimeout(leave, 1_000) : toast.remove();
@@ -36,11 +40,11 @@ export class Notices {
     for (const other of this.#region.querySelectorAll('.counts-down')) other.remove();
     const { toast, words } = this.#add(asSentence(text));
     const clock = el('span', { 'aria-hidden': 'true' });
-    const until = Date.now() + seconds * 1000;
+    const until = now() + seconds * 1000;
     toast.classList.add('counts-down');
     words.append(el('span', { class: 'visually-hidden' }, ` Try again in ${seconds} s.`), clock);
     const tick = () => {
-      const left = Math.ceil((until - Date.now()) / 1000);
+      const left = Math.ceil((until - now()) / 1000);
       if (left <= 0 || !toast.isConnected) return toast.remove();
       setText(clock, ` Try again in ${left} s.`);
       setTimeout(tick, 250);

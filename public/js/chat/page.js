@@ -1,18 +1,21 @@
 /** The chat page: ties the state, the connection and the views together. */
 
+import { now } from '../clock.js';
 import { byId, oncePerFrame, setAttribute, setText } from '../dom.js';
+import { forgetKept, keep, takeKept } from '../kept.js';
 import { askToSignIn, signOut } from '../session.js';
+import { BLOCKED_TEXT, isStorageBlocked } from '../storage.js';
 import { Composer } from './composer.js';
-import { GENERAL, conversationOf, peerOf } from './conversation.js';
+import { GENERAL, conversationOf, mentioning, peerOf } from './conversation.js';
 import { EmojiPicker } from './emoji-picker.js';
-import { ChatLink } from './link.js';
+import { ChatLink, NOTICE_ID, UNASKED_FOR } from './link.js';
 import { mentionedNames } from './mentions.js';
 import { MessagesView } from './messages-view.js';
 import { Notices } from './notices.js';
 import { PeopleView } from './people-view.js';
 import { Sidebar } from './sidebar.js';
 import { initialState, knownNames, reduce, unreadTotal } from './state.js';
-import { aboutText, badgeText, connectionText, typingText } from './text.js';
+import { aboutText, badgeText, connectionText, typingText, unreadText } from './text.js';
 import { TypingNotices } from './typing.js';
 
 const TICK_MS = 500;
@@ -28,21 +31,25 @@ export class ChatPage {
   #notices = new Notices(byId('notices'));
   #picker = new EmojiPicker();
   #draw = oncePerFrame(() => this.#render());
-  /** @type {State} */ #state;
+  #state = initialState();
+  /** The user's number, which no change of name changes; 0 until the server has said it. */
+  #userId = 0;
   #link;
   #sidebar;
   #messages;
   #people;
   #composer;
 
-  /** @param {string} username */
-  constructor(username) {
-    this.#state = initialState(username);
+  constructor() {
     this.#link = new ChatLink({
       state: () => this.#state,
       dispatch: (event) => this.#dispatch(event),
       onMessage: (message) => this.#notify(message),
-      onSessionEnd: () => askToSignIn('Your session has ended. Please sign in again.'),
+      onIdentified: ({ id }) => this.#identified(id),
+      onSessionEnd: () => {
+        this.#keepUnsent();
+        askToSignIn('Your session has ended. Please sign in again.');
+      },
     });
     this.#sidebar = new Sidebar({
       main: byId('main'),
@@ -64,16 +71,50 @@ export class ChatPage {
 
   /** Draws the page, connects, and keeps both going. */
   start() {
-    setText(byId('username'), this.#state.me);
     byId('logout').addEventListener('click', () => {
       this.#link.leave();
+      this.#userId = 0;
       signOut();
       location.assign('/');
     });
+    byId('reconnect').addEventListener('click', () => {
+      this.#link.start();
+      this.#composer.focus();
+    });
     document.addEventListener('visibilitychange', () => this.#visibilityChanged());
+    window.addEventListener('pagehide', () => this.#keepUnsent());
+    // The page is back as it was, with all that was kept of it.
+    window.addEventListener('pageshow', ({ persisted }) => persisted && forgetKept());
     this.#visibilityChanged();
     this.#render();
+    this.#link.start();
     setInterval(() => this.#tick(), TICK_MS);
+    if (isStorageBlocked()) this.#notices.show(BLOCKED_TEXT);
+  }
+
+  /**
+   * The server has said who the user is: what was kept for them comes back.
+   *
+   * @param {number} userId
+   */
+  #identified(userId) {
+    if (userId === this.#userId) return;
+    this.#userId = userId;
+    const kept = takeKept('chat', userId);
+    if (kept === null) return;
+    this.#dispatch({ type: 'restored', kept, at: Date.now() });
+    this.#render();
+    this.#composer.restore(kept.drafts);
+    this.#link.submit();
+  }
+
+  /** Keeps what is written and not sent for the time after a new sign-in, or a reload. */
+  #keepUnsent() {
+    const { active, pending } = this.#state;
+    const drafts = this.#composer.drafts();
+    const keys = [...drafts.map(([key]) => key), ...pending.map(({ key }) => key)];
+    if (this.#userId === 0 || keys.length === 0) return;
+    keep('chat', this.#userId, { active, keys, pending, drafts });
   }
 
   /** @returns {import('./message-view.js').Actions} */
@@ -84,7 +125,7 @@ export class ChatPage {
         this.#picker.toggle(button, (emoji) => this.#react(message, emoji, true)),
       retry: ({ id }) => {
         this.#dispatch({ type: 'retried', id });
-        this.#link.flush();
+        this.#link.submit();
         this.#composer.focus();
       },
       discard: ({ id }) => {
@@ -104,7 +145,7 @@ export class ChatPage {
     };
     return new Composer(parts, {
       submit: (text) => this.#submit(text),
-      typed: (isEmpty) => this.#sendTyping((typing) => typing.typed(isEmpty, Date.now())),
+      typed: (isEmpty) => this.#sendTyping((typing) => typing.typed(isEmpty, now())),
       candidates: () =>
         this.#state.active === GENERAL
           ? this.#state.online.filter((name) => name !== this.#state.me)
@@ -143,7 +184,7 @@ export class ChatPage {
       mentions,
       at: Date.now(),
     });
-    this.#link.flush();
+    this.#link.submit();
   }
 
   /**
@@ -173,19 +214,30 @@ export class ChatPage {
     this.#typing.set(key, typing);
     const type = step(typing);
     const to = peerOf(key);
-    if (type) this.#link.send(to === null ? { type } : { type: `private_${type}`, to });
+    if (!type) return;
+    const id = NOTICE_ID;
+    this.#link.send(to === null ? { type, id } : { type: `private_${type}`, id, to });
   }
 
   /** @param {any} message from the server */
   #notify(message) {
     if (message.type === 'mention_notification') {
-      const action = { label: 'Show', run: () => this.#open(GENERAL) };
-      this.#notices.show(`${message.from} mentioned you: ${message.message}`, action);
-    } else if (message.type === 'error' && Number.isFinite(message.retryAfter)) {
+      const action = { label: 'Show', run: () => this.#showMention(message) };
+      this.#notices.show(`${message.from} mentioned you:`, String(message.message), action);
+      return;
+    }
+    if (message.type !== 'error' || UNASKED_FOR.includes(message.id)) return;
+    if (Number.isFinite(message.retryAfter)) {
       this.#notices.countDown(String(message.message), message.retryAfter);
-    } else if (message.type === 'error' && !this.#showsFailed(message.id)) {
+    } else if (!this.#showsFailed(message.id)) {
       this.#notices.show(String(message.message));
     }
+  }
+
+  /** @param {any} notification */
+  #showMention(notification) {
+    this.#open(GENERAL);
+    this.#messages.reveal(mentioning(conversationOf(this.#state, GENERAL), notification));
   }
 
   /** @param {unknown} id of a message whose failure can be read right beside it */
@@ -197,19 +249,18 @@ export class ChatPage {
     const visible = document.visibilityState === 'visible';
     this.#dispatch({ type: 'visible', visible });
     // Someone is looking again: no reason to sit out the back-off.
-    this.#link.start();
+    if (visible) this.#link.check();
   }
 
   #tick() {
-    const now = Date.now();
-    this.#dispatch({ type: 'ticked', at: now });
-    for (const key of this.#typing.keys()) this.#sendTyping((typing) => typing.idle(now), key);
-    this.#link.checkEchoes(now);
-    this.#renderConnection(now);
+    const at = now();
+    this.#dispatch({ type: 'ticked', at });
+    for (const key of this.#typing.keys()) this.#sendTyping((typing) => typing.idle(at), key);
+    this.#link.tick(at);
+    this.#renderConnection();
   }
 
   #render() {
-    const now = Date.now();
     const state = this.#state;
     const peer = peerOf(state.active);
     const unread = unreadTotal(state);
@@ -217,24 +268,34 @@ export class ChatPage {
     setText(byId('conversation-title'), peer ?? 'General');
     setText(byId('conversation-about'), aboutText(state, peer));
     setText(byId('typing'), typingText(Object.keys(conversationOf(state, state.active).typing)));
+    setText(byId('username'), state.me);
     setText(byId('people-unread'), badgeText(unread));
-    this.#messages.render(state, now);
+    const toggle = 'Conversations and people';
+    setAttribute(
+      byId('people-toggle'),
+      'aria-label',
+      unread > 0 ? `${toggle}, ${unreadText(unread)}` : toggle,
+    );
+    this.#messages.render(state, Date.now());
     this.#people.render(state);
     this.#composer.switchTo(
       state.active,
       peer === null ? 'Message to everyone' : `Message to ${peer}`,
     );
-    this.#renderConnection(now);
+    this.#renderConnection();
   }
 
-  /** @param {number} now */
-  #renderConnection(now) {
+  #renderConnection() {
     const { connection } = this.#state;
+    const reason = connection.phase === 'offline' ? connection.reason : undefined;
     setAttribute(document.body, 'data-connection', connection.phase);
     setAttribute(byId('status'), 'data-state', connection.phase);
-    setText(byId('status'), connectionText(connection, now));
+    const text = connectionText(connection, now());
+    setText(byId('status'), text);
+    byId('reconnect').hidden = reason === undefined;
     // The countdown is for the eye; the ear hears of changes only.
-    const spoken = { connecting: null, online: 'Online', offline: 'Offline' }[connection.phase];
+    const offline = reason === undefined ? 'Offline' : text;
+    const spoken = { connecting: null, online: 'Online', offline }[connection.phase];
     if (spoken) setText(byId('status-announcer'), spoken);
   }
 }

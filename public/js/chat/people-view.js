@@ -2,7 +2,7 @@
 
 import { arrange, el, setAttribute, setText } from '../dom.js';
 import { peerOf, privateKey } from './conversation.js';
-import { badgeText } from './text.js';
+import { badgeText, unreadText } from './text.js';
 
 /**
  * @typedef {import('./state.js').State} State
@@ -84,9 +84,13 @@ function drawConversation({ node, button, name, badge }, key, state) {
   const peer = peerOf(key);
   const unread = state.conversations.get(key)?.unread ?? 0;
   const presence = peer !== null && state.online.includes(peer) ? 'online' : 'offline';
-  setText(name, peer ?? 'General');
+  const title = peer ?? 'General';
+  setText(name, title);
   setText(badge, badgeText(unread));
-  setAttribute(badge, 'title', unread === 0 ? false : `${unread} unread`);
+  setAttribute(badge, 'title', unread === 0 ? false : unreadText(unread));
+  // A bare number says nothing to who cannot see where it stands; nor does a dot to who sees none.
+  const about = [presence === 'online' && 'online', unread > 0 && unreadText(unread)];
+  setAttribute(button, 'aria-label', [title, ...about.filter(Boolean)].join(', '));
   setAttribute(button, 'aria-current', key === state.active ? 'true' : false);
   setAttribute(node, 'data-kind', peer === null ? 'group' : presence);
   setAttribute(node, 'data-conversation', key);

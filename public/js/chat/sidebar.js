@@ -1,5 +1,7 @@
 /** The side bar on a narrow screen: a panel over the conversation, opened by a button. */
 
+import { isForInputMethod } from '../dom.js';
+
 export class Sidebar {
   #main;
   #close;
@@ -14,8 +16,8 @@ export class Sidebar {
     toggle.addEventListener('click', () => this.#set(true));
     close.addEventListener('click', () => this.close());
     scrim.addEventListener('click', () => this.close());
-    document.addEventListener('keydown', ({ key }) => {
-      if (key === 'Escape') this.close();
+    document.addEventListener('keydown', (event) => {
+      if (event.key === 'Escape' && !isForInputMethod(event)) this.close();
     });
     // A wider window shows both: nothing may stay covered or out of reach.
     this.#narrow.addEventListener('change', () => this.#set(false));

@@ -10,19 +10,22 @@ import {
   emptyConversation,
   has,
   update,
+  withArrived,
   withoutStaleTyping,
 } from './conversation.js';
 import { received } from './received.js';
 
 /** A message that no connection got through this often is given back to its author. */
 const ATTEMPTS_MAX = 3;
+/** A kept message older than this is not sent before its author has been asked. */
+const KEPT_MS_MAX = 20 * 3_600_000;
 
 /**
  * @typedef {import('./conversation.js').Conversation} Conversation
  * @typedef {import('./conversation.js').Message} Message
  *
  * @typedef {object} State
- * @property {string} me
+ * @property {string} me the user's name, as the server says; empty until it has
  * @property {import('../socket.js').Connection} connection
  * @property {boolean} visible whether the user can see the page
  * @property {string[]} online
@@ -37,7 +40,10 @@ const ATTEMPTS_MAX = 3;
  *   | {type: 'visible', visible: boolean}
  *   | {type: 'opened', key: string}
  *   | {type: 'composed', id: string, key: string, text: string, mentions: string[], at: number}
+ *   | {type: 'identified', username: string}
+ *   | {type: 'restored', kept: Kept, at: number}
  *   | {type: 'dispatched', id: string, at: number}
+ *   | {type: 'arrived', ids: string[]}
  *   | {type: 'retried', id: string}
  *   | {type: 'discarded', id: string}
  *   | {type: 'received', message: any, at: number}
@@ -45,10 +51,17 @@ const ATTEMPTS_MAX = 3;
  */
 
 /**
- * @param {string} me
+ * @typedef {object} Kept what outlives the page
+ * @property {string} active
+ * @property {string[]} keys conversations with something in them to send
+ * @property {Message[]} pending
+ */
+
+/**
+ * @param {string} [me]
  * @returns {State}
  */
-export function initialState(me) {
+export function initialState(me = '') {
   return {
     me,
     connection: { phase: 'connecting' },
@@ -78,8 +91,14 @@ export function reduce(state, event) {
       return markRead(update({ ...state, active: event.key }, event.key, (same) => same));
     case 'composed':
       return { ...state, pending: [...state.pending, composed(state.me, event)] };
+    case 'identified':
+      return identified(state, event.username);
+    case 'restored':
+      return restored(state, event.kept, event.at);
     case 'dispatched':
       return dispatched(state, event);
+    case 'arrived':
+      return mapConversations(state, (conversation) => withArrived(conversation, event.ids));
     case 'retried':
       return mapPending(state, event.id, (m) => ({
         ...m,
@@ -177,13 +196,76 @@ function connectionChanged(state, connection) {
           reason: 'The server did not confirm it.',
         };
   });
-  return mapConversations({ ...next, pending }, (conversation) =>
+  const calm = mapConversations({ ...next, pending }, (conversation) =>
     withoutStaleTyping(conversation, Infinity),
   );
+  return withDoubts(calm);
 }
 
 /**
- * The private messages one sends are not echoed: handed over is all there is to know.
+ * Private messages on their way may have arrived or not. Nobody could tell a second one from the
+ * first, so their author decides.
+ *
+ * @param {State} state
+ * @returns {State}
+ */
+function withDoubts(state) {
+  /** @type {Message[]} */
+  const unsure = [];
+  const next = mapConversations(state, (conversation) => {
+    const entries = conversation.entries.filter((entry) => {
+      const isUnsure = entry.kind === 'message' && entry.delivery === 'sending';
+      if (isUnsure) unsure.push({ ...entry, delivery: 'unsure' });
+      return !isUnsure;
+    });
+    return entries.length < conversation.entries.length
+      ? { ...conversation, entries }
+      : conversation;
+  });
+  return unsure.length > 0 ? { ...next, pending: [...unsure, ...next.pending] } : state;
+}
+
+/**
+ * The server has said who the user is. What waits goes out under that name; what has come back
+ * under it already, before we knew, is confirmed.
+ *
+ * @param {State} state
+ * @param {string} username
+ * @returns {State}
+ */
+function identified(state, username) {
+  if (username === state.me) return state;
+  const pending = state.pending
+    .filter((m) => !has(conversationOf(state, m.key), username, m.id))
+    .map((m) => ({ ...m, author: username }));
+  return { ...state, me: username, pending };
+}
+
+/**
+ * What was kept when the page was left comes before what was written since.
+ *
+ * @param {State} state
+ * @param {Kept} kept
+ * @param {number} now milliseconds since the epoch
+ * @returns {State}
+ */
+function restored(state, { active, keys, pending }, now) {
+  let next = state;
+  for (const key of keys) next = update(next, key, (same) => same);
+  if (state.active === GENERAL && next.conversations.has(active)) next = { ...next, active };
+  const back = pending.map((message) => {
+    const queuedAgain = message.delivery === 'sending' || message.delivery === 'queued';
+    const delivery = /** @type {Message['delivery']} */ (
+      queuedAgain ? (now - message.at < KEPT_MS_MAX ? 'queued' : 'unsure') : message.delivery
+    );
+    return { ...message, author: state.me, delivery };
+  });
+  return { ...next, pending: [...back, ...next.pending] };
+}
+
+/**
+ * The private messages one sends are not echoed. They have arrived when something that was sent
+ * behind them is answered.
  *
  * @param {State} state
  * @param {{id: string, at: number}} event
@@ -200,9 +282,9 @@ function dispatched(state, { id, at }) {
     }));
   }
   const pending = state.pending.filter((m) => m !== message);
-  const sent = { ...message, at, delivery: /** @type {const} */ ('sent') };
+  const sending = { ...message, at, delivery: /** @type {const} */ ('sending') };
   return update({ ...state, pending }, message.key, (conversation) =>
-    has(conversation, sent.author, sent.id) ? conversation : append(conversation, sent),
+    has(conversation, sending.author, sending.id) ? conversation : append(conversation, sending),
   );
 }
 

@@ -65,8 +65,11 @@ export function rowsOf(entries) {
   return rows;
 }
 
-/** @param {Entry} entry */
-function keyOf(entry) {
+/**
+ * @param {Entry} entry
+ * @returns {string} what tells its row from others of the conversation
+ */
+export function keyOf(entry) {
   return entry.kind === 'message' ? `message ${entry.author} ${entry.id}` : `note ${entry.id}`;
 }
 
@@ -102,6 +105,7 @@ export function typingText(names) {
 export function connectionText(connection, now) {
   if (connection.phase === 'connecting') return 'Connecting…';
   if (connection.phase === 'online') return 'Online';
+  if (connection.reason) return `Disconnected: ${connection.reason}`;
   if (connection.retryAt === null) return 'Offline: waiting for the network';
   return `Offline: retrying in ${Math.max(0, Math.ceil((connection.retryAt - now) / 1000))} s`;
 }
@@ -124,6 +128,14 @@ export function aboutText({ online, connection }, peer) {
 export function badgeText(count) {
   if (count === 0) return '';
   return count > 99 ? '99+' : String(count);
+}
+
+/**
+ * @param {number} count more than none
+ * @returns {string}
+ */
+export function unreadText(count) {
+  return `${count} unread message${count === 1 ? '' : 's'}`;
 }
 
 /**

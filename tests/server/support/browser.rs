@@ -51,6 +51,16 @@ impl Browser {
     ///
     /// Where there is none this says so and gives `None`, but on CI (`CI` is set) it fails.
     pub(crate) fn start() -> Option<Self> {
+        Self::start_with(&json!({}))
+    }
+
+    /// As [`Browser::start`], with site data blocked: storage throws for every page.
+    pub(crate) fn start_without_site_data() -> Option<Self> {
+        let blocked = json!({"default_content_setting_values": {"cookies": 2}});
+        Self::start_with(&json!({"profile": blocked}))
+    }
+
+    fn start_with(preferences: &Value) -> Option<Self> {
         let Some(program) = find_program() else {
             assert!(
                 std::env::var_os("CI").is_none(),
@@ -65,6 +75,9 @@ impl Browser {
             return None;
         };
         let profile = tempfile::tempdir().expect("a temporary folder");
+        std::fs::create_dir(profile.path().join("Default")).unwrap();
+        let text = preferences.to_string();
+        std::fs::write(profile.path().join("Default/Preferences"), text).unwrap();
         let log = std::fs::File::create(profile.path().join("stderr")).unwrap();
         let mut command = Command::new(program);
         command
@@ -144,6 +157,18 @@ pub(crate) struct Page {
 }
 
 impl Page {
+    /// Runs a script in each document of this page from now on, before those of its own.
+    pub(crate) fn at_start_of_documents(&self, script: &str) {
+        let source = json!({"source": script});
+        self.call("Page.addScriptToEvaluateOnNewDocument", source);
+    }
+
+    /// Gives a media feature another value than that of this machine.
+    pub(crate) fn emulate_media(&self, name: &str, value: &str) {
+        let features = json!({"features": [{"name": name, "value": value}]});
+        self.call("Emulation.setEmulatedMedia", features);
+    }
+
     /// Loads an address and waits until all of it is there.
     pub(crate) fn navigate(&self, url: &str) {
         let answer = self.call("Page.navigate", json!({"url": url}));
