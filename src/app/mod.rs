@@ -30,6 +30,7 @@ pub mod rules;
 pub mod server;
 pub mod signals;
 pub mod site;
+mod sockets;
 pub mod store;
 mod supervisor;
 pub mod talk;

@@ -219,6 +219,63 @@ fn a_port_in_use_is_named() {
 }
 
 #[test]
+fn a_check_finds_what_a_start_would() {
+    let folder = Folder::new();
+    std::fs::write(folder.file("none.db"), "no database at all ".repeat(100)).unwrap();
+    let locked =
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    std::fs::write(folder.file("locked.pem"), locked).unwrap();
+    let clash = format!("{GOOD}port=9000\nmetrics_address=127.0.0.1:9000\n");
+    let cases = [
+        (format!("{GOOD}db_path=none.db\n"), "db_path: none.db: "),
+        (format!("{GOOD}db_path=no/users.db\n"), "db_path: no: "),
+        (
+            format!("{GOOD}log_file_path=no/a.log\n"),
+            "log_file_path: no: ",
+        ),
+        // TEST-NET-1 (RFC 5737) is no machine's.
+        (format!("{GOOD}bind_address=192.0.2.1\n"), "bind_address"),
+        (GOOD.replace("key.pem", "locked.pem"), "is encrypted"),
+        (
+            GOOD.replace("public_dir=.", "public_dir=no"),
+            "public_dir: no: ",
+        ),
+        (clash, "server.conf:6: metrics_address: "),
+    ];
+    for (text, word) in cases {
+        let done = check(&folder, &text);
+        assert_refused(&done, &[word]);
+        assert!(!done.stdout.contains("valid"), "{done:?}");
+        // A start is stopped by the same words.
+        let start = run(edgeloop()
+            .current_dir(folder.path())
+            .args(["--config", "server.conf"]));
+        assert!(!start.status.success(), "{word}: {start:?}");
+        assert!(start.stderr.contains(word), "{word}: {start:?}");
+    }
+    let mut command = edgeloop();
+    std::fs::write(folder.file("server.conf"), GOOD).unwrap();
+    let command = check_command(&folder, &mut command).args(["--port-file", "no/port"]);
+    assert_refused(&run(command), &["--port-file: no: "]);
+}
+
+#[test]
+fn a_check_beside_the_server_it_is_for_warns_of_its_port_alone() {
+    let folder = Folder::new();
+    folder.configure("");
+    let server = folder.start();
+    server.register("ann");
+    folder.configure(&format!("port={}", server.port()));
+    let before = std::fs::read_dir(folder.path()).unwrap().count();
+    let done = run(check_command(&folder, &mut edgeloop()));
+    assert_eq!(done.code(), Some(0), "{done:?}");
+    let warning = format!("warning: cannot listen on 127.0.0.1:{}: ", server.port());
+    assert!(done.stderr.contains(&warning), "{done:?}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), before);
+    server.login("ann");
+}
+
+#[test]
 fn help_and_version_are_given() {
     let help = run(edgeloop().env_remove("SECRET_KEY").arg("--help"));
     assert_eq!(help.code(), Some(0));

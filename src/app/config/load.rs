@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -199,12 +200,32 @@ impl Loading {
     }
 
     fn check_ports(&mut self) {
-        let port = self.config.port;
+        let (port, http_port) = (self.config.port, self.config.http_port);
         if port != 0
-            && port == self.config.http_port
+            && port == http_port
             && let Some(place) = self.place_of(["http_port", "port"])
         {
             self.error(place, format!("port and http_port are both {port}"));
+        }
+        let Some(metrics) = self.config.metrics_address else {
+            return;
+        };
+        let meets = |ip: &IpAddr| {
+            let same_kind = ip.is_ipv4() == metrics.is_ipv4();
+            let any = ip.is_unspecified() || metrics.ip().is_unspecified();
+            *ip == metrics.ip() || (same_kind && any)
+        };
+        if !self.config.bind_address.iter().any(meets) {
+            return;
+        }
+        for (key, port) in [("port", port), ("http_port", http_port)] {
+            if port != 0
+                && port == metrics.port()
+                && let Some(place) = self.place_of(["metrics_address", key])
+            {
+                let text = format!("metrics_address is {metrics}, and {key} is {port} there too");
+                self.error(place, text);
+            }
         }
     }
 

@@ -382,15 +382,24 @@ impl LeftOut {
     pub(super) fn log(&self, before: Option<&Self>) {
         for (path, reason) in &self.0 {
             if before.and_then(|before| before.0.get(path)) != Some(reason) {
-                log::warn!("not served: {path}: {reason}");
+                log::warn!("{}", line(path, *reason));
             }
         }
+    }
+
+    /// A line for each.
+    pub(super) fn lines(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|(path, reason)| line(path, *reason))
     }
 
     #[cfg(test)]
     pub(super) fn reason(&self, path: &str) -> Option<Reason> {
         self.0.get(path).copied()
     }
+}
+
+fn line(path: &str, reason: Reason) -> String {
+    format!("not served: {path}: {reason}")
 }
 
 #[cfg(test)]

@@ -304,6 +304,30 @@ fn values_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn metrics_have_a_port_of_their_own() {
+    let clash = |text: &str| errors(&format!("bind_address=127.0.0.1,::1\n{text}"));
+    assert_eq!(
+        clash("port=9464"),
+        ["server.conf:2: port: metrics_address is 127.0.0.1:9464, and port is 9464 there too"]
+    );
+    assert_eq!(
+        clash("http_port=80\nmetrics_address=0.0.0.0:80"),
+        [
+            "server.conf:3: metrics_address: metrics_address is 0.0.0.0:80, and http_port is 80 \
+             there too"
+        ]
+    );
+    for apart in [
+        "port=9464\nmetrics_address=127.0.0.2:9464",
+        "port=9464\nmetrics_address=off",
+        "port=0\nmetrics_address=127.0.0.1:0",
+    ] {
+        load(&format!("bind_address=127.0.0.1,::1\n{apart}"));
+    }
+    assert_eq!(errors("port=9464").len(), 1, "0.0.0.0 has that address too");
+}
+
+#[test]
 fn no_timeout_may_be_zero() {
     for key in [
         "ssl_handshake_timeout",
