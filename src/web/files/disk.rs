@@ -163,6 +163,21 @@ impl Stamp {
         Ok(Self::of(&fs::fstat(file)?))
     }
 
+    /// The time of modification in whole seconds.
+    pub(super) fn modified_whole_secs(&self) -> i64 {
+        self.modified.0
+    }
+
+    /// Whether a further change will get another second of modification.
+    fn is_aged(&self, now_secs: u64) -> bool {
+        secs(self.modified.0).abs_diff(now_secs) > SETTLING_SECS
+    }
+
+    /// Whether both are of the same file, whatever has been done to it.
+    pub(super) fn is_same_file(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+
     /// Whether any further change will be seen in the stamp.
     fn is_settled(&self, now_secs: u64) -> bool {
         secs(self.changed.0).abs_diff(now_secs) > SETTLING_SECS
@@ -196,6 +211,8 @@ pub(super) struct Reading {
     pub(super) stamp: Stamp,
     /// Whether any change since then can be seen in the stamp.
     pub(super) is_settled: bool,
+    /// Whether any change since then can be seen in the second of its modification.
+    pub(super) is_aged: bool,
     pub(super) modified_secs: u64,
     pub(super) source: Source,
 }
@@ -248,6 +265,7 @@ pub(super) fn read(found: &Found<'_>, room: Room) -> Result<Option<Reading>, Rea
         return Ok(Some(Reading {
             stamp: before,
             is_settled: before.is_settled(now_secs),
+            is_aged: before.is_aged(now_secs),
             modified_secs: before.modified_secs(now_secs),
             source,
         }));
