@@ -16,6 +16,7 @@ mod descriptors;
 pub mod forms;
 pub mod gate;
 pub mod handover;
+mod hosts;
 pub mod limits;
 pub mod logging;
 pub mod marks;

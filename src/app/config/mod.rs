@@ -16,6 +16,7 @@ pub use load::{Loaded, environment};
 pub use network::{Network, NetworkError};
 pub use origin::{Origin, OriginError};
 pub use secret::Secret;
+pub use server_name::{ServerName, ServerNameError};
 
 mod changes;
 mod finding;
@@ -27,6 +28,7 @@ mod network;
 mod origin;
 mod raw;
 mod secret;
+mod server_name;
 mod value;
 
 /// Scripts, styles and connections of our own origin only, no frames, no plug-ins.
@@ -47,6 +49,10 @@ pub struct Config {
     pub bind_address: Vec<IpAddr>,
     /// TCP port of a plain listener that only redirects to HTTPS; 0 for none.
     pub http_port: u16,
+    /// The port that redirects name, where clients reach another one than [`port`](Self::port); 0 for that one.
+    pub public_port: u16,
+    /// Names the server answers to; all when empty.
+    pub server_names: Vec<ServerName>,
     /// Connections the kernel holds before they are accepted, for each listener.
     pub backlog: u32,
     /// Reactors that share the port.
@@ -174,6 +180,8 @@ impl Default for Config {
             port: 8443,
             bind_address: vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)],
             http_port: 0,
+            public_port: 0,
+            server_names: Vec::new(),
             backlog: 128,
             worker_processes: 1,
             public_dir: "public".into(),

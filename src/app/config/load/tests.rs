@@ -65,7 +65,8 @@ fn an_empty_file_is_all_defaults() {
 #[test]
 #[expect(clippy::too_many_lines, reason = "a line for each key")]
 fn every_key_is_read_into_its_own_field() {
-    let text = "port=1\nbind_address=127.0.0.1,::1\nhttp_port=2\nbacklog=3\npublic_dir=p\n\
+    let text = "port=1\nbind_address=127.0.0.1,::1\nhttp_port=2\npublic_port=25\n\
+        server_names=a.example, *.b.example\nbacklog=3\npublic_dir=p\n\
         db_path=d\nshutdown_grace=4\nssl_cert_path=c\nssl_key_path=k\nssl_handshake_timeout=5\n\
         max_connections=6\nmax_connections_per_ip=7\nhandshakes_per_second_per_ip=8\n\
         requests_per_second_per_ip=9\nconnection_timeout=10\nanswer_bytes_per_second_min=101\n\
@@ -90,6 +91,10 @@ fn every_key_is_read_into_its_own_field() {
         port: 1,
         bind_address: vec![address("127.0.0.1"), address("::1")],
         http_port: 2,
+        public_port: 25,
+        server_names: ["a.example", "*.b.example"]
+            .map(|name| name.parse().unwrap())
+            .into(),
         backlog: 3,
         worker_processes: 1,
         public_dir: "p".into(),
@@ -180,6 +185,7 @@ fn only_lists_may_be_empty() {
     for key in KEYS {
         let text = format!("{}=", key.name);
         let may_be_empty = [
+            "server_names",
             "ssl_other_certificates",
             "trusted_proxies",
             "allowed_networks",
