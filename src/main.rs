@@ -12,6 +12,7 @@ use edgeloop::app::cli::{BackupArgs, CertArgs, Cli, Command, DbArgs};
 use edgeloop::app::config::{Config, Loaded, environment};
 use edgeloop::app::handover;
 use edgeloop::app::logging::Logging;
+use edgeloop::app::reload::ConfigFile;
 use edgeloop::app::server::{self, Setup};
 use edgeloop::app::store::upkeep;
 
@@ -35,7 +36,8 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: Cli) -> ExitCode {
-    let loaded = match Config::load(cli.config.as_deref(), environment) {
+    let mut config_file = ConfigFile::new(cli.config, handover::required_config());
+    let loaded = match config_file.load() {
         Ok(loaded) => loaded,
         Err(errors) => return refuse(errors.findings()),
     };
@@ -64,9 +66,10 @@ fn start(cli: Cli) -> ExitCode {
     for warning in &loaded.warnings {
         log::warn!("{warning}");
     }
+    config_file.has_read(&loaded);
     server::run(Setup {
         config: loaded.config,
-        config_path: cli.config,
+        config_file,
         tls_files,
         tls,
         port_file: cli.port_file,

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
@@ -20,7 +20,7 @@ use super::logging::Logging;
 use super::marks::Marks;
 use super::memory;
 use super::passwords::{Cost, HasherPool};
-use super::reload::Reloader;
+use super::reload::{ConfigFile, Reloader};
 use super::routes;
 use super::signals;
 use super::site::{Mail, Site};
@@ -36,8 +36,8 @@ use crate::web::{self, Post, Reactor, ReactorConfig, Security, Web};
 pub struct Setup {
     /// The checked configuration.
     pub config: Config,
-    /// The file that `--config` named, to be read again on SIGHUP.
-    pub config_path: Option<PathBuf>,
+    /// Where the configuration is read again on SIGHUP.
+    pub config_file: ConfigFile,
     /// Loads the certificate files again on SIGHUP; keeps the ticket keys.
     pub tls_files: TlsFiles,
     /// What to serve TLS with.
@@ -60,7 +60,7 @@ pub fn run(setup: Setup) -> ExitCode {
     let logging = Arc::new(setup.logging);
     let served = Started::new(
         setup.config,
-        setup.config_path,
+        setup.config_file,
         setup.tls_files,
         &setup.tls,
         setup.port_file.as_deref(),
@@ -92,7 +92,7 @@ struct Started {
 impl Started {
     fn new(
         config: Config,
-        config_path: Option<PathBuf>,
+        config_file: ConfigFile,
         tls_files: TlsFiles,
         tls: &Arc<rustls::ServerConfig>,
         port_file: Option<&Path>,
@@ -136,7 +136,7 @@ impl Started {
         let watcher = Arc::new(watcher);
         let reloader = Reloader::new(
             config,
-            config_path,
+            config_file,
             tls_files,
             Arc::clone(logging),
             Arc::downgrade(&watcher),
@@ -222,7 +222,7 @@ fn listen(
         log::info!("listening on sockets that were passed on: port and bind_address do not count");
         sockets
     };
-    let (mut secure, mut port) = (Vec::new(), config.port);
+    let (mut secure, mut secure_at, mut port) = (Vec::new(), None, config.port);
     for socket in &sockets {
         let (is_plain, bound) = socket
             .local_addr()
@@ -246,9 +246,13 @@ fn listen(
             log::info!("redirecting http://{bound} to https");
         } else {
             port = bound.port();
+            secure_at.get_or_insert(bound);
             secure.push(id);
             log::info!("listening on https://{bound}");
         }
+    }
+    if let Some(url) = secure_at.map(|bound| page_url(bound, config.public_port)) {
+        log::info!("open {url} in a browser");
     }
     let mut for_metrics = None;
     if let Some(socket) = metrics {
@@ -289,6 +293,21 @@ fn listen_all(config: &Config) -> Result<Vec<TcpListener>, String> {
     listeners
         .collect::<Result<_, _>>()
         .map_err(|error| error.to_string())
+}
+
+/// The address to open on this machine: a certificate made by `edgeloop cert` is for the name localhost.
+fn page_url(bound: SocketAddr, public_port: u16) -> String {
+    let port = if public_port == 0 {
+        bound.port()
+    } else {
+        public_port
+    };
+    match bound.ip() {
+        ip if ip.is_unspecified() || ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST => {
+            format!("https://localhost:{port}/")
+        }
+        ip => format!("https://{}/", SocketAddr::new(ip, port)),
+    }
 }
 
 /// Lets the service manager know that the loop goes round, if it wants to.

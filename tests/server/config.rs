@@ -106,6 +106,32 @@ fn a_key_given_twice_is_refused() {
 }
 
 #[test]
+fn values_in_quotes_are_refused_wherever_they_come_from() {
+    let folder = Folder::new();
+    for value in ["\"users.db\"", "'users.db'", "\"", "“users.db”"] {
+        let done = check(&folder, &format!("{GOOD}db_path={value}\n"));
+        assert_refused(
+            &done,
+            &["server.conf:5: db_path: ", "write it without quotes"],
+        );
+        assert!(!folder.file("\"users.db\"").exists());
+    }
+    std::fs::write(folder.file("server.conf"), GOOD).unwrap();
+    let done = run(check_command(
+        &folder,
+        edgeloop().env("DB_PATH", "\"users.db\""),
+    ));
+    assert_refused(&done, &["DB_PATH: ", "write it without quotes"]);
+    // Quotes inside a value are a part of it.
+    let policy = "content_security_policy=default-src 'self'\n";
+    assert_eq!(check(&folder, &format!("{GOOD}{policy}")).code(), Some(0));
+    let secret = format!("\"{}\"", "0123456789abcdef".repeat(2));
+    let done = run(check_command(&folder, edgeloop().env("SECRET_KEY", secret)));
+    assert_eq!(done.code(), Some(0), "{done:?}");
+    assert!(done.stderr.contains("warning: SECRET_KEY: "), "{done:?}");
+}
+
+#[test]
 fn a_file_that_is_not_there_is_named() {
     let folder = Folder::new();
     let done =
@@ -214,6 +240,7 @@ fn a_port_in_use_is_named() {
         .arg(second.file("server.conf")));
     assert!(!done.status.success(), "{done:?}");
     assert!(done.stderr.contains(&server.port().to_string()), "{done:?}");
+    assert!(done.stderr.contains("SERVER_PORT"), "{done:?}");
     assert!(!done.stderr.contains("panicked"), "{done:?}");
     server.connect().get("/").expect(200);
 }

@@ -20,6 +20,9 @@ const SECRET_BYTES_MIN: usize = 16;
 /// The size of an HMAC-SHA256 key (RFC 7518 section 3.2).
 const SECRET_BYTES_WANTED: usize = 32;
 
+/// What other formats put around values; no value begins with one.
+const QUOTES: [char; 4] = ['"', '\'', '“', '‘'];
+
 /// A checked configuration, and what is worth saying about it.
 #[derive(Debug)]
 pub struct Loaded {
@@ -29,6 +32,17 @@ pub struct Loaded {
     pub warnings: Vec<Finding>,
     /// The file that was read; `None` when there was none and all keys are at their defaults.
     pub file: Option<PathBuf>,
+    /// Whether it has text in it.
+    pub has_text: bool,
+}
+
+impl Loaded {
+    /// The file that has to be there when the configuration is read again: without it, or with an empty one,
+    /// limits that an operator has set would fall back to their defaults.
+    #[must_use]
+    pub fn required(&self) -> Option<&Path> {
+        self.file.as_deref().filter(|_| self.has_text)
+    }
 }
 
 impl Config {
@@ -59,6 +73,22 @@ impl Config {
     ) -> Result<Loaded, ConfigErrors> {
         Loading::default().run(path, &env)
     }
+
+    /// As [`load`](Self::load), from a file that was read before and must still have text in it.
+    ///
+    /// # Errors
+    ///
+    /// As `load`, and the file is empty.
+    pub fn load_again(
+        path: &Path,
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Result<Loaded, ConfigErrors> {
+        let loading = Loading {
+            wants_text: true,
+            ..Loading::default()
+        };
+        loading.run(Some(path), &env)
+    }
 }
 
 /// An environment variable of this process. Bytes that are not UTF-8 come as U+FFFD, which
@@ -75,6 +105,9 @@ struct Loading {
     places: HashMap<&'static str, Place>,
     errors: Vec<Finding>,
     warnings: Vec<Finding>,
+    /// Whether an empty file is an error.
+    wants_text: bool,
+    has_text: bool,
 }
 
 impl Loading {
@@ -95,6 +128,7 @@ impl Loading {
             config: self.config,
             warnings: self.warnings,
             file,
+            has_text: self.has_text,
         })
     }
 
@@ -109,6 +143,11 @@ impl Loading {
                 return None;
             }
         };
+        self.has_text = !bytes.trim_ascii().is_empty();
+        if self.wants_text && !self.has_text {
+            let text = "is empty, and was not when it was read before";
+            self.error(Place::File(Arc::clone(&file)), text.to_owned());
+        }
         for entry in raw::entries(&file, &bytes, &mut self.errors) {
             let place = Place::Line {
                 file: Arc::clone(&file),
@@ -154,6 +193,14 @@ impl Loading {
         const HOW: &str = "make one with: openssl rand -hex 32";
         let place = Place::Variable("SECRET_KEY");
         let value = env("SECRET_KEY").unwrap_or_default();
+        if value.starts_with(QUOTES) {
+            let text = "begins with a quotation mark, which is a part of it: other programs with this \
+                        secret may have it without";
+            self.warnings.push(Finding {
+                place: place.clone(),
+                text: text.to_owned(),
+            });
+        }
         let garbled = value.contains(char::REPLACEMENT_CHARACTER);
         let secret = Secret::from(value);
         match secret.bytes().len() {
@@ -241,7 +288,10 @@ impl Loading {
     }
 
     fn set(&mut self, key: &'static Key, value: &str, place: Place) {
-        if let Err(Bad(text)) = (key.set)(&mut self.config, value) {
+        if value.starts_with(QUOTES) {
+            let text = "begins with a quotation mark, which would be a part of it; write it without quotes";
+            self.error(place.clone(), text.to_owned());
+        } else if let Err(Bad(text)) = (key.set)(&mut self.config, value) {
             self.error(place.clone(), text);
         }
         self.places.insert(key.name, place);
