@@ -93,6 +93,8 @@ impl Reloader {
     /// Reads everything again. `None`: something is wrong, the log says what, and all stays as
     /// it was.
     pub fn reload(&mut self) -> Option<Reload> {
+        // Also with a configuration that is refused: logrotate knows nothing of it.
+        self.logging.reopen();
         let loaded = match self.file.load() {
             Ok(loaded) => loaded,
             Err(errors) => {
@@ -126,6 +128,7 @@ impl Reloader {
             descriptors::provide(config.max_connections);
         }
         self.logging.set_level(config.log_level);
+        self.logging.set_rotation(&config);
         if let Some(watcher) = self.watcher.upgrade() {
             watcher.set_options(assets::options(&config));
         }

@@ -201,6 +201,45 @@ fn what_needs_a_restart_is_said() {
 }
 
 #[test]
+fn the_log_file_is_opened_again_and_its_size_changes() {
+    let folder = Folder::new();
+    folder.configure("log_to_file=1\nlog_file_path=the.log\nlog_max_size=0");
+    let server = folder.start();
+    let text = |name: &str| std::fs::read_to_string(folder.file(name)).unwrap_or_default();
+    let ask = |path: &str| {
+        server.connect().get(path).expect(404);
+    };
+    ask("/before");
+    crate::support::wait_for("the first line", || {
+        text("the.log").contains("path=/before").then_some(())
+    });
+    // As logrotate does it; a configuration that is refused does not keep it from that.
+    std::fs::rename(folder.file("the.log"), folder.file("moved")).unwrap();
+    folder.configure("log_to_file=1\nlog_file_path=the.log\nlog_max_size=no");
+    server.hangup();
+    server.wait_for_log("reload refused: ");
+    ask("/after");
+    crate::support::wait_for("the new file", || {
+        text("the.log").contains("path=/after").then_some(())
+    });
+    assert!(!text("moved").contains("path=/after"));
+    assert!(text("moved").contains("path=/before"));
+
+    folder.configure("log_to_file=1\nlog_file_path=the.log\nlog_max_size=2000\nlog_keep=2");
+    server.hangup();
+    server.wait_for_log("changed: ");
+    let long = format!("/{}", "x".repeat(3000));
+    crate::support::wait_for("two rotations", || {
+        ask(&long);
+        folder.file("the.log.2").exists().then_some(())
+    });
+    assert!(!folder.file("the.log.3").exists());
+    let cut = format!("path={}… ", &long[..512]);
+    assert!(text("the.log.1").contains(&cut), "{}", text("the.log.1"));
+    assert_eq!(server.stop().code(), Some(0));
+}
+
+#[test]
 fn many_reloads_are_survived() {
     let server = Server::start();
     let mut connection = server.connect();

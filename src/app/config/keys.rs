@@ -133,6 +133,8 @@ pub(super) const KEYS: &[Key] = &[
     key!(log_to_console, Restart, |t| value::switch(t)),
     key!(log_to_file, Restart, |t| value::switch(t)),
     key!(log_file_path, Restart, |t| value::path(t)),
+    key!(log_max_size, Live, |t| value::whole(t, 0, 1 << 40)),
+    key!(log_keep, Live, |t| value::whole(t, 1, 1000)),
     key!(metrics_address, Restart, |t| value::socket_address(t)),
 ];
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -119,6 +120,7 @@ impl Loading {
         let file = self.read_file(path);
         self.read_environment(env);
         self.read_secret(env);
+        self.settle_log_file(env);
         self.check_limits();
         self.check_clients();
         self.check_ports();
@@ -222,6 +224,18 @@ impl Loading {
         self.config.secret_key = secret;
     }
 
+    /// Where somebody else keeps what is written to standard error, a file beside it is wanted only by who
+    /// asks for one.
+    fn settle_log_file(&mut self, env: &dyn Fn(&str) -> Option<String>) {
+        let is_chosen = self.places.contains_key("log_to_file");
+        if !is_chosen && self.config.log_to_console {
+            let stderr = std::fs::metadata("/proc/self/fd/2").ok();
+            let stderr = stderr.map(|file| (file.dev(), file.ino()));
+            let journal = env("JOURNAL_STREAM");
+            self.config.log_to_file = !is_kept(journal.as_deref(), stderr, std::process::id());
+        }
+    }
+
     fn check_limits(&mut self) {
         let (head, uri) = (self.config.max_header_size, self.config.max_uri_length);
         if head < uri
@@ -305,6 +319,15 @@ impl Loading {
     fn error(&mut self, place: Place, text: String) {
         self.errors.push(Finding { place, text });
     }
+}
+
+/// Whether standard error goes to the journal (systemd.exec(5), `JOURNAL_STREAM`: a shell started by systemd
+/// hands the variable on with another standard error), or to who runs the container.
+fn is_kept(journal: Option<&str>, stderr: Option<(u64, u64)>, pid: u32) -> bool {
+    let is_journal = stderr.is_some_and(|(device, inode)| {
+        journal.is_some_and(|journal| journal == format!("{device}:{inode}"))
+    });
+    is_journal || pid == 1
 }
 
 fn unknown_key(key: &str) -> String {

@@ -167,6 +167,10 @@ pub struct Config {
     pub log_to_file: bool,
     /// The log file.
     pub log_file_path: PathBuf,
+    /// Bytes from which on the log file is rotated; 0 for never.
+    pub log_max_size: u64,
+    /// Rotated log files that are kept.
+    pub log_keep: u32,
     /// Where metrics are served; `None` (`off`) for nowhere.
     pub metrics_address: Option<SocketAddr>,
 
@@ -241,6 +245,8 @@ impl Default for Config {
             log_to_console: true,
             log_to_file: true,
             log_file_path: "server.log".into(),
+            log_max_size: 100 << 20,
+            log_keep: 10,
             metrics_address: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464)),
 
             secret_key: Secret::default(),

@@ -9,9 +9,7 @@
 use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
-use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -21,12 +19,14 @@ use std::time::{Duration, SystemTime};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 pub(super) use self::address::AddressText;
+use self::file::{LogFile, Wishes};
 use self::line::Composer;
 use self::queue::Queue;
 use self::sink::Sink;
 use super::config::{Config, LogFormat, LogLevel};
 
 mod address;
+mod file;
 mod line;
 mod queue;
 mod sink;
@@ -55,7 +55,11 @@ impl Logging {
     ///
     /// See [`LoggingError`].
     pub fn install(config: &Config, rust_log: Option<&str>) -> Result<Self, LoggingError> {
-        let (logger, mut logging) = start(config, rust_log, outputs(config)?, QUEUE_BYTES_MAX)?;
+        let (logger, mut logging) = {
+            let wishes = Arc::default();
+            let outputs = outputs(config, &wishes)?;
+            start(config, rust_log, outputs, wishes, QUEUE_BYTES_MAX)?
+        };
         let level = logger.max_level();
         log::set_boxed_logger(Box::new(logger)).map_err(|_| LoggingError::Installed)?;
         logging.global = true;
@@ -69,6 +73,16 @@ impl Logging {
         if self.global && self.shared.directives.is_none() && self.shared.has_outputs {
             log::set_max_level(level.filter());
         }
+    }
+
+    /// From now on rotates the file as this configuration says.
+    pub fn set_rotation(&self, config: &Config) {
+        self.shared.set_rotation(config);
+    }
+
+    /// Opens the path of the log file again before the next lines: it may have been renamed.
+    pub fn reopen(&self) {
+        self.shared.wishes.reopen.store(true, Ordering::Relaxed);
     }
 
     /// How many lines were lost so far: those that found no room in the queue, and those that an output
@@ -129,6 +143,7 @@ struct Shared {
     /// What `RUST_LOG` says.
     directives: Option<env_logger::Logger>,
     has_outputs: bool,
+    wishes: Arc<Wishes>,
     /// See [`Logging::lost`].
     lost: AtomicU64,
 }
@@ -137,6 +152,14 @@ impl Shared {
     fn set_level(&self, level: LevelFilter) {
         // `Level` and `LevelFilter` number from the most serious up, `Off` being 0.
         self.level.store(level as usize, Ordering::Relaxed);
+    }
+
+    fn set_rotation(&self, config: &Config) {
+        let Wishes {
+            bytes_max, keep, ..
+        } = &*self.wishes;
+        bytes_max.store(config.log_max_size, Ordering::Relaxed);
+        keep.store(config.log_keep, Ordering::Relaxed);
     }
 
     fn allows(&self, level: Level) -> bool {
@@ -209,19 +232,15 @@ impl Log for Logger {
     }
 }
 
-fn outputs(config: &Config) -> Result<Vec<Sink>, LoggingError> {
+fn outputs(config: &Config, wishes: &Arc<Wishes>) -> Result<Vec<Sink>, LoggingError> {
     let mut outputs = Vec::new();
     if config.log_to_console {
         outputs.push(Sink::new(Box::new(io::stderr())));
     }
     if config.log_to_file {
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o640)
-            .open(&config.log_file_path)
+        let file = LogFile::open(&config.log_file_path, Arc::clone(wishes))
             .map_err(|error| LoggingError::File(config.log_file_path.clone(), error))?;
-        outputs.push(Sink::new(Box::new(file)));
+        outputs.push(Sink::file(file));
     }
     Ok(outputs)
 }
@@ -230,6 +249,7 @@ fn start(
     config: &Config,
     rust_log: Option<&str>,
     outputs: Vec<Sink>,
+    wishes: Arc<Wishes>,
     queue_bytes_max: usize,
 ) -> Result<(Logger, Logging), LoggingError> {
     let directives = rust_log
@@ -241,9 +261,11 @@ fn start(
         level: AtomicUsize::default(),
         directives,
         has_outputs: !outputs.is_empty(),
+        wishes,
         lost: AtomicU64::default(),
     });
     shared.set_level(config.log_level.filter());
+    shared.set_rotation(config);
     let writers = Arc::clone(&shared);
     thread::Builder::new()
         .name("log".to_owned())
@@ -264,6 +286,12 @@ fn write_out(shared: &Shared, mut outputs: Vec<Sink>) {
         if dropped > 0 {
             let text = format_args!("{dropped} log lines were dropped: the log queue was full");
             batch.extend_from_slice(&notice(shared.format, text));
+        }
+        let more = batch.len();
+        for output in &mut outputs {
+            if let Some(text) = output.prepare(more) {
+                batch.extend_from_slice(&notice(shared.format, format_args!("{text}")));
+            }
         }
         for output in &mut outputs {
             lost += output.write(&batch, |lost, reason| {

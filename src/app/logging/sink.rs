@@ -2,9 +2,11 @@
 
 use std::io::{self, Write};
 
+use super::file::LogFile;
+
 /// One output: standard error or the log file.
 pub(super) struct Sink {
-    output: Box<dyn Write + Send>,
+    output: Output,
     /// Whole or torn lines that could not be written since the last success.
     lost: u64,
     /// Why, for the note that follows.
@@ -13,8 +15,32 @@ pub(super) struct Sink {
     torn: bool,
 }
 
+enum Output {
+    Stream(Box<dyn Write + Send>),
+    File(LogFile),
+}
+
 impl Sink {
     pub(super) fn new(output: Box<dyn Write + Send>) -> Self {
+        Self::to(Output::Stream(output))
+    }
+
+    pub(super) fn file(file: LogFile) -> Self {
+        Self::to(Output::File(file))
+    }
+
+    /// Before `more` bytes of whole lines: see [`LogFile::prepare`].
+    pub(super) fn prepare(&mut self, more: usize) -> Option<String> {
+        let Output::File(file) = &mut self.output else {
+            return None;
+        };
+        let (is_another, failure) = file.prepare(more);
+        // A torn line is in the one before.
+        self.torn &= !is_another;
+        failure
+    }
+
+    fn to(output: Output) -> Self {
         Self {
             output,
             lost: 0,
@@ -59,7 +85,11 @@ impl Sink {
     fn write_all(&mut self, lines: &[u8]) -> Result<(), (u64, io::Error)> {
         let mut rest = lines;
         while !rest.is_empty() {
-            let error = match self.output.write(rest) {
+            let written = match &mut self.output {
+                Output::Stream(stream) => stream.write(rest),
+                Output::File(file) => file.write(rest),
+            };
+            let error = match written {
                 Ok(0) => io::ErrorKind::WriteZero.into(),
                 Ok(written) => {
                     let (done, after) = rest.split_at_checked(written).unwrap_or((rest, &[]));

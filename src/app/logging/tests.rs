@@ -14,7 +14,11 @@ fn config(path: &Path) -> Config {
 }
 
 fn open(config: &Config, rust_log: Option<&str>) -> (Logger, Logging) {
-    start(config, rust_log, outputs(config).unwrap(), QUEUE_BYTES_MAX).unwrap()
+    {
+        let wishes = Arc::default();
+        let outputs = outputs(config, &wishes).unwrap();
+        start(config, rust_log, outputs, wishes, QUEUE_BYTES_MAX).unwrap()
+    }
 }
 
 fn say(logger: &Logger, level: Level, target: &str, text: &str) {
@@ -146,7 +150,9 @@ fn a_log_without_outputs_costs_nothing() {
 #[test]
 fn a_log_file_that_cannot_be_opened_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let error = outputs(&config(folder.path())).err().unwrap();
+    let error = outputs(&config(folder.path()), &Arc::default())
+        .err()
+        .unwrap();
     let expected = format!(
         "log_file_path: {}: cannot be opened: ",
         folder.path().display()
@@ -223,7 +229,7 @@ fn a_full_queue_drops_lines_and_tells_how_many() {
     const SENT: u64 = 10_000;
     let (reader, writer) = io::pipe().unwrap();
     let outputs = vec![Sink::new(Box::new(writer))];
-    let (logger, logging) = start(&Config::default(), None, outputs, 4096).unwrap();
+    let (logger, logging) = start(&Config::default(), None, outputs, Arc::default(), 4096).unwrap();
     // Nobody reads the pipe: it fills, the writer blocks, the queue fills. Callers go on.
     for _ in 0..SENT {
         say(&logger, Level::Info, "edgeloop", "line");
@@ -239,7 +245,7 @@ fn a_full_queue_drops_lines_and_tells_how_many() {
 fn a_line_larger_than_the_queue_is_told_at_once() {
     let (reader, writer) = io::pipe().unwrap();
     let outputs = vec![Sink::new(Box::new(writer))];
-    let (logger, logging) = start(&Config::default(), None, outputs, 100).unwrap();
+    let (logger, logging) = start(&Config::default(), None, outputs, Arc::default(), 100).unwrap();
     say(&logger, Level::Info, "edgeloop", &"x".repeat(200));
     assert!(logging.flush());
     drop(logging);
@@ -252,10 +258,14 @@ fn a_full_disk_and_a_closed_pipe_do_not_keep_lines_from_a_good_output() {
     let path = folder.path().join("server.log");
     let (reader, closed) = io::pipe().unwrap();
     drop(reader);
-    let full = OpenOptions::new().append(true).open("/dev/full").unwrap();
+    let full = fs::OpenOptions::new()
+        .append(true)
+        .open("/dev/full")
+        .unwrap();
     let mut all = vec![Sink::new(Box::new(full)), Sink::new(Box::new(closed))];
-    all.extend(outputs(&config(&path)).unwrap());
-    let (logger, logging) = start(&config(&path), None, all, QUEUE_BYTES_MAX).unwrap();
+    all.extend(outputs(&config(&path), &Arc::default()).unwrap());
+    let (logger, logging) =
+        start(&config(&path), None, all, Arc::default(), QUEUE_BYTES_MAX).unwrap();
     for text in ["one", "two"] {
         say(&logger, Level::Info, "edgeloop", text);
         assert!(logging.flush());
@@ -267,7 +277,8 @@ fn a_full_disk_and_a_closed_pipe_do_not_keep_lines_from_a_good_output() {
 fn the_end_does_not_wait_for_ever_for_an_output_that_does_not_move() {
     let (reader, writer) = io::pipe().unwrap();
     let outputs = vec![Sink::new(Box::new(writer))];
-    let (logger, logging) = start(&Config::default(), None, outputs, 1 << 20).unwrap();
+    let (logger, logging) =
+        start(&Config::default(), None, outputs, Arc::default(), 1 << 20).unwrap();
     for _ in 0..10_000 {
         say(&logger, Level::Info, "edgeloop", "line");
     }

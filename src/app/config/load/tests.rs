@@ -81,7 +81,7 @@ fn every_key_is_read_into_its_own_field() {
         ws_compression_threshold=183\n\
         allowed_origins=https://b.example\nmessages_per_minute=20\njwt_expiry_seconds=21\n\
         login_attempts_per_minute=22\nregistrations_per_minute_per_ip=23\nlog_level=2\nlog_format=json\nlog_to_console=0\n\
-        log_to_file=0\nlog_file_path=l\nmetrics_address=off\n\
+        log_to_file=0\nlog_file_path=l\nlog_max_size=26\nlog_keep=27\nmetrics_address=off\n\
         ssl_verify_client=1\nssl_client_ca_path=ca\nssl_other_certificates=a:b, c:d\n\
         worker_processes=1\ntrusted_proxies=10.0.0.0/8,::1\n\
         forwarded_field=forwarded\nallowed_networks=10.1.0.0/16\ndenied_networks=10.1.2.0/24\n";
@@ -148,6 +148,8 @@ fn every_key_is_read_into_its_own_field() {
         log_to_console: false,
         log_to_file: false,
         log_file_path: "l".into(),
+        log_max_size: 26,
+        log_keep: 27,
         metrics_address: None,
         secret_key: Secret::from(SECRET.to_owned()),
     };
@@ -475,7 +477,8 @@ fn defaults_are_those_of_the_protocol() {
         metrics_address=127.0.0.1:9464\npublic_dir=public\nlog_format=text\nserver_header=0\n\
         strict_transport_security=off\ncompress_files=1\nanswer_bytes_per_second_min=240\nforwarded_field=X-Forwarded-For\n\
         allowed_networks=\ndenied_networks=\nregistrations_per_minute_per_ip=10\n\
-        body_bytes_per_second_min=240\nmax_output_memory=536870912\nmax_input_memory=268435456";
+        body_bytes_per_second_min=240\nmax_output_memory=536870912\nmax_input_memory=268435456\n\
+        public_port=0\nserver_names=\nlog_max_size=104857600\nlog_keep=10";
     assert_eq!(load(text), defaults());
     let settings = shipped_settings();
     for line in text.lines() {
@@ -483,4 +486,28 @@ fn defaults_are_those_of_the_protocol() {
     }
     // The policy is the one key whose value the contract leaves open.
     assert_eq!(settings.len(), text.lines().count() + 1);
+}
+
+#[test]
+fn standard_error_that_somebody_keeps_takes_the_place_of_the_file() {
+    let stderr = Some((9, 1234));
+    for (journal, stderr, pid, want) in [
+        (None, stderr, 7, false),
+        (Some("9:1234"), stderr, 7, true),
+        // Inherited from a shell that systemd has started.
+        (Some("9:1235"), stderr, 7, false),
+        (Some(""), stderr, 7, false),
+        (Some("9:1234"), None, 7, false),
+        (None, stderr, 1, true),
+    ] {
+        assert_eq!(is_kept(journal, stderr, pid), want, "{journal:?} {pid}");
+    }
+    let metadata = fs::metadata("/proc/self/fd/2").unwrap();
+    let journal = format!("{}:{}", metadata.dev(), metadata.ino());
+    let env = [("JOURNAL_STREAM", journal.as_str())];
+    let to_file = |text: &str| load_with(text, &env).unwrap().config.log_to_file;
+    assert!(!to_file(""));
+    assert!(to_file("log_to_file=1"));
+    assert!(to_file("log_to_console=0"), "else there is no log at all");
+    assert!(load("").log_to_file);
 }
