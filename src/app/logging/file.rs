@@ -1,145 +1,128 @@
-//! The log file: opened again when that is asked for, and rotated at a size. Used by the log's thread alone.
+//! The log file: appended to, opened again when it was moved, and rotated when it is full.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-/// What others ask of the file.
-#[derive(Debug, Default)]
-pub(super) struct Wishes {
-    /// It may have been renamed: open its path again.
-    pub(super) reopen: AtomicBool,
-    /// Bytes from which on it is rotated; 0 for never.
-    pub(super) bytes_max: AtomicU64,
-    /// How many rotated ones are kept.
-    pub(super) keep: AtomicU32,
+/// Permissions of a log file that is made: it names users and addresses.
+const MODE: u32 = 0o640;
+/// After a rotation that failed, the next one is tried when the file has grown by this part of its limit.
+const RETRY_PART: u64 = 8;
+
+/// When the log file is rotated, and how many older ones are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rotation {
+    /// Size that the file may reach, in bytes; 0 for any.
+    pub(super) size_max: u64,
+    /// Older files, at least one.
+    pub(super) keep: u32,
 }
 
-/// An open log file.
+/// The log file. It loses nothing: whatever fails here, lines go on into the file they went into before.
 #[derive(Debug)]
 pub(super) struct LogFile {
     path: PathBuf,
     file: File,
-    len: u64,
-    /// No pipe or device, which opening again could wait for.
-    is_regular: bool,
-    wishes: Arc<Wishes>,
-    /// Length at which a rotation that failed is tried again, and whether that was reported.
-    retry_at: u64,
-    is_reported: bool,
+    /// Bytes in it, as far as this process has seen it grow.
+    size: u64,
+    /// Size at the last rotation that failed. Such failures are reported once.
+    failed_at: Option<u64>,
 }
 
 impl LogFile {
-    /// Opens or makes the file.
+    /// Opens the file for appending, and makes it if it is missing.
     ///
     /// # Errors
-    /// Those of the file system.
-    pub(super) fn open(path: &Path, wishes: Arc<Wishes>) -> io::Result<Self> {
-        let file = append_to(path)?;
-        let metadata = file.metadata()?;
+    /// It cannot be opened.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let (file, size) = append_to(path, MODE)?;
         Ok(Self {
             path: path.to_path_buf(),
             file,
-            len: metadata.len(),
-            is_regular: metadata.is_file(),
-            wishes,
-            retry_at: 0,
-            is_reported: false,
+            size,
+            failed_at: None,
         })
     }
 
-    /// Takes another file if one is wanted before `more` bytes of whole lines are written. Returns whether it
-    /// did, and a sentence if that failed: lines go on to the file that is open.
-    pub(super) fn prepare(&mut self, more: usize) -> (bool, Option<String>) {
-        if !self.is_regular {
-            return (false, None);
+    /// Opens the path again: another program has moved the file. Returns whether it is another one now.
+    ///
+    /// # Errors
+    /// It cannot be opened; the file stays the one that it was.
+    pub(super) fn reopen(&mut self) -> io::Result<bool> {
+        let held = self.file.metadata()?;
+        if !held.is_file() {
+            // Opening a pipe waits for its reader.
+            return Ok(false);
         }
-        if self.wishes.reopen.swap(false, Ordering::Relaxed) {
-            return match self.open_again() {
-                Ok(()) => (true, None),
-                Err(error) => (false, Some(self.failure("opened again", &error))),
-            };
+        (self.file, self.size) = append_to(&self.path, permissions(&held))?;
+        self.failed_at = None;
+        Ok(true)
+    }
+
+    /// Rotates the file if it has no room for `more` bytes. Returns whether it is another one now.
+    ///
+    /// # Errors
+    /// The file cannot be rotated, and stays the one that it was. Only the first of such failures in a row.
+    pub(super) fn make_room(&mut self, more: usize, rotation: Rotation) -> io::Result<bool> {
+        let Rotation { size_max, keep } = rotation;
+        let more = u64::try_from(more).unwrap_or(u64::MAX);
+        if size_max == 0 || self.size == 0 || self.size.saturating_add(more) <= size_max {
+            return Ok(false);
         }
-        let max = self.wishes.bytes_max.load(Ordering::Relaxed);
-        let is_small = self.len == 0 || self.len.saturating_add(more as u64) <= max;
-        if max == 0 || is_small || self.len < self.retry_at {
-            return (false, None);
+        let pause = size_max / RETRY_PART;
+        if self
+            .failed_at
+            .is_some_and(|size| self.size < size.saturating_add(pause))
+        {
+            return Ok(false);
         }
-        match self.rotate() {
-            Ok(()) => {
-                (self.retry_at, self.is_reported) = (0, false);
-                (true, None)
-            }
+        let rotated = self.rotate(more, size_max, keep);
+        let is_known = self.failed_at.is_some();
+        match rotated {
+            Ok(is_new) => Ok(is_new),
             Err(error) => {
-                self.retry_at = self.len.saturating_add(max / 8).saturating_add(1);
-                let is_news = !std::mem::replace(&mut self.is_reported, true);
-                (false, is_news.then(|| self.failure("rotated", &error)))
+                self.failed_at = Some(self.size);
+                if is_known { Ok(false) } else { Err(error) }
             }
         }
     }
 
-    fn failure(&self, what: &str, error: &io::Error) -> String {
-        let path = self.path.display();
-        format!("log_file_path: {path}: cannot be {what}, and grows on as it is: {error}")
-    }
-
-    fn open_again(&mut self) -> io::Result<()> {
-        let file = append_to(&self.path)?;
-        let metadata = file.metadata()?;
-        (self.file, self.len, self.is_regular) = (file, metadata.len(), metadata.is_file());
-        Ok(())
-    }
-
-    /// Nothing is overwritten but the oldest one.
-    fn rotate(&mut self) -> io::Result<()> {
-        let own = self.file.metadata()?;
-        match fs::symlink_metadata(&self.path) {
-            Ok(there) if (there.dev(), there.ino()) == (own.dev(), own.ino()) => {}
-            // Renaming would move the link and not the file.
-            Ok(there) if there.is_symlink() => {
-                return Err(io::Error::other("it is a symbolic link"));
+    fn rotate(&mut self, more: u64, size_max: u64, keep: u32) -> io::Result<bool> {
+        // Older files are kept beside the file itself, also where the path is a link to it.
+        let path = match fs::canonicalize(&self.path) {
+            Ok(path) => path,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return self.reopen();
             }
-            // Another process has rotated it, such as the server before this one.
-            Ok(_) => return self.open_again(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.open_again(),
             Err(error) => return Err(error),
+        };
+        let (named, held) = (fs::metadata(&path)?, self.file.metadata()?);
+        if (named.dev(), named.ino()) != (held.dev(), held.ino()) {
+            // The server that takes the place of this one may have rotated it.
+            return self.reopen();
         }
-        for number in (1..self.wishes.keep.load(Ordering::Relaxed)).rev() {
-            match fs::rename(self.numbered(number), self.numbered(number + 1)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+        // It may have been cut off since; and a device has no size to speak of.
+        self.size = held.len();
+        if !held.is_file() || self.size.saturating_add(more) <= size_max || self.size == 0 {
+            return Ok(false);
         }
-        fs::rename(&self.path, self.numbered(1))?;
-        self.open_again().inspect_err(|_| {
-            // As it was, for the next attempt; if that fails, too, its path is opened again then.
-            fs::rename(self.numbered(1), &self.path).ok();
-        })
+        shift(&path, keep)?;
+        let older = numbered(&path, 1);
+        fs::rename(&path, &older)?;
+        if let Err(error) = self.reopen() {
+            fs::rename(&older, &path)?;
+            return Err(error);
+        }
+        Ok(true)
     }
-
-    fn numbered(&self, number: u32) -> PathBuf {
-        let mut name: OsString = self.path.clone().into();
-        name.push(format!(".{number}"));
-        name.into()
-    }
-}
-
-fn append_to(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o640)
-        .open(path)
 }
 
 impl Write for LogFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
-        self.len = self.len.saturating_add(written as u64);
+        self.size = self.size.saturating_add(written as u64);
         Ok(written)
     }
 
@@ -148,102 +131,226 @@ impl Write for LogFile {
     }
 }
 
+fn append_to(path: &Path, mode: u32) -> io::Result<(File, u64)> {
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(mode)
+        .open(path)?;
+    let size = file.metadata()?.len();
+    Ok((file, size))
+}
+
+fn permissions(metadata: &Metadata) -> u32 {
+    metadata.permissions().mode() & 0o777
+}
+
+/// Makes `path.1` free. Numbers rise only up to the first that is free, so that a rotation that failed
+/// half-way and is tried again moves nothing out; without a free one the oldest file goes.
+fn shift(path: &Path, keep: u32) -> io::Result<()> {
+    let mut free = 1;
+    while free < keep && numbered(path, free).symlink_metadata().is_ok() {
+        free += 1;
+    }
+    for number in (1..free).rev() {
+        fs::rename(numbered(path, number), numbered(path, number + 1))?;
+    }
+    Ok(())
+}
+
+/// `server.log.1` of `server.log`.
+fn numbered(path: &Path, number: u32) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(format!(".{number}"));
+    name.into()
+}
+
 #[cfg(test)]
 mod tests {
+    use tempfile::TempDir;
+
     use super::*;
 
-    fn open(path: &Path, bytes_max: u64, keep: u32) -> LogFile {
-        let wishes = Wishes {
-            reopen: false.into(),
-            bytes_max: bytes_max.into(),
-            keep: keep.into(),
-        };
-        LogFile::open(path, Arc::new(wishes)).unwrap()
+    const TEN: Rotation = Rotation {
+        size_max: 10,
+        keep: 2,
+    };
+
+    struct Case {
+        folder: TempDir,
+        log: LogFile,
     }
 
-    fn write(log: &mut LogFile, line: &str) -> Option<String> {
-        let (_, failure) = log.prepare(line.len());
-        log.write_all(line.as_bytes()).unwrap();
-        failure
-    }
-
-    fn text(path: &Path, end: &str) -> String {
-        fs::read_to_string(format!("{}{end}", path.display())).unwrap_or_default()
-    }
-
-    #[test]
-    fn it_is_rotated_at_its_size_and_the_oldest_goes() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("server.log");
-        let mut log = open(&path, 6, 2);
-        for line in [
-            "1\n",
-            "22\n",
-            "333\n",
-            "a line longer than all\n",
-            "4\n",
-            "5\n",
-        ] {
-            assert_eq!(write(&mut log, line), None);
+    impl Case {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let log = LogFile::open(&folder.path().join("log")).unwrap();
+            Self { folder, log }
         }
-        assert_eq!(text(&path, ""), "4\n5\n");
-        assert_eq!(text(&path, ".1"), "a line longer than all\n");
-        assert_eq!(text(&path, ".2"), "333\n");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+
+        /// Makes room for the line as [`LogFile::make_room`], and appends it.
+        fn append(&mut self, line: &str) -> io::Result<bool> {
+            let is_new = self.log.make_room(line.len(), TEN);
+            self.log.write_all(line.as_bytes()).unwrap();
+            is_new
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.folder.path().join(name)
+        }
+
+        /// What the files hold whose names are `log`, `log.1` and so on.
+        fn held(&self) -> Vec<String> {
+            let names = (0..).map(|number| match number {
+                0 => "log".to_owned(),
+                _ => format!("log.{number}"),
+            });
+            names
+                .map_while(|name| fs::read_to_string(self.path(&name)).ok())
+                .collect()
+        }
     }
 
     #[test]
-    fn a_rotation_that_fails_is_reported_once_and_loses_nothing() {
+    fn a_full_file_is_rotated_and_the_oldest_goes() {
+        let mut case = Case::new();
+        for line in ["1......\n", "2......\n", "3.\n", "4......\n", "5......\n"] {
+            case.append(line).unwrap();
+        }
+        // 3 and 4 do not fit together, 2 and 3 do not either.
+        assert_eq!(case.held(), ["5......\n", "4......\n", "3.\n"]);
+    }
+
+    #[test]
+    fn a_line_longer_than_the_limit_has_a_file_to_itself() {
+        let mut case = Case::new();
+        assert!(!case.append("longer than the limit\n").unwrap());
+        assert!(case.append("short\n").unwrap());
+        assert_eq!(case.held(), ["short\n", "longer than the limit\n"]);
+    }
+
+    #[test]
+    fn a_limit_of_zero_is_none() {
+        let mut case = Case::new();
+        case.append("1......\n").unwrap();
+        let none = Rotation {
+            size_max: 0,
+            keep: 1,
+        };
+        assert!(!case.log.make_room(1 << 40, none).unwrap());
+    }
+
+    #[test]
+    fn a_file_that_was_there_counts_with_what_it_holds() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("server.log");
-        // A folder with something in it is not replaced.
-        let in_the_way = folder.path().join("server.log.1");
-        fs::create_dir_all(in_the_way.join("x")).unwrap();
-        let mut log = open(&path, 4, 1);
-        let failures: Vec<_> = (0..9).filter_map(|_| write(&mut log, "123\n")).collect();
-        assert_eq!(failures.len(), 1, "{failures:?}");
-        assert!(failures[0].contains("cannot be rotated"), "{failures:?}");
-        assert_eq!(text(&path, ""), "123\n".repeat(9));
-        fs::remove_dir_all(&in_the_way).unwrap();
-        assert_eq!(write(&mut log, "4\n"), None);
+        let path = folder.path().join("log");
+        fs::write(&path, "1......\n").unwrap();
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        let log = LogFile::open(&path).unwrap();
+        let mut case = Case { folder, log };
+        assert!(case.append("2......\n").unwrap());
+        assert_eq!(case.held(), ["2......\n", "1......\n"]);
+        // Who could read the old one can read the new one, and nobody else.
+        assert_eq!(permissions(&path.metadata().unwrap()), 0o600);
+    }
+
+    #[test]
+    fn a_file_that_was_moved_or_cut_off_is_not_rotated_again() {
+        let mut case = Case::new();
+        case.append("1......\n").unwrap();
+        fs::rename(case.path("log"), case.path("moved")).unwrap();
+        assert!(case.append("2......\n").unwrap());
+        assert_eq!(case.held(), ["2......\n"]);
+
+        File::create(case.path("log")).unwrap(); // empties it
+        assert!(!case.append("3......\n").unwrap());
+        assert_eq!(case.held(), ["3......\n"]);
+
+        // As another process does it that has the file open too.
+        fs::rename(case.path("log"), case.path("log.1")).unwrap();
+        fs::write(case.path("log"), "x").unwrap();
+        assert!(case.append("4......\n").unwrap());
+        assert_eq!(case.held(), ["x4......\n", "3......\n"]);
+    }
+
+    #[test]
+    fn older_files_are_beside_the_file_that_a_link_leads_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let (deep, path) = (folder.path().join("deep"), folder.path().join("log"));
+        fs::create_dir(&deep).unwrap();
+        fs::write(deep.join("real"), "1......\n").unwrap();
+        std::os::unix::fs::symlink(deep.join("real"), &path).unwrap();
+        let mut log = LogFile::open(&path).unwrap();
+        assert!(log.make_room(8, TEN).unwrap());
+        log.write_all(b"2......\n").unwrap();
+        assert!(path.symlink_metadata().unwrap().is_symlink());
+        assert_eq!(fs::read(&path).unwrap(), b"2......\n");
+        assert_eq!(fs::read(deep.join("real.1")).unwrap(), b"1......\n");
+    }
+
+    #[test]
+    fn a_rotation_that_fails_is_told_once_and_loses_nothing() {
+        let mut case = Case::new();
+        // In the way of the second move, and then of the third.
+        fs::create_dir(case.path("log.1")).unwrap();
+        fs::create_dir(case.path("log.2")).unwrap();
+        fs::write(case.path("log.2/x"), "").unwrap();
+        case.append("1......\n").unwrap();
+        assert!(case.append("2......\n").is_err());
+        for line in ["3......\n", "4......\n"] {
+            assert!(!case.append(line).unwrap());
+        }
+        let all = fs::read_to_string(case.path("log")).unwrap();
+        assert_eq!(all, "1......\n2......\n3......\n4......\n");
+
+        fs::remove_dir_all(case.path("log.2")).unwrap();
+        fs::remove_dir(case.path("log.1")).unwrap();
+        assert!(case.append("5......\n").unwrap());
+        assert_eq!(case.held(), ["5......\n".to_owned(), all]);
+        // The next failure is news again.
+        fs::remove_file(case.path("log.1")).unwrap();
+        fs::create_dir_all(case.path("log.1/x")).unwrap();
+        fs::create_dir_all(case.path("log.2/x")).unwrap();
+        assert!(case.append("6......\n").is_err());
+    }
+
+    #[test]
+    fn numbers_rise_only_up_to_the_first_that_is_free() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        for number in [1, 3, 4] {
+            fs::write(numbered(&path, number), number.to_string()).unwrap();
+        }
+        let held = |number| fs::read_to_string(numbered(&path, number)).ok();
+        shift(&path, 4).unwrap();
+        let expected = [None, Some("1"), Some("3"), Some("4")];
         assert_eq!(
-            (text(&path, ""), text(&path, ".1")),
-            ("4\n".to_owned(), "123\n".repeat(9))
+            [1, 2, 3, 4].map(held),
+            expected.map(|text| text.map(str::to_owned))
         );
+        shift(&path, 4).unwrap();
+        assert_eq!(held(4).as_deref(), Some("4"));
     }
 
     #[test]
-    fn who_finds_it_rotated_takes_the_new_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("server.log");
-        let (mut one, mut other) = (open(&path, 4, 3), open(&path, 4, 3));
-        write(&mut one, "1\n");
-        write(&mut other, "other\n");
-        write(&mut one, "345\n");
-        assert_eq!(text(&path, ".1"), "1\nother\n");
-        write(&mut other, "6\n");
-        assert_eq!(text(&path, ""), "345\n6\n");
-        assert_eq!(text(&path, ".2"), "");
+    fn a_path_that_cannot_be_opened_again_leaves_the_file_as_it_is() {
+        let mut case = Case::new();
+        case.append("1\n").unwrap();
+        fs::rename(case.path("log"), case.path("moved")).unwrap();
+        fs::create_dir(case.path("log")).unwrap();
+        assert!(case.log.reopen().is_err());
+        case.append("2\n").unwrap();
+        assert_eq!(fs::read(case.path("moved")).unwrap(), b"1\n2\n");
     }
 
     #[test]
-    fn it_is_opened_again_when_that_is_asked_for() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("server.log");
-        let mut log = open(&path, 0, 1);
-        write(&mut log, "1\n");
-        fs::rename(&path, folder.path().join("server.log.old")).unwrap();
-        write(&mut log, "2\n");
-        log.wishes.reopen.store(true, Ordering::Relaxed);
-        write(&mut log, "3\n");
-        assert_eq!(text(&path, ".old"), "1\n2\n");
-        assert_eq!(text(&path, ""), "3\n");
-        // Where that cannot be, lines go on.
-        fs::remove_file(&path).unwrap();
-        fs::create_dir(&path).unwrap();
-        log.wishes.reopen.store(true, Ordering::Relaxed);
-        let failure = write(&mut log, "4\n").unwrap();
-        assert!(failure.contains("cannot be opened again"), "{failure}");
-        assert_eq!(write(&mut log, "5\n"), None);
+    fn what_is_no_regular_file_is_never_rotated() {
+        let mut log = LogFile::open(Path::new("/dev/null")).unwrap();
+        for _ in 0..5 {
+            assert!(!log.make_room(20, TEN).unwrap());
+            log.write_all(b"a line of the log\n").unwrap();
+        }
+        assert!(!Path::new("/dev/null.1").exists());
+        assert!(!log.reopen().unwrap());
     }
 }

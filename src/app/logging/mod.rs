@@ -12,16 +12,16 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 pub(super) use self::address::AddressText;
-use self::file::{LogFile, Wishes};
+use self::file::{LogFile, Rotation};
 use self::line::Composer;
-use self::queue::Queue;
+use self::queue::{Queue, Taken};
 use self::sink::Sink;
 use super::config::{Config, LogFormat, LogLevel};
 
@@ -55,11 +55,7 @@ impl Logging {
     ///
     /// See [`LoggingError`].
     pub fn install(config: &Config, rust_log: Option<&str>) -> Result<Self, LoggingError> {
-        let (logger, mut logging) = {
-            let wishes = Arc::default();
-            let outputs = outputs(config, &wishes)?;
-            start(config, rust_log, outputs, wishes, QUEUE_BYTES_MAX)?
-        };
+        let (logger, mut logging) = start(config, rust_log, outputs(config)?, QUEUE_BYTES_MAX)?;
         let level = logger.max_level();
         log::set_boxed_logger(Box::new(logger)).map_err(|_| LoggingError::Installed)?;
         logging.global = true;
@@ -75,14 +71,16 @@ impl Logging {
         }
     }
 
-    /// From now on rotates the file as this configuration says.
+    /// From now on rotates the log file as this configuration has it.
     pub fn set_rotation(&self, config: &Config) {
         self.shared.set_rotation(config);
     }
 
-    /// Opens the path of the log file again before the next lines: it may have been renamed.
+    /// Opens the log file again, on the log's thread: logrotate(8) or somebody else may have moved it. What
+    /// was logged before may go to the new file too. If it cannot be opened, the old one is written on, which
+    /// the log says.
     pub fn reopen(&self) {
-        self.shared.wishes.reopen.store(true, Ordering::Relaxed);
+        self.shared.queue.reopen();
     }
 
     /// How many lines were lost so far: those that found no room in the queue, and those that an output
@@ -143,9 +141,11 @@ struct Shared {
     /// What `RUST_LOG` says.
     directives: Option<env_logger::Logger>,
     has_outputs: bool,
-    wishes: Arc<Wishes>,
     /// See [`Logging::lost`].
     lost: AtomicU64,
+    /// `log_max_size` and `log_keep`.
+    file_size_max: AtomicU64,
+    files_kept: AtomicU32,
 }
 
 impl Shared {
@@ -155,11 +155,16 @@ impl Shared {
     }
 
     fn set_rotation(&self, config: &Config) {
-        let Wishes {
-            bytes_max, keep, ..
-        } = &*self.wishes;
-        bytes_max.store(config.log_max_size, Ordering::Relaxed);
-        keep.store(config.log_keep, Ordering::Relaxed);
+        self.file_size_max
+            .store(config.log_max_size, Ordering::Relaxed);
+        self.files_kept.store(config.log_keep, Ordering::Relaxed);
+    }
+
+    fn rotation(&self) -> Rotation {
+        Rotation {
+            size_max: self.file_size_max.load(Ordering::Relaxed),
+            keep: self.files_kept.load(Ordering::Relaxed),
+        }
     }
 
     fn allows(&self, level: Level) -> bool {
@@ -232,13 +237,13 @@ impl Log for Logger {
     }
 }
 
-fn outputs(config: &Config, wishes: &Arc<Wishes>) -> Result<Vec<Sink>, LoggingError> {
+fn outputs(config: &Config) -> Result<Vec<Sink>, LoggingError> {
     let mut outputs = Vec::new();
     if config.log_to_console {
-        outputs.push(Sink::new(Box::new(io::stderr())));
+        outputs.push(Sink::stream(Box::new(io::stderr())));
     }
     if config.log_to_file {
-        let file = LogFile::open(&config.log_file_path, Arc::clone(wishes))
+        let file = LogFile::open(&config.log_file_path)
             .map_err(|error| LoggingError::File(config.log_file_path.clone(), error))?;
         outputs.push(Sink::file(file));
     }
@@ -249,7 +254,6 @@ fn start(
     config: &Config,
     rust_log: Option<&str>,
     outputs: Vec<Sink>,
-    wishes: Arc<Wishes>,
     queue_bytes_max: usize,
 ) -> Result<(Logger, Logging), LoggingError> {
     let directives = rust_log
@@ -261,8 +265,9 @@ fn start(
         level: AtomicUsize::default(),
         directives,
         has_outputs: !outputs.is_empty(),
-        wishes,
         lost: AtomicU64::default(),
+        file_size_max: AtomicU64::default(),
+        files_kept: AtomicU32::default(),
     });
     shared.set_level(config.log_level.filter());
     shared.set_rotation(config);
@@ -281,15 +286,14 @@ fn start(
 /// The writer thread, until the queue is closed.
 fn write_out(shared: &Shared, mut outputs: Vec<Sink>) {
     let mut batch = Vec::new();
-    while let Some(dropped) = shared.queue.take(&mut batch) {
+    while let Some(Taken { dropped, reopen }) = shared.queue.take(&mut batch) {
         let mut lost = dropped;
         if dropped > 0 {
             let text = format_args!("{dropped} log lines were dropped: the log queue was full");
             batch.extend_from_slice(&notice(shared.format, text));
         }
-        let more = batch.len();
         for output in &mut outputs {
-            if let Some(text) = output.prepare(more) {
+            if let Err(text) = output.prepare(batch.len(), reopen, shared.rotation()) {
                 batch.extend_from_slice(&notice(shared.format, format_args!("{text}")));
             }
         }

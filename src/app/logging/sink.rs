@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::file::LogFile;
+use super::file::{LogFile, Rotation};
 
 /// One output: standard error or the log file.
 pub(super) struct Sink {
@@ -21,32 +21,47 @@ enum Output {
 }
 
 impl Sink {
-    pub(super) fn new(output: Box<dyn Write + Send>) -> Self {
-        Self::to(Output::Stream(output))
+    pub(super) fn stream(output: Box<dyn Write + Send>) -> Self {
+        Self::new(Output::Stream(output))
     }
 
     pub(super) fn file(file: LogFile) -> Self {
-        Self::to(Output::File(file))
+        Self::new(Output::File(file))
     }
 
-    /// Before `more` bytes of whole lines: see [`LogFile::prepare`].
-    pub(super) fn prepare(&mut self, more: usize) -> Option<String> {
-        let Output::File(file) = &mut self.output else {
-            return None;
-        };
-        let (is_another, failure) = file.prepare(more);
-        // A torn line is in the one before.
-        self.torn &= !is_another;
-        failure
-    }
-
-    fn to(output: Output) -> Self {
+    fn new(output: Output) -> Self {
         Self {
             output,
             lost: 0,
             reason: None,
             torn: false,
         }
+    }
+
+    /// Opens a file again if that is asked for, or rotates it if it has no room for `more` bytes.
+    ///
+    /// # Errors
+    /// A sentence for the log; lines go where they went before.
+    pub(super) fn prepare(
+        &mut self,
+        more: usize,
+        reopen: bool,
+        rotation: Rotation,
+    ) -> Result<(), String> {
+        let Output::File(file) = &mut self.output else {
+            return Ok(());
+        };
+        let is_new = if reopen {
+            file.reopen().map_err(|error| {
+                format!("the log file cannot be opened again, the old one is written on: {error}")
+            })
+        } else {
+            file.make_room(more, rotation).map_err(|error| {
+                format!("the log file cannot be rotated, and grows over log_max_size: {error}")
+            })
+        }?;
+        self.torn &= !is_new;
+        Ok(())
     }
 
     /// Writes whole lines. If earlier ones were lost, the line that `note` makes of their number
@@ -134,7 +149,7 @@ mod tests {
         let (output, reader) = UnixStream::pair().unwrap();
         output.set_nonblocking(true).unwrap();
         reader.set_nonblocking(true).unwrap();
-        let mut sink = Sink::new(Box::new(output));
+        let mut sink = Sink::stream(Box::new(output));
         // Larger than any socket buffer; one line, so the output ends torn.
         let huge = [vec![b'x'; 8 << 20], b"\n".to_vec()].concat();
         sink.write(&huge, note);
@@ -156,7 +171,7 @@ mod tests {
             Box::new(output) as Box<dyn Write + Send>,
             Box::new(full.unwrap()),
         ] {
-            let mut sink = Sink::new(output);
+            let mut sink = Sink::stream(output);
             assert_eq!(sink.write(b"one\n", note), 1);
             assert_eq!(sink.write(b"two\nthree\n", note), 2);
             assert_eq!(sink.lost, 3);
