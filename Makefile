@@ -27,14 +27,11 @@ help: ## List the targets
 
 run: build certs .env ## Build, make what is missing, start the server
 	@saved=$$(export -p); set -a; . ./.env; set +a; eval "$$saved"; \
-	port=$$(sed -n 's/^[[:space:]]*port[[:space:]]*=[[:space:]]*\([0-9][0-9]*\).*/\1/p' server.conf); \
-	port=$${SERVER_PORT:-$${port:-8443}}; \
-	echo "Open https://localhost:$$port/ (the certificate is self-signed: the browser asks once)"; \
 	exec $(BIN)
 
 run-bench: build certs .env ## The same for load tests: no limits for one address, no line for each request
 	@saved=$$(export -p); set -a; . ./.env; set +a; eval "$$saved"; \
-	echo "https://localhost:$${SERVER_PORT:-8443}/ for load tests, see docs/load-testing.md; process $$$$"; \
+	echo "for load tests, see docs/load-testing.md; process $$$$"; \
 	exec $(BIN) --config benches/server.conf
 
 build: ## Build the server for use

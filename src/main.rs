@@ -12,6 +12,7 @@ use edgeloop::app::cli::{BackupArgs, CertArgs, Cli, Command, DbArgs};
 use edgeloop::app::config::{Config, Loaded, environment};
 use edgeloop::app::handover;
 use edgeloop::app::logging::Logging;
+use edgeloop::app::reload::ConfigFile;
 use edgeloop::app::server::{self, Setup};
 use edgeloop::app::store::upkeep;
 
@@ -35,20 +36,26 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: Cli) -> ExitCode {
-    let loaded = match Config::load(cli.config.as_deref(), environment) {
+    let mut config_file = ConfigFile::new(cli.config, handover::required_config());
+    let loaded = match config_file.load() {
         Ok(loaded) => loaded,
         Err(errors) => return refuse(errors.findings()),
     };
-    let (tls_files, tls) = match check::files(&loaded.config) {
+    let files = check::files(&loaded.config, cli.port_file.as_deref());
+    let inherited = handover::inherited().map_err(|error| format!("LISTEN_FDS: {error}"));
+    if cli.check {
+        let mut errors = files.err().unwrap_or_default();
+        let is_activated = inherited.as_ref().is_ok_and(|sockets| !sockets.is_empty());
+        errors.extend(inherited.err());
+        return report(&loaded, errors, is_activated);
+    }
+    let (tls_files, tls) = match files {
         Ok(tls) => tls,
         Err(errors) => return refuse(&errors),
     };
-    if cli.check {
-        return report_valid(&loaded);
-    }
-    let inherited = match handover::inherited() {
+    let inherited = match inherited {
         Ok(inherited) => inherited,
-        Err(error) => return refuse(&[format!("LISTEN_FDS: {error}")]),
+        Err(error) => return refuse(&[error]),
     };
     let rust_log = environment("RUST_LOG");
     let logging = match Logging::install(&loaded.config, rust_log.as_deref()) {
@@ -59,9 +66,10 @@ fn start(cli: Cli) -> ExitCode {
     for warning in &loaded.warnings {
         log::warn!("{warning}");
     }
+    config_file.has_read(&loaded);
     server::run(Setup {
         config: loaded.config,
-        config_path: cli.config,
+        config_file,
         tls_files,
         tls,
         port_file: cli.port_file,
@@ -79,11 +87,27 @@ fn log_panics() {
     }));
 }
 
-fn report_valid(loaded: &Loaded) -> ExitCode {
+/// Tells all that a start would find; `errors` are known already.
+fn report(loaded: &Loaded, mut errors: Vec<String>, is_activated: bool) -> ExitCode {
+    let found = check::rehearse(&loaded.config, is_activated);
+    for error in found.errors {
+        // A folder that is missing is found twice.
+        let key = error.split(": ").next().unwrap_or_default();
+        if !errors.iter().any(|known| known.starts_with(key)) {
+            errors.push(error);
+        }
+    }
     for warning in &loaded.warnings {
         complain(format_args!("warning: {warning}"));
     }
-    say(format_args!("configuration is valid"))
+    for warning in found.warnings {
+        complain(format_args!("warning: {warning}"));
+    }
+    if errors.is_empty() {
+        say(format_args!("configuration is valid"))
+    } else {
+        refuse(&errors)
+    }
 }
 
 /// Does something with the database that the configuration names.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::config::Config;
-use crate::web::files::{Asset, Options};
+use crate::web::files::{Asset, Folder, Options};
 
 /// What scripts of other origins may read of an answer besides what they always may: what it takes to
 /// fetch a file in parts, and to keep it.
@@ -25,6 +25,15 @@ pub fn options(config: &Config) -> Options {
         fields: Arc::new(move |asset| fields(asset, policy.as_deref(), origin.as_deref())),
         ..default
     }
+}
+
+/// Reads `public_dir`. It blocks.
+///
+/// # Errors
+/// A sentence: the folder cannot be read, or a field of the configuration not be sent.
+pub(super) fn load(config: &Config) -> Result<Folder, String> {
+    Folder::load(&config.public_dir, &options(config))
+        .map_err(|error| format!("public_dir: {}: {error}", config.public_dir.display()))
 }
 
 /// A field's name and value.

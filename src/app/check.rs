@@ -1,21 +1,32 @@
-//! What must be in place before the server starts: the files and folders the configuration names.
+//! What must be in place before the server starts: the files and folders the configuration names, and
+//! for `--check` all the rest that a start would find, too.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::{Access, access};
 use rustls::ServerConfig;
 
+use super::assets;
 use super::config::Config;
+use super::descriptors;
+use super::server;
+use super::sockets;
+use super::store::{self, OpenError, Store};
 use super::tls_files::TlsFiles;
 
-/// Loads the certificates and looks at the folders. Nothing is made or changed.
+/// Loads the certificates and looks at the folders. Nothing is made or changed. `port_file` is what the
+/// command line names.
 ///
 /// # Errors
 ///
 /// One sentence for everything that is wrong, not only for the first.
-pub fn files(config: &Config) -> Result<(TlsFiles, Arc<ServerConfig>), Vec<String>> {
+pub fn files(
+    config: &Config,
+    port_file: Option<&Path>,
+) -> Result<(TlsFiles, Arc<ServerConfig>), Vec<String>> {
     let mut errors = Vec::new();
     let tls = TlsFiles::new().and_then(|files| {
         let tls = files.load_all(config)?;
@@ -28,11 +39,65 @@ pub fn files(config: &Config) -> Result<(TlsFiles, Arc<ServerConfig>), Vec<Strin
     errors.extend(place_for_file("db_path", &config.db_path).err());
     if config.log_to_file {
         errors.extend(place_for_file("log_file_path", &config.log_file_path).err());
+        errors.extend(appendable(&config.log_file_path).err());
+    }
+    if let Some(path) = port_file {
+        errors.extend(place_for_file("--port-file", path).err());
     }
     match tls {
         Ok(tls) if errors.is_empty() => Ok(tls),
         _ => Err(errors),
     }
+}
+
+/// What a start would find beyond [`files`].
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Rehearsal {
+    /// What it would stop at.
+    pub errors: Vec<String>,
+    /// What it would warn of, or would stop at unless it passes: a port that is taken now.
+    pub warnings: Vec<String>,
+}
+
+/// Goes through the start by the functions it is made of, as far as nothing is made or changed.
+/// `is_activated`: sockets were passed, so none is bound.
+#[must_use]
+pub fn rehearse(config: &Config, is_activated: bool) -> Rehearsal {
+    let mut found = Rehearsal::default();
+    found
+        .errors
+        .extend(server::reactor_config(config, server::hashers()).err());
+    let inspected = Store::inspect(&config.db_path, store::Options::default());
+    found
+        .errors
+        .extend(inspected.err().map(|error| db_error(config, &error)));
+    match assets::load(config) {
+        Ok(folder) => found.warnings.extend(folder.left_out()),
+        Err(error) => found.errors.push(error),
+    }
+    if !is_activated {
+        for error in sockets::bind_all(config).err().into_iter().flatten() {
+            // The server that will read this configuration may be the one that has it.
+            let list = if error.is_taken() {
+                &mut found.warnings
+            } else {
+                &mut found.errors
+            };
+            list.push(error.to_string());
+        }
+    }
+    if let Some(Err(error)) = sockets::bind_metrics(config) {
+        found.warnings.push(format!("no metrics: {error}"));
+    }
+    found
+        .warnings
+        .extend(descriptors::shortage(config.max_connections));
+    found
+}
+
+/// The database cannot be opened.
+pub(super) fn db_error(config: &Config, error: &OpenError) -> String {
+    format!("db_path: {}: {error}", config.db_path.display())
 }
 
 fn folder(key: &str, path: &Path) -> Result<(), String> {
@@ -52,9 +117,11 @@ fn folder(key: &str, path: &Path) -> Result<(), String> {
     }
 }
 
-/// The file may be missing; the folder it goes to may not.
+/// The file may be missing, the folder it goes to may not: there it is made, or replaced, or gets files
+/// beside it.
 fn place_for_file(key: &str, path: &Path) -> Result<(), String> {
-    if path.is_dir() {
+    let metadata = fs::metadata(path);
+    if metadata.as_ref().is_ok_and(fs::Metadata::is_dir) {
         return Err(format!(
             "{key}: {}: is a folder, not a file",
             path.display()
@@ -64,7 +131,38 @@ fn place_for_file(key: &str, path: &Path) -> Result<(), String> {
         Some(parent) if parent != Path::new("") => parent.to_path_buf(),
         _ => PathBuf::from("."),
     };
-    folder(key, &parent)
+    match fs::metadata(&parent) {
+        Ok(metadata) if metadata.is_dir() => {}
+        // The one that says why there is none.
+        _ => return folder(key, &parent),
+    }
+    if metadata.is_ok() && key == "log_file_path" {
+        // Its folder counts only when it is to be rotated, and then the log says so.
+        return Ok(());
+    }
+    access(&parent, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
+        format!(
+            "{key}: {}: this user cannot make files in its folder {}: {}",
+            path.display(),
+            parent.display(),
+            io::Error::from(error)
+        )
+    })
+}
+
+/// A file that is there may be written to.
+fn appendable(path: &Path) -> Result<(), String> {
+    // To open a pipe would wait for its reader.
+    if !fs::metadata(path).is_ok_and(|file| file.is_file()) {
+        return Ok(());
+    }
+    match OpenOptions::new().append(true).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!(
+            "log_file_path: {}: cannot be opened: {error}",
+            path.display()
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -97,13 +195,13 @@ mod tests {
     fn a_complete_setup_passes_and_nothing_is_made() {
         let folder = tempfile::tempdir().unwrap();
         let config = complete(&folder);
-        assert!(files(&config).is_ok());
+        assert!(files(&config, None).is_ok());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         let here = Config {
             db_path: "users.db".into(),
             ..config
         };
-        assert!(files(&here).is_ok());
+        assert!(files(&here, None).is_ok());
     }
 
     #[test]
@@ -120,7 +218,7 @@ mod tests {
         };
         let shown = |name: &str| at(name).display().to_string();
         assert_eq!(
-            files(&config).unwrap_err(),
+            files(&config, None).unwrap_err(),
             [
                 format!(
                     "{}: there is no such file; a first certificate is made by: edgeloop cert",
@@ -138,6 +236,6 @@ mod tests {
             log_to_file: false,
             ..config
         };
-        assert_eq!(files(&quiet).unwrap_err().len(), 3);
+        assert_eq!(files(&quiet, None).unwrap_err().len(), 3);
     }
 }

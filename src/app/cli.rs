@@ -43,7 +43,7 @@ pub struct Cli {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Check configuration, secret, certificates and folders, and start nothing
+    /// Look for all that a start would stop at or warn of, and start nothing
     #[arg(long)]
     pub check: bool,
 

@@ -13,11 +13,7 @@ const SPARE: u64 = 112;
 ///
 /// Called once the listeners are there, so that what is always open is known.
 pub(super) fn provide(max_connections: usize) {
-    let open = fs::read_dir("/proc/self/fd").map_or(0, |open| open.count() as u64);
-    let needed = Needed {
-        others: open + SPARE,
-        connections: max_connections as u64,
-    };
+    let needed = Needed::by(max_connections);
     let before = getrlimit(Resource::Nofile);
     let now = if needed.fit(before.current) {
         before
@@ -27,6 +23,16 @@ pub(super) fn provide(max_connections: usize) {
     if let Some(warning) = needed.warning(&now) {
         log::warn!("{warning}");
     }
+}
+
+/// What [`provide`] would warn of, with nothing raised.
+pub(super) fn shortage(max_connections: usize) -> Option<String> {
+    let limits = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limits.maximum,
+        ..limits
+    };
+    Needed::by(max_connections).warning(&raised)
 }
 
 /// Gives the limits as they are then.
@@ -58,6 +64,14 @@ struct Needed {
 }
 
 impl Needed {
+    fn by(max_connections: usize) -> Self {
+        let open = fs::read_dir("/proc/self/fd").map_or(0, |open| open.count() as u64);
+        Self {
+            others: open + SPARE,
+            connections: max_connections as u64,
+        }
+    }
+
     fn fit(&self, limit: Option<u64>) -> bool {
         limit.is_none_or(|limit| self.others.saturating_add(self.connections) <= limit)
     }

@@ -7,6 +7,7 @@ use std::fs::OpenOptions;
 use std::io::{self, PipeReader, Read, Write};
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -17,6 +18,9 @@ use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 
 /// Where the successor says that it listens: a number of ours, written to through proc(5).
 const READY_FD: &str = "EDGELOOP_READY_FD";
+/// The configuration file that the successor has to find, and not empty, as the server before it did: else it
+/// would serve with defaults what was configured otherwise.
+const CONFIG: &str = "EDGELOOP_CONFIG_REQUIRED";
 /// How long it may take for that.
 const READY_TIME: Duration = Duration::from_secs(60);
 /// Descriptors handed on begin here, or behind: the numbers below are most likely in use.
@@ -35,6 +39,12 @@ pub fn inherited() -> io::Result<Vec<TcpListener>> {
     (0..passed.len())
         .filter_map(|index| passed.take_tcp_listener(index).transpose())
         .collect()
+}
+
+/// The configuration file that the server before this one has read, if this one takes the place of one.
+#[must_use]
+pub fn required_config() -> Option<PathBuf> {
+    env::var_os(CONFIG).map(PathBuf::from)
 }
 
 /// Tells the server whose place this one takes that it listens, if there is one.
@@ -58,11 +68,11 @@ pub struct Successor {
 }
 
 impl Successor {
-    /// Starts the same command again, with these sockets.
+    /// Starts the same command again, with these sockets. It has to read the file `config`, if one is given.
     ///
     /// # Errors
     /// It cannot be started, or the sockets not be handed on.
-    pub fn start(listeners: &[TcpListener]) -> io::Result<Self> {
+    pub fn start(listeners: &[TcpListener], config: Option<&Path>) -> io::Result<Self> {
         let (ready, tell) = io::pipe()?;
         let passed = Passed::new(listeners)?;
         let mut args = env::args_os();
@@ -78,6 +88,10 @@ impl Successor {
             .env("LISTEN_FDS_FIRST_FD", passed.first.to_string())
             .env(READY_FD, STDIN.to_string())
             .stdin(tell);
+        match config {
+            Some(config) => command.env(CONFIG, config),
+            None => command.env_remove(CONFIG),
+        };
         let child = command.spawn()?;
         Ok(Self { child, ready })
     }

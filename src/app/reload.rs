@@ -1,12 +1,12 @@
 //! Reading the configuration again on SIGHUP, off the loop.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use rustls::ServerConfig;
 
 use super::assets;
-use super::config::{Changes, Config, environment};
+use super::config::{Changes, Config, ConfigErrors, Loaded, environment};
 use super::descriptors;
 use super::logging::Logging;
 use super::tls_files::TlsFiles;
@@ -21,39 +21,81 @@ pub struct Reload {
     pub tls: Arc<ServerConfig>,
 }
 
+/// Where the configuration is read. A file that was there once has to stay, and not become empty: without
+/// it all that it forbids would be allowed.
+#[derive(Clone, Debug, Default)]
+pub struct ConfigFile {
+    /// The file the command line named, if it named one.
+    named: Option<PathBuf>,
+    /// The one that was read, if there was text in it.
+    required: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    /// `named` is what the command line says; `required` what the server before this one has read.
+    #[must_use]
+    pub fn new(named: Option<PathBuf>, required: Option<PathBuf>) -> Self {
+        Self { named, required }
+    }
+
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// As [`Config::load`], and the file that was there is gone or empty.
+    pub fn load(&self) -> Result<Loaded, ConfigErrors> {
+        match &self.required {
+            Some(file) => Config::load_again(file, environment),
+            None => Config::load(self.named.as_deref(), environment),
+        }
+    }
+
+    /// From now on wants the file that was read.
+    pub fn has_read(&mut self, loaded: &Loaded) {
+        if let Some(file) = loaded.required() {
+            self.required = Some(file.to_path_buf());
+        }
+    }
+}
+
 /// Reads file, environment and certificates, and knows what was in force before.
 #[derive(Debug)]
 pub struct Reloader {
     current: Config,
-    path: Option<PathBuf>,
+    file: ConfigFile,
     tls_files: TlsFiles,
     logging: Arc<Logging>,
     watcher: Weak<Watcher>,
 }
 
 impl Reloader {
-    /// `current` is in force; `path` is the file the command line named, if it named one. The files
-    /// that `watcher` sees to are served as a new configuration says.
+    /// `current` is in force, and was read from `file`. The files that `watcher` sees to are served as a new configuration says.
     pub fn new(
         current: Config,
-        path: Option<PathBuf>,
+        file: ConfigFile,
         tls_files: TlsFiles,
         logging: Arc<Logging>,
         watcher: Weak<Watcher>,
     ) -> Self {
         Self {
             current,
-            path,
+            file,
             tls_files,
             logging,
             watcher,
         }
     }
 
+    /// The file that a server in the place of this one has to read.
+    pub fn required(&self) -> Option<&Path> {
+        self.file.required.as_deref()
+    }
+
     /// Reads everything again. `None`: something is wrong, the log says what, and all stays as
     /// it was.
     pub fn reload(&mut self) -> Option<Reload> {
-        let loaded = match Config::load(self.path.as_deref(), environment) {
+        // Also with a configuration that is refused: logrotate knows nothing of it.
+        self.logging.reopen();
+        let loaded = match self.file.load() {
             Ok(loaded) => loaded,
             Err(errors) => {
                 for error in errors.findings() {
@@ -62,6 +104,8 @@ impl Reloader {
                 return None;
             }
         };
+        let mut file = self.file.clone();
+        file.has_read(&loaded);
         let config = loaded.config;
         let tls = match self.tls_files.load_all(&config) {
             Ok(tls) => tls,
@@ -84,9 +128,11 @@ impl Reloader {
             descriptors::provide(config.max_connections);
         }
         self.logging.set_level(config.log_level);
+        self.logging.set_rotation(&config);
         if let Some(watcher) = self.watcher.upgrade() {
             watcher.set_options(assets::options(&config));
         }
+        self.file = file;
         self.current = config.clone();
         Some(Reload { config, tls })
     }

@@ -2,16 +2,17 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::SockRef;
 
 use super::accounts::Accounts;
 use super::assets;
+use super::check;
 use super::config::Config;
 use super::descriptors;
 use super::handover;
@@ -19,14 +20,15 @@ use super::logging::Logging;
 use super::marks::Marks;
 use super::memory;
 use super::passwords::{Cost, HasherPool};
-use super::reload::Reloader;
+use super::reload::{ConfigFile, Reloader};
 use super::routes;
 use super::signals;
 use super::site::{Mail, Site};
+use super::sockets::{self, ListenError};
 use super::store::{self, Store};
 use super::supervisor;
 use super::tls_files::TlsFiles;
-use crate::web::files::{Folder, Watcher};
+use crate::web::files::Watcher;
 use crate::web::{self, Post, Reactor, ReactorConfig, Security, Web};
 
 /// What the command has checked and opened before the server starts.
@@ -34,8 +36,8 @@ use crate::web::{self, Post, Reactor, ReactorConfig, Security, Web};
 pub struct Setup {
     /// The checked configuration.
     pub config: Config,
-    /// The file that `--config` named, to be read again on SIGHUP.
-    pub config_path: Option<PathBuf>,
+    /// Where the configuration is read again on SIGHUP.
+    pub config_file: ConfigFile,
     /// Loads the certificate files again on SIGHUP; keeps the ticket keys.
     pub tls_files: TlsFiles,
     /// What to serve TLS with.
@@ -58,7 +60,7 @@ pub fn run(setup: Setup) -> ExitCode {
     let logging = Arc::new(setup.logging);
     let served = Started::new(
         setup.config,
-        setup.config_path,
+        setup.config_file,
         setup.tls_files,
         &setup.tls,
         setup.port_file.as_deref(),
@@ -90,7 +92,7 @@ struct Started {
 impl Started {
     fn new(
         config: Config,
-        config_path: Option<PathBuf>,
+        config_file: ConfigFile,
         tls_files: TlsFiles,
         tls: &Arc<rustls::ServerConfig>,
         port_file: Option<&Path>,
@@ -99,19 +101,17 @@ impl Started {
     ) -> Result<Self, String> {
         signals::survive_file_size_limit()
             .map_err(|error| format!("cannot take signals: {error}"))?;
-        let mut reactor_config = reactor_config(&config);
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let hashers = HasherPool::threads_for(cores);
-        memory::fit(&mut reactor_config, hashers, config.max_connections)?;
+        // Each step up to the threads that can fail for what the configuration says is a function that
+        // `check::rehearse` calls too.
+        let hashers = hashers();
+        let reactor_config = reactor_config(&config, hashers)?;
         let store = Store::open(&config.db_path, store::Options::default())
-            .map_err(|error| format!("db_path: {}: {error}", config.db_path.display()))?;
+            .map_err(|error| check::db_error(&config, &error))?;
         let hasher = HasherPool::start(Cost::default(), hashers, HASH_JOBS_MAX)
             .map_err(|error| error.to_string())?;
         let accounts = Accounts::new(store, hasher, Marks::new(config.secret_key.bytes()));
         let options = assets::options(&config);
-        let folder = Folder::load(&config.public_dir, &options)
-            .map_err(|error| format!("public_dir: {}: {error}", config.public_dir.display()))?;
-        let folder = Arc::new(folder);
+        let folder = Arc::new(assets::load(&config)?);
 
         let routes = routes::table().map_err(|error| format!("routes: {error}"))?;
         let mut kept = None;
@@ -136,7 +136,7 @@ impl Started {
         let watcher = Arc::new(watcher);
         let reloader = Reloader::new(
             config,
-            config_path,
+            config_file,
             tls_files,
             Arc::clone(logging),
             Arc::downgrade(&watcher),
@@ -166,9 +166,19 @@ impl Started {
     }
 }
 
-fn reactor_config(config: &Config) -> ReactorConfig {
+/// How many threads hash passwords.
+pub(super) fn hashers() -> usize {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    HasherPool::threads_for(cores)
+}
+
+/// The reactor's limits, lowered to what this process may have.
+///
+/// # Errors
+/// A sentence: it may have too little to serve anybody.
+pub(super) fn reactor_config(config: &Config, hashers: usize) -> Result<ReactorConfig, String> {
     let default = ReactorConfig::default();
-    ReactorConfig {
+    let mut reactor = ReactorConfig {
         tail_bytes_max: default
             .tail_bytes_max
             .max(config.max_header_size + 16 * 1024),
@@ -178,7 +188,9 @@ fn reactor_config(config: &Config) -> ReactorConfig {
         output_bytes_max_total: config.max_output_memory,
         input_bytes_max_total: config.max_input_memory,
         ..default
-    }
+    };
+    memory::fit(&mut reactor, hashers, config.max_connections)?;
+    Ok(reactor)
 }
 
 /// What the server listens on.
@@ -200,14 +212,17 @@ fn listen(
         let bound = socket.local_addr().ok();
         bound.is_some() && bound == config.metrics_address
     });
-    let metrics = metrics.into_iter().next().or_else(|| bind_metrics(config));
+    let metrics = metrics
+        .into_iter()
+        .next()
+        .or_else(|| listen_for_metrics(config));
     let mut sockets = if sockets.is_empty() {
-        bind_all(config)?
+        listen_all(config)?
     } else {
         log::info!("listening on sockets that were passed on: port and bind_address do not count");
         sockets
     };
-    let (mut secure, mut port) = (Vec::new(), config.port);
+    let (mut secure, mut secure_at, mut port) = (Vec::new(), None, config.port);
     for socket in &sockets {
         let (is_plain, bound) = socket
             .local_addr()
@@ -231,9 +246,13 @@ fn listen(
             log::info!("redirecting http://{bound} to https");
         } else {
             port = bound.port();
+            secure_at.get_or_insert(bound);
             secure.push(id);
             log::info!("listening on https://{bound}");
         }
+    }
+    if let Some(url) = secure_at.map(|bound| page_url(bound, config.public_port)) {
+        log::info!("open {url} in a browser");
     }
     let mut for_metrics = None;
     if let Some(socket) = metrics {
@@ -254,36 +273,41 @@ fn listen(
 }
 
 /// Metrics are not worth the server: without their port it starts, too.
-fn bind_metrics(config: &Config) -> Option<TcpListener> {
-    let address = config.metrics_address?;
-    match bind(address, config.backlog) {
+fn listen_for_metrics(config: &Config) -> Option<TcpListener> {
+    let bound = sockets::bind_metrics(config)?;
+    match bound.and_then(|bound| bound.listen(config.backlog)) {
         Ok(socket) => Some(socket),
         Err(error) => {
-            log::warn!("no metrics: cannot listen on {address}: {error} (metrics_address)");
+            log::warn!("no metrics: {error}");
             None
         }
     }
 }
 
-fn bind_all(config: &Config) -> Result<Vec<TcpListener>, String> {
-    let (mut sockets, mut port) = (Vec::new(), config.port);
-    for &address in &config.bind_address {
-        // With port 0 the first listener takes a free one, and the others the same.
-        let socket = bind_at(config, SocketAddr::new(address, port))?;
-        port = socket.local_addr().map_or(port, |bound| bound.port());
-        sockets.push(socket);
-    }
-    if config.http_port != 0 {
-        for &address in &config.bind_address {
-            sockets.push(bind_at(config, SocketAddr::new(address, config.http_port))?);
-        }
-    }
-    Ok(sockets)
+fn listen_all(config: &Config) -> Result<Vec<TcpListener>, String> {
+    let bound = sockets::bind_all(config).map_err(|errors| {
+        let lines: Vec<_> = errors.iter().map(ListenError::to_string).collect();
+        lines.join("; ")
+    })?;
+    let listeners = bound.into_iter().map(|bound| bound.listen(config.backlog));
+    listeners
+        .collect::<Result<_, _>>()
+        .map_err(|error| error.to_string())
 }
 
-fn bind_at(config: &Config, address: SocketAddr) -> Result<TcpListener, String> {
-    bind(address, config.backlog)
-        .map_err(|error| format!("cannot listen on {address}: {error} (port and bind_address)"))
+/// The address to open on this machine: a certificate made by `edgeloop cert` is for the name localhost.
+fn page_url(bound: SocketAddr, public_port: u16) -> String {
+    let port = if public_port == 0 {
+        bound.port()
+    } else {
+        public_port
+    };
+    match bound.ip() {
+        ip if ip.is_unspecified() || ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST => {
+            format!("https://localhost:{port}/")
+        }
+        ip => format!("https://{}/", SocketAddr::new(ip, port)),
+    }
 }
 
 /// Lets the service manager know that the loop goes round, if it wants to.
@@ -298,22 +322,6 @@ fn watch(post: &Post<Mail>) -> io::Result<()> {
 /// bound it takes megabytes, and a peer that never reads is not seen to be slow. Accepted sockets inherit
 /// it (tcp(7), `TCP_NOTSENT_LOWAT`).
 const UNSENT_BYTES_MAX: u32 = 128 << 10;
-
-/// A listening socket that binds while old connections linger.
-fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    socket.set_reuse_address(true)?;
-    if matches!(address.ip(), IpAddr::V6(_)) {
-        socket.set_only_v6(true)?;
-    }
-    socket.bind(&address.into())?;
-    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-    Ok(socket.into())
-}
 
 /// Written whole or not at all, so that a reader never sees half a number.
 fn write_port(path: &Path, port: u16) -> io::Result<()> {

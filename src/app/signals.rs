@@ -37,7 +37,7 @@ pub fn handle(
             for signal in signals.forever() {
                 let mail = match (signal, &listeners) {
                     (SIGHUP, _) => reload(&mut reloader),
-                    (SIGUSR2, Some(held)) if hand_over(held) => Some(Mail::Stop),
+                    (SIGUSR2, Some(held)) if hand_over(held, &reloader) => Some(Mail::Stop),
                     (SIGUSR2, _) => None,
                     (_, None) => process::exit(IMPATIENT),
                     (_, Some(_)) => {
@@ -74,9 +74,9 @@ fn reload(reloader: &mut Reloader) -> Option<Mail> {
 }
 
 /// Starts another server on the same sockets. Returns whether it listens.
-fn hand_over(listeners: &[TcpListener]) -> bool {
+fn hand_over(listeners: &[TcpListener], reloader: &Reloader) -> bool {
     log::info!("starting another server on the same sockets");
-    let outcome = Successor::start(listeners)
+    let outcome = Successor::start(listeners, reloader.required())
         .map_err(|error| error.to_string())
         .and_then(Successor::await_ready);
     match outcome {

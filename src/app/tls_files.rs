@@ -155,6 +155,8 @@ pub enum TlsFilesError {
     BadCertificate(PathBuf, rustls::Error),
     /// The file has no private key section.
     NoKey(PathBuf),
+    /// The file has a private key that takes a passphrase.
+    EncryptedKey(PathBuf),
     /// The key is damaged or of an unsupported kind.
     BadKey(PathBuf, rustls::Error),
     /// The key is not the one the certificate was made for.
@@ -189,6 +191,12 @@ impl fmt::Display for TlsFilesError {
                 )
             }
             Self::NoKey(file) => write!(f, "{}: has no private key in it", file.display()),
+            Self::EncryptedKey(file) => write!(
+                f,
+                "{0}: the private key is encrypted, and a server that starts by itself knows no \
+                 passphrase; store it without one: openssl pkey -in {0} -out FILE",
+                file.display()
+            ),
             Self::BadKey(file, error) => {
                 write!(
                     f,
@@ -222,10 +230,22 @@ fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFilesError
 }
 
 fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsFilesError> {
+    let text = read(file)?;
     // PEM errors quote the text: they are dropped so that no part of a key is ever printed.
-    PrivateKeyDer::from_pem_slice(&read(file)?).map_err(|error| match error {
+    PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
+        _ if is_encrypted(&text) => TlsFilesError::EncryptedKey(file.to_path_buf()),
         pem::Error::NoItemsFound => TlsFilesError::NoKey(file.to_path_buf()),
         _ => TlsFilesError::NotPem(file.to_path_buf()),
+    })
+}
+
+/// Whether there is a key that takes a passphrase: of PKCS #8 (RFC 7468 §11), or with the header of
+/// OpenSSL's older form (RFC 1421 §4.6.1.1).
+fn is_encrypted(text: &[u8]) -> bool {
+    let mut lines = text.split(|&byte| byte == b'\n' || byte == b'\r');
+    lines.any(|line| {
+        line.starts_with(b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
+            || (line.starts_with(b"Proc-Type:") && line.trim_ascii_end().ends_with(b"ENCRYPTED"))
     })
 }
 
@@ -415,6 +435,37 @@ mod tests {
             one.cert.display()
         );
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn an_encrypted_key_is_said_to_be_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = certificate(&folder, "certs", &[]);
+        let locked = folder.path().join("locked.pem");
+        for text in [
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nc2VjcmV0\n-----END ENCRYPTED PRIVATE KEY-----\n",
+            "-----BEGIN RSA PRIVATE KEY-----\r\nProc-Type: 4,ENCRYPTED\r\nDEK-Info: AES-256-CBC,00\r\n\r\n\
+             c2VjcmV0\r\n-----END RSA PRIVATE KEY-----\r\n",
+        ] {
+            fs::write(&locked, text).unwrap();
+            let told = message(&made.cert, &locked);
+            assert!(
+                told.contains("locked.pem: the private key is encrypted"),
+                "{told}"
+            );
+            assert!(
+                told.contains("openssl pkey") && !told.contains("c2VjcmV0"),
+                "{told}"
+            );
+        }
+        // One beside it that is open is used.
+        let open = fs::read_to_string(&made.key).unwrap();
+        fs::write(
+            &locked,
+            format!("-----BEGIN ENCRYPTED PRIVATE KEY-----\nc2VjcmV0\n-----END ENCRYPTED PRIVATE KEY-----\n{open}"),
+        )
+        .unwrap();
+        assert!(TlsFiles::new().unwrap().load(&made.cert, &locked).is_ok());
     }
 
     #[test]

@@ -106,6 +106,32 @@ fn a_key_given_twice_is_refused() {
 }
 
 #[test]
+fn values_in_quotes_are_refused_wherever_they_come_from() {
+    let folder = Folder::new();
+    for value in ["\"users.db\"", "'users.db'", "\"", "“users.db”"] {
+        let done = check(&folder, &format!("{GOOD}db_path={value}\n"));
+        assert_refused(
+            &done,
+            &["server.conf:5: db_path: ", "write it without quotes"],
+        );
+        assert!(!folder.file("\"users.db\"").exists());
+    }
+    std::fs::write(folder.file("server.conf"), GOOD).unwrap();
+    let done = run(check_command(
+        &folder,
+        edgeloop().env("DB_PATH", "\"users.db\""),
+    ));
+    assert_refused(&done, &["DB_PATH: ", "write it without quotes"]);
+    // Quotes inside a value are a part of it.
+    let policy = "content_security_policy=default-src 'self'\n";
+    assert_eq!(check(&folder, &format!("{GOOD}{policy}")).code(), Some(0));
+    let secret = format!("\"{}\"", "0123456789abcdef".repeat(2));
+    let done = run(check_command(&folder, edgeloop().env("SECRET_KEY", secret)));
+    assert_eq!(done.code(), Some(0), "{done:?}");
+    assert!(done.stderr.contains("warning: SECRET_KEY: "), "{done:?}");
+}
+
+#[test]
 fn a_file_that_is_not_there_is_named() {
     let folder = Folder::new();
     let done =
@@ -214,8 +240,66 @@ fn a_port_in_use_is_named() {
         .arg(second.file("server.conf")));
     assert!(!done.status.success(), "{done:?}");
     assert!(done.stderr.contains(&server.port().to_string()), "{done:?}");
+    assert!(done.stderr.contains("SERVER_PORT"), "{done:?}");
     assert!(!done.stderr.contains("panicked"), "{done:?}");
     server.connect().get("/").expect(200);
+}
+
+#[test]
+fn a_check_finds_what_a_start_would() {
+    let folder = Folder::new();
+    std::fs::write(folder.file("none.db"), "no database at all ".repeat(100)).unwrap();
+    let locked =
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    std::fs::write(folder.file("locked.pem"), locked).unwrap();
+    let clash = format!("{GOOD}port=9000\nmetrics_address=127.0.0.1:9000\n");
+    let cases = [
+        (format!("{GOOD}db_path=none.db\n"), "db_path: none.db: "),
+        (format!("{GOOD}db_path=no/users.db\n"), "db_path: no: "),
+        (
+            format!("{GOOD}log_file_path=no/a.log\n"),
+            "log_file_path: no: ",
+        ),
+        // TEST-NET-1 (RFC 5737) is no machine's.
+        (format!("{GOOD}bind_address=192.0.2.1\n"), "bind_address"),
+        (GOOD.replace("key.pem", "locked.pem"), "is encrypted"),
+        (
+            GOOD.replace("public_dir=.", "public_dir=no"),
+            "public_dir: no: ",
+        ),
+        (clash, "server.conf:6: metrics_address: "),
+    ];
+    for (text, word) in cases {
+        let done = check(&folder, &text);
+        assert_refused(&done, &[word]);
+        assert!(!done.stdout.contains("valid"), "{done:?}");
+        // A start is stopped by the same words.
+        let start = run(edgeloop()
+            .current_dir(folder.path())
+            .args(["--config", "server.conf"]));
+        assert!(!start.status.success(), "{word}: {start:?}");
+        assert!(start.stderr.contains(word), "{word}: {start:?}");
+    }
+    let mut command = edgeloop();
+    std::fs::write(folder.file("server.conf"), GOOD).unwrap();
+    let command = check_command(&folder, &mut command).args(["--port-file", "no/port"]);
+    assert_refused(&run(command), &["--port-file: no: "]);
+}
+
+#[test]
+fn a_check_beside_the_server_it_is_for_warns_of_its_port_alone() {
+    let folder = Folder::new();
+    folder.configure("");
+    let server = folder.start();
+    server.register("ann");
+    folder.configure(&format!("port={}", server.port()));
+    let before = std::fs::read_dir(folder.path()).unwrap().count();
+    let done = run(check_command(&folder, &mut edgeloop()));
+    assert_eq!(done.code(), Some(0), "{done:?}");
+    let warning = format!("warning: cannot listen on 127.0.0.1:{}: ", server.port());
+    assert!(done.stderr.contains(&warning), "{done:?}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), before);
+    server.login("ann");
 }
 
 #[test]

@@ -121,6 +121,72 @@ fn the_plain_port_sends_everyone_to_the_secure_one() {
 }
 
 #[test]
+fn redirects_name_the_port_that_clients_reach_and_no_name_of_others() {
+    let (server, port) = redirecting();
+    let names = "server_names=a.example,*.b.example";
+    let location = |host: &str| {
+        let request = format!("GET /x HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let answer = told(port, request.as_bytes());
+        let line = answer
+            .lines()
+            .find_map(|line| line.strip_prefix("Location: "));
+        line.map_or_else(|| answer.clone(), str::to_owned)
+    };
+    for (public_port, shown) in [(443, ""), (8080, ":8080")] {
+        let config = format!("http_port={port}\n{names}\npublic_port={public_port}");
+        server.folder().configure(&config);
+        server.hangup();
+        let want = format!("https://a.example{shown}/x");
+        crate::support::wait_for("the other port", || {
+            (location("a.example:80") == want).then_some(())
+        });
+        assert_eq!(
+            location("x.b.example"),
+            format!("https://x.b.example{shown}/x")
+        );
+        for other in ["evil.example", "b.example", "192.0.2.7"] {
+            let answer = location(other);
+            assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+        }
+    }
+}
+
+#[test]
+fn metrics_are_not_for_names_that_others_own() {
+    let server = Server::with_config("metrics_address=127.0.0.1:0");
+    let line = server.wait_for_log("metrics are at ");
+    let (_, behind) = line.split_once("127.0.0.1:").unwrap();
+    let port: u16 = behind.split('/').next().unwrap().parse().unwrap();
+    for path in ["/metrics", "/healthz", "/readyz", "/other"] {
+        for (host, is_local) in [
+            ("localhost:9464", true),
+            ("127.0.0.1", true),
+            ("[::1]:9464", true),
+            ("rebound.example", false),
+            ("192.0.2.7", false),
+        ] {
+            let request =
+                format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+            let answer = told(port, request.as_bytes());
+            let is_refused = answer.starts_with("HTTP/1.1 421 ");
+            assert_eq!(is_refused, !is_local, "{path} {host}: {answer}");
+        }
+    }
+    let answer = told(port, b"GET /healthz HTTP/1.0\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[test]
+fn the_page_to_open_is_said() {
+    let server = Server::start();
+    server.wait_for_log(&format!("open https://localhost:{}/", server.port()));
+    let everywhere = Server::with_config("bind_address=0.0.0.0");
+    everywhere.wait_for_log(&format!("open https://localhost:{}/", everywhere.port()));
+    let one = Server::with_config("bind_address=127.0.0.2\npublic_port=9");
+    one.wait_for_log("open https://127.0.0.2:9/");
+}
+
+#[test]
 fn the_plain_port_refuses_what_it_cannot_send_anywhere() {
     let (server, port) = redirecting();
     let refusals = [

@@ -52,6 +52,8 @@ pub(super) const KEYS: &[Key] = &[
     key!(port, Restart, |t| value::whole(t, 0, u16::MAX)),
     key!(bind_address, Restart, |t| value::addresses(t)),
     key!(http_port, Restart, |t| value::whole(t, 0, u16::MAX)),
+    key!(public_port, Live, |t| value::whole(t, 0, u16::MAX)),
+    key!(server_names, Live, |t| value::server_names(t)),
     key!(backlog, Restart, |t| value::whole(t, 1, 65_535)),
     key!(worker_processes, Restart, |t| value::whole(t, 1, 1024)),
     key!(public_dir, Restart, |t| value::path(t)),
@@ -136,6 +138,8 @@ pub(super) const KEYS: &[Key] = &[
     key!(log_to_console, Restart, |t| value::switch(t)),
     key!(log_to_file, Restart, |t| value::switch(t)),
     key!(log_file_path, Restart, |t| value::path(t)),
+    key!(log_max_size, Live, |t| value::whole(t, 0, 1 << 40)),
+    key!(log_keep, Live, |t| value::whole(t, 1, 1000)),
     key!(metrics_address, Restart, |t| value::socket_address(t)),
 ];
 

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +21,9 @@ const SECRET_BYTES_MIN: usize = 16;
 /// The size of an HMAC-SHA256 key (RFC 7518 section 3.2).
 const SECRET_BYTES_WANTED: usize = 32;
 
+/// What other formats put around values; no value begins with one.
+const QUOTES: [char; 4] = ['"', '\'', '“', '‘'];
+
 /// A checked configuration, and what is worth saying about it.
 #[derive(Debug)]
 pub struct Loaded {
@@ -28,6 +33,17 @@ pub struct Loaded {
     pub warnings: Vec<Finding>,
     /// The file that was read; `None` when there was none and all keys are at their defaults.
     pub file: Option<PathBuf>,
+    /// Whether it has text in it.
+    pub has_text: bool,
+}
+
+impl Loaded {
+    /// The file that has to be there when the configuration is read again: without it, or with an empty one,
+    /// limits that an operator has set would fall back to their defaults.
+    #[must_use]
+    pub fn required(&self) -> Option<&Path> {
+        self.file.as_deref().filter(|_| self.has_text)
+    }
 }
 
 impl Config {
@@ -58,6 +74,22 @@ impl Config {
     ) -> Result<Loaded, ConfigErrors> {
         Loading::default().run(path, &env)
     }
+
+    /// As [`load`](Self::load), from a file that was read before and must still have text in it.
+    ///
+    /// # Errors
+    ///
+    /// As `load`, and the file is empty.
+    pub fn load_again(
+        path: &Path,
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Result<Loaded, ConfigErrors> {
+        let loading = Loading {
+            wants_text: true,
+            ..Loading::default()
+        };
+        loading.run(Some(path), &env)
+    }
 }
 
 /// An environment variable of this process. Bytes that are not UTF-8 come as U+FFFD, which
@@ -74,6 +106,9 @@ struct Loading {
     places: HashMap<&'static str, Place>,
     errors: Vec<Finding>,
     warnings: Vec<Finding>,
+    /// Whether an empty file is an error.
+    wants_text: bool,
+    has_text: bool,
 }
 
 impl Loading {
@@ -85,6 +120,7 @@ impl Loading {
         let file = self.read_file(path);
         self.read_environment(env);
         self.read_secret(env);
+        self.settle_log_file(env);
         self.check_limits();
         self.check_clients();
         self.check_ports();
@@ -94,6 +130,7 @@ impl Loading {
             config: self.config,
             warnings: self.warnings,
             file,
+            has_text: self.has_text,
         })
     }
 
@@ -108,6 +145,11 @@ impl Loading {
                 return None;
             }
         };
+        self.has_text = !bytes.trim_ascii().is_empty();
+        if self.wants_text && !self.has_text {
+            let text = "is empty, and was not when it was read before";
+            self.error(Place::File(Arc::clone(&file)), text.to_owned());
+        }
         for entry in raw::entries(&file, &bytes, &mut self.errors) {
             let place = Place::Line {
                 file: Arc::clone(&file),
@@ -153,6 +195,14 @@ impl Loading {
         const HOW: &str = "make one with: openssl rand -hex 32";
         let place = Place::Variable("SECRET_KEY");
         let value = env("SECRET_KEY").unwrap_or_default();
+        if value.starts_with(QUOTES) {
+            let text = "begins with a quotation mark, which is a part of it: other programs with this \
+                        secret may have it without";
+            self.warnings.push(Finding {
+                place: place.clone(),
+                text: text.to_owned(),
+            });
+        }
         let garbled = value.contains(char::REPLACEMENT_CHARACTER);
         let secret = Secret::from(value);
         match secret.bytes().len() {
@@ -172,6 +222,18 @@ impl Loading {
             _ => {}
         }
         self.config.secret_key = secret;
+    }
+
+    /// Where somebody else keeps what is written to standard error, a file beside it is wanted only by who
+    /// asks for one.
+    fn settle_log_file(&mut self, env: &dyn Fn(&str) -> Option<String>) {
+        let is_chosen = self.places.contains_key("log_to_file");
+        if !is_chosen && self.config.log_to_console {
+            let stderr = std::fs::metadata("/proc/self/fd/2").ok();
+            let stderr = stderr.map(|file| (file.dev(), file.ino()));
+            let journal = env("JOURNAL_STREAM");
+            self.config.log_to_file = !is_kept(journal.as_deref(), stderr, std::process::id());
+        }
     }
 
     fn check_limits(&mut self) {
@@ -199,12 +261,32 @@ impl Loading {
     }
 
     fn check_ports(&mut self) {
-        let port = self.config.port;
+        let (port, http_port) = (self.config.port, self.config.http_port);
         if port != 0
-            && port == self.config.http_port
+            && port == http_port
             && let Some(place) = self.place_of(["http_port", "port"])
         {
             self.error(place, format!("port and http_port are both {port}"));
+        }
+        let Some(metrics) = self.config.metrics_address else {
+            return;
+        };
+        let meets = |ip: &IpAddr| {
+            let same_kind = ip.is_ipv4() == metrics.is_ipv4();
+            let any = ip.is_unspecified() || metrics.ip().is_unspecified();
+            *ip == metrics.ip() || (same_kind && any)
+        };
+        if !self.config.bind_address.iter().any(meets) {
+            return;
+        }
+        for (key, port) in [("port", port), ("http_port", http_port)] {
+            if port != 0
+                && port == metrics.port()
+                && let Some(place) = self.place_of(["metrics_address", key])
+            {
+                let text = format!("metrics_address is {metrics}, and {key} is {port} there too");
+                self.error(place, text);
+            }
         }
     }
 
@@ -220,7 +302,10 @@ impl Loading {
     }
 
     fn set(&mut self, key: &'static Key, value: &str, place: Place) {
-        if let Err(Bad(text)) = (key.set)(&mut self.config, value) {
+        if value.starts_with(QUOTES) {
+            let text = "begins with a quotation mark, which would be a part of it; write it without quotes";
+            self.error(place.clone(), text.to_owned());
+        } else if let Err(Bad(text)) = (key.set)(&mut self.config, value) {
             self.error(place.clone(), text);
         }
         self.places.insert(key.name, place);
@@ -234,6 +319,15 @@ impl Loading {
     fn error(&mut self, place: Place, text: String) {
         self.errors.push(Finding { place, text });
     }
+}
+
+/// Whether standard error goes to the journal (systemd.exec(5), `JOURNAL_STREAM`: a shell started by systemd
+/// hands the variable on with another standard error), or to who runs the container.
+fn is_kept(journal: Option<&str>, stderr: Option<(u64, u64)>, pid: u32) -> bool {
+    let is_journal = stderr.is_some_and(|(device, inode)| {
+        journal.is_some_and(|journal| journal == format!("{device}:{inode}"))
+    });
+    is_journal || pid == 1
 }
 
 fn unknown_key(key: &str) -> String {

@@ -16,6 +16,7 @@ pub use load::{Loaded, environment};
 pub use network::{Network, NetworkError};
 pub use origin::{Origin, OriginError};
 pub use secret::Secret;
+pub use server_name::{ServerName, ServerNameError};
 
 mod changes;
 mod finding;
@@ -27,6 +28,7 @@ mod network;
 mod origin;
 mod raw;
 mod secret;
+mod server_name;
 mod value;
 
 /// Scripts, styles and connections of our own origin only, no frames, no plug-ins.
@@ -47,6 +49,10 @@ pub struct Config {
     pub bind_address: Vec<IpAddr>,
     /// TCP port of a plain listener that only redirects to HTTPS; 0 for none.
     pub http_port: u16,
+    /// The port that redirects name, where clients reach another one than [`port`](Self::port); 0 for that one.
+    pub public_port: u16,
+    /// Names the server answers to; all when empty.
+    pub server_names: Vec<ServerName>,
     /// Connections the kernel holds before they are accepted, for each listener.
     pub backlog: u32,
     /// Reactors that share the port.
@@ -169,6 +175,10 @@ pub struct Config {
     pub log_to_file: bool,
     /// The log file.
     pub log_file_path: PathBuf,
+    /// Bytes from which on the log file is rotated; 0 for never.
+    pub log_max_size: u64,
+    /// Rotated log files that are kept.
+    pub log_keep: u32,
     /// Where metrics are served; `None` (`off`) for nowhere.
     pub metrics_address: Option<SocketAddr>,
 
@@ -182,6 +192,8 @@ impl Default for Config {
             port: 8443,
             bind_address: vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)],
             http_port: 0,
+            public_port: 0,
+            server_names: Vec::new(),
             backlog: 128,
             worker_processes: 1,
             public_dir: "public".into(),
@@ -244,6 +256,8 @@ impl Default for Config {
             log_to_console: true,
             log_to_file: true,
             log_file_path: "server.log".into(),
+            log_max_size: 100 << 20,
+            log_keep: 10,
             metrics_address: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464)),
 
             secret_key: Secret::default(),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::level::{LogFormat, LogLevel};
 use super::network::Network;
 use super::origin::Origin;
+use super::server_name::ServerName;
 use crate::web::ForwardedBy;
 
 /// Characters of a bad value that are repeated in the message about it.
@@ -123,6 +124,12 @@ pub(super) fn networks(text: &str) -> Result<Vec<Network>, Bad> {
 }
 
 pub(super) fn origins(text: &str) -> Result<Vec<Origin>, Bad> {
+    list(text, |item| {
+        item.parse().map_err(|error| Bad::new(item, error))
+    })
+}
+
+pub(super) fn server_names(text: &str) -> Result<Vec<ServerName>, Bad> {
     list(text, |item| {
         item.parse().map_err(|error| Bad::new(item, error))
     })

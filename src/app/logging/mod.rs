@@ -9,24 +9,24 @@
 use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
-use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 pub(super) use self::address::AddressText;
+use self::file::{LogFile, Rotation};
 use self::line::Composer;
-use self::queue::Queue;
+use self::queue::{Queue, Taken};
 use self::sink::Sink;
 use super::config::{Config, LogFormat, LogLevel};
 
 mod address;
+mod file;
 mod line;
 mod queue;
 mod sink;
@@ -69,6 +69,18 @@ impl Logging {
         if self.global && self.shared.directives.is_none() && self.shared.has_outputs {
             log::set_max_level(level.filter());
         }
+    }
+
+    /// From now on rotates the log file as this configuration has it.
+    pub fn set_rotation(&self, config: &Config) {
+        self.shared.set_rotation(config);
+    }
+
+    /// Opens the log file again, on the log's thread: logrotate(8) or somebody else may have moved it. What
+    /// was logged before may go to the new file too. If it cannot be opened, the old one is written on, which
+    /// the log says.
+    pub fn reopen(&self) {
+        self.shared.queue.reopen();
     }
 
     /// How many lines were lost so far: those that found no room in the queue, and those that an output
@@ -131,12 +143,28 @@ struct Shared {
     has_outputs: bool,
     /// See [`Logging::lost`].
     lost: AtomicU64,
+    /// `log_max_size` and `log_keep`.
+    file_size_max: AtomicU64,
+    files_kept: AtomicU32,
 }
 
 impl Shared {
     fn set_level(&self, level: LevelFilter) {
         // `Level` and `LevelFilter` number from the most serious up, `Off` being 0.
         self.level.store(level as usize, Ordering::Relaxed);
+    }
+
+    fn set_rotation(&self, config: &Config) {
+        self.file_size_max
+            .store(config.log_max_size, Ordering::Relaxed);
+        self.files_kept.store(config.log_keep, Ordering::Relaxed);
+    }
+
+    fn rotation(&self) -> Rotation {
+        Rotation {
+            size_max: self.file_size_max.load(Ordering::Relaxed),
+            keep: self.files_kept.load(Ordering::Relaxed),
+        }
     }
 
     fn allows(&self, level: Level) -> bool {
@@ -212,16 +240,12 @@ impl Log for Logger {
 fn outputs(config: &Config) -> Result<Vec<Sink>, LoggingError> {
     let mut outputs = Vec::new();
     if config.log_to_console {
-        outputs.push(Sink::new(Box::new(io::stderr())));
+        outputs.push(Sink::stream(Box::new(io::stderr())));
     }
     if config.log_to_file {
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o640)
-            .open(&config.log_file_path)
+        let file = LogFile::open(&config.log_file_path)
             .map_err(|error| LoggingError::File(config.log_file_path.clone(), error))?;
-        outputs.push(Sink::new(Box::new(file)));
+        outputs.push(Sink::file(file));
     }
     Ok(outputs)
 }
@@ -242,8 +266,11 @@ fn start(
         directives,
         has_outputs: !outputs.is_empty(),
         lost: AtomicU64::default(),
+        file_size_max: AtomicU64::default(),
+        files_kept: AtomicU32::default(),
     });
     shared.set_level(config.log_level.filter());
+    shared.set_rotation(config);
     let writers = Arc::clone(&shared);
     thread::Builder::new()
         .name("log".to_owned())
@@ -259,11 +286,16 @@ fn start(
 /// The writer thread, until the queue is closed.
 fn write_out(shared: &Shared, mut outputs: Vec<Sink>) {
     let mut batch = Vec::new();
-    while let Some(dropped) = shared.queue.take(&mut batch) {
+    while let Some(Taken { dropped, reopen }) = shared.queue.take(&mut batch) {
         let mut lost = dropped;
         if dropped > 0 {
             let text = format_args!("{dropped} log lines were dropped: the log queue was full");
             batch.extend_from_slice(&notice(shared.format, text));
+        }
+        for output in &mut outputs {
+            if let Err(text) = output.prepare(batch.len(), reopen, shared.rotation()) {
+                batch.extend_from_slice(&notice(shared.format, format_args!("{text}")));
+            }
         }
         for output in &mut outputs {
             lost += output.write(&batch, |lost, reason| {

@@ -30,9 +30,18 @@ struct State {
     taken: u64,
     done: u64,
     writer: Writer,
+    /// The log file is to be opened again before the next batch is written.
+    reopen: bool,
     /// Somebody waits: do not gather.
     hurry: bool,
     closed: bool,
+}
+
+impl State {
+    /// Whether the writer has nothing to do.
+    fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.dropped == 0 && !self.reopen
+    }
 }
 
 /// What the writer thread is at, so that callers wake it only when that is needed.
@@ -43,6 +52,15 @@ enum Writer {
     AwaitLine,
     Gather,
     Ended,
+}
+
+/// What else the writer is to know of a batch.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// Lines that were dropped behind it.
+    pub(super) dropped: u64,
+    /// Whether the log file is to be opened again first.
+    pub(super) reopen: bool,
 }
 
 impl Queue {
@@ -79,9 +97,17 @@ impl Queue {
         }
     }
 
-    /// Waits for lines and swaps them for the empty `batch`. Returns how many were dropped after
-    /// them; `None` when the queue is closed and empty. For one writer only.
-    pub(super) fn take(&self, batch: &mut Vec<u8>) -> Option<u64> {
+    /// Asks the writer to open the log file again, soon and also without a line.
+    pub(super) fn reopen(&self) {
+        let mut state = self.lock();
+        (state.reopen, state.hurry) = (true, true);
+        drop(state);
+        self.filled.notify_one();
+    }
+
+    /// Waits for lines, or another thing to do, and swaps them for the empty `batch`; `None` when the queue
+    /// is closed and empty. For one writer only.
+    pub(super) fn take(&self, batch: &mut Vec<u8>) -> Option<Taken> {
         let mut state = self.lock();
         state.done = state.taken;
         self.written.notify_all();
@@ -89,7 +115,7 @@ impl Queue {
             state.writer = Writer::AwaitLine;
             state = self
                 .filled
-                .wait_while(state, |s| s.lines.is_empty() && s.dropped == 0 && !s.closed)
+                .wait_while(state, |s| s.is_empty() && !s.closed)
                 .unwrap_or_else(PoisonError::into_inner);
         }
         state.writer = Writer::Gather;
@@ -100,7 +126,7 @@ impl Queue {
             })
             .unwrap_or_else(PoisonError::into_inner);
         state.writer = Writer::Busy;
-        if state.lines.is_empty() && state.dropped == 0 {
+        if state.is_empty() {
             state.writer = Writer::Ended;
             self.written.notify_all();
             return None;
@@ -108,14 +134,17 @@ impl Queue {
         state.hurry = false;
         state.taken += 1;
         mem::swap(&mut state.lines, batch);
-        Some(mem::take(&mut state.dropped))
+        Some(Taken {
+            dropped: mem::take(&mut state.dropped),
+            reopen: mem::take(&mut state.reopen),
+        })
     }
 
     /// Waits until all that was pushed before is written, but no longer than `patience`.
     /// Returns whether it is.
     pub(super) fn flush(&self, patience: Duration) -> bool {
         let mut state = self.lock();
-        let pending = !state.lines.is_empty() || state.dropped > 0;
+        let pending = !state.is_empty();
         let goal = state.taken + u64::from(pending);
         state.hurry |= pending;
         self.filled.notify_one();

@@ -2,9 +2,11 @@
 
 use std::io::{self, Write};
 
+use super::file::{LogFile, Rotation};
+
 /// One output: standard error or the log file.
 pub(super) struct Sink {
-    output: Box<dyn Write + Send>,
+    output: Output,
     /// Whole or torn lines that could not be written since the last success.
     lost: u64,
     /// Why, for the note that follows.
@@ -13,14 +15,53 @@ pub(super) struct Sink {
     torn: bool,
 }
 
+enum Output {
+    Stream(Box<dyn Write + Send>),
+    File(LogFile),
+}
+
 impl Sink {
-    pub(super) fn new(output: Box<dyn Write + Send>) -> Self {
+    pub(super) fn stream(output: Box<dyn Write + Send>) -> Self {
+        Self::new(Output::Stream(output))
+    }
+
+    pub(super) fn file(file: LogFile) -> Self {
+        Self::new(Output::File(file))
+    }
+
+    fn new(output: Output) -> Self {
         Self {
             output,
             lost: 0,
             reason: None,
             torn: false,
         }
+    }
+
+    /// Opens a file again if that is asked for, or rotates it if it has no room for `more` bytes.
+    ///
+    /// # Errors
+    /// A sentence for the log; lines go where they went before.
+    pub(super) fn prepare(
+        &mut self,
+        more: usize,
+        reopen: bool,
+        rotation: Rotation,
+    ) -> Result<(), String> {
+        let Output::File(file) = &mut self.output else {
+            return Ok(());
+        };
+        let is_new = if reopen {
+            file.reopen().map_err(|error| {
+                format!("the log file cannot be opened again, the old one is written on: {error}")
+            })
+        } else {
+            file.make_room(more, rotation).map_err(|error| {
+                format!("the log file cannot be rotated, and grows over log_max_size: {error}")
+            })
+        }?;
+        self.torn &= !is_new;
+        Ok(())
     }
 
     /// Writes whole lines. If earlier ones were lost, the line that `note` makes of their number
@@ -59,7 +100,11 @@ impl Sink {
     fn write_all(&mut self, lines: &[u8]) -> Result<(), (u64, io::Error)> {
         let mut rest = lines;
         while !rest.is_empty() {
-            let error = match self.output.write(rest) {
+            let written = match &mut self.output {
+                Output::Stream(stream) => stream.write(rest),
+                Output::File(file) => file.write(rest),
+            };
+            let error = match written {
                 Ok(0) => io::ErrorKind::WriteZero.into(),
                 Ok(written) => {
                     let (done, after) = rest.split_at_checked(written).unwrap_or((rest, &[]));
@@ -104,7 +149,7 @@ mod tests {
         let (output, reader) = UnixStream::pair().unwrap();
         output.set_nonblocking(true).unwrap();
         reader.set_nonblocking(true).unwrap();
-        let mut sink = Sink::new(Box::new(output));
+        let mut sink = Sink::stream(Box::new(output));
         // Larger than any socket buffer; one line, so the output ends torn.
         let huge = [vec![b'x'; 8 << 20], b"\n".to_vec()].concat();
         sink.write(&huge, note);
@@ -126,7 +171,7 @@ mod tests {
             Box::new(output) as Box<dyn Write + Send>,
             Box::new(full.unwrap()),
         ] {
-            let mut sink = Sink::new(output);
+            let mut sink = Sink::stream(output);
             assert_eq!(sink.write(b"one\n", note), 1);
             assert_eq!(sink.write(b"two\nthree\n", note), 2);
             assert_eq!(sink.lost, 3);

@@ -1,4 +1,4 @@
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, PipeReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -155,6 +155,76 @@ fn a_log_file_that_cannot_be_opened_is_named() {
 }
 
 #[test]
+fn a_file_that_was_moved_is_opened_again_also_when_nothing_is_logged() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, moved] = ["server.log", "moved.log"].map(|name| folder.path().join(name));
+    let (logger, logging) = open(&config(&path), None);
+    say(&logger, Level::Info, "edgeloop", "one");
+    assert!(logging.flush());
+    fs::rename(&path, &moved).unwrap();
+    logging.reopen();
+    assert!(logging.flush());
+    assert_eq!(messages(&path), [""; 0]);
+    say(&logger, Level::Info, "edgeloop", "two");
+    assert!(logging.flush());
+    assert_eq!(messages(&moved), ["one"]);
+    assert_eq!(messages(&path), ["two"]);
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_again_is_written_on_and_the_log_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, moved] = ["server.log", "moved.log"].map(|name| folder.path().join(name));
+    let (logger, logging) = open(&config(&path), None);
+    fs::rename(&path, &moved).unwrap();
+    fs::create_dir(&path).unwrap();
+    logging.reopen();
+    assert!(logging.flush());
+    say(&logger, Level::Info, "edgeloop", "one");
+    assert!(logging.flush());
+    let messages = messages(&moved);
+    assert!(messages[0].contains("the log file cannot be opened again"));
+    assert_eq!(messages[1..], ["one"]);
+}
+
+#[test]
+fn a_file_is_rotated_at_a_limit_that_changes_while_running() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, older] = ["server.log", "server.log.1"].map(|name| folder.path().join(name));
+    let mut config = config(&path);
+    (config.log_max_size, config.log_keep) = (0, 5);
+    let (logger, logging) = open(&config, None);
+    for text in ["one", "two"] {
+        say(&logger, Level::Info, "edgeloop", text);
+        assert!(logging.flush());
+    }
+    config.log_max_size = 50;
+    logging.set_rotation(&config);
+    say(&logger, Level::Info, "edgeloop", "three");
+    assert!(logging.flush());
+    assert_eq!(messages(&older), ["one", "two"]);
+    assert_eq!(messages(&path), ["three"]);
+
+    // A folder with something in it gives its place to nobody.
+    let last = folder.path().join("server.log.5");
+    fs::create_dir_all(last.join("x")).unwrap();
+    for number in 2..5 {
+        fs::write(folder.path().join(format!("server.log.{number}")), "").unwrap();
+    }
+    for text in ["four", "five"] {
+        say(&logger, Level::Info, "edgeloop", text);
+        assert!(logging.flush());
+    }
+    let messages = messages(&path);
+    assert_eq!(
+        (messages[0].as_str(), messages[1].as_str()),
+        ("three", "four")
+    );
+    assert!(messages[2].contains("the log file cannot be rotated"));
+    assert_eq!(messages[3..], ["five"]);
+}
+
+#[test]
 fn a_value_that_logs_while_it_is_formatted_is_no_trouble() {
     struct Chatty<'a>(&'a Logger);
     impl fmt::Display for Chatty<'_> {
@@ -222,7 +292,7 @@ fn count_lines(reader: PipeReader) -> (u64, u64) {
 fn a_full_queue_drops_lines_and_tells_how_many() {
     const SENT: u64 = 10_000;
     let (reader, writer) = io::pipe().unwrap();
-    let outputs = vec![Sink::new(Box::new(writer))];
+    let outputs = vec![Sink::stream(Box::new(writer))];
     let (logger, logging) = start(&Config::default(), None, outputs, 4096).unwrap();
     // Nobody reads the pipe: it fills, the writer blocks, the queue fills. Callers go on.
     for _ in 0..SENT {
@@ -238,7 +308,7 @@ fn a_full_queue_drops_lines_and_tells_how_many() {
 #[test]
 fn a_line_larger_than_the_queue_is_told_at_once() {
     let (reader, writer) = io::pipe().unwrap();
-    let outputs = vec![Sink::new(Box::new(writer))];
+    let outputs = vec![Sink::stream(Box::new(writer))];
     let (logger, logging) = start(&Config::default(), None, outputs, 100).unwrap();
     say(&logger, Level::Info, "edgeloop", &"x".repeat(200));
     assert!(logging.flush());
@@ -253,7 +323,7 @@ fn a_full_disk_and_a_closed_pipe_do_not_keep_lines_from_a_good_output() {
     let (reader, closed) = io::pipe().unwrap();
     drop(reader);
     let full = OpenOptions::new().append(true).open("/dev/full").unwrap();
-    let mut all = vec![Sink::new(Box::new(full)), Sink::new(Box::new(closed))];
+    let mut all = vec![Sink::stream(Box::new(full)), Sink::stream(Box::new(closed))];
     all.extend(outputs(&config(&path)).unwrap());
     let (logger, logging) = start(&config(&path), None, all, QUEUE_BYTES_MAX).unwrap();
     for text in ["one", "two"] {
@@ -266,7 +336,7 @@ fn a_full_disk_and_a_closed_pipe_do_not_keep_lines_from_a_good_output() {
 #[test]
 fn the_end_does_not_wait_for_ever_for_an_output_that_does_not_move() {
     let (reader, writer) = io::pipe().unwrap();
-    let outputs = vec![Sink::new(Box::new(writer))];
+    let outputs = vec![Sink::stream(Box::new(writer))];
     let (logger, logging) = start(&Config::default(), None, outputs, 1 << 20).unwrap();
     for _ in 0..10_000 {
         say(&logger, Level::Info, "edgeloop", "line");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Mail, Site};
 use crate::app::accounts::AccountError;
+use crate::app::hosts;
 use crate::app::metrics::{self, Counted};
 use crate::app::talk::Member;
 use crate::web::{Body, Cx, ExchangeId, Method, Reply, Request, Response};
@@ -41,6 +42,13 @@ impl Probe {
 impl Site {
     /// A request of the listener for metrics.
     pub(super) fn tell(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
+        let (names, bound) = (&self.config.server_names, self.metrics_address);
+        if !hosts::is_for_metrics(names, bound, request.host()) {
+            return self
+                .answers
+                .error(421, "Not a name of this listener")
+                .into();
+        }
         if !matches!(request.method(), Method::Get | Method::Head) {
             let answer = self.answers.error(405, "Method not allowed");
             return answer.field("Allow", "GET, HEAD").into();

@@ -19,6 +19,7 @@ use super::chat::{Chat, Identity};
 use super::config::{Config, Secret};
 use super::forms;
 use super::gate::Gate;
+use super::hosts;
 use super::logging::Logging;
 use super::metrics::Process;
 use super::reload::Reload;
@@ -101,6 +102,7 @@ pub struct Site {
     start: Option<Instant>,
     /// The listener for metrics, and how many connections it has.
     metrics: Option<ListenerId>,
+    metrics_address: Option<SocketAddr>,
     scrapers: usize,
     traffic: Traffic,
     access_log: AccessLog,
@@ -138,6 +140,7 @@ impl Site {
             port: config.port,
             start: None,
             metrics: None,
+            metrics_address: config.metrics_address,
             scrapers: 0,
             traffic: Traffic::default(),
             access_log: AccessLog::default(),
@@ -258,7 +261,15 @@ impl Site {
         admitted.map_err(|refused| {
             let text = "Too many requests, try again later";
             self.answers.try_later(429, text, refused.retry_after_s)
-        })
+        })?;
+        // Who asks for health goes by an address that need not be known here.
+        let is_ours = hosts::is_served(&self.config.server_names, request.host())
+            || matches!(request.path(), "/healthz" | "/readyz");
+        if is_ours {
+            Ok(())
+        } else {
+            Err(self.answers.error(421, "Not a name of this server"))
+        }
     }
 
     fn file(&self, request: &Request<'_>, path: &str) -> Response {
@@ -304,10 +315,10 @@ impl Site {
         let Some(host) = request.host() else {
             return self.answers.error(400, "Host is missing").close();
         };
-        let name = match host.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-            _ => host,
-        };
+        if !hosts::is_served(&self.config.server_names, Some(host)) {
+            return self.answers.error(404, "Not a name of this server").close();
+        }
+        let name = hosts::without_port(host);
         let target = match request.path() {
             "*" => "/", // of OPTIONS
             path => path,
@@ -316,10 +327,9 @@ impl Site {
             .query()
             .map(|query| format!("?{query}"))
             .unwrap_or_default();
-        let port = if self.port == 443 {
-            String::new()
-        } else {
-            format!(":{}", self.port)
+        let port = match (self.config.public_port, self.port) {
+            (443, _) | (0, 443) => String::new(),
+            (0, port) | (port, _) => format!(":{port}"),
         };
         let location = format!("https://{name}{port}{target}{query}");
         Response::empty(308).field("Location", &location)

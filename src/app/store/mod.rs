@@ -120,6 +120,15 @@ impl Store {
         &self.id
     }
 
+    /// Whether [`open`](Self::open) would find a database it can use, or room for a new one. Makes and
+    /// changes nothing, also while a server uses it.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn inspect(path: &Path, options: Options) -> Result<(), OpenError> {
+        schema::inspect(path, options.busy_timeout)
+    }
+
     /// The jobs about users.
     #[must_use]
     pub fn users(&self) -> Users {

@@ -120,6 +120,56 @@ pub(super) fn open(path: &Path, busy_timeout: Duration) -> Result<Connection, Op
     Ok(db)
 }
 
+/// What [`open`] would find before it changes anything, without making or changing a file.
+///
+/// # Errors
+/// As [`open`].
+pub(super) fn inspect(path: &Path, busy_timeout: Duration) -> Result<(), OpenError> {
+    match OpenOptions::new().read(true).write(true).open(path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
+            ) =>
+        {
+            return Err(OpenError::ReadOnly);
+        }
+        Err(error) => return Err(OpenError::Io(error)),
+    }
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let db = match path.to_str() {
+        // Without a log nobody is using it: read as a file that does not change, it stays alone.
+        Some(name) if !Path::new(&log).exists() => {
+            flags |= OpenFlags::SQLITE_OPEN_URI;
+            Connection::open_with_flags(immutable_uri(name), flags)?
+        }
+        _ => Connection::open_with_flags(path, flags)?,
+    };
+    db.busy_timeout(busy_timeout)?;
+    refuse_unknown(&db)?;
+    db.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    Ok(())
+}
+
+/// The name of a file as SQLite's URIs have it, for reading without locks and without a file beside it.
+fn immutable_uri(name: &str) -> String {
+    let mut uri = "file:".to_owned();
+    for c in name.chars() {
+        match c {
+            '%' => uri.push_str("%25"),
+            '?' => uri.push_str("%3f"),
+            '#' => uri.push_str("%23"),
+            c => uri.push(c),
+        }
+    }
+    uri.push_str("?immutable=1");
+    uri
+}
+
 /// Makes an empty file only its owner can read; SQLite gives its WAL the same mode.
 pub(super) fn create_private(path: &Path) -> Result<(), OpenError> {
     let made = OpenOptions::new()
@@ -323,6 +373,45 @@ fn copy_c_design_users(db: &Transaction<'_>) -> rusqlite::Result<()> {
 mod tests {
     use super::*;
     use tempfile::TempDir;
+
+    #[test]
+    fn an_inspection_finds_what_opening_does_and_leaves_nothing_behind() {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a?b#c%41.db");
+        let names = || {
+            let names = std::fs::read_dir(folder.path()).unwrap();
+            let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        inspect(&path, PATIENCE).unwrap();
+        assert_eq!(names().len(), 0);
+
+        let db = open(&path, PATIENCE).unwrap();
+        let in_use = names();
+        inspect(&path, PATIENCE).unwrap();
+        assert_eq!(names(), in_use);
+        // Still in the log alone, which an inspection has to read.
+        db.pragma_update(None, "user_version", 99).unwrap();
+        let newer = |error| matches!(error, OpenError::UnknownVersion { found: 99, .. });
+        assert!(newer(inspect(&path, PATIENCE).unwrap_err()));
+        drop(db);
+        assert_eq!(names().len(), 1);
+        assert!(newer(inspect(&path, PATIENCE).unwrap_err()));
+        assert!(newer(open(&path, PATIENCE).unwrap_err()));
+        assert_eq!(names().len(), 1);
+
+        std::fs::write(
+            &path,
+            "no database, but as long as the head of one has to be: ".repeat(40),
+        )
+        .unwrap();
+        for found in [inspect(&path, PATIENCE), open(&path, PATIENCE).map(drop)] {
+            assert!(matches!(found, Err(OpenError::Damaged(_))), "{found:?}");
+        }
+        assert_eq!(names().len(), 1);
+    }
 
     fn open_in(folder: &TempDir) -> Result<Connection, OpenError> {
         open(&folder.path().join("users.db"), Duration::from_secs(5))

@@ -6,7 +6,7 @@ use crate::proto::http1::{Fields, date};
 /// What tells one state of a file from another (RFC 9110 §8.8).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Validators<'a> {
-    /// The entity tag with its quotes; always strong.
+    /// The entity tag with its quotes, and `W/` before it if it is weak.
     pub(super) etag: &'a str,
     /// The date of Last-Modified, in seconds since 1970.
     pub(super) modified_secs: u64,
@@ -144,8 +144,10 @@ impl<'b> Conditions<'b> {
         };
         let applies = match self.if_range {
             Single::Absent => true,
-            // Strong comparison: a weak tag is not equal to ours.
-            Single::One(value) if value.ends_with(b"\"") => value == validators.etag.as_bytes(),
+            // Strong comparison: a weak tag is equal to none.
+            Single::One(value) if value.ends_with(b"\"") => {
+                !value.starts_with(b"W/") && value == validators.etag.as_bytes()
+            }
             Single::One(_) => {
                 validators.is_date_strong && self.if_range.date() == Some(validators.modified_secs)
             }
@@ -181,11 +183,16 @@ enum Comparison {
     Weak,
 }
 
-/// Whether a list of entity tags is `*` or names this one, which is strong.
+/// Whether a list of entity tags is `*` or names this one.
 fn names(list: &[u8], etag: &str, comparison: Comparison) -> bool {
     if list == b"*" {
         return true;
     }
+    let etag = match etag.strip_prefix("W/") {
+        Some(_) if comparison == Comparison::Strong => return false,
+        Some(opaque) => opaque,
+        None => etag,
+    };
     let mut rest = list;
     while let Some((tag, behind)) = next_tag(rest) {
         rest = behind;
@@ -253,6 +260,18 @@ mod tests {
             ("b, \"a\"", weak, false),
         ] {
             assert_eq!(names(list.as_bytes(), "\"a\"", comparison), want, "{list}");
+        }
+        // RFC 9110 §8.8.3.2: the same table with a tag of ours that is weak.
+        for (list, comparison, want) in [
+            ("W/\"a\"", strong, false),
+            ("\"a\"", strong, false),
+            ("*", strong, true),
+            ("W/\"a\"", weak, true),
+            ("\"a\"", weak, true),
+            ("W/\"b\"", weak, false),
+        ] {
+            let named = names(list.as_bytes(), "W/\"a\"", comparison);
+            assert_eq!(named, want, "{list}");
         }
     }
 }

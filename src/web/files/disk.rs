@@ -163,6 +163,21 @@ impl Stamp {
         Ok(Self::of(&fs::fstat(file)?))
     }
 
+    /// The time of modification in whole seconds.
+    pub(super) fn modified_whole_secs(&self) -> i64 {
+        self.modified.0
+    }
+
+    /// Whether a further change will get another second of modification.
+    fn is_aged(&self, now_secs: u64) -> bool {
+        secs(self.modified.0).abs_diff(now_secs) > SETTLING_SECS
+    }
+
+    /// Whether both are of the same file, whatever has been done to it.
+    pub(super) fn is_same_file(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+
     /// Whether any further change will be seen in the stamp.
     fn is_settled(&self, now_secs: u64) -> bool {
         secs(self.changed.0).abs_diff(now_secs) > SETTLING_SECS
@@ -196,6 +211,8 @@ pub(super) struct Reading {
     pub(super) stamp: Stamp,
     /// Whether any change since then can be seen in the stamp.
     pub(super) is_settled: bool,
+    /// Whether any change since then can be seen in the second of its modification.
+    pub(super) is_aged: bool,
     pub(super) modified_secs: u64,
     pub(super) source: Source,
 }
@@ -248,6 +265,7 @@ pub(super) fn read(found: &Found<'_>, room: Room) -> Result<Option<Reading>, Rea
         return Ok(Some(Reading {
             stamp: before,
             is_settled: before.is_settled(now_secs),
+            is_aged: before.is_aged(now_secs),
             modified_secs: before.modified_secs(now_secs),
             source,
         }));
@@ -382,15 +400,24 @@ impl LeftOut {
     pub(super) fn log(&self, before: Option<&Self>) {
         for (path, reason) in &self.0 {
             if before.and_then(|before| before.0.get(path)) != Some(reason) {
-                log::warn!("not served: {path}: {reason}");
+                log::warn!("{}", line(path, *reason));
             }
         }
+    }
+
+    /// A line for each.
+    pub(super) fn lines(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|(path, reason)| line(path, *reason))
     }
 
     #[cfg(test)]
     pub(super) fn reason(&self, path: &str) -> Option<Reason> {
         self.0.get(path).copied()
     }
+}
+
+fn line(path: &str, reason: Reason) -> String {
+    format!("not served: {path}: {reason}")
 }
 
 #[cfg(test)]

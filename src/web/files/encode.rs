@@ -198,7 +198,7 @@ impl Folder {
 
 /// A file of that name is encoded already: it is not encoded again.
 fn is_encoded_name(path: &str) -> bool {
-    path.ends_with(".br") || path.ends_with(".gz")
+    path.ends_with(".br") || path.ends_with(".gz") || media::content_coding(path).is_some()
 }
 
 /// A file whose encoded forms are being made.

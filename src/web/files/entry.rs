@@ -170,6 +170,10 @@ impl Entry {
         self.plain.etag()
     }
 
+    pub(super) fn has_encoded_forms(&self) -> bool {
+        self.brotli.is_some() || self.gzip.is_some()
+    }
+
     pub(super) fn modified_secs(&self) -> u64 {
         self.modified_secs
     }

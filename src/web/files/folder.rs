@@ -97,6 +97,11 @@ impl Folder {
         self.memory_bytes
     }
 
+    /// What is there and not served, each with the reason: the first of many. The log has them too.
+    pub fn left_out(&self) -> impl Iterator<Item = String> {
+        self.left_out.lines()
+    }
+
     /// A new picture, which shares with this one what has not changed.
     ///
     /// # Errors

@@ -246,7 +246,8 @@ impl<'a> Lines<'a> {
             }
             known_end = add(name, value)?;
         }
-        if let Some(coding) = coding.name() {
+        // One that is packed by itself has no forms that are packed again.
+        if let Some(coding) = coding.name().or_else(|| media::content_coding(self.path)) {
             add("Content-Encoding", coding)?;
         }
         let end = add("Content-Type", &self.content_type)?;

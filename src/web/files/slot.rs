@@ -59,9 +59,11 @@ impl Slot {
         let Reading {
             stamp,
             is_settled,
+            is_aged,
             modified_secs,
             source,
         } = reading;
+        let is_open = matches!(source, Source::Disk(_));
         let (content, etag) = match source {
             Source::Memory(bytes) => {
                 let etag = content_tag(&bytes);
@@ -69,11 +71,12 @@ impl Slot {
             }
             Source::Disk(file) => {
                 let (file, len) = (Arc::new(file), stamp.len);
-                (Content::Disk { file, len }, stamp_tag(stamp))
+                (Content::Disk { file, len }, stamp_tag(stamp, is_aged))
             }
         };
         // With the same content the encoded forms are the same too.
-        let same = known.filter(|known| known.entry.etag() == &*etag);
+        let same = known
+            .filter(|known| known.entry.etag() == &*etag && (!is_open || known.still_shows(stamp)));
         let entry = match same.map(|same| &same.entry) {
             Some(entry) if entry.modified_secs() == modified_secs => Arc::clone(entry),
             before => {
@@ -92,12 +95,21 @@ impl Slot {
                 Arc::new(Entry::new(path, facts, options)?)
             }
         };
+        let forms = same.filter(|same| !is_open || same.stamp == stamp);
         Ok(Self {
             entry,
             stamp,
-            is_settled,
-            forms: same.and_then(|same| same.forms.clone()),
+            // Read again until its tag is a strong one.
+            is_settled: is_settled && (is_aged || !is_open),
+            forms: forms.and_then(|same| same.forms.clone()),
         })
+    }
+
+    /// Whether an open file of the same size and second is what the entry has: its tag does not tell. One
+    /// that took its place is another file, and what has been done to it may have made its encoded forms
+    /// those of something else.
+    fn still_shows(&self, stamp: Stamp) -> bool {
+        self.stamp == stamp || (self.stamp.is_same_file(&stamp) && !self.entry.has_encoded_forms())
     }
 
     /// The same file with other encoded forms.
@@ -138,11 +150,15 @@ pub(super) fn content_tag(content: &[u8]) -> Box<str> {
     format!("\"{:016x}-{:x}\"", hasher.finish(), content.len()).into()
 }
 
-/// The entity tag of a file too large to be read. The time of change is the one that nobody can set
-/// back.
-fn stamp_tag(stamp: Stamp) -> Box<str> {
-    let (secs, nanos) = stamp.changed;
-    format!("\"{secs:x}.{nanos:x}-{:x}-{:x}\"", stamp.len, stamp.inode).into()
+/// The entity tag of a file too large to be read: of its size and the second of its modification, so that
+/// copies on several machines have the same, and a change of permissions makes no other.
+///
+/// Within a second or two there may be several states of that tag: until that is over it is weak (RFC 9110
+/// §8.8.1).
+fn stamp_tag(stamp: Stamp, is_aged: bool) -> Box<str> {
+    let weak = if is_aged { "" } else { "W/" };
+    let (len, secs) = (stamp.len, stamp.modified_whole_secs());
+    format!("{weak}\"{len:x}-{secs:x}\"").into()
 }
 
 #[cfg(test)]
@@ -154,6 +170,7 @@ mod tests {
         let reading = Reading {
             stamp: Stamp::of_open(&file).unwrap(),
             is_settled,
+            is_aged: is_settled,
             modified_secs,
             source: Source::Memory(content.into()),
         };

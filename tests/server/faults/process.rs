@@ -68,7 +68,7 @@ pub(crate) fn metric(log: &str, name: &str) -> f64 {
     let (address, _) = after.split_once('/').unwrap();
     let mut socket = TcpStream::connect(address).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let request = "GET /metrics HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n";
+    let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     socket.write_all(request.as_bytes()).unwrap();
     let mut page = String::new();
     socket.read_to_string(&mut page).unwrap();

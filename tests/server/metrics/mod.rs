@@ -36,7 +36,8 @@ impl Metrics {
     fn try_ask(&self, method: &str, path: &str) -> Option<(u16, String)> {
         let mut socket = TcpStream::connect(self.0).ok()?;
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        let request = format!("{method} {path} HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         socket.write_all(request.as_bytes()).ok()?;
         let mut answer = String::new();
         socket.read_to_string(&mut answer).ok()?;

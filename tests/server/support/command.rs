@@ -12,7 +12,7 @@ use super::deadline::{PATIENCE, poll, poll_for, wait_for};
 pub(crate) const SECRET_KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// The variables that rule over the configuration file.
-const VARIABLES: [&str; 7] = [
+const VARIABLES: [&str; 8] = [
     "SECRET_KEY",
     "SERVER_PORT",
     "SERVER_MAX_CONNECTIONS",
@@ -20,6 +20,7 @@ const VARIABLES: [&str; 7] = [
     "DB_PATH",
     "RUST_LOG",
     "RUST_BACKTRACE",
+    "JOURNAL_STREAM",
 ];
 
 /// `edgeloop` with [`SECRET_KEY`] and nothing else of ours in its environment.

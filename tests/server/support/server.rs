@@ -106,15 +106,21 @@ impl Folder {
         self.start_as(edgeloop())
     }
 
+    /// As [`Folder::start`], with the configuration found in the working directory.
+    pub(crate) fn start_without_config(&self) -> Server {
+        self.launch(edgeloop())
+    }
+
     /// As [`Folder::start`], with the command's environment changed before.
     pub(crate) fn start_as(&self, mut command: Command) -> Server {
+        command.arg("--config").arg(self.file("server.conf"));
+        self.launch(command)
+    }
+
+    fn launch(&self, mut command: Command) -> Server {
         let port_file = self.file("port");
         drop(std::fs::remove_file(&port_file));
-        command
-            .arg("--config")
-            .arg(self.file("server.conf"))
-            .arg("--port-file")
-            .arg(&port_file);
+        command.arg("--port-file").arg(&port_file);
         command.current_dir(self.path()).stdout(Stdio::null());
         let mut process = Guarded::spawn(command.stderr(Stdio::piped()));
         let (log, reader) = Log::follow(process.0.stderr.take().unwrap());

@@ -65,7 +65,8 @@ fn an_empty_file_is_all_defaults() {
 #[test]
 #[expect(clippy::too_many_lines, reason = "a line for each key")]
 fn every_key_is_read_into_its_own_field() {
-    let text = "port=1\nbind_address=127.0.0.1,::1\nhttp_port=2\nbacklog=3\npublic_dir=p\n\
+    let text = "port=1\nbind_address=127.0.0.1,::1\nhttp_port=2\npublic_port=25\n\
+        server_names=a.example, *.b.example\nbacklog=3\npublic_dir=p\n\
         db_path=d\nshutdown_grace=4\nssl_cert_path=c\nssl_key_path=k\nssl_handshake_timeout=5\n\
         max_connections=6\nmax_connections_per_ip=7\nhandshakes_per_second_per_ip=8\n\
         requests_per_second_per_ip=9\nconnection_timeout=10\nanswer_bytes_per_second_min=101\n\
@@ -80,7 +81,7 @@ fn every_key_is_read_into_its_own_field() {
         ws_compression_threshold=183\n\
         allowed_origins=https://b.example\nmessages_per_minute=20\njwt_expiry_seconds=21\naccept_legacy_tokens=0\n\
         login_attempts_per_minute=22\nregistrations_per_minute_per_ip=23\nconflicts_per_minute_per_ip=25\nrenames_per_day=24\nlog_level=2\nlog_format=json\nlog_to_console=0\n\
-        log_to_file=0\nlog_file_path=l\nmetrics_address=off\n\
+        log_to_file=0\nlog_file_path=l\nlog_max_size=26\nlog_keep=27\nmetrics_address=off\n\
         ssl_verify_client=1\nssl_client_ca_path=ca\nssl_other_certificates=a:b, c:d\n\
         worker_processes=1\ntrusted_proxies=10.0.0.0/8,::1\n\
         forwarded_field=forwarded\nallowed_networks=10.1.0.0/16\ndenied_networks=10.1.2.0/24\n";
@@ -90,6 +91,10 @@ fn every_key_is_read_into_its_own_field() {
         port: 1,
         bind_address: vec![address("127.0.0.1"), address("::1")],
         http_port: 2,
+        public_port: 25,
+        server_names: ["a.example", "*.b.example"]
+            .map(|name| name.parse().unwrap())
+            .into(),
         backlog: 3,
         worker_processes: 1,
         public_dir: "p".into(),
@@ -146,6 +151,8 @@ fn every_key_is_read_into_its_own_field() {
         log_to_console: false,
         log_to_file: false,
         log_file_path: "l".into(),
+        log_max_size: 26,
+        log_keep: 27,
         metrics_address: None,
         secret_key: Secret::from(SECRET.to_owned()),
     };
@@ -183,6 +190,7 @@ fn only_lists_may_be_empty() {
     for key in KEYS {
         let text = format!("{}=", key.name);
         let may_be_empty = [
+            "server_names",
             "ssl_other_certificates",
             "trusted_proxies",
             "allowed_networks",
@@ -304,6 +312,30 @@ fn values_that_contradict_each_other_are_refused() {
         ["server.conf:2: http_port: port and http_port are both 8080"]
     );
     assert_eq!(load("port=0\nhttp_port=0").port, 0);
+}
+
+#[test]
+fn metrics_have_a_port_of_their_own() {
+    let clash = |text: &str| errors(&format!("bind_address=127.0.0.1,::1\n{text}"));
+    assert_eq!(
+        clash("port=9464"),
+        ["server.conf:2: port: metrics_address is 127.0.0.1:9464, and port is 9464 there too"]
+    );
+    assert_eq!(
+        clash("http_port=80\nmetrics_address=0.0.0.0:80"),
+        [
+            "server.conf:3: metrics_address: metrics_address is 0.0.0.0:80, and http_port is 80 \
+             there too"
+        ]
+    );
+    for apart in [
+        "port=9464\nmetrics_address=127.0.0.2:9464",
+        "port=9464\nmetrics_address=off",
+        "port=0\nmetrics_address=127.0.0.1:0",
+    ] {
+        load(&format!("bind_address=127.0.0.1,::1\n{apart}"));
+    }
+    assert_eq!(errors("port=9464").len(), 1, "0.0.0.0 has that address too");
 }
 
 #[test]
@@ -449,7 +481,8 @@ fn defaults_are_those_of_the_protocol() {
         strict_transport_security=off\ncompress_files=1\nanswer_bytes_per_second_min=240\nforwarded_field=X-Forwarded-For\n\
         allowed_networks=\ndenied_networks=\nregistrations_per_minute_per_ip=10\n\
         renames_per_day=3\nconflicts_per_minute_per_ip=20\n\
-        body_bytes_per_second_min=240\nmax_output_memory=536870912\nmax_input_memory=268435456";
+        body_bytes_per_second_min=240\nmax_output_memory=536870912\nmax_input_memory=268435456\n\
+        public_port=0\nserver_names=\nlog_max_size=104857600\nlog_keep=10";
     assert_eq!(load(text), defaults());
     let settings = shipped_settings();
     for line in text.lines() {
@@ -457,4 +490,28 @@ fn defaults_are_those_of_the_protocol() {
     }
     // The policy is the one key whose value the contract leaves open.
     assert_eq!(settings.len(), text.lines().count() + 1);
+}
+
+#[test]
+fn standard_error_that_somebody_keeps_takes_the_place_of_the_file() {
+    let stderr = Some((9, 1234));
+    for (journal, stderr, pid, want) in [
+        (None, stderr, 7, false),
+        (Some("9:1234"), stderr, 7, true),
+        // Inherited from a shell that systemd has started.
+        (Some("9:1235"), stderr, 7, false),
+        (Some(""), stderr, 7, false),
+        (Some("9:1234"), None, 7, false),
+        (None, stderr, 1, true),
+    ] {
+        assert_eq!(is_kept(journal, stderr, pid), want, "{journal:?} {pid}");
+    }
+    let metadata = fs::metadata("/proc/self/fd/2").unwrap();
+    let journal = format!("{}:{}", metadata.dev(), metadata.ino());
+    let env = [("JOURNAL_STREAM", journal.as_str())];
+    let to_file = |text: &str| load_with(text, &env).unwrap().config.log_to_file;
+    assert!(!to_file(""));
+    assert!(to_file("log_to_file=1"));
+    assert!(to_file("log_to_console=0"), "else there is no log at all");
+    assert!(load("").log_to_file);
 }

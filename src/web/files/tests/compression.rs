@@ -366,6 +366,43 @@ fn large_text_is_compressed_too() {
 }
 
 #[test]
+fn forms_of_a_large_file_go_with_what_they_were_made_of() {
+    let text = text_of(5000);
+    let other = text.replace("one", "two");
+    let root = root(&[("a.txt", &text)]);
+    let options = small();
+    let time = UNIX_EPOCH + Duration::from_secs(MODIFIED);
+    let set_back = || {
+        let file = fs::File::open(root.path().join("a.txt")).unwrap();
+        file.set_modified(time).unwrap();
+    };
+    set_back();
+    let folder = load(&root, &options).settle().compress(&options).unwrap();
+    assert_eq!(forms(&folder, "/a.txt", &text), ["br", "gzip"]);
+    // Written in place, with the time put back: size and second are what they were.
+    write(root.path(), "a.txt", &other);
+    set_back();
+    let folder = folder.refresh(root.path(), &options).unwrap();
+    assert_eq!(forms(&folder, "/a.txt", &other), [""; 0]);
+    let folder = folder.settle().compress(&options).unwrap();
+    assert_eq!(forms(&folder, "/a.txt", &other), ["br", "gzip"]);
+}
+
+#[test]
+fn a_picture_that_is_packed_by_itself_is_sent_so_and_not_packed_again() {
+    let root = root(&[("a.svgz", &text_of(1000)), ("a.svg", &text_of(1000))]);
+    let options = Options::default();
+    let folder = load(&root, &options).compress(&options).unwrap();
+    let packed = get(&folder, "/a.svgz").unwrap();
+    assert_eq!(packed.field("Content-Type"), Some("image/svg+xml"));
+    assert_eq!(packed.field("Content-Encoding"), Some("gzip"));
+    assert_eq!(folder.slots["/a.svgz"].entry.lens(), (1000, None, None));
+    let plain = get(&folder, "/a.svg").unwrap();
+    assert_eq!(plain.field("Content-Type"), Some("image/svg+xml"));
+    assert_eq!(plain.field("Content-Encoding"), None);
+}
+
+#[test]
 fn large_text_that_has_changed_meanwhile_is_not_compressed() {
     let text = text_of(5000);
     let root = root(&[("a.txt", &text)]);

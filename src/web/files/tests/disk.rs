@@ -1,10 +1,10 @@
 use std::ffi::OsStr;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::super::disk::Reason;
 use super::*;
@@ -392,6 +392,66 @@ fn only_a_new_time_makes_new_dates() {
     fs::rename(root.path().join("next"), root.path().join("a")).unwrap();
     let replaced = touched.refresh(root.path(), &options).unwrap();
     assert!(replaced.is_same(&touched));
+}
+
+/// The field ETag of a file.
+fn tag(folder: &Folder, path: &str) -> String {
+    let sent = get(folder, path).unwrap();
+    sent.field("ETag").unwrap().to_owned()
+}
+
+#[test]
+fn copies_of_a_large_file_have_one_tag_whoever_may_read_them() {
+    let files = [("a", "large, the same")];
+    let roots = [root(&files), root(&files)];
+    let path = roots[0].path().join("a");
+    for root in &roots {
+        let file = File::open(root.path().join("a")).unwrap();
+        let time = UNIX_EPOCH + Duration::new(MODIFIED, 123_456_789);
+        file.set_modified(time).unwrap();
+    }
+    let options = small();
+    let folder = load(&roots[0], &options);
+    let want = format!("\"f-{MODIFIED:x}\"");
+    assert_eq!(tag(&folder, "/a"), want);
+    assert_eq!(tag(&load(&roots[1], &options), "/a"), want);
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    let next = folder.refresh(roots[0].path(), &options).unwrap();
+    assert!(next.is_same(&folder));
+    let file = File::open(&path).unwrap();
+    file.set_modified(UNIX_EPOCH + Duration::from_secs(MODIFIED + 1))
+        .unwrap();
+    let next = next.refresh(roots[0].path(), &options).unwrap();
+    assert_eq!(tag(&next, "/a"), format!("\"f-{:x}\"", MODIFIED + 1));
+}
+
+#[test]
+fn a_large_file_that_was_just_written_has_a_weak_tag() {
+    let root = root(&[("a", "large, new")]);
+    let options = small();
+    let folder = load(&root, &options);
+    let weak = tag(&folder, "/a");
+    let strong = weak.strip_prefix("W/").expect("a weak tag").to_owned();
+    // Nobody may go on with a part of it; who has it need not get it again.
+    let answer = |field: &str, value: &str| {
+        let fields = [&*format!("{field}: {value}"), "Range: bytes=1-2"];
+        let answer = ask("GET", &fields, |request| {
+            folder.answer(request, "/a").unwrap()
+        });
+        answer.status
+    };
+    assert_eq!(answer("If-Range", &weak), 200);
+    assert_eq!(answer("If-Range", &strong), 200);
+    assert_eq!(answer("If-Match", &weak), 412);
+    assert_eq!(answer("If-None-Match", &weak), 304);
+    assert_eq!(answer("If-None-Match", &strong), 304);
+    // A look is not enough, time is.
+    let file = File::open(root.path().join("a")).unwrap();
+    let past = SystemTime::now() - Duration::from_secs(60);
+    file.set_modified(past).unwrap();
+    let aged = folder.refresh(root.path(), &options).unwrap();
+    let aged = tag(&aged, "/a");
+    assert!(aged.starts_with('"'), "{aged}");
 }
 
 #[test]
