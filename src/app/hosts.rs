@@ -44,7 +44,8 @@ pub(super) fn is_served(names: &[ServerName], host: Option<&str>) -> bool {
 }
 
 /// Whether the listener for metrics at `bound` answers to this host: to those of this machine, to its own
-/// address, and to names that are listed. A client that names none is no browser.
+/// address, to names without a dot, and to names that are listed. Names without a dot, as containers have them, are
+/// given out by the network they are asked in: nobody elsewhere owns one. A client that names none is no browser.
 pub(super) fn is_for_metrics(
     names: &[ServerName],
     bound: Option<SocketAddr>,
@@ -57,7 +58,9 @@ pub(super) fn is_for_metrics(
         host.parse()
             .is_ok_and(|ip: IpAddr| bound.ip().is_unspecified() || ip == bound.ip())
     });
-    is_own || is_local(host) || names.iter().any(|name| name.is(host))
+    let is_address = host.parse::<IpAddr>().is_ok();
+    let is_single = !is_address && !host.is_empty() && !host.contains('.');
+    is_own || is_single || is_local(host) || names.iter().any(|name| name.is(host))
 }
 
 #[cfg(test)]
@@ -110,6 +113,9 @@ mod tests {
             (one, Some("192.0.2.8:9464"), false),
             (one, Some("127.0.0.1:9464"), true),
             (one, Some("localhost"), true),
+            (one, Some("edgeloop:9464"), true),
+            (one, Some("[2001:db8::1]:9464"), false),
+            (one, Some(""), false),
             (one, Some("scraped.example:9464"), true),
             (one, Some("rebound.example:9464"), false),
             (one, None, true),
