@@ -106,6 +106,7 @@ fn curl_keeps_a_connection_for_several_addresses() {
     let ends = [
         "first 200 1",
         "second 200 0",
+        "}", // a line of its own
         " 404 0",
         "first 200 0",
         "second 200 0",

@@ -132,7 +132,7 @@ fn pages_and_scripts_go_out_packed_and_are_what_they_were() {
         "index.html",
         "chat.html",
         "css/base.css",
-        "js/chat/main.js",
+        "js/chat/page.js",
         "favicon.svg",
     ] {
         let want = fs::read(public.join(path)).unwrap();

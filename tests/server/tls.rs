@@ -281,7 +281,7 @@ fn small_and_large_records_are_the_same_to_it() {
     let mut config = (*client_config(server.folder().certificate())).clone();
     config.max_fragment_size = Some(64);
     let mut connection = Connection::open_with(&server, Arc::new(config)).unwrap();
-    let body = serde_json::json!({"username": "x".repeat(20_000), "password": "x"});
+    let body = serde_json::json!({"username": "x".repeat(15_000), "password": "x"});
     connection.post_json("/login", &body).error(401);
 }
 
