@@ -151,7 +151,7 @@ fn connect_some<'a>(
             list_bytes: 0,
             messages: 0,
         });
-        if clients.len() % CONNECTED_AT_ONCE == 0 {
+        if clients.len().is_multiple_of(CONNECTED_AT_ONCE) {
             clients.iter_mut().try_for_each(Client::catch_up)?;
         }
     }
