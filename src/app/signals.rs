@@ -17,6 +17,8 @@ use crate::web::Post;
 
 /// The exit code after a second signal to stop: not all that was asked for was done.
 const IMPATIENT: i32 = 1;
+/// With this process all others of its container end (pid_namespaces(7)).
+const CONTAINER_INIT: u32 = 1;
 
 /// Handles SIGHUP, SIGUSR2, SIGINT and SIGTERM from now on. `listeners` are for the server that takes the
 /// place of this one (SIGUSR2).
@@ -75,6 +77,12 @@ fn reload(reloader: &mut Reloader) -> Option<Mail> {
 
 /// Starts another server on the same sockets. Returns whether it listens.
 fn hand_over(listeners: &[TcpListener], reloader: &Reloader) -> bool {
+    if process::id() == CONTAINER_INIT {
+        log::error!(
+            "SIGUSR2 does nothing here: this is process 1 of a container, which would end with it"
+        );
+        return false;
+    }
     log::info!("starting another server on the same sockets");
     let outcome = Successor::start(listeners, reloader.required())
         .map_err(|error| error.to_string())

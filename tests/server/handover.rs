@@ -4,7 +4,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixDatagram;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::support::command::{by_shell, edgeloop, signal};
@@ -242,4 +242,33 @@ fn a_server_that_nobody_can_follow_goes_on() {
     server.connect().get("/").expect(200);
     // And it can still be told to stop.
     assert_eq!(server.stop().code(), Some(0));
+}
+
+#[test]
+fn process_1_of_a_container_is_not_followed() {
+    let contained = ["--user", "--map-root-user", "--pid", "--fork"];
+    let mut command = Command::new("unshare");
+    let can = command.args(contained).arg("true").stderr(Stdio::null());
+    if !can.status().is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: no namespace of processes can be made here");
+        return;
+    }
+    let folder = Folder::new();
+    folder.configure("log_to_file=0");
+    let mut script = "exec unshare --kill-child ".to_owned();
+    script.push_str(&contained.join(" "));
+    script.push_str(" \"$0\" \"$@\"");
+    let server = folder.start_as(by_shell(&script));
+    let outside = server.pid();
+    let children = std::fs::read_to_string(format!("/proc/{outside}/task/{outside}/children"));
+    let pid = children.unwrap().trim().parse().unwrap();
+    signal(pid, "USR2");
+    let line = server.wait_for_log("SIGUSR2");
+    assert!(
+        line.contains("ERROR") && line.contains("process 1"),
+        "{line}"
+    );
+    server.connect().get("/").expect(200);
+    signal(pid, "TERM");
+    assert_eq!(server.wait().code(), Some(0));
 }
