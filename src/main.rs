@@ -44,10 +44,13 @@ fn start(cli: Cli) -> ExitCode {
     let files = check::files(&loaded.config, cli.port_file.as_deref());
     let inherited = handover::inherited().map_err(|error| format!("LISTEN_FDS: {error}"));
     if cli.check {
-        let mut errors = files.err().unwrap_or_default();
+        let (mut errors, warnings) = match files {
+            Ok((_, tls)) => (Vec::new(), tls.warnings),
+            Err(errors) => (errors, Vec::new()),
+        };
         let is_activated = inherited.as_ref().is_ok_and(|sockets| !sockets.is_empty());
         errors.extend(inherited.err());
-        return report(&loaded, errors, is_activated);
+        return report(&loaded, errors, &warnings, is_activated);
     }
     let (tls_files, tls) = match files {
         Ok(tls) => tls,
@@ -64,6 +67,9 @@ fn start(cli: Cli) -> ExitCode {
     };
     log_panics();
     for warning in &loaded.warnings {
+        log::warn!("{warning}");
+    }
+    for warning in &tls.warnings {
         log::warn!("{warning}");
     }
     config_file.has_read(&loaded);
@@ -87,8 +93,13 @@ fn log_panics() {
     }));
 }
 
-/// Tells all that a start would find; `errors` are known already.
-fn report(loaded: &Loaded, mut errors: Vec<String>, is_activated: bool) -> ExitCode {
+/// Tells all that a start would find; `errors` are known already, and `warnings` of certificates.
+fn report(
+    loaded: &Loaded,
+    mut errors: Vec<String>,
+    warnings: &[String],
+    is_activated: bool,
+) -> ExitCode {
     let found = check::rehearse(&loaded.config, is_activated);
     for error in found.errors {
         // A folder that is missing is found twice.
@@ -100,7 +111,7 @@ fn report(loaded: &Loaded, mut errors: Vec<String>, is_activated: bool) -> ExitC
     for warning in &loaded.warnings {
         complain(format_args!("warning: {warning}"));
     }
-    for warning in found.warnings {
+    for warning in warnings.iter().chain(&found.warnings) {
         complain(format_args!("warning: {warning}"));
     }
     if errors.is_empty() {

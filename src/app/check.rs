@@ -4,10 +4,8 @@
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use rustix::fs::{Access, access};
-use rustls::ServerConfig;
 
 use super::assets;
 use super::config::Config;
@@ -15,7 +13,7 @@ use super::descriptors;
 use super::server;
 use super::sockets;
 use super::store::{self, OpenError, Store};
-use super::tls_files::TlsFiles;
+use super::tls_files::{Tls, TlsFiles};
 
 /// Loads the certificates and looks at the folders. Nothing is made or changed. `port_file` is what the
 /// command line names.
@@ -23,10 +21,7 @@ use super::tls_files::TlsFiles;
 /// # Errors
 ///
 /// One sentence for everything that is wrong, not only for the first.
-pub fn files(
-    config: &Config,
-    port_file: Option<&Path>,
-) -> Result<(TlsFiles, Arc<ServerConfig>), Vec<String>> {
+pub fn files(config: &Config, port_file: Option<&Path>) -> Result<(TlsFiles, Tls), Vec<String>> {
     let mut errors = Vec::new();
     let tls = TlsFiles::new().and_then(|files| {
         let tls = files.load_all(config)?;

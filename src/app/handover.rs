@@ -4,7 +4,7 @@
 
 use std::env;
 use std::fs::OpenOptions;
-use std::io::{self, PipeReader, Read, Write};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ const READY_FD: &str = "EDGELOOP_READY_FD";
 /// would serve with defaults what was configured otherwise.
 const CONFIG: &str = "EDGELOOP_CONFIG_REQUIRED";
 /// How long it may take for that.
-const READY_TIME: Duration = Duration::from_secs(60);
+pub(super) const READY_TIME: Duration = Duration::from_secs(60);
 /// Descriptors handed on begin here, or behind: the numbers below are most likely in use.
 const FIRST_FD: RawFd = 64;
 /// What the successor says it on: its standard input, which it has no other use for, so that nothing stays open
@@ -60,21 +60,37 @@ pub fn tell_ready() {
     }
 }
 
-/// A server started to take the place of this one.
+/// What it takes to start a server in the place of this one, set aside while there are descriptors.
 #[derive(Debug)]
-pub struct Successor {
-    child: Child,
-    ready: PipeReader,
+pub struct Handover {
+    passed: Passed,
+    /// For the next one.
+    pipe: Option<(PipeReader, PipeWriter)>,
 }
 
-impl Successor {
-    /// Starts the same command again, with these sockets. It has to read the file `config`, if one is given.
+impl Handover {
+    /// For these sockets, which may be closed: it has copies.
+    ///
+    /// # Errors
+    /// There are not enough descriptors.
+    pub fn new(listeners: &[TcpListener]) -> io::Result<Self> {
+        Ok(Self {
+            // With a very low limit there are none behind those that are in use.
+            passed: Passed::new(listeners, FIRST_FD)
+                .or_else(|_| Passed::new(listeners, STDIN + 3))?,
+            pipe: Some(io::pipe()?),
+        })
+    }
+
+    /// Starts the same command again, with the sockets. It has to read the file `config`, if one is given.
     ///
     /// # Errors
     /// It cannot be started, or the sockets not be handed on.
-    pub fn start(listeners: &[TcpListener], config: Option<&Path>) -> io::Result<Self> {
-        let (ready, tell) = io::pipe()?;
-        let passed = Passed::new(listeners)?;
+    pub fn start(&mut self, config: Option<&Path>) -> io::Result<(Child, Ready)> {
+        let (ready, tell) = match self.pipe.take() {
+            Some(pipe) => pipe,
+            None => io::pipe()?,
+        };
         let mut args = env::args_os();
         let program = args
             .next()
@@ -84,56 +100,69 @@ impl Successor {
             .args(args)
             .env_remove("LISTEN_PID")
             .env_remove("WATCHDOG_PID")
-            .env("LISTEN_FDS", listeners.len().to_string())
-            .env("LISTEN_FDS_FIRST_FD", passed.first.to_string())
+            .env("LISTEN_FDS", self.passed.copies.len().to_string())
+            .env("LISTEN_FDS_FIRST_FD", self.passed.first.to_string())
             .env(READY_FD, STDIN.to_string())
             .stdin(tell);
         match config {
             Some(config) => command.env(CONFIG, config),
             None => command.env_remove(CONFIG),
         };
-        let child = command.spawn()?;
-        Ok(Self { child, ready })
+        self.passed.set_flags(FdFlags::empty())?;
+        let child = command.spawn();
+        self.passed.set_flags(FdFlags::CLOEXEC)?;
+        Ok((child?, Ready(ready)))
     }
+}
 
-    /// Waits until it listens; it is ended if that takes too long. Returns its process id.
-    ///
-    /// # Errors
-    /// It ended, or took too long: a sentence.
-    pub fn await_ready(self) -> Result<u32, String> {
-        let Self { mut child, ready } = self;
+/// Where a server that was started says that it listens.
+#[derive(Debug)]
+pub struct Ready(PipeReader);
+
+/// What it said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It listens.
+    Ready,
+    /// It has ended.
+    Ended,
+    /// Nothing, for [`READY_TIME`].
+    TooLate,
+}
+
+impl Ready {
+    /// Waits for it.
+    #[must_use]
+    pub fn wait(self) -> Answer {
+        let Self(mut ready) = self;
         let (tell, told) = mpsc::channel();
-        let mut ready = ready;
         let waiting = thread::Builder::new().spawn(move || {
             let mut byte = [0];
             tell.send(ready.read(&mut byte).is_ok_and(|count| count == 1))
         });
-        waiting.map_err(|error| error.to_string())?;
+        // Without a thread nobody tells anything.
+        if let Err(error) = waiting {
+            log::error!("nobody can wait for the other server: {error}");
+            return Answer::TooLate;
+        }
         match told.recv_timeout(READY_TIME) {
-            Ok(true) => Ok(child.id()),
-            Ok(false) | Err(RecvTimeoutError::Disconnected) => match child.wait() {
-                Ok(status) => Err(format!("it ended with {status}")),
-                Err(error) => Err(error.to_string()),
-            },
-            Err(RecvTimeoutError::Timeout) => {
-                // It may have ended by itself in this moment.
-                child.kill().ok();
-                child.wait().ok();
-                Err(format!("it did not listen within {READY_TIME:?}"))
-            }
+            Ok(true) => Answer::Ready,
+            Ok(false) | Err(RecvTimeoutError::Disconnected) => Answer::Ended,
+            Err(RecvTimeoutError::Timeout) => Answer::TooLate,
         }
     }
 }
 
-/// Copies of descriptors that a child inherits, with numbers that follow each other, until dropped.
+/// Copies of descriptors that a child may inherit, with numbers that follow each other, until dropped.
+#[derive(Debug)]
 struct Passed {
     first: RawFd,
-    _copies: Vec<OwnedFd>,
+    copies: Vec<OwnedFd>,
 }
 
 impl Passed {
-    fn new(listeners: &[TcpListener]) -> io::Result<Self> {
-        let mut first = FIRST_FD;
+    /// With numbers from `first` on.
+    fn new(listeners: &[TcpListener], mut first: RawFd) -> io::Result<Self> {
         loop {
             let mut copies = Vec::new();
             let mut free = first;
@@ -147,17 +176,18 @@ impl Passed {
                 copies.push(copy);
             }
             if copies.len() == listeners.len() {
-                for copy in &copies {
-                    fcntl_setfd(copy, FdFlags::empty())?;
-                }
-                return Ok(Self {
-                    first,
-                    _copies: copies,
-                });
+                return Ok(Self { first, copies });
             }
             // The first free one behind those that are in use.
             first = free;
         }
+    }
+
+    fn set_flags(&self, flags: FdFlags) -> io::Result<()> {
+        for copy in &self.copies {
+            fcntl_setfd(copy, flags)?;
+        }
+        Ok(())
     }
 }
 
@@ -175,9 +205,9 @@ mod tests {
             .step_by(2)
             .map(|number| fcntl_dupfd_cloexec(&two[0], number).unwrap())
             .collect();
-        let passed = Passed::new(&two).unwrap();
+        let passed = Passed::new(&two, FIRST_FD).unwrap();
         // Other tests may open and close some meanwhile, so which ones is not told.
-        let numbers: Vec<_> = passed._copies.iter().map(AsRawFd::as_raw_fd).collect();
+        let numbers: Vec<_> = passed.copies.iter().map(AsRawFd::as_raw_fd).collect();
         assert_eq!(numbers, [passed.first, passed.first + 1]);
         drop(in_use);
     }

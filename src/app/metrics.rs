@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write};
 use std::fs;
 
+use super::chain::{self, Shown};
 use super::queue::Load;
 use crate::web::{CloseReason, Cx, Histogram, Traffic};
 
@@ -29,6 +30,8 @@ pub(super) struct Counted<'a, 'b> {
     pub(super) queues: [(&'static str, Load); 2],
     /// Lines that the log has lost.
     pub(super) lines_lost: u64,
+    /// The certificates that are served.
+    pub(super) certificates: &'a [Shown],
     /// This process.
     pub(super) process: &'a Process,
 }
@@ -46,6 +49,7 @@ pub(super) fn text(counted: &Counted<'_, '_>) -> String {
     workers(&mut page, &counted.queues);
     let help = "Lines that the log lost: its queue was full, or an output failed.";
     page.counter("log_lines_lost_total", help, counted.lines_lost);
+    certificates(&mut page, counted.certificates);
     counted.process.tell(&mut page);
     page.0
 }
@@ -164,6 +168,25 @@ fn workers(page: &mut Page, queues: &[(&str, Load)]) {
     for (queue, load) in queues {
         let labels = format!("queue=\"{queue}\",");
         page.histogram("queue_wait_seconds", &labels, &load.waits);
+    }
+}
+
+/// A name is told once: of certificates for the same one, that of another kind of key say, the first to expire.
+fn certificates(page: &mut Page, served: &[Shown]) {
+    let help = "Seconds until the certificate for the name expires; negative when it has.";
+    page.head("certificate_expires_seconds", "gauge", help);
+    let mut soonest = BTreeMap::new();
+    for Shown { name, not_after } in served {
+        let known = soonest.entry(name).or_insert(*not_after);
+        *known = (*known).min(*not_after);
+    }
+    for (name, not_after) in soonest {
+        let name = name
+            .replace('\\', "\\\\")
+            .replace('"', "\\\"")
+            .replace('\n', "\\n");
+        let left = not_after.saturating_sub(chain::now());
+        page.labelled("certificate_expires_seconds", "name", name, left);
     }
 }
 

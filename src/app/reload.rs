@@ -3,13 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
-use rustls::ServerConfig;
-
 use super::assets;
 use super::config::{Changes, Config, ConfigErrors, Loaded, environment};
 use super::descriptors;
 use super::logging::Logging;
-use super::tls_files::TlsFiles;
+use super::tls_files::{Tls, TlsFiles};
 use crate::web::files::Watcher;
 
 /// A configuration to put in force.
@@ -18,7 +16,7 @@ pub struct Reload {
     /// The new configuration; what cannot change in a running server is ignored.
     pub config: Config,
     /// What new connections do TLS with.
-    pub tls: Arc<ServerConfig>,
+    pub tls: Tls,
 }
 
 /// Where the configuration is read. A file that was there once has to stay, and not become empty: without
@@ -115,6 +113,9 @@ impl Reloader {
             }
         };
         for warning in &loaded.warnings {
+            log::warn!("{warning}");
+        }
+        for warning in &tls.warnings {
             log::warn!("{warning}");
         }
         let Changes { live, restart } = self.current.changes(&config);

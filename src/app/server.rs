@@ -27,7 +27,7 @@ use super::site::{Mail, Site};
 use super::sockets::{self, ListenError};
 use super::store::{self, Store};
 use super::supervisor;
-use super::tls_files::TlsFiles;
+use super::tls_files::{Tls, TlsFiles};
 use crate::web::files::Watcher;
 use crate::web::{self, Post, Reactor, ReactorConfig, Security, Web};
 
@@ -41,7 +41,7 @@ pub struct Setup {
     /// Loads the certificate files again on SIGHUP; keeps the ticket keys.
     pub tls_files: TlsFiles,
     /// What to serve TLS with.
-    pub tls: Arc<rustls::ServerConfig>,
+    pub tls: Tls,
     /// Gets the real port as a decimal line once the server listens.
     pub port_file: Option<PathBuf>,
     /// Sockets to listen on instead of those of the configuration: see
@@ -62,7 +62,7 @@ pub fn run(setup: Setup) -> ExitCode {
         setup.config,
         setup.config_file,
         setup.tls_files,
-        &setup.tls,
+        setup.tls,
         setup.port_file.as_deref(),
         setup.inherited,
         &logging,
@@ -94,7 +94,7 @@ impl Started {
         config: Config,
         config_file: ConfigFile,
         tls_files: TlsFiles,
-        tls: &Arc<rustls::ServerConfig>,
+        tls: Tls,
         port_file: Option<&Path>,
         inherited: Vec<TcpListener>,
         logging: &Arc<Logging>,
@@ -125,7 +125,8 @@ impl Started {
         let post = kept.ok_or("the reactor made no service")?;
         reactor.handler().service().logs_to(Arc::clone(logging));
 
-        let listening = listen(&mut reactor, &config, tls, inherited)?;
+        reactor.handler().service().serves(tls.served);
+        let listening = listen(&mut reactor, &config, &tls.config, inherited)?;
         descriptors::provide(config.max_connections);
         let news = post.clone();
         let watcher = Watcher::start(&config.public_dir, options, folder, move |folder| {

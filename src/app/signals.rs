@@ -1,15 +1,19 @@
-//! Signals, turned into mail on a thread of their own.
+//! Signals, turned into mail. Their own thread only passes them on, so that one to stop is heard at any
+//! moment: what may take its time, a reload or another server's start, is done by two others.
 
 use std::io;
 use std::net::TcpListener;
-use std::process;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::process::{self, Child};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
-use super::handover::Successor;
+use super::handover::{Answer, Handover, READY_TIME};
 use super::reload::Reloader;
 use super::site::Mail;
 use super::supervisor;
@@ -17,44 +21,45 @@ use crate::web::Post;
 
 /// The exit code after a second signal to stop: not all that was asked for was done.
 const IMPATIENT: i32 = 1;
+/// With this process all others of its container end (pid_namespaces(7)).
+const CONTAINER_INIT: u32 = 1;
+/// How long a reload may take before the log says that it hangs.
+const RELOAD_TIME: Duration = Duration::from_secs(30);
 
 /// Handles SIGHUP, SIGUSR2, SIGINT and SIGTERM from now on. `listeners` are for the server that takes the
 /// place of this one (SIGUSR2).
 ///
 /// # Errors
-/// The handlers or the thread cannot be set up.
-pub fn handle(
-    post: Post<Mail>,
-    mut reloader: Reloader,
-    listeners: Vec<TcpListener>,
-) -> io::Result<()> {
+/// The handlers or the threads cannot be set up.
+pub fn handle(post: Post<Mail>, reloader: Reloader, listeners: Vec<TcpListener>) -> io::Result<()> {
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR2])?;
-    // Held until the end begins: then nobody new is to come.
-    let mut listeners = Some(listeners);
-    thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || {
-            for signal in signals.forever() {
-                let mail = match (signal, &listeners) {
-                    (SIGHUP, _) => reload(&mut reloader),
-                    (SIGUSR2, Some(held)) if hand_over(held, &reloader) => Some(Mail::Stop),
-                    (SIGUSR2, _) => None,
-                    (_, None) => process::exit(IMPATIENT),
-                    (_, Some(_)) => {
-                        log::info!("stopping; a second signal stops at once");
-                        supervisor::stopping();
-                        Some(Mail::Stop)
-                    }
-                };
-                if matches!(mail, Some(Mail::Stop)) {
-                    listeners = None;
-                }
-                if mail.is_some_and(|mail| post.to_service(mail).is_err()) {
-                    return;
-                }
+    let shared = Arc::new(Shared {
+        state: Mutex::new(State {
+            handover: Some(Handover::new(&listeners)?),
+            successor: None,
+            is_stopping: false,
+        }),
+        required: Mutex::new(reloader.required().map(PathBuf::from)),
+        post,
+    });
+    // One more is remembered while one is under way, and stands for any number of them.
+    let (reload, reloads) = mpsc::sync_channel(1);
+    let (hand_over, handovers) = mpsc::sync_channel(1);
+    let (reloading, handing_over) = (Arc::clone(&shared), Arc::clone(&shared));
+    spawn("reload", move || reload_all(&reloading, reloader, &reloads))?;
+    spawn("handover", move || hand_over_all(&handing_over, &handovers))?;
+    spawn("signals", move || {
+        for signal in signals.forever() {
+            match signal {
+                SIGHUP => remember(&reload),
+                SIGUSR2 if process::id() == CONTAINER_INIT => log::error!(
+                    "SIGUSR2 does nothing here: this is process 1 of a container, which would end with it"
+                ),
+                SIGUSR2 => remember(&hand_over),
+                _ => shared.stop(),
             }
-        })?;
-    Ok(())
+        }
+    })
 }
 
 /// From now on a file that may not grow any more (`ulimit -f`) is an error of who writes it, not the end
@@ -66,28 +71,167 @@ pub fn survive_file_size_limit() -> io::Result<()> {
     signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
 }
 
-fn reload(reloader: &mut Reloader) -> Option<Mail> {
-    supervisor::reloading();
-    let reload = reloader.reload();
-    supervisor::ready();
-    reload.map(|reload| Mail::Reload(Box::new(reload)))
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new()
+        .name(name.into())
+        .spawn(work)
+        .map(drop)
 }
 
-/// Starts another server on the same sockets. Returns whether it listens.
-fn hand_over(listeners: &[TcpListener], reloader: &Reloader) -> bool {
-    log::info!("starting another server on the same sockets");
-    let outcome = Successor::start(listeners, reloader.required())
-        .map_err(|error| error.to_string())
-        .and_then(Successor::await_ready);
-    match outcome {
-        Ok(pid) => {
-            log::info!("process {pid} has taken over; stopping");
-            supervisor::succeeded_by(pid);
-            true
+fn remember(work: &SyncSender<()>) {
+    // Full: what is remembered already begins after this signal.
+    work.try_send(()).ok();
+}
+
+/// What the threads know of each other.
+struct Shared {
+    state: Mutex<State>,
+    /// The file that a server in the place of this one has to read.
+    required: Mutex<Option<PathBuf>>,
+    post: Post<Mail>,
+}
+
+struct State {
+    /// Holds the sockets until the end begins: then nobody new is to come.
+    handover: Option<Handover>,
+    /// Has been started, and does not listen yet.
+    successor: Option<Child>,
+    is_stopping: bool,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        locked(&self.state)
+    }
+
+    fn stop(&self) {
+        let mut state = self.state();
+        if state.is_stopping {
+            process::exit(IMPATIENT);
         }
-        Err(error) => {
-            log::error!("nobody has taken over, and this server goes on: {error}");
-            false
+        state.is_stopping = true;
+        log::info!("stopping; a second signal stops at once");
+        state.handover = None;
+        if let Some(successor) = &mut state.successor {
+            // It may have ended by itself in this moment.
+            successor.kill().ok();
+        }
+        supervisor::stopping();
+        // Nobody there: it has stopped.
+        self.post.to_service(Mail::Stop).ok();
+    }
+}
+
+/// A thread that panicked has left whole what these locks are for.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn reload_all(shared: &Shared, mut reloader: Reloader, reloads: &Receiver<()>) {
+    while reloads.recv().is_ok() && !shared.state().is_stopping {
+        supervisor::reloading();
+        let (done, is_done) = mpsc::channel::<()>();
+        let warned = thread::Builder::new().name("reload-time".into()).spawn(move || {
+            if let Err(RecvTimeoutError::Timeout) = is_done.recv_timeout(RELOAD_TIME) {
+                log::error!(
+                    "a reload hangs: what it reads has not come within {RELOAD_TIME:?}, and until it does all stays as it was"
+                );
+                supervisor::ready();
+            }
+        });
+        if let Err(error) = warned {
+            log::warn!("nobody looks after the time that this reload takes: {error}");
+        }
+        let reload = reloader.reload();
+        drop(done);
+        *locked(&shared.required) = reloader.required().map(PathBuf::from);
+        if shared.state().is_stopping {
+            return;
+        }
+        supervisor::ready();
+        let mail = reload.map(|reload| Mail::Reload(Box::new(reload)));
+        if mail.is_some_and(|mail| shared.post.to_service(mail).is_err()) {
+            return;
         }
     }
+}
+
+fn hand_over_all(shared: &Shared, handovers: &Receiver<()>) {
+    while handovers.recv().is_ok() {
+        let Some(handover) = shared.state().handover.take() else {
+            return;
+        };
+        log::info!("starting another server on the same sockets");
+        match hand_over(shared, handover) {
+            Ok(Some(pid)) => {
+                log::info!("process {pid} has taken over; stopping");
+                supervisor::succeeded_by(pid);
+                shared.post.to_service(Mail::Stop).ok();
+                return;
+            }
+            Ok(None) => {
+                log::info!("the server that was starting has been ended");
+                return;
+            }
+            Err(error) => {
+                log::error!("nobody has taken over, and this server goes on: {error}");
+            }
+        }
+    }
+}
+
+/// Starts another server and waits until it listens: then gives its process id, and this one stops. `None`:
+/// this one was told to stop meanwhile, and the other has been ended.
+fn hand_over(shared: &Shared, mut handover: Handover) -> Result<Option<u32>, String> {
+    let required = locked(&shared.required).clone();
+    // Not under the lock: a command on a dead mount does not start.
+    let started = handover.start(required.as_deref());
+    let mut state = shared.state();
+    if !state.is_stopping {
+        // Dropped otherwise: nobody new is to come.
+        state.handover = Some(handover);
+    }
+    let (mut successor, ready) = started.map_err(|error| error.to_string())?;
+    if state.is_stopping {
+        end(&mut successor);
+        return Ok(None);
+    }
+    let pid = successor.id();
+    state.successor = Some(successor);
+    drop(state);
+    let answer = ready.wait();
+    let mut state = shared.state();
+    let Some(mut successor) = state.successor.take() else {
+        return Ok(None);
+    };
+    if state.is_stopping {
+        drop(state);
+        end(&mut successor);
+        return Ok(None);
+    }
+    match answer {
+        Answer::Ready => {
+            state.is_stopping = true;
+            state.handover = None;
+            Ok(Some(pid))
+        }
+        Answer::Ended => {
+            drop(state);
+            match successor.wait() {
+                Ok(status) => Err(format!("it ended with {status}")),
+                Err(error) => Err(error.to_string()),
+            }
+        }
+        Answer::TooLate => {
+            drop(state);
+            end(&mut successor);
+            Err(format!("it did not listen within {READY_TIME:?}"))
+        }
+    }
+}
+
+fn end(child: &mut Child) {
+    // It may have ended by itself in this moment.
+    child.kill().ok();
+    child.wait().ok();
 }

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,15 +11,28 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::{NoServerSessionStorage, ProducesTickets};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
-use rustls_pki_types::pem::{self, PemObject};
+use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
+use super::chain::{self, Shown};
 use super::config::Config;
+use super::pem_file::{self, Section};
 use super::tls_names::ByName;
 
 /// What is spoken over TLS (RFC 7301 §6), the better one first: curl asks for HTTP/1.0 by name.
 const PROTOCOLS: [&str; 2] = ["http/1.1", "http/1.0"];
+
+/// What a configuration's files hold.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// What to serve with.
+    pub config: Arc<ServerConfig>,
+    /// The certificates that are served.
+    pub served: Vec<Shown>,
+    /// What clients may not like about them; each names its file.
+    pub warnings: Vec<String>,
+}
 
 /// Loads certificate files, any number of times. What must outlive a reload is kept here: the
 /// keys of the session tickets, so that clients resume across SIGHUP.
@@ -63,15 +75,32 @@ impl TlsFiles {
     /// # Errors
     ///
     /// See [`TlsFilesError`]; each names its file.
-    pub fn load_all(&self, config: &Config) -> Result<Arc<ServerConfig>, TlsFilesError> {
-        let first = self.certified_key(&config.ssl_cert_path, &config.ssl_key_path)?;
+    pub fn load_all(&self, config: &Config) -> Result<Tls, TlsFilesError> {
+        let (now, mut warnings, mut served) = (chain::now(), Vec::new(), Vec::new());
+        let mut load = |cert: &Path, key: &Path| {
+            let certified = self.certified_key(cert, key)?;
+            let mut found = Vec::new();
+            served.extend(chain::inspect(&certified.cert, now, &mut found));
+            warnings.extend(named(cert, found));
+            Ok(certified)
+        };
+        let first = load(&config.ssl_cert_path, &config.ssl_key_path)?;
         let others = config.ssl_other_certificates.iter();
         let others = others
-            .map(|(cert, key)| self.certified_key(cert, key))
+            .map(|(cert, key)| load(cert, key))
             .collect::<Result<_, _>>()?;
         let clients = config.ssl_client_ca_path.as_deref();
         let clients = clients.filter(|_| config.ssl_verify_client);
-        self.serve(ByName::new(first, others), clients)
+        if let Some(file) = clients {
+            let mut found = Vec::new();
+            chain::inspect_each(&read_chain(file)?, now, &mut found);
+            warnings.extend(named(file, found));
+        }
+        Ok(Tls {
+            config: self.serve(ByName::new(first, others), clients)?,
+            served,
+            warnings,
+        })
     }
 
     /// `clients`: the file with the authorities that may have signed their certificates.
@@ -149,12 +178,18 @@ pub enum TlsFilesError {
     Read(PathBuf, io::Error),
     /// The file is damaged between its `BEGIN` and `END` lines.
     NotPem(PathBuf),
+    /// A line of the file could hide a section.
+    Malformed(PathBuf, usize, &'static str),
+    /// A section, at this line, that nothing can be done with here.
+    Unexpected(PathBuf, usize, String),
     /// The file has no `CERTIFICATE` section.
     NoCertificate(PathBuf),
-    /// The first certificate of the file is no X.509 certificate that can be used.
+    /// A certificate of the file is no X.509 certificate that can be used.
     BadCertificate(PathBuf, rustls::Error),
     /// The file has no private key section.
     NoKey(PathBuf),
+    /// The file has more than one private key.
+    ManyKeys(PathBuf),
     /// The file has a private key that takes a passphrase.
     EncryptedKey(PathBuf),
     /// The key is damaged or of an unsupported kind.
@@ -182,6 +217,16 @@ impl fmt::Display for TlsFilesError {
             ),
             Self::Read(file, error) => write!(f, "{}: cannot be read: {error}", file.display()),
             Self::NotPem(file) => write!(f, "{}: is damaged: not well-formed PEM", file.display()),
+            Self::Malformed(file, line, why) => write!(
+                f,
+                "{}:{line}: is damaged: not well-formed PEM: {why}",
+                file.display()
+            ),
+            Self::Unexpected(file, line, label) => write!(
+                f,
+                "{}:{line}: {label:?} is neither a certificate nor a private key",
+                file.display()
+            ),
             Self::NoCertificate(file) => write!(f, "{}: has no certificate in it", file.display()),
             Self::BadCertificate(file, error) => {
                 write!(
@@ -191,6 +236,11 @@ impl fmt::Display for TlsFilesError {
                 )
             }
             Self::NoKey(file) => write!(f, "{}: has no private key in it", file.display()),
+            Self::ManyKeys(file) => write!(
+                f,
+                "{}: has several private keys, and which one to use is not known",
+                file.display()
+            ),
             Self::EncryptedKey(file) => write!(
                 f,
                 "{0}: the private key is encrypted, and a server that starts by itself knows no \
@@ -218,25 +268,78 @@ impl fmt::Display for TlsFilesError {
 
 impl Error for TlsFilesError {}
 
+/// Puts the file before each.
+fn named(file: &Path, found: Vec<String>) -> impl Iterator<Item = String> {
+    let file = file.display().to_string();
+    found
+        .into_iter()
+        .map(move |found| format!("{file}: {found}"))
+}
+
 fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFilesError> {
     let text = read(file)?;
+    let sections = sections(file, &text)?;
+    let lines: Vec<_> = sections
+        .iter()
+        .filter(|section| section.is_certificate())
+        .map(|section| section.line)
+        .collect();
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&text)
         .collect::<Result<_, _>>()
         .map_err(|_| TlsFilesError::NotPem(file.to_path_buf()))?;
+    if chain.len() != lines.len() {
+        return Err(TlsFilesError::NotPem(file.to_path_buf()));
+    }
     if chain.is_empty() {
         return Err(TlsFilesError::NoCertificate(file.to_path_buf()));
+    }
+    // Clients are sent all of them, and fail at one that is none. The first is looked at with its key.
+    for (cert, line) in chain.iter().zip(lines).skip(1) {
+        if webpki::anchor_from_trusted_cert(cert).is_err() {
+            let why = "what begins here is not a certificate";
+            return Err(TlsFilesError::Malformed(file.to_path_buf(), line, why));
+        }
     }
     Ok(chain)
 }
 
 fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsFilesError> {
     let text = read(file)?;
+    let keys = sections(file, &text)?;
+    let keys = keys
+        .iter()
+        .filter(|section| section.is_private_key())
+        .count();
     // PEM errors quote the text: they are dropped so that no part of a key is ever printed.
-    PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
-        _ if is_encrypted(&text) => TlsFilesError::EncryptedKey(file.to_path_buf()),
-        pem::Error::NoItemsFound => TlsFilesError::NoKey(file.to_path_buf()),
-        _ => TlsFilesError::NotPem(file.to_path_buf()),
-    })
+    let found: Result<Vec<PrivateKeyDer<'static>>, _> =
+        PrivateKeyDer::pem_slice_iter(&text).collect();
+    match found {
+        Ok(mut found) => match (found.pop(), found.len()) {
+            (Some(key), 0) => Ok(key),
+            (Some(_), _) => Err(TlsFilesError::ManyKeys(file.to_path_buf())),
+            (None, _) if is_encrypted(&text) => {
+                Err(TlsFilesError::EncryptedKey(file.to_path_buf()))
+            }
+            (None, _) if keys > 0 => Err(TlsFilesError::NotPem(file.to_path_buf())),
+            (None, _) => Err(TlsFilesError::NoKey(file.to_path_buf())),
+        },
+        Err(_) if is_encrypted(&text) => Err(TlsFilesError::EncryptedKey(file.to_path_buf())),
+        Err(_) => Err(TlsFilesError::NotPem(file.to_path_buf())),
+    }
+}
+
+/// All sections of a file, each of a kind that can be used here.
+fn sections<'a>(file: &Path, text: &'a [u8]) -> Result<Vec<Section<'a>>, TlsFilesError> {
+    let sections = pem_file::sections(text)
+        .map_err(|(line, why)| TlsFilesError::Malformed(file.to_path_buf(), line, why))?;
+    match sections.iter().find(|section| !section.is_expected()) {
+        Some(Section { label, line }) => Err(TlsFilesError::Unexpected(
+            file.to_path_buf(),
+            *line,
+            (*label).to_owned(),
+        )),
+        None => Ok(sections),
+    }
 }
 
 /// Whether there is a key that takes a passphrase: of PKCS #8 (RFC 7468 §11), or with the header of
@@ -250,14 +353,14 @@ fn is_encrypted(text: &[u8]) -> bool {
 }
 
 fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, TlsFilesError> {
-    fs::read(file)
-        .map(Zeroizing::new)
-        .map_err(|error| TlsFilesError::Read(file.to_path_buf(), error))
+    pem_file::read(file).map_err(|error| TlsFilesError::Read(file.to_path_buf(), error))
 }
 
 #[cfg(test)]
 mod tests {
     use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, ServerConnection};
+    use std::fs;
+
     use tempfile::TempDir;
 
     use super::*;
@@ -475,7 +578,9 @@ mod tests {
         let bad = folder.path().join("bad.pem");
 
         fs::write(&bad, "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n").unwrap();
-        assert!(message(&made.cert, &bad).ends_with("bad.pem: is damaged: not well-formed PEM"));
+        assert!(message(&made.cert, &bad).ends_with(
+            "bad.pem:1: is damaged: not well-formed PEM: the section that begins here has no END line"
+        ));
         fs::write(
             &bad,
             "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n",
@@ -498,5 +603,64 @@ mod tests {
         );
         fs::write(&bad, "").unwrap();
         assert!(message(&bad, &made.key).ends_with("bad.pem: has no certificate in it"));
+    }
+
+    #[test]
+    fn every_section_of_a_chain_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = certificate(&folder, "certs", &[]);
+        let cert = fs::read_to_string(&made.cert).unwrap();
+        let key = fs::read_to_string(&made.key).unwrap();
+        let chain = folder.path().join("chain.pem");
+        let no_certificate = "-----BEGIN CERTIFICATE-----\nc2VjcmV0\n-----END CERTIFICATE-----\n";
+        let second = 1 + cert.lines().count();
+        for (text, line, why) in [
+            (
+                format!("{cert}{no_certificate}"),
+                second,
+                "not a certificate",
+            ),
+            (
+                format!("{}{cert}", cert.trim_end()),
+                second - 1,
+                "a line of its own",
+            ),
+            (format!("\u{feff}{cert}{cert}"), 1, "a line of its own"),
+            (
+                cert.replace("CERTIFICATE", "TRUSTED CERTIFICATE") + &cert,
+                1,
+                "\"TRUSTED CERTIFICATE\" is neither",
+            ),
+            (
+                format!("{cert}-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"),
+                second,
+                "\"X509 CRL\" is neither",
+            ),
+        ] {
+            fs::write(&chain, text).unwrap();
+            let told = message(&chain, &made.key);
+            assert!(told.contains(&format!("chain.pem:{line}: ")), "{told}");
+            assert!(told.contains(why), "{told}");
+            // A file of authorities is read as a chain is.
+            let clients = Config {
+                ssl_cert_path: made.cert.clone(),
+                ssl_key_path: made.key.clone(),
+                ssl_client_ca_path: Some(chain.clone()),
+                ssl_verify_client: true,
+                ..Config::default()
+            };
+            let files = TlsFiles::new().unwrap();
+            assert_eq!(files.load_all(&clients).unwrap_err().to_string(), told);
+        }
+        // Both in one file, with words between them, are well.
+        fs::write(&chain, format!("the key:\n{key}the certificate:\r\n{cert}")).unwrap();
+        let files = TlsFiles::new().unwrap();
+        assert!(files.load(&chain, &chain).is_ok());
+        fs::write(&chain, format!("{key}{key}")).unwrap();
+        let told = message(&made.cert, &chain);
+        assert!(
+            told.contains("chain.pem: has several private keys"),
+            "{told}"
+        );
     }
 }

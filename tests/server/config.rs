@@ -228,6 +228,28 @@ fn certificates_that_do_not_serve_are_named() {
 }
 
 #[test]
+fn a_chain_is_looked_at_section_by_section() {
+    let folder = Folder::new();
+    let cert = std::fs::read_to_string(folder.file("cert.pem")).unwrap();
+    let with_chain = |text: String| {
+        std::fs::write(folder.file("chain.pem"), text).unwrap();
+        check(&folder, &GOOD.replace("cert.pem", "chain.pem"))
+    };
+    let line = cert.lines().count();
+    let done = with_chain(format!("{}{cert}", cert.trim_end()));
+    assert_refused(&done, &[&format!("chain.pem:{line}: ")]);
+    let bad = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let done = with_chain(format!("{cert}{bad}"));
+    assert_refused(&done, &[&format!("chain.pem:{}: ", line + 1)]);
+    // What clients may not like is no reason not to start.
+    let other = std::fs::read_to_string(Folder::new().file("cert.pem")).unwrap();
+    let done = with_chain(format!("{cert}{other}"));
+    assert_eq!(done.code(), Some(0), "{}", done.stderr);
+    let warning = "certificate 2 is not the issuer of certificate 1";
+    assert!(done.stderr.contains(warning), "{}", done.stderr);
+}
+
+#[test]
 fn a_port_in_use_is_named() {
     let folder = Folder::new();
     folder.configure("");

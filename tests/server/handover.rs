@@ -1,16 +1,20 @@
 //! Sockets passed on: from a service manager, which is also told how it goes, and to a server that takes
 //! the place of this one under load.
 
-use std::net::{SocketAddr, TcpListener};
+use std::fs::File;
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixDatagram;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::support::command::{by_shell, edgeloop, signal};
 use crate::support::deadline::PATIENCE;
 use crate::support::http::tcp_from;
 use crate::support::{Connection, Folder, Server, Socket};
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
 use rustix::io::{FdFlags, fcntl_setfd};
 use socket2::{Domain, Socket as Socket2, Type};
 
@@ -124,7 +128,7 @@ fn listener_of_both_families() -> std::io::Result<TcpListener> {
 fn what_is_passed_must_be_a_listening_socket() {
     let folder = Folder::new();
     folder.configure("");
-    let file = std::fs::File::open("/dev/null").unwrap();
+    let file = File::open("/dev/null").unwrap();
     fcntl_setfd(&file, FdFlags::empty()).unwrap();
     let mut command = edgeloop();
     command
@@ -242,4 +246,121 @@ fn a_server_that_nobody_can_follow_goes_on() {
     server.connect().get("/").expect(200);
     // And it can still be told to stop.
     assert_eq!(server.stop().code(), Some(0));
+}
+
+#[test]
+fn process_1_of_a_container_is_not_followed() {
+    let contained = ["--user", "--map-root-user", "--pid", "--fork"];
+    let mut command = Command::new("unshare");
+    let can = command.args(contained).arg("true").stderr(Stdio::null());
+    if !can.status().is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: no namespace of processes can be made here");
+        return;
+    }
+    let folder = Folder::new();
+    folder.configure("log_to_file=0");
+    let mut script = "exec unshare --kill-child ".to_owned();
+    script.push_str(&contained.join(" "));
+    script.push_str(" \"$0\" \"$@\"");
+    let server = folder.start_as(by_shell(&script));
+    let outside = server.pid();
+    let children = std::fs::read_to_string(format!("/proc/{outside}/task/{outside}/children"));
+    let pid = children.unwrap().trim().parse().unwrap();
+    signal(pid, "USR2");
+    let line = server.wait_for_log("SIGUSR2");
+    assert!(
+        line.contains("ERROR") && line.contains("process 1"),
+        "{line}"
+    );
+    server.connect().get("/").expect(200);
+    signal(pid, "TERM");
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+/// Puts a pipe in the place of the configuration file: whoever reads it waits.
+fn pipe_for_config(folder: &Folder) -> PathBuf {
+    let (path, new) = (folder.file("server.conf"), folder.file("pipe"));
+    let mode = Mode::from_raw_mode(0o600);
+    mknodat(CWD, &new, FileType::Fifo, mode, 0).unwrap();
+    std::fs::rename(&new, &path).unwrap();
+    path
+}
+
+/// The writing end of a pipe, as soon as somebody reads it.
+fn writer(pipe: &Path) -> File {
+    crate::support::wait_for("a reader", || {
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        open(pipe, flags, Mode::empty()).ok().map(File::from)
+    })
+}
+
+#[test]
+fn a_stop_is_heard_while_the_next_server_hangs() {
+    let server = Server::start();
+    let pipe = pipe_for_config(server.folder());
+    server.signal("USR2");
+    let held = writer(&pipe);
+    let children: Vec<u32> = std::fs::read_dir(format!("/proc/{}/task", server.pid()))
+        .unwrap()
+        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok())
+        .flat_map(|text| {
+            let pids = text.split_whitespace().map(|pid| pid.parse().unwrap());
+            pids.collect::<Vec<_>>()
+        })
+        .collect();
+    let [child] = children[..] else {
+        panic!("{children:?}");
+    };
+    server.connect().get("/").expect(200);
+    server.signal("TERM");
+    server.wait_for_log("stopping");
+    assert_eq!(server.wait().code(), Some(0));
+    crate::support::wait_for("the next server to be ended", || {
+        let stat = std::fs::read_to_string(format!("/proc/{child}/stat"));
+        stat.map_or(true, |stat| stat.contains(") Z "))
+            .then_some(())
+    });
+    drop(held);
+}
+
+#[test]
+fn no_signal_waits_for_a_reload_that_hangs() {
+    let server = Server::start();
+    let text = std::fs::read(server.folder().file("server.conf")).unwrap();
+    let pipe = pipe_for_config(server.folder());
+    server.hangup();
+    let mut first = writer(&pipe);
+    // What is asked for meanwhile is done after it.
+    for _ in 0..3 {
+        server.hangup();
+    }
+    first.write_all(&text).unwrap();
+    drop(first);
+    server.wait_for_log("are in force");
+    let held = writer(&pipe);
+    server.connect().get("/").expect(200);
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+    drop(held);
+}
+
+#[test]
+fn a_server_without_free_descriptors_is_followed() {
+    let folder = Folder::new();
+    folder.configure("max_connections_per_ip=0\nhandshakes_per_second_per_ip=0");
+    let server = folder.start_as(by_shell("ulimit -n 200; exec \"$0\" \"$@\""));
+    let connect = |_| TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    let connections: Vec<_> = (0..250).map(connect).collect();
+    server.wait_for_log("descriptors");
+    crate::support::wait_for("all descriptors to be in use", || {
+        let fds = std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap();
+        (fds.count() >= 199).then_some(())
+    });
+    server.signal("USR2");
+    let line = server.wait_for_log("has taken over");
+    let pid = line.split("process ").nth(1).unwrap().split(' ').next();
+    let heir = Heir(pid.unwrap().parse().unwrap());
+    drop(connections);
+    server.connect().get("/").expect(200);
+    drop(heir);
 }

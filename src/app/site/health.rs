@@ -77,6 +77,7 @@ impl Site {
             skipped: self.topics.skipped(),
             queues: self.accounts.loads(),
             lines_lost: self.logging.as_ref().map_or(0, |logging| logging.lost()),
+            certificates: &self.certificates,
             process: &self.process,
         })
     }

@@ -15,6 +15,7 @@ use self::access::AccessLog;
 use self::health::Probe;
 use super::accounts::{AccountError, Accounts, LoginError, Registration};
 use super::answers::Answers;
+use super::chain::Shown;
 use super::chat::{Chat, Identity};
 use super::config::{Config, Secret};
 use super::forms;
@@ -95,6 +96,8 @@ pub struct Site {
     sockets: HashMap<i64, Vec<ConnId>>,
     /// The listeners of `port`, which speak TLS.
     secure: Vec<ListenerId>,
+    /// The certificates that they show.
+    certificates: Vec<Shown>,
     /// Field lines of every answer over TLS.
     secure_lines: Option<Shared>,
     /// The port to send the clients of `http_port` to.
@@ -136,6 +139,7 @@ impl Site {
             gate: Gate::new(&config),
             sockets: HashMap::new(),
             secure: Vec::new(),
+            certificates: Vec::new(),
             secure_lines: secure_lines(&config),
             port: config.port,
             start: None,
@@ -157,6 +161,11 @@ impl Site {
     /// Says which listeners speak TLS, and on which port, and which one is for metrics.
     pub fn listens(&mut self, secure: Vec<ListenerId>, port: u16, metrics: Option<ListenerId>) {
         (self.secure, self.port, self.metrics) = (secure, port, metrics);
+    }
+
+    /// Says which certificates are served.
+    pub fn serves(&mut self, certificates: Vec<Shown>) {
+        self.certificates = certificates;
     }
 
     /// Says which log to ask for the lines it has lost.
@@ -304,8 +313,9 @@ impl Site {
         let head_bytes_max = cx.config_mut().tail_bytes_max;
         self.web.http.head_bytes_max = self.web.http.head_bytes_max.min(head_bytes_max);
         for &listener in &self.secure {
-            cx.secure(listener, web::Security::Tls(Arc::clone(&tls)));
+            cx.secure(listener, web::Security::Tls(Arc::clone(&tls.config)));
         }
+        self.certificates = tls.served;
         self.config = config;
         log::info!("configuration and certificates are in force");
     }

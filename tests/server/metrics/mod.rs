@@ -213,6 +213,9 @@ fn what_was_done_is_counted() {
     check(&now);
     assert!(now["process_resident_memory_bytes"] > 1e6);
     assert!(now["process_start_time_seconds"] > 1.7e9);
+    // Made for a year, just now.
+    let expires = now["edgeloop_certificate_expires_seconds{name=\"localhost\"}"] / 86_400.0;
+    assert!((364.0..=365.0).contains(&expires), "{expires} days");
     drop(held);
     ann.close();
     crate::support::wait_for("the end of the socket to be counted", || {
