@@ -384,7 +384,6 @@ impl Channel {
                     *buffer = Vec::new();
                 }
             }
-            held.output.shrink();
             held.taken = 0;
             pool.0.push(held);
         }

@@ -18,6 +18,7 @@
 //! to write). Each of these has its share of [`Config::turn_time_max`]. What did not fit, or had no time,
 //! goes to a queue that comes first in the next turn, and the next wait does not wait.
 
+mod blocks;
 mod budget;
 mod channel;
 mod config;

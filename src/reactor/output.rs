@@ -1,9 +1,9 @@
 //! What waits to be sent: a queue of plaintext frames, some of them shared between connections.
 
-use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::sync::Arc;
 
+use super::blocks::Blocks;
 use super::shared::{Ledger, Shared};
 
 #[derive(Debug)]
@@ -59,15 +59,13 @@ impl Chunk {
 const OWN_CHUNK_BYTES_MAX: usize = 16 * 1024;
 /// The capacity a spare chunk may keep while nothing is queued.
 const SPARE_BYTES_MAX: usize = 16 * 1024;
-/// How many chunks an empty queue keeps room for.
-const CHUNKS_KEPT_MAX: usize = 64;
 /// How many chunks one `writev` is offered.
 pub(crate) const SLICES_MAX: usize = 32;
 
 /// Frames in the order they go out.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    chunks: VecDeque<Chunk>,
+    chunks: Blocks<Chunk>,
     /// How much of the first chunk is gone already.
     sent: usize,
     bytes: usize,
@@ -144,9 +142,9 @@ impl Queue {
     /// Takes out the oldest chunk with that label of which nothing is sent; returns its length.
     pub(crate) fn drop_oldest(&mut self, label: u32) -> Option<usize> {
         let first = usize::from(self.sent > 0);
-        let mut chunks = self.chunks.iter().skip(first);
-        let place = chunks.position(|chunk| chunk.has_label(label))?;
-        let chunk = self.chunks.remove(first + place)?;
+        let is_labelled = |chunk: &Chunk| chunk.has_label(label);
+        let place = self.chunks.position(first, is_labelled)?;
+        let chunk = self.chunks.remove(place)?;
         let len = chunk.bytes().len();
         self.bytes -= len;
         self.private_bytes -= chunk.private_bytes();
@@ -155,19 +153,20 @@ impl Queue {
 
     /// Takes out all chunks of which nothing is sent.
     pub(crate) fn drop_unbegun(&mut self) {
-        let begun = usize::from(self.sent > 0).min(self.chunks.len());
-        for chunk in self.chunks.drain(begun..) {
-            self.bytes -= chunk.bytes().len();
-            self.private_bytes -= chunk.private_bytes();
-        }
+        let begun = usize::from(self.sent > 0);
+        let (bytes, private_bytes) = (&mut self.bytes, &mut self.private_bytes);
+        self.chunks.truncate(begun, |chunk| {
+            *bytes -= chunk.bytes().len();
+            *private_bytes -= chunk.private_bytes();
+        });
     }
 
     /// Queues bytes ahead of all shared ones of which nothing is sent, but behind other urgent ones.
     /// Returns how many there are.
     pub(crate) fn push_urgent(&mut self, bytes: &[u8]) -> usize {
         let first = usize::from(self.sent > 0);
-        let mut chunks = self.chunks.iter().skip(first);
-        match chunks.position(|chunk| !matches!(chunk, Chunk::Own(_))) {
+        let is_shared = |chunk: &Chunk| !matches!(chunk, Chunk::Own(_));
+        match self.chunks.position(first, is_shared) {
             None => {
                 self.append(|out| out.extend_from_slice(bytes));
             }
@@ -176,7 +175,7 @@ impl Queue {
                 self.bytes += bytes.len();
                 self.private_bytes += bytes.len();
                 let chunk = Chunk::Own(bytes.to_vec());
-                self.chunks.insert(first + place, chunk);
+                self.chunks.insert(place, chunk);
             }
         }
         bytes.len()
@@ -194,14 +193,14 @@ impl Queue {
     /// How long the second piece is; 0 when there is none.
     #[cfg(feature = "tls")]
     pub(crate) fn second_len(&self) -> usize {
-        self.chunks.get(1).map_or(0, |chunk| chunk.bytes().len())
+        self.chunks.second().map_or(0, |chunk| chunk.bytes().len())
     }
 
     /// Copies the first bytes, up to `room`, into `record`.
     #[cfg(feature = "tls")]
     pub(crate) fn gather(&self, record: &mut Vec<u8>, room: usize) {
         let mut skip = self.sent;
-        for chunk in &self.chunks {
+        for chunk in self.chunks.iter() {
             let left = room.saturating_sub(record.len());
             if left == 0 {
                 return;
@@ -216,7 +215,7 @@ impl Queue {
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> usize {
         let mut skip = self.sent;
         let mut used = 0;
-        for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
+        for (slice, chunk) in slices.iter_mut().zip(self.chunks.iter()) {
             *slice = IoSlice::new(chunk.bytes().get(skip..).unwrap_or_default());
             skip = 0;
             used += 1;
@@ -249,13 +248,6 @@ impl Queue {
     #[cfg(feature = "tls")]
     pub(crate) fn clear(&mut self) {
         self.advance(self.bytes);
-    }
-
-    /// Gives back what many small chunks took, when it is empty.
-    pub(crate) fn shrink(&mut self) {
-        if self.chunks.capacity() > CHUNKS_KEPT_MAX && self.chunks.is_empty() {
-            self.chunks = VecDeque::new();
-        }
     }
 
     /// The bytes that the ledger has for this queue: where they are, and how many.

@@ -81,3 +81,41 @@ fn readers_survive_a_storm_under_a_small_ceiling_and_those_who_do_not_read_are_t
     assert_eq!(metrics.read()["edgeloop_queued_output_bytes"], 0.0);
     drop(slow);
 }
+
+#[test]
+fn output_takes_the_memory_that_is_counted() {
+    /// Many of them, so that the places in their queues are most of it.
+    const RECEIVERS: usize = 90;
+    const CEILING_KIB: u64 = 16 << 10;
+    /// What buffers, TLS and the log take on the way.
+    const SLACK_KIB: u64 = 8 << 10;
+    let server = Server::with_config(&format!(
+        "max_output_memory={}\nmessages_per_minute=0\nmetrics_address=127.0.0.1:0",
+        CEILING_KIB << 10
+    ));
+    let metrics = Metrics::of(&server);
+    let token = server.register_and_login("silent");
+    let silent: Vec<_> = (0..RECEIVERS)
+        .map(|_| Socket::join(&server, "silent", &token))
+        .collect();
+    let mut sender = Socket::join(&server, "sender", &server.register_and_login("sender"));
+    let before_kib = server.resident_kib_peak();
+    let text = "x".repeat(500);
+    let mut queued_max = 0.0_f64;
+    for round in 0..60 {
+        for id in 0..100 {
+            let id = format!("{round}-{id}");
+            sender.send(&json!({"type": "message", "id": id, "message": text}));
+        }
+        let mut heard = 0;
+        while heard < 100 {
+            heard += usize::from(kind_of(&sender.next()) == "message");
+        }
+        queued_max = queued_max.max(metrics.read()["edgeloop_queued_output_bytes"]);
+    }
+    assert!(queued_max > 12e6, "{queued_max} bytes fill nothing");
+    let grown_kib = server.resident_kib_peak() - before_kib;
+    let max_kib = CEILING_KIB * 3 / 2 + SLACK_KIB;
+    assert!(grown_kib <= max_kib, "{grown_kib} KiB, not {max_kib}");
+    drop(silent);
+}
