@@ -1,10 +1,13 @@
 //! Whether the server lives, whether it can serve, and what it has done.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Mail, Site};
 use crate::app::accounts::AccountError;
+use crate::app::chain::Shown;
 use crate::app::hosts;
+use crate::app::logging::Logging;
 use crate::app::metrics::{self, Counted};
 use crate::app::talk::Member;
 use crate::web::{Body, Cx, ExchangeId, Method, Reply, Request, Response};
@@ -40,6 +43,16 @@ impl Probe {
 }
 
 impl Site {
+    /// Says which certificates are served.
+    pub fn serves(&mut self, certificates: Vec<Shown>) {
+        self.certificates = certificates;
+    }
+
+    /// Says which log to ask for the lines it has lost.
+    pub fn logs_to(&mut self, logging: Arc<Logging>) {
+        self.logging = Some(logging);
+    }
+
     /// A request of the listener for metrics.
     pub(super) fn tell(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
         let (names, bound) = (&self.config.server_names, self.metrics_address);

@@ -163,16 +163,6 @@ impl Site {
         (self.secure, self.port, self.metrics) = (secure, port, metrics);
     }
 
-    /// Says which certificates are served.
-    pub fn serves(&mut self, certificates: Vec<Shown>) {
-        self.certificates = certificates;
-    }
-
-    /// Says which log to ask for the lines it has lost.
-    pub fn logs_to(&mut self, logging: Arc<Logging>) {
-        self.logging = Some(logging);
-    }
-
     fn is_for_metrics(&self, from: Origin) -> bool {
         matches!(from, Origin::Accepted { listener, .. } if self.metrics == Some(listener))
     }

@@ -45,13 +45,14 @@ const NOT_IN_PROTO: [&str; 11] = [
 
 /// Where the clock on the wall is read, which may jump at any time: for what says when something was, or
 /// ends by agreement with others. Everything else goes by [`Instant`](std::time::Instant).
-const WALL_CLOCK: [&str; 5] = [
+const WALL_CLOCK: [&str; 6] = [
     // `Date`, and `exp` of tokens.
     "src/reactor/mod.rs",
     // `Last-Modified`, and whether a file was changed just now.
     "src/web/files/disk.rs",
     // From when to when a certificate is valid.
     "src/app/cert.rs",
+    "src/app/chain.rs",
     // The time of each line.
     "src/app/logging/mod.rs",
     "src/app/logging/line.rs",
