@@ -391,6 +391,24 @@ fn what_was_acknowledged_outlives_the_removal_of_the_wal() {
 }
 
 #[test]
+fn the_removal_of_the_wal_is_noticed_when_nobody_asks() {
+    let server = Server::start();
+    let folder = server.folder().clone();
+    let mut ann = Writer::new(&server);
+    for name in ["users.db-wal", "users.db-shm"] {
+        std::fs::remove_file(folder.file(name)).unwrap();
+    }
+    server.wait_for_log("its -wal or -shm was moved, removed");
+    ann.connection = None;
+    server.signal("KILL");
+    server.wait();
+    let server = folder.start();
+    ann.connection = Some(server.connect());
+    ann.check();
+    ann.stop(server);
+}
+
+#[test]
 fn a_database_that_was_written_over_is_not_used_until_it_was_put_in_order() {
     let server = Server::start();
     let folder = server.folder().clone();
@@ -474,4 +492,45 @@ fn what_others_do_by_sqlite_disturbs_nobody() {
     ann.check();
     ann.stop(server);
     expect_sound(&folder);
+}
+
+#[test]
+fn what_a_killed_server_left_is_checked_before_it_is_used() {
+    let server = Server::start();
+    let folder = server.folder().clone();
+    let mut ann = Writer::new(&server);
+    let told = "the last stop was not in order";
+    let kill = |server: Server| {
+        server.signal("KILL");
+        server.wait();
+    };
+    kill(server);
+    let server = folder.start();
+    server.wait_for_log(told);
+    ann.connection = Some(server.connect());
+    ann.check();
+    ann.stop(server);
+    let server = folder.start();
+    assert!(!server.log_lines().iter().any(|line| line.contains(told)));
+    kill(server);
+
+    let path = folder.file("users.db");
+    let db = Database::open(&path).unwrap();
+    let sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'users_by_email'";
+    let page: u32 = db.query_row(sql, [], |row| row.get(0)).unwrap();
+    let page = usize::try_from(page).unwrap();
+    // Without its WAL, so that this does not mend what follows.
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .unwrap();
+    drop(db);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[(page - 1) * 4096..page * 4096].fill(0xa5);
+    std::fs::write(&path, &bytes).unwrap();
+    for _ in 0..2 {
+        let said = refusal(&folder);
+        for part in ["/users.db: ", told, "edgeloop backup", "docs/operations.md"] {
+            assert!(said.contains(part), "{said}");
+        }
+    }
+    assert_eq!(check_db(&folder).code(), Some(1));
 }

@@ -12,6 +12,7 @@ mod files;
 mod logins;
 mod pruning;
 mod schema;
+mod stops;
 mod trouble;
 pub mod upkeep;
 mod users;

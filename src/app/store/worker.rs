@@ -2,6 +2,7 @@
 
 use super::StoreError;
 use super::files::Files;
+use super::stops;
 use super::trouble::{Cause, Trouble};
 use crate::app::queue::{Queue, Worker, shielded};
 use crate::app::reply::{Overloaded, Promise, Reply};
@@ -18,6 +19,9 @@ const LOCKED_PATIENCE: Duration = Duration::from_millis(50);
 
 /// How long reads go by the last look at the files.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How often the files are looked at while nobody wants anything.
+const IDLE_LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Work for the store's thread.
 pub(super) enum Job {
@@ -169,10 +173,9 @@ pub(super) fn run(
     };
     let mut batch = Vec::new();
     let mut writes = Vec::new();
-    loop {
-        worker.take_many(BATCH_JOBS_MAX, &mut batch);
+    while worker.take_many(BATCH_JOBS_MAX, IDLE_LOOK_EVERY, &mut batch) {
         if batch.is_empty() {
-            break;
+            desk.look_idly();
         }
         for job in batch.drain(..) {
             match job {
@@ -236,6 +239,13 @@ impl Desk<'_> {
             return None;
         }
         self.look()
+    }
+
+    /// While there is nothing to do: the process may be killed or another may take over before there is.
+    fn look_idly(&mut self) {
+        if let Some(cause) = self.look() {
+            self.tell_of(cause, "nobody has asked for it");
+        }
     }
 
     fn read(&mut self, mut task: Box<dyn Task>) {
@@ -306,7 +316,9 @@ impl Desk<'_> {
         let found = self.look();
         let is_sound = found != Some(Cause::Overwritten) && self.files.is_wal_ours_alone();
         // SQLite writes the WAL back when the connection closes, but says nothing if that fails.
-        let written = if is_sound || found == Some(Cause::Moved) {
+        let written = if found.is_none() {
+            stops::end(self.db).and_then(|()| execute(self.db, "PRAGMA wal_checkpoint(TRUNCATE)"))
+        } else if is_sound || found == Some(Cause::Moved) {
             execute(self.db, "PRAGMA wal_checkpoint(TRUNCATE)")
         } else {
             Ok(())
