@@ -127,18 +127,21 @@ impl<T> Worker<T> {
     /// Waits for a job. `None`: the queue is closed and empty.
     pub(super) fn take(&self) -> Option<T> {
         let mut job = None;
-        self.begin(1, |taken| job = Some(taken));
+        self.begin(1, None, |taken| job = Some(taken));
         job
     }
 
-    /// Waits for a job, then moves up to `jobs_max` of those queued to `into`, in order. Nothing
-    /// moved: the queue is closed and empty.
-    pub(super) fn take_many(&self, jobs_max: usize, into: &mut Vec<T>) {
-        self.begin(jobs_max, |taken| into.push(taken));
+    /// Waits for a job, `patience` long at most, then moves up to `jobs_max` of those queued to `into`,
+    /// in order. `false`: the queue is closed and was empty.
+    pub(super) fn take_many(&self, jobs_max: usize, patience: Duration, into: &mut Vec<T>) -> bool {
+        self.begin(jobs_max, Some(patience), |taken| into.push(taken))
     }
 
-    fn begin(&self, jobs_max: usize, mut take: impl FnMut(T)) {
-        let mut state = self.wait();
+    fn begin(&self, jobs_max: usize, patience: Option<Duration>, mut take: impl FnMut(T)) -> bool {
+        let mut state = self.wait(patience);
+        if state.jobs.is_empty() {
+            return !state.closed;
+        }
         let now = now();
         let State { jobs, waits, .. } = &mut *state;
         let count = jobs.len().min(jobs_max);
@@ -148,6 +151,7 @@ impl<T> Worker<T> {
         }
         drop(state);
         self.since.set(Some(now));
+        true
     }
 
     /// What was taken last is done with.
@@ -159,13 +163,19 @@ impl<T> Worker<T> {
         }
     }
 
-    fn wait(&self) -> MutexGuard<'_, State<T>> {
+    fn wait(&self, patience: Option<Duration>) -> MutexGuard<'_, State<T>> {
         self.end();
         let idle = |state: &mut State<T>| state.jobs.is_empty() && !state.closed;
-        self.shared
-            .changed
-            .wait_while(self.shared.lock(), idle)
-            .unwrap_or_else(PoisonError::into_inner)
+        let (changed, state) = (&self.shared.changed, self.shared.lock());
+        match patience {
+            None => changed
+                .wait_while(state, idle)
+                .unwrap_or_else(PoisonError::into_inner),
+            Some(patience) => {
+                let woken = changed.wait_timeout_while(state, patience, idle);
+                woken.unwrap_or_else(PoisonError::into_inner).0
+            }
+        }
     }
 }
 
@@ -218,6 +228,9 @@ mod tests {
     use super::*;
     use std::thread;
 
+    /// Nobody waits for so long.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
     #[test]
     fn a_full_queue_gives_the_job_back() {
         let queue = Queue::new(2);
@@ -237,9 +250,9 @@ mod tests {
             queue.push(n).unwrap();
         }
         let mut taken = Vec::new();
-        worker.take_many(3, &mut taken);
+        worker.take_many(3, PATIENCE, &mut taken);
         assert_eq!(taken, [0, 1, 2]);
-        worker.take_many(3, &mut taken);
+        worker.take_many(3, PATIENCE, &mut taken);
         assert_eq!(taken, [0, 1, 2, 3, 4]);
     }
 
@@ -311,7 +324,7 @@ mod tests {
         let load = queue.load();
         assert_eq!((load.waiting, load.waits.count(), load.refused), (2, 1, 2));
         assert_eq!(load.busy, Duration::ZERO);
-        worker.take_many(9, &mut Vec::new());
+        worker.take_many(9, PATIENCE, &mut Vec::new());
         let load = queue.load();
         assert_eq!((load.waiting, load.waits.count(), load.refused), (0, 3, 2));
     }

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::support::command::{Finished, edgeloop, run};
 use crate::support::users::{login, registration};
@@ -285,6 +286,14 @@ fn files_that_may_not_be_written_stop_writes_alone_until_they_may() {
     );
 }
 
+/// Changes what a file holds as a failing disk does: nobody has written it.
+fn decay(path: &Path, bytes: &[u8]) {
+    let changed_at = std::fs::metadata(path).unwrap().modified().unwrap();
+    std::fs::write(path, bytes).unwrap();
+    let file = File::options().write(true).open(path).unwrap();
+    file.set_modified(changed_at).unwrap();
+}
+
 #[test]
 fn damage_is_told_until_it_is_mended() {
     let server = Server::start();
@@ -297,7 +306,7 @@ fn damage_is_told_until_it_is_mended() {
     let sound = std::fs::read(&path).unwrap();
     let mut damaged = sound.clone();
     damaged[4096..].fill(0xa5);
-    std::fs::write(&path, &damaged).unwrap();
+    decay(&path, &damaged);
 
     ann.connection = Some(server.connect());
     ann.me().error(503);
@@ -307,7 +316,7 @@ fn damage_is_told_until_it_is_mended() {
     assert_eq!(check_db(&folder).code(), Some(1));
     server.connect().get("/").expect(200);
 
-    std::fs::write(&path, &sound).unwrap();
+    decay(&path, &sound);
     ann.check();
     assert_eq!(ann.write(), 200);
     ann.check();
@@ -322,19 +331,206 @@ fn damage_is_told_until_it_is_mended() {
     );
 }
 
+/// Everything that needs the database is refused, and the log says why.
+fn expect_refusals(server: &Server, ann: &mut Writer, why: &str) {
+    assert_eq!(ann.write(), 503);
+    ann.me().error(503);
+    let mut other = server.connect();
+    other
+        .post_json("/register", &registration("late"))
+        .error(503);
+    let ready = other.get("/readyz").expect(503);
+    assert!(ready.text().starts_with("the database cannot be used"));
+    other.get("/healthz").expect(200);
+    let line = server.wait_for_log(why);
+    assert!(line.contains("/users.db: "), "{line}");
+}
+
 #[test]
-fn a_database_that_was_moved_is_not_written() {
+fn a_database_that_was_moved_is_not_used_until_it_is_back() {
     let server = Server::start();
     let folder = server.folder().clone();
     let mut ann = Writer::new(&server);
     let (path, away) = (folder.file("users.db"), folder.file("away.db"));
     std::fs::rename(&path, &away).unwrap();
-    assert_eq!(ann.write(), 503);
-    ann.check();
-    server.wait_for_log("/users.db: it was moved, removed or replaced");
+    expect_refusals(&server, &mut ann, "it was moved, removed or replaced");
     std::fs::rename(&away, &path).unwrap();
     assert_eq!(ann.write(), 200);
     ann.check();
+    server.wait_for_log("/users.db: takes writes again");
     ann.stop(server);
     expect_sound(&folder);
+}
+
+#[test]
+fn what_was_acknowledged_outlives_the_removal_of_the_wal() {
+    for removed in [
+        &["users.db-wal", "users.db-shm"][..],
+        &["users.db-wal"],
+        &["users.db-shm"],
+    ] {
+        for signal in ["KILL", "TERM"] {
+            let server = Server::start();
+            let folder = server.folder().clone();
+            let mut ann = Writer::new(&server);
+            for name in removed {
+                std::fs::remove_file(folder.file(name)).unwrap();
+            }
+            expect_refusals(&server, &mut ann, "its -wal or -shm was moved, removed");
+            ann.connection = None;
+            server.signal(signal);
+            server.wait();
+            let server = folder.start();
+            ann.connection = Some(server.connect());
+            ann.check();
+            assert_eq!(ann.write(), 200);
+            ann.stop(server);
+            expect_sound(&folder);
+        }
+    }
+}
+
+#[test]
+fn the_removal_of_the_wal_is_noticed_when_nobody_asks() {
+    let server = Server::start();
+    let folder = server.folder().clone();
+    let mut ann = Writer::new(&server);
+    for name in ["users.db-wal", "users.db-shm"] {
+        std::fs::remove_file(folder.file(name)).unwrap();
+    }
+    server.wait_for_log("its -wal or -shm was moved, removed");
+    ann.connection = None;
+    server.signal("KILL");
+    server.wait();
+    let server = folder.start();
+    ann.connection = Some(server.connect());
+    ann.check();
+    ann.stop(server);
+}
+
+#[test]
+fn a_database_that_was_written_over_is_not_used_until_it_was_put_in_order() {
+    let server = Server::start();
+    let folder = server.folder().clone();
+    let mut ann = Writer::new(&server);
+    let (path, backup) = (folder.file("users.db"), folder.file("backup.db"));
+    let mut command = edgeloop();
+    let config = folder.file("server.conf");
+    run(command
+        .arg("backup")
+        .arg(&backup)
+        .arg("--config")
+        .arg(config));
+    let backed_up = ann.acknowledged.clone();
+    assert_eq!(ann.write(), 200);
+    // As cp does: the same file, other bytes.
+    std::fs::write(&path, std::fs::read(&backup).unwrap()).unwrap();
+    expect_refusals(
+        &server,
+        &mut ann,
+        "something else than SQLite has written to it",
+    );
+    assert_eq!(ann.write(), 503, "it stays so");
+    ann.stop(server);
+
+    for name in ["users.db-wal", "users.db-shm"] {
+        std::fs::remove_file(folder.file(name)).unwrap();
+    }
+    std::fs::copy(&backup, &path).unwrap();
+    let server = folder.start();
+    ann.connection = Some(server.connect());
+    assert_eq!(ann.me().expect(200).json()["name"], backed_up);
+    assert_eq!(ann.write(), 200);
+    ann.stop(server);
+    expect_sound(&folder);
+}
+
+#[test]
+fn what_others_do_by_sqlite_disturbs_nobody() {
+    let server = Server::start();
+    let folder = server.folder().clone();
+    let mut ann = Writer::new(&server);
+    let path = folder.file("users.db");
+    for round in 0..5 {
+        let other = Database::open(&path).unwrap();
+        for sql in [
+            "CREATE TABLE IF NOT EXISTS other (x); INSERT INTO other VALUES (randomblob(300000))",
+            "PRAGMA wal_checkpoint(PASSIVE)",
+            "DELETE FROM other; PRAGMA wal_checkpoint(TRUNCATE)",
+            "VACUUM",
+            "PRAGMA wal_checkpoint(RESTART)",
+            "INSERT INTO other VALUES (1)",
+        ] {
+            other.execute_batch(sql).unwrap();
+            assert_eq!(ann.write(), 200, "{round}: {sql}");
+            ann.check();
+        }
+        drop(other);
+        assert_eq!(ann.write(), 200);
+        expect_sound(&folder);
+        assert_eq!(ann.write(), 200);
+    }
+    // Somebody writes back again and again while others write.
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let other = Database::open(&path).unwrap();
+            while !is_over.load(Ordering::Relaxed) {
+                let sql = "PRAGMA wal_checkpoint(PASSIVE)";
+                other.query_row(sql, [], |_| Ok(())).unwrap();
+            }
+        });
+        for _ in 0..300 {
+            let status = ann.write();
+            if status != 200 {
+                is_over.store(true, Ordering::Relaxed);
+            }
+            assert_eq!(status, 200);
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    ann.check();
+    ann.stop(server);
+    expect_sound(&folder);
+}
+
+#[test]
+fn what_a_killed_server_left_is_checked_before_it_is_used() {
+    let server = Server::start();
+    let folder = server.folder().clone();
+    let mut ann = Writer::new(&server);
+    let told = "the last stop was not in order";
+    let kill = |server: Server| {
+        server.signal("KILL");
+        server.wait();
+    };
+    kill(server);
+    let server = folder.start();
+    server.wait_for_log(told);
+    ann.connection = Some(server.connect());
+    ann.check();
+    ann.stop(server);
+    let server = folder.start();
+    assert!(!server.log_lines().iter().any(|line| line.contains(told)));
+    kill(server);
+
+    let path = folder.file("users.db");
+    let db = Database::open(&path).unwrap();
+    let sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'users_by_email'";
+    let page: u32 = db.query_row(sql, [], |row| row.get(0)).unwrap();
+    let page = usize::try_from(page).unwrap();
+    // Without its WAL, so that this does not mend what follows.
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .unwrap();
+    drop(db);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[(page - 1) * 4096..page * 4096].fill(0xa5);
+    std::fs::write(&path, &bytes).unwrap();
+    for _ in 0..2 {
+        let said = refusal(&folder);
+        for part in ["/users.db: ", told, "edgeloop backup", "docs/operations.md"] {
+            assert!(said.contains(part), "{said}");
+        }
+    }
+    assert_eq!(check_db(&folder).code(), Some(1));
 }

@@ -21,6 +21,7 @@ const WAITING_MAX: usize = 64;
 /// No user has it: whether there is one is not the question.
 const NO_USER: i64 = -1;
 const SILENT: &str = "the store does not answer";
+const UNUSABLE: &str = "the database cannot be used, the log says why";
 
 /// One question to the store at a time, whoever wants to know: a flood of requests is none of jobs.
 #[derive(Debug, Default)]
@@ -149,7 +150,8 @@ impl Site {
         readiness(match self.probe.answered {
             _ if cx.is_draining() => Err("shutting down"),
             Some((true, _)) => Ok(()),
-            Some((false, _)) | None => Err(SILENT),
+            Some((false, _)) => Err(UNUSABLE),
+            None => Err(SILENT),
         })
     }
 

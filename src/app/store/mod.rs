@@ -8,9 +8,11 @@
 //! Order: writes take effect in the order they were sent. A read sees every write answered before
 //! it was sent; one sent while a write is still unanswered may run before that write.
 
+mod files;
 mod logins;
 mod pruning;
 mod schema;
+mod stops;
 mod trouble;
 pub mod upkeep;
 mod users;
@@ -22,6 +24,7 @@ pub use users::{Changes, Identified, NewUser, Renames, User, Users};
 
 use super::marks::Marks;
 use super::queue::{Load, Queue};
+use files::Files;
 use std::fmt;
 use std::path::Path;
 use std::thread::{self, JoinHandle};
@@ -102,10 +105,16 @@ impl Store {
         let id = schema::id_of(&db)?;
         let queue = Queue::new(options.queue_jobs_max);
         let worker = queue.worker();
-        let (file, patience) = (path.to_owned(), options.busy_timeout);
+        let (path, patience) = (path.to_owned(), options.busy_timeout);
+        let mut files = Files::of(&path);
         let thread = thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || worker::run(&db, &file, patience, &worker))
+            .spawn(move || {
+                worker::run(&db, &path, &mut files, patience, &worker);
+                // In this order: see `Files`.
+                drop(db);
+                drop(files);
+            })
             .map_err(OpenError::Io)?;
         Ok(Self {
             id,

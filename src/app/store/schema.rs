@@ -11,6 +11,7 @@
 //! may hold addresses that differ in case alone: these stay, and work, so the rule stands in
 //! triggers, which judge what is written from now on, and not in a unique index.
 
+use super::stops;
 use super::trouble::Cause;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use std::fmt;
@@ -28,7 +29,11 @@ type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 /// What came after version 2, by the first table each brings. The version before can go on with a file
 /// that has them, and does, while one server takes over from another: it does not look at the tables, and
 /// triggers keep them. So they leave `user_version` as it is.
-const ADDITIONS: [(&str, Migration); 2] = [("usernames", usernames), ("database_id", database_id)];
+const ADDITIONS: [(&str, Migration); 3] = [
+    ("usernames", usernames),
+    ("database_id", database_id),
+    (stops::TABLE, stops::table),
+];
 
 /// The migration at index n leads from `user_version` n to n + 1.
 const MIGRATIONS: [Migration; 2] = [users, logins];
@@ -50,6 +55,8 @@ pub enum OpenError {
     ReadOnly,
     /// It is no SQLite database, or not a whole one.
     Damaged(rusqlite::Error),
+    /// A server was not stopped in order, and this is what SQLite says of the database now.
+    Unsound(Vec<String>),
     /// The file could not be made, or the thread not started.
     Io(std::io::Error),
     /// SQLite says why.
@@ -72,6 +79,13 @@ impl fmt::Display for OpenError {
                 "{error}: this is no database, or it is damaged; a copy made by edgeloop backup can \
                  take its place"
             ),
+            Self::Unsound(complaints) => write!(
+                f,
+                "the last stop was not in order, and the database is damaged ({}): see all of it with \
+                 edgeloop check-db, and put a copy made by edgeloop backup in its place, as \
+                 docs/operations.md says",
+                complaints.join("; ")
+            ),
             Self::Io(error) => write!(f, "the database could not be opened: {error}"),
             Self::Sqlite(error) => write!(f, "the database could not be opened: {error}"),
         }
@@ -83,7 +97,7 @@ impl std::error::Error for OpenError {
         match self {
             Self::Io(error) => Some(error),
             Self::Sqlite(error) | Self::Damaged(error) => Some(error),
-            Self::UnknownVersion { .. } | Self::NoWal | Self::ReadOnly => None,
+            Self::UnknownVersion { .. } | Self::NoWal | Self::ReadOnly | Self::Unsound(_) => None,
         }
     }
 }
@@ -115,8 +129,12 @@ pub(super) fn open(path: &Path, busy_timeout: Duration) -> Result<Connection, Op
     db.pragma_update(None, "foreign_keys", true)?;
     // Old password hashes are overwritten, not just unlinked.
     db.pragma_update(None, "secure_delete", true)?;
+    stops::refuse_unsound(&db)?;
+    // A WAL found here is taken for one that is being written back, until it is: see `Files`.
+    db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
     migrate(&mut db)?;
     add(&mut db)?;
+    stops::begin(&db)?;
     Ok(db)
 }
 
@@ -344,7 +362,7 @@ pub(super) fn has_c_design_table(db: &Connection) -> rusqlite::Result<bool> {
     has_table(db, "User")
 }
 
-fn has_table(db: &Connection, name: &str) -> rusqlite::Result<bool> {
+pub(super) fn has_table(db: &Connection, name: &str) -> rusqlite::Result<bool> {
     db.prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?
         .exists([name])
 }

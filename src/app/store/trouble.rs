@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -21,6 +19,10 @@ pub(super) enum Cause {
     ReadOnly,
     Damaged,
     Moved,
+    /// The WAL, or its index.
+    WalGone,
+    /// By something else than SQLite.
+    Overwritten,
     Unusable,
     /// No fault of the file: a statement is wrong, or memory is short.
     Other,
@@ -61,6 +63,14 @@ impl fmt::Display for Cause {
                 "it was moved, removed or replaced, which a running server does not follow: put it \
                  back, or restart"
             }
+            Self::WalGone => {
+                "its -wal or -shm was moved, removed or replaced, which a running server does not \
+                 follow: put it back, or restart"
+            }
+            Self::Overwritten => {
+                "something else than SQLite has written to it: stop the server, put the database in \
+                 order as docs/operations.md says, and start it"
+            }
             Self::Unusable => "it cannot be read or written",
             Self::Other => "a job failed",
         })
@@ -70,8 +80,6 @@ impl fmt::Display for Cause {
 /// The file, and what was said about it.
 pub(super) struct Trouble {
     file: PathBuf,
-    /// Device and number of the file that is open.
-    opened: Option<(u64, u64)>,
     start: Instant,
     /// A line a second about each cause.
     said: BTreeMap<Cause, Throttle>,
@@ -84,7 +92,6 @@ impl Trouble {
     pub(super) fn new(file: &Path) -> Self {
         Self {
             file: file.to_owned(),
-            opened: identity(file).ok(),
             start: now(),
             said: BTreeMap::new(),
             writes_failed: 0,
@@ -118,18 +125,4 @@ impl Trouble {
             self.writes_failed = 0;
         }
     }
-
-    /// Whether the name still leads to the file that is open. What is written to another one would be
-    /// missed after the next start.
-    pub(super) fn is_moved(&self) -> bool {
-        match identity(&self.file) {
-            Ok(found) => self.opened.is_some_and(|opened| opened != found),
-            Err(error) => error.kind() == ErrorKind::NotFound,
-        }
-    }
-}
-
-fn identity(file: &Path) -> std::io::Result<(u64, u64)> {
-    let metadata = std::fs::metadata(file)?;
-    Ok((metadata.dev(), metadata.ino()))
 }

@@ -1,17 +1,27 @@
 //! Jobs, and the thread that runs them.
 
 use super::StoreError;
+use super::files::Files;
+use super::stops;
 use super::trouble::{Cause, Trouble};
 use crate::app::queue::{Queue, Worker, shielded};
 use crate::app::reply::{Overloaded, Promise, Reply};
+use crate::web::now;
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Bounds the time a commit takes, and with it how long the first of its writes waits.
 const BATCH_JOBS_MAX: usize = 256;
 /// How long a lock is waited for that was waited for in vain before.
 const LOCKED_PATIENCE: Duration = Duration::from_millis(50);
+
+/// How long reads go by the last look at the files.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How often the files are looked at while nobody wants anything.
+const IDLE_LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Work for the store's thread.
 pub(super) enum Job {
@@ -146,19 +156,26 @@ where
 }
 
 /// Runs jobs until the queue is closed and empty.
-pub(super) fn run(db: &Connection, file: &Path, patience: Duration, worker: &Worker<Job>) {
+pub(super) fn run(
+    db: &Connection,
+    file: &Path,
+    files: &mut Files,
+    patience: Duration,
+    worker: &Worker<Job>,
+) {
     let mut desk = Desk {
         db,
+        files,
+        found_well: None,
         patience,
         is_locked: false,
         trouble: Trouble::new(file),
     };
     let mut batch = Vec::new();
     let mut writes = Vec::new();
-    loop {
-        worker.take_many(BATCH_JOBS_MAX, &mut batch);
+    while worker.take_many(BATCH_JOBS_MAX, IDLE_LOOK_EVERY, &mut batch) {
         if batch.is_empty() {
-            break;
+            desk.look_idly();
         }
         for job in batch.drain(..) {
             match job {
@@ -170,10 +187,7 @@ pub(super) fn run(db: &Connection, file: &Path, patience: Duration, worker: &Wor
             desk.write(&mut writes);
         }
     }
-    // SQLite writes the WAL back when the connection closes, but says nothing if that fails.
-    if let Err(error) = execute(db, "PRAGMA wal_checkpoint(TRUNCATE)") {
-        log::warn!("the database's WAL was not written back, the next start will do it: {error}");
-    }
+    desk.leave();
 }
 
 /// Why a group of writes is not in the database.
@@ -194,6 +208,9 @@ impl From<rusqlite::Error> for Lost {
 /// What the thread works with.
 struct Desk<'a> {
     db: &'a Connection,
+    files: &'a mut Files,
+    /// When the files were looked at last, if nothing was wrong with them.
+    found_well: Option<Instant>,
     /// How long a lock of another process is waited for.
     patience: Duration,
     /// Whether it was in vain the last time.
@@ -202,7 +219,41 @@ struct Desk<'a> {
 }
 
 impl Desk<'_> {
+    /// What is wrong with the files, as of now.
+    fn look(&mut self) -> Option<Cause> {
+        let found = self.files.look();
+        self.found_well = found.is_none().then(now);
+        if found == Some(Cause::WalGone) && self.files.is_wal_ours_alone() {
+            // Nobody finds a WAL without a name again, and what is in it was acknowledged.
+            if let Err(error) = execute(self.db, "PRAGMA wal_checkpoint(PASSIVE)") {
+                self.tell(&error);
+            }
+        }
+        found
+    }
+
+    /// The same, as of a moment ago.
+    fn glance(&mut self) -> Option<Cause> {
+        let holds = |at| now().saturating_duration_since(at) < LOOK_EVERY;
+        if self.found_well.is_some_and(holds) {
+            return None;
+        }
+        self.look()
+    }
+
+    /// While there is nothing to do: the process may be killed or another may take over before there is.
+    fn look_idly(&mut self) {
+        if let Some(cause) = self.look() {
+            self.tell_of(cause, "nobody has asked for it");
+        }
+    }
+
     fn read(&mut self, mut task: Box<dyn Task>) {
+        if let Some(cause) = self.glance() {
+            self.tell_of(cause, "nothing was read");
+            shielded("a reply", || task.fail(cause.answer()));
+            return;
+        }
         if let Ran::Failed(error) = task.run(self.db) {
             self.tell(&error);
         }
@@ -229,9 +280,9 @@ impl Desk<'_> {
     }
 
     fn commit_group(&mut self, tasks: &mut [Box<dyn Task>]) -> Result<(), Lost> {
-        if self.trouble.is_moved() {
+        if let Some(cause) = self.look() {
             return Err(Lost {
-                cause: Cause::Moved,
+                cause,
                 error: "nothing was written".to_owned(),
             });
         }
@@ -251,7 +302,42 @@ impl Desk<'_> {
             execute(self.db, "RELEASE job")?;
         }
         execute(self.db, "COMMIT")?;
-        Ok(())
+        match self.look() {
+            Some(cause) => Err(Lost {
+                cause,
+                error: "what was just written may not be found again".to_owned(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Leaves the files to the next start.
+    fn leave(&mut self) {
+        let found = self.look();
+        let is_sound = found != Some(Cause::Overwritten) && self.files.is_wal_ours_alone();
+        // SQLite writes the WAL back when the connection closes, but says nothing if that fails.
+        let written = if found.is_none() {
+            stops::end(self.db).and_then(|()| execute(self.db, "PRAGMA wal_checkpoint(TRUNCATE)"))
+        } else if is_sound || found == Some(Cause::Moved) {
+            execute(self.db, "PRAGMA wal_checkpoint(TRUNCATE)")
+        } else {
+            Ok(())
+        };
+        if let Err(error) = written {
+            log::warn!(
+                "the database's WAL was not written back, the next start will do it: {error}"
+            );
+        }
+        if let Some(cause) = found {
+            self.tell_of(cause, "it is left as it is");
+        }
+        // And removes what has the name of the WAL, which must be ours.
+        if !self.files.has_wal() || found == Some(Cause::Overwritten) {
+            let keep = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+            if let Err(error) = self.db.set_db_config(keep, true) {
+                log::error!("the database's WAL may be written back or removed: {error}");
+            }
+        }
     }
 
     fn tell(&mut self, error: &rusqlite::Error) {
