@@ -73,7 +73,7 @@ fn status_of(method: &str, path: &str) -> u16 {
         ("OPTIONS", _) => 204,
         (_, path) if path.contains("%00") || path.contains('\\') => 400,
         ("GET" | "HEAD", "/") => 200,
-        ("POST", "/login") => 400,
+        ("POST", "/login") => 415, // JSON without its media type
         (_, "/") => 405,
         _ => 404,
     }
