@@ -8,6 +8,15 @@ use self::shared::{Ledger, Shared};
 use super::Repeat;
 
 // Nobody outside of the reactor has a queue, so the benchmark compiles its own.
+#[path = "../../src/reactor/blocks.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    missing_docs,
+    reason = "a part of the library, and only some of it is used here"
+)]
+mod blocks;
 #[path = "../../src/reactor/output.rs"]
 #[allow(
     dead_code,

@@ -79,7 +79,10 @@ mod tests {
             "Access-Control-Allow-Origin",
             "Access-Control-Expose-Headers",
         ];
-        let config = Config::default();
+        let config = Config {
+            cors_allow_origin: Some("*".to_owned()),
+            ..Config::default()
+        };
         assert_eq!(names("/docs/", "text/html", &config), page);
         assert_eq!(names("/a.js", "text/javascript", &config), shared);
         assert_eq!(names("/a.woff2", "font/woff2", &config), shared);

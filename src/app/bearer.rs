@@ -39,6 +39,31 @@ pub fn handshake<'a>(fields: &Fields<'a>) -> Option<(&'a str, Option<&'a str>)> 
 /// Whether the page behind a request may open a WebSocket (RFC 6455 §10.2): one of our own, or of
 /// a listed origin. Clients that are no browser send no `Origin` and hold the token themselves.
 pub fn is_origin_allowed(request: &Request<'_>, listed: &[Origin]) -> bool {
+    is_origin_among(request, |origin| {
+        listed.iter().any(|listed| listed.is(origin))
+    })
+}
+
+/// Whether a request that counts attempts or changes something may come from the page behind it: one of
+/// our own, of an origin in `listed`, or one whose scripts may read the answers (`cors`, where `*` is
+/// any but the opaque `null`). What a browser says came from another site without naming a page is not.
+pub fn is_site_allowed(request: &Request<'_>, listed: &[Origin], cors: Option<&str>) -> bool {
+    let is_cross_site = (request.fields().get_all("sec-fetch-site"))
+        .any(|site| site.eq_ignore_ascii_case(b"cross-site"));
+    if is_cross_site && request.fields().get("origin").is_none() {
+        return false;
+    }
+    is_origin_among(request, |origin| {
+        listed.iter().any(|listed| listed.is(origin))
+            || match cors {
+                None => false,
+                Some("*") => origin != "null",
+                Some(cors) => cors.parse::<Origin>().is_ok_and(|cors| cors.is(origin)),
+            }
+    })
+}
+
+fn is_origin_among(request: &Request<'_>, is_listed: impl FnOnce(&str) -> bool) -> bool {
     let mut origins = request.fields().get_all("origin");
     let (Some(origin), None) = (origins.next(), origins.next()) else {
         return request.fields().get("origin").is_none();
@@ -50,5 +75,5 @@ pub fn is_origin_allowed(request: &Request<'_>, listed: &[Origin]) -> bool {
         .host()
         .and_then(|host| format!("https://{host}").parse::<Origin>().ok())
         .is_some_and(|own| own.is(origin));
-    is_own || listed.iter().any(|listed| listed.is(origin))
+    is_own || is_listed(origin)
 }

@@ -216,7 +216,7 @@ impl<'de> Visitor<'de> for ReadValue {
 /// Whether a request's media type is JSON. One that says nothing is taken at its word.
 pub fn is_json(content_type: Option<&str>) -> bool {
     let Some(content_type) = content_type else {
-        return true;
+        return false;
     };
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     media_type.eq_ignore_ascii_case("application/json")
@@ -285,7 +285,7 @@ mod tests {
     #[test]
     fn parameters_of_the_media_type_do_not_matter() {
         assert!(is_json(Some("Application/JSON; charset=utf-8")));
-        assert!(is_json(None));
+        assert!(!is_json(None));
         assert!(!is_json(Some("application/jsonx")));
         assert!(!is_json(Some("text/plain; application/json")));
     }

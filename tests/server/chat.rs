@@ -488,3 +488,14 @@ fn many_clients_hear_everything() {
         assert_eq!(ids.len(), 20);
     }
 }
+
+#[test]
+fn a_message_over_64_kib_is_invalid_and_the_connection_stays() {
+    let server = Server::start();
+    let token = server.register_and_login("ann");
+    let mut ann = Socket::join(&server, "ann", &token);
+    ann.send(&json!({"type": "message", "message": "x".repeat(70_000)}));
+    ann.expect_error("invalid");
+    ann.send(&json!({"type": "dance"}));
+    ann.expect_error("unknown_type");
+}

@@ -20,7 +20,7 @@ fn lists(value: &str, name: &str) -> bool {
 
 #[test]
 fn preflights_are_answered() {
-    let server = Server::start();
+    let server = Server::with_config("cors_allow_origin=*");
     let mut connection = server.connect();
     for path in ["/me", "/login", "/register"] {
         let answer = connection.request("OPTIONS", path, &PREFLIGHT, b"");
@@ -57,7 +57,7 @@ fn preflights_are_answered() {
 
 #[test]
 fn answers_may_be_read_by_the_configured_origin() {
-    let server = Server::start();
+    let server = Server::with_config("cors_allow_origin=*");
     let mut connection = server.connect();
     let body = json!({"username": "ann", "password": "x"}).to_string();
     let fields = [("Content-Type", "application/json"), PREFLIGHT[0]];
@@ -67,6 +67,7 @@ fn answers_may_be_read_by_the_configured_origin() {
     assert_eq!(answer.field("Access-Control-Allow-Origin"), Some("*"));
 
     let server = Server::with_config("cors_allow_origin=https://pages.example");
+    let fields = [fields[0], ("Origin", "https://pages.example")];
     let answer = server
         .connect()
         .request("POST", "/login", &fields, body.as_bytes())
@@ -75,4 +76,35 @@ fn answers_may_be_read_by_the_configured_origin() {
         answer.field("Access-Control-Allow-Origin"),
         Some("https://pages.example")
     );
+}
+
+#[test]
+fn pages_of_other_sites_use_up_no_attempts_of_their_visitors() {
+    let server = Server::with_config("login_attempts_per_minute=3");
+    server.register_and_login("ann");
+    let mut connection = server.connect();
+    let body = json!({"username": "ann", "password": "wrong"}).to_string();
+    let (json, site) = (
+        ("Content-Type", "application/json"),
+        ("Sec-Fetch-Site", "cross-site"),
+    );
+    for _ in 0..5 {
+        for (method, path) in [("POST", "/login"), ("POST", "/register"), ("PUT", "/me")] {
+            for fields in [
+                &[json, PREFLIGHT[0]][..],
+                &[json, ("Origin", "null")],
+                &[json, site],
+            ] {
+                let answer = connection.request(method, path, fields, body.as_bytes());
+                assert_eq!(answer.status, 403, "{method} {path} {fields:?}");
+                assert_eq!(answer.field("Access-Control-Allow-Origin"), None);
+            }
+        }
+        connection
+            .request("POST", "/login", &[], body.as_bytes())
+            .expect(415);
+    }
+    connection
+        .request("POST", "/login", &[json], body.as_bytes())
+        .expect(401);
 }

@@ -52,6 +52,16 @@ impl Outcome {
                 ["end"] => outcome.requests.last_mut().unwrap().is_complete = true,
                 ["error", status, _] => outcome.refusal = Some(status.parse().unwrap()),
                 ["awaits", what] => outcome.awaits = Some(what.to_owned()),
+                // A body without its media type.
+                ["body", ..] => {
+                    if let Some(asked) = outcome
+                        .requests
+                        .last_mut()
+                        .filter(|asked| asked.status == 400 && asked.method == "POST")
+                    {
+                        asked.status = 415;
+                    }
+                }
                 _ => assert!(matches!(words[0], "body" | "field"), "{line}"),
             }
         }

@@ -590,7 +590,7 @@ fn pages_are_guarded_and_everything_else_may_be_fetched_from_elsewhere() {
         ("a.woff2", b"x"),
         ("404.html", b"x"),
     ];
-    let site = Site::start(&files);
+    let site = Site::with_config(&files, "cors_allow_origin=*");
     let mut connection = site.connect();
     for path in ["/", "/index.html", "/nothing"] {
         let page = connection.request("GET", path, &[("Accept", "text/html")], b"");

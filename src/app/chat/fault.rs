@@ -13,6 +13,8 @@ pub enum Fault {
         /// Column in bytes.
         column: usize,
     },
+    /// The message is longer than any that means something.
+    TooLong,
     /// JSON, but not an object.
     NotAnObject,
     /// A member that means something is given twice: readers could differ on which one counts.
@@ -46,7 +48,11 @@ impl Fault {
     pub const fn code(self) -> &'static str {
         match self {
             Self::NotJson { .. } | Self::NotAnObject => "bad_json",
-            Self::Repeated | Self::NoType | Self::Invalid { .. } | Self::Text(_) => "invalid",
+            Self::TooLong
+            | Self::Repeated
+            | Self::NoType
+            | Self::Invalid { .. }
+            | Self::Text(_) => "invalid",
             Self::UnknownType => "unknown_type",
             Self::NotJoined => "not_joined",
             Self::NoSuchUser => "no_such_user",
@@ -58,6 +64,7 @@ impl Fault {
         match self {
             Self::RateLimited { retry_after_s } => Some(retry_after_s),
             Self::NotJson { .. }
+            | Self::TooLong
             | Self::NotAnObject
             | Self::Repeated
             | Self::NoType
@@ -79,6 +86,7 @@ impl fmt::Display for Fault {
                     "the message is not valid JSON (line {line}, column {column})"
                 )
             }
+            Self::TooLong => f.write_str("a message must not have more than 64 KiB"),
             Self::NotAnObject => f.write_str("the message must be a JSON object"),
             Self::Repeated => f.write_str("a member must not be given twice"),
             Self::NoType => f.write_str("`type` must be given and be a string"),

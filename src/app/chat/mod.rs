@@ -68,6 +68,9 @@ use presence::Presence;
 use rate::{Allowance, JOIN_COST};
 use room::{Joined, Left, Room, Seat};
 
+/// Bytes of one message of a client, decompressed.
+const MESSAGE_BYTES_MAX: usize = 64 << 10;
+
 /// Where the chat puts what it sends. `json` is one whole text message.
 ///
 /// Each distinct message is handed over once, so whoever frames it can share the frame among all
@@ -315,7 +318,12 @@ impl<K: Copy + Eq + Hash> Chat<K> {
         let Some(seat) = self.room.seat(k) else {
             return;
         };
-        let (handled, id) = match Members::read(text) {
+        let read = if text.len() > MESSAGE_BYTES_MAX {
+            Err(Fault::TooLong) // unread: reading it is most of what it costs
+        } else {
+            Members::read(text)
+        };
+        let (handled, id) = match read {
             Ok(members) => {
                 let id = inbound::id_of(&members);
                 (

@@ -117,7 +117,7 @@ pub struct Config {
     pub max_header_count: usize,
     /// Bytes of a request target; at most [`max_header_size`](Self::max_header_size).
     pub max_uri_length: usize,
-    /// Value of `Access-Control-Allow-Origin`: `*` or one origin; `None` (`off`) sends none.
+    /// Value of `Access-Control-Allow-Origin`: `*` or one origin; `None` (`off`, the default) sends none.
     pub cors_allow_origin: Option<String>,
     /// Value of `Content-Security-Policy` with pages; `None` (`off`) sends none.
     pub content_security_policy: Option<String>,
@@ -227,7 +227,7 @@ impl Default for Config {
             max_header_size: 65_536,
             max_header_count: 100,
             max_uri_length: 8192,
-            cors_allow_origin: Some("*".to_owned()),
+            cors_allow_origin: None,
             content_security_policy: Some(STRICT_POLICY.to_owned()),
             server_header: false,
             strict_transport_security: None,

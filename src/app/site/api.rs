@@ -14,6 +14,9 @@ use crate::web::{Cx, Reply, Request, Response};
 
 impl Site {
     pub(super) fn register(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
+        if let Some(refusal) = self.cross_site(request) {
+            return refusal.into();
+        }
         let new = match self.form(request, |form| {
             Ok(New {
                 name: form.text("name")?,
@@ -48,6 +51,9 @@ impl Site {
     }
 
     pub(super) fn login(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
+        if let Some(refusal) = self.cross_site(request) {
+            return refusal.into();
+        }
         let (username, password) = match self.form(request, |form| {
             Ok((form.text("username")?, form.text("password")?))
         }) {
@@ -95,6 +101,9 @@ impl Site {
     }
 
     pub(super) fn update_me(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
+        if let Some(refusal) = self.cross_site(request) {
+            return refusal.into();
+        }
         let id = match self.claims(cx, bearer::authorization(&request.fields())) {
             Ok(claims) => claims.user_id,
             Err(refusal) => return refusal.into(),
@@ -171,13 +180,23 @@ impl Site {
         }
     }
 
+    /// The refusal of what a page of another site asks for in its visitor's place.
+    fn cross_site(&self, request: &Request<'_>) -> Option<Response> {
+        let cors = self.config.cors_allow_origin.as_deref();
+        let is_allowed = bearer::is_site_allowed(request, &self.config.allowed_origins, cors);
+        (!is_allowed).then(|| self.answers.failure(403, "This origin is not allowed"))
+    }
+
     /// Reads a JSON body, or says what is wrong with it.
     fn form<T>(
         &self,
         request: &Request<'_>,
         read: impl FnOnce(&mut Form) -> Result<T, FormError>,
     ) -> Result<T, Response> {
-        if !is_json(request.field("content-type")) {
+        // Without a body there is nothing to mistake.
+        let content_type = request.field("content-type");
+        let has_no_body = content_type.is_none() && request.body().is_empty();
+        if !(is_json(content_type) || has_no_body) {
             return Err(self
                 .answers
                 .error(415, "Content-Type must be application/json"));

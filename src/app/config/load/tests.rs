@@ -476,7 +476,7 @@ fn defaults_are_those_of_the_protocol() {
         ws_compression=1\nws_compression_threshold=256\nws_max_fragments=4096\nws_message_timeout=60\n\
         ws_control_frames_per_second=100\nmessages_per_minute=100\nrequests_per_second_per_ip=0\n\
         handshakes_per_second_per_ip=100\nlogin_attempts_per_minute=10\ntrusted_proxies=\n\
-        allowed_origins=\ncors_allow_origin=*\nshutdown_grace=10\n\
+        allowed_origins=\ncors_allow_origin=off\nshutdown_grace=10\n\
         metrics_address=127.0.0.1:9464\npublic_dir=public\nlog_format=text\nserver_header=0\n\
         strict_transport_security=off\ncompress_files=1\nanswer_bytes_per_second_min=240\nforwarded_field=X-Forwarded-For\n\
         allowed_networks=\ndenied_networks=\nregistrations_per_minute_per_ip=10\n\
