@@ -85,12 +85,12 @@ fn readers_survive_a_storm_under_a_small_ceiling_and_those_who_do_not_read_are_t
 #[test]
 fn output_takes_the_memory_that_is_counted() {
     /// Many of them, so that the places in their queues are most of it.
-    const RECEIVERS: usize = 90;
+    const RECEIVERS: usize = 230;
     const CEILING_KIB: u64 = 16 << 10;
     /// What buffers, TLS and the log take on the way.
-    const SLACK_KIB: u64 = 8 << 10;
+    const SLACK_KIB: u64 = 10 << 10;
     let server = Server::with_config(&format!(
-        "max_output_memory={}\nmessages_per_minute=0\nmetrics_address=127.0.0.1:0",
+        "max_output_memory={}\nmax_connections_per_ip=300\nhandshakes_per_second_per_ip=0\nmessages_per_minute=0\nmetrics_address=127.0.0.1:0",
         CEILING_KIB << 10
     ));
     let metrics = Metrics::of(&server);
@@ -99,7 +99,7 @@ fn output_takes_the_memory_that_is_counted() {
         .map(|_| Socket::join(&server, "silent", &token))
         .collect();
     let mut sender = Socket::join(&server, "sender", &server.register_and_login("sender"));
-    let before_kib = server.resident_kib_peak();
+    let before_kib = server.resident_kib();
     let text = "x".repeat(500);
     let mut queued_max = 0.0_f64;
     for round in 0..60 {
