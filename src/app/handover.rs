@@ -126,7 +126,7 @@ pub enum Answer {
     Ready,
     /// It has ended.
     Ended,
-    /// Nothing, for [`READY_TIME`].
+    /// Nothing, for `READY_TIME`.
     TooLate,
 }
 
