@@ -78,15 +78,10 @@ impl<'b> Head<'b> {
     /// Checks a request line, which need not wait for the rest of its head. `line` ends with its CRLF.
     #[cold]
     pub(super) fn check_line(line: &[u8]) -> Result<(), Error> {
-        let mut request = httparse::Request::new(&mut []);
-        match request.parse(line) {
-            Ok(_) => {}
-            Err(error) => return Err(cause(error, line)),
-        }
-        match (request.method, request.path) {
-            (Some(method), Some(target)) => Target::parse(Method::from(method), target).map(|_| ()),
-            _ => Err(Error::RequestLine),
-        }
+        // A whole head with nothing else to find fault with: a parser of its own here would keep that of
+        // heads, which is all that counts, from being one piece.
+        let head = [line, b"Host: a\r\n\r\n"].concat();
+        Head::parse(&head, 1).map(|_| ())
     }
 
     /// Parses a head that [`scan`] found whole: `bytes` is the head and nothing else.
