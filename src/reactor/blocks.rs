@@ -4,88 +4,121 @@
 //! queues grow together, that is a multiple of what they hold.
 
 use std::collections::VecDeque;
+use std::iter::once;
 
 /// How many items a block has.
 const ITEMS: usize = 64;
 
-/// A double-ended queue whose memory follows its length by at most a block or two. Short ones, of a block, are
-/// a [`VecDeque`].
+/// A double-ended queue whose memory follows its length by at most a block or two. A short one is a
+/// [`VecDeque`], and costs little more.
 #[derive(Debug)]
 pub(super) struct Blocks<T> {
-    /// The first block. Empty only when all is.
+    /// The first block. Empty while there is one block only, the last.
     first: VecDeque<T>,
-    /// The others, none of them empty.
-    rest: VecDeque<VecDeque<T>>,
+    /// Those between the first and the last, none of them empty.
+    middle: VecDeque<VecDeque<T>>,
+    /// The last block. Empty only when all is.
+    last: VecDeque<T>,
 }
 
 impl<T> Default for Blocks<T> {
     fn default() -> Self {
         Self {
             first: VecDeque::new(),
-            rest: VecDeque::new(),
+            middle: VecDeque::new(),
+            last: VecDeque::new(),
         }
     }
 }
 
 impl<T> Blocks<T> {
     pub(super) fn front(&self) -> Option<&T> {
-        self.first.front()
+        self.first.front().or_else(|| self.last.front())
     }
 
     /// The one behind the first.
     #[cfg(feature = "tls")]
     pub(super) fn second(&self) -> Option<&T> {
-        let next = || self.rest.front().and_then(VecDeque::front);
-        self.first.get(1).or_else(next)
+        self.iter().nth(1)
     }
 
     pub(super) fn back(&self) -> Option<&T> {
-        self.rest.back().unwrap_or(&self.first).back()
+        self.last.back()
     }
 
     pub(super) fn back_mut(&mut self) -> Option<&mut T> {
-        self.rest.back_mut().unwrap_or(&mut self.first).back_mut()
+        self.last.back_mut()
     }
 
+    #[inline]
     pub(super) fn push_back(&mut self, item: T) {
-        let last = self.rest.back_mut().unwrap_or(&mut self.first);
-        if last.len() < ITEMS {
-            last.push_back(item);
+        if self.last.len() >= ITEMS {
+            self.begin_block();
+        }
+        self.last.push_back(item);
+    }
+
+    #[cold]
+    fn begin_block(&mut self) {
+        let full = std::mem::replace(&mut self.last, VecDeque::with_capacity(ITEMS));
+        if self.first.is_empty() {
+            self.first = full;
         } else {
-            let mut block = VecDeque::with_capacity(ITEMS);
-            block.push_back(item);
-            self.rest.push_back(block);
+            self.middle.push_back(full);
         }
     }
 
     pub(super) fn pop_back(&mut self) -> Option<T> {
-        let Some(last) = self.rest.back_mut() else {
-            return self.first.pop_back();
+        let item = self.last.pop_back();
+        self.fill_last();
+        item
+    }
+
+    #[inline]
+    pub(super) fn pop_front(&mut self) -> Option<T> {
+        let block = if self.first.is_empty() {
+            &mut self.last
+        } else {
+            &mut self.first
         };
-        let item = last.pop_back();
-        if last.is_empty() {
-            self.rest.pop_back();
+        let item = block.pop_front();
+        if !self.middle.is_empty() {
+            self.fill_first();
         }
         item
     }
 
-    pub(super) fn pop_front(&mut self) -> Option<T> {
-        let item = self.first.pop_front();
-        self.fill_first();
-        item
+    /// The first block is not empty before others in the middle.
+    #[cold]
+    fn fill_first(&mut self) {
+        if self.first.is_empty() {
+            self.first = self.middle.pop_front().unwrap_or_default();
+        }
     }
 
-    /// The first block is never empty before others.
-    fn fill_first(&mut self) {
-        if self.first.is_empty()
-            && let Some(next) = self.rest.pop_front()
-        {
-            self.first = next;
+    /// The last block is not empty behind others.
+    fn fill_last(&mut self) {
+        if self.last.is_empty() {
+            let before = self.middle.pop_back();
+            self.last = before.unwrap_or_else(|| std::mem::take(&mut self.first));
         }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.first.iter().chain(self.rest.iter().flatten())
+        let first = self.first.iter().chain(self.middle.iter().flatten());
+        first.chain(&self.last)
+    }
+
+    fn blocks_mut(&mut self) -> impl Iterator<Item = &mut VecDeque<T>> {
+        let first = once(&mut self.first).chain(&mut self.middle);
+        first.chain(once(&mut self.last))
+    }
+
+    /// No block stays empty where it may not be.
+    fn drop_empty(&mut self) {
+        self.middle.retain(|block| !block.is_empty());
+        self.fill_first();
+        self.fill_last();
     }
 
     /// Where the first item is, from the one at `index` on, that is wanted.
@@ -100,7 +133,7 @@ impl<T> Blocks<T> {
 
     /// Puts an item before the one at `index`, or behind all.
     pub(super) fn insert(&mut self, mut index: usize, item: T) {
-        for block in std::iter::once(&mut self.first).chain(&mut self.rest) {
+        for block in self.blocks_mut() {
             if index < block.len() {
                 block.insert(index, item);
                 return;
@@ -110,36 +143,28 @@ impl<T> Blocks<T> {
         self.push_back(item);
     }
 
-    pub(super) fn remove(&mut self, index: usize) -> Option<T> {
-        if index < self.first.len() {
-            let item = self.first.remove(index);
-            self.fill_first();
-            return item;
-        }
-        let mut index = index - self.first.len();
-        for number in 0..self.rest.len() {
-            let block = self.rest.get_mut(number)?;
+    pub(super) fn remove(&mut self, mut index: usize) -> Option<T> {
+        let mut removed = None;
+        for block in self.blocks_mut() {
             if index < block.len() {
-                let item = block.remove(index);
-                if block.is_empty() {
-                    self.rest.remove(number);
-                }
-                return item;
+                removed = block.remove(index);
+                break;
             }
             index -= block.len();
         }
-        None
+        self.drop_empty();
+        removed
     }
 
     /// Drops all but the first `len`, and hands each over before.
-    pub(super) fn truncate(&mut self, len: usize, mut each: impl FnMut(&T)) {
-        self.iter().skip(len).for_each(&mut each);
+    pub(super) fn truncate(&mut self, len: usize, each: impl FnMut(&T)) {
+        self.iter().skip(len).for_each(each);
         let mut left = len;
-        for block in std::iter::once(&mut self.first).chain(&mut self.rest) {
+        for block in self.blocks_mut() {
             block.truncate(left);
-            left = left.saturating_sub(block.len());
+            left -= block.len();
         }
-        self.rest.retain(|block| !block.is_empty());
+        self.drop_empty();
     }
 }
 
@@ -202,7 +227,9 @@ mod tests {
                 #[cfg(feature = "tls")]
                 prop_assert_eq!(blocks.second(), queue.get(1));
                 prop_assert_eq!(blocks.back_mut(), queue.back_mut());
-                prop_assert!(blocks.rest.iter().all(|block| !block.is_empty()));
+                prop_assert!(blocks.middle.iter().all(|block| !block.is_empty()));
+                prop_assert!(blocks.middle.is_empty() || !blocks.first.is_empty());
+                prop_assert!(blocks.first.is_empty() || !blocks.last.is_empty());
             }
         }
     }
@@ -211,8 +238,8 @@ mod tests {
     fn its_memory_follows_its_length() {
         let mut blocks = Blocks::default();
         let room = |blocks: &Blocks<usize>| {
-            let rest: usize = blocks.rest.iter().map(VecDeque::capacity).sum();
-            blocks.first.capacity() + rest
+            let middle: usize = blocks.middle.iter().map(VecDeque::capacity).sum();
+            blocks.first.capacity() + middle + blocks.last.capacity()
         };
         for n in 1..=100 * ITEMS {
             blocks.push_back(n);

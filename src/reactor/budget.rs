@@ -113,6 +113,9 @@ impl Budget {
 
     /// Counts so many bytes as work.
     pub(super) fn count_bytes(&mut self, bytes: usize) {
+        if bytes < 1 << PIECE_SHIFT {
+            return;
+        }
         let pieces = u32::try_from(bytes >> PIECE_SHIFT).unwrap_or(u32::MAX);
         self.pieces = self.pieces.saturating_add(pieces);
     }

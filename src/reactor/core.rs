@@ -199,9 +199,7 @@ impl Core {
     }
 
     pub(super) fn channel(&mut self, id: ConnId) -> Option<&mut Channel> {
-        self.channels
-            .get_mut(id.index())
-            .filter(|channel| channel.generation == id.generation())
+        channel_of(&mut self.channels, id)
     }
 
     /// The id of the connection at a table index, if there is one.
@@ -234,10 +232,10 @@ impl Core {
     }
 
     pub(super) fn append(&mut self, id: ConnId, write: impl FnOnce(&mut Vec<u8>)) -> Sent {
-        let Some(held) = self.held_for_output(id) else {
+        let Some(channel) = output_channel(&mut self.channels, id) else {
             return Sent::Gone;
         };
-        let added = held.output.append(write);
+        let added = channel.hold(&mut self.pool).output.append(write);
         self.queued(id, added)
     }
 
@@ -263,10 +261,10 @@ impl Core {
         if self.lookup(id).is_some_and(|channel| !channel.is_blocked) {
             return self.append(id, |out| out.extend_from_slice(bytes));
         }
-        let Some(held) = self.held_for_output(id) else {
+        let Some(channel) = output_channel(&mut self.channels, id) else {
             return Sent::Gone;
         };
-        let added = held.output.push_urgent(bytes);
+        let added = channel.hold(&mut self.pool).output.push_urgent(bytes);
         self.queued(id, added)
     }
 
@@ -292,11 +290,6 @@ impl Core {
         }
     }
 
-    fn held_for_output(&mut self, id: ConnId) -> Option<&mut Held> {
-        let channel = output_channel(&mut self.channels, id)?;
-        Some(channel.hold(&mut self.pool))
-    }
-
     pub(super) fn is_open(&self, id: ConnId) -> bool {
         self.lookup(id).is_some_and(Channel::takes_output)
     }
@@ -307,26 +300,40 @@ impl Core {
     /// take what they can first. Only what no callback should make at once is refused.
     pub(super) fn queued(&mut self, id: ConnId, added: usize) -> Sent {
         self.private_output_bytes += added;
-        self.make_dirty(id);
         let total = self.queued_bytes_total();
+        let max_total = self.config.output_bytes_max_total;
+        let Some(channel) = channel_of(&mut self.channels, id) else {
+            return Sent::Gone;
+        };
+        if !channel.dirty {
+            channel.dirty = true;
+            self.dirty.push(id);
+        }
+        let mark = self.config.output_mark_bytes;
+        let mark_now = if total > max_total {
+            mark.min(CROWDED_MARK_BYTES)
+        } else {
+            mark
+        };
+        let queued = channel.queued_bytes();
+        if queued > mark_now {
+            return self.over_mark(id, queued, total);
+        }
+        match channel.is_blocked || channel.phase != Phase::Open {
+            true => Sent::Queued,
+            false => Sent::AtOnce,
+        }
+    }
+
+    /// More is queued than the mark, or there is too much in all and more than the mark of that time.
+    #[cold]
+    fn over_mark(&mut self, id: ConnId, queued: usize, total: usize) -> Sent {
         let max_total = self.config.output_bytes_max_total;
         let (mark, max) = (self.config.output_mark_bytes, self.config.output_bytes_max);
         let stalled_ms = self.now_ms + ms(self.config.stall_grace);
         let Some(channel) = self.channel(id) else {
             return Sent::Gone;
         };
-        let queued = channel.queued_bytes();
-        let mark_now = if total > max_total {
-            mark.min(CROWDED_MARK_BYTES)
-        } else {
-            mark
-        };
-        if queued <= mark_now {
-            return match channel.is_blocked || channel.phase != Phase::Open {
-                true => Sent::Queued,
-                false => Sent::AtOnce,
-            };
-        }
         let mut is_suspected = false;
         let is_far_over = total / 2 > max_total && queued > mark;
         if (queued > max || is_far_over) && channel.overflow != Overflow::Told {
@@ -638,9 +645,13 @@ impl Core {
     }
 }
 
-/// The connection, if output may be queued on it.
-fn output_channel(channels: &mut Slab<Channel>, id: ConnId) -> Option<&mut Channel> {
+fn channel_of(channels: &mut Slab<Channel>, id: ConnId) -> Option<&mut Channel> {
     channels
         .get_mut(id.index())
-        .filter(|channel| channel.generation == id.generation() && channel.takes_output())
+        .filter(|channel| channel.generation == id.generation())
+}
+
+/// The connection, if output may be queued on it.
+fn output_channel(channels: &mut Slab<Channel>, id: ConnId) -> Option<&mut Channel> {
+    channel_of(channels, id).filter(|channel| channel.takes_output())
 }

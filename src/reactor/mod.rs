@@ -451,10 +451,14 @@ const ENDLESS: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// So long after `at`. Any time may be asked for, [`Duration::MAX`] as well.
+#[inline]
 pub(crate) fn after(at: Instant, time: Duration) -> Instant {
-    at.checked_add(time)
-        .or_else(|| at.checked_add(ENDLESS))
-        .unwrap_or(at)
+    at.checked_add(time).unwrap_or_else(|| long_after(at))
+}
+
+#[cold]
+fn long_after(at: Instant) -> Instant {
+    at.checked_add(ENDLESS).unwrap_or(at)
 }
 
 fn unix_secs() -> u64 {

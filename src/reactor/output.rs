@@ -22,6 +22,17 @@ struct Place {
     is_in_ledger: bool,
 }
 
+impl Place {
+    /// See [`Chunk::sizes`].
+    fn private_bytes(&self) -> usize {
+        if self.is_in_ledger {
+            PLACE_BYTES
+        } else {
+            PLACE_BYTES + self.shared.len()
+        }
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         if self.is_in_ledger {
@@ -41,12 +52,11 @@ impl Chunk {
         }
     }
 
-    /// What it takes of memory that no other queue has a part in.
-    fn private_bytes(&self) -> usize {
+    /// How long it is, and what it takes of memory that no other queue has a part in.
+    fn sizes(&self) -> (usize, usize) {
         match self {
-            Self::Own(bytes) => bytes.len(),
-            Self::Shared(place) if place.is_in_ledger => PLACE_BYTES,
-            Self::Shared(place) => PLACE_BYTES + place.shared.len(),
+            Self::Own(bytes) => (bytes.len(), bytes.len()),
+            Self::Shared(place) => (place.shared.len(), place.private_bytes()),
         }
     }
 
@@ -69,7 +79,7 @@ pub(crate) struct Queue {
     /// How much of the first chunk is gone already.
     sent: usize,
     bytes: usize,
-    /// The sum of [`Chunk::private_bytes`].
+    /// The sum of what chunks take that no other queue has a part in.
     private_bytes: usize,
     spare: Vec<u8>,
 }
@@ -127,15 +137,15 @@ impl Queue {
         if shared.is_empty() {
             return 0;
         }
-        let chunk = Chunk::Shared(Place {
+        let place = Place {
             is_in_ledger: shared.enter(ledger),
             shared: shared.clone(),
             label,
-        });
-        let added = chunk.private_bytes();
+        };
+        let added = place.private_bytes();
         self.bytes += shared.len();
         self.private_bytes += added;
-        self.chunks.push_back(chunk);
+        self.chunks.push_back(Chunk::Shared(place));
         added
     }
 
@@ -145,9 +155,9 @@ impl Queue {
         let is_labelled = |chunk: &Chunk| chunk.has_label(label);
         let place = self.chunks.position(first, is_labelled)?;
         let chunk = self.chunks.remove(place)?;
-        let len = chunk.bytes().len();
+        let (len, private_bytes) = chunk.sizes();
         self.bytes -= len;
-        self.private_bytes -= chunk.private_bytes();
+        self.private_bytes -= private_bytes;
         Some(len)
     }
 
@@ -156,8 +166,9 @@ impl Queue {
         let begun = usize::from(self.sent > 0);
         let (bytes, private_bytes) = (&mut self.bytes, &mut self.private_bytes);
         self.chunks.truncate(begun, |chunk| {
-            *bytes -= chunk.bytes().len();
-            *private_bytes -= chunk.private_bytes();
+            let sizes = chunk.sizes();
+            *bytes -= sizes.0;
+            *private_bytes -= sizes.1;
         });
     }
 
@@ -193,33 +204,38 @@ impl Queue {
     /// How long the second piece is; 0 when there is none.
     #[cfg(feature = "tls")]
     pub(crate) fn second_len(&self) -> usize {
-        self.chunks.second().map_or(0, |chunk| chunk.bytes().len())
+        self.chunks.second().map_or(0, |chunk| chunk.sizes().0)
     }
 
     /// Copies the first bytes, up to `room`, into `record`.
     #[cfg(feature = "tls")]
     pub(crate) fn gather(&self, record: &mut Vec<u8>, room: usize) {
         let mut skip = self.sent;
-        for chunk in self.chunks.iter() {
+        // Much quicker than a loop, as each block is one of its own then.
+        self.chunks.iter().try_for_each(|chunk| {
             let left = room.saturating_sub(record.len());
             if left == 0 {
-                return;
+                return None;
             }
             let bytes = chunk.bytes().get(skip..).unwrap_or_default();
             record.extend_from_slice(bytes.get(..left).unwrap_or(bytes));
             skip = 0;
-        }
+            Some(())
+        });
     }
 
     /// The first pieces, for one vectored write.
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> usize {
         let mut skip = self.sent;
         let mut used = 0;
-        for (slice, chunk) in slices.iter_mut().zip(self.chunks.iter()) {
+        let mut slices = slices.iter_mut();
+        self.chunks.iter().try_for_each(|chunk| {
+            let slice = slices.next()?;
             *slice = IoSlice::new(chunk.bytes().get(skip..).unwrap_or_default());
             skip = 0;
             used += 1;
-        }
+            Some(())
+        });
         used
     }
 
@@ -229,17 +245,18 @@ impl Queue {
         self.bytes = self.bytes.saturating_sub(count);
         self.sent += count;
         while let Some(chunk) = self.chunks.front() {
-            let len = chunk.bytes().len();
+            let (len, private_bytes) = chunk.sizes();
             if self.sent < len {
                 return;
             }
             self.sent -= len;
-            self.private_bytes -= chunk.private_bytes();
-            if let Some(Chunk::Own(mut bytes)) = self.chunks.pop_front()
-                && bytes.capacity() <= SPARE_BYTES_MAX
-            {
-                bytes.clear();
-                self.spare = bytes;
+            self.private_bytes -= private_bytes;
+            match self.chunks.pop_front() {
+                Some(Chunk::Own(mut bytes)) if bytes.capacity() <= SPARE_BYTES_MAX => {
+                    bytes.clear();
+                    self.spare = bytes;
+                }
+                _ => {}
             }
         }
         self.sent = 0;
