@@ -166,8 +166,11 @@ impl<S> Socket<S> {
             match self.step(tools, cx, rest, config) {
                 Stepped::On(count) => {
                     used += count;
-                    let is_enough = self.bytes_in - bytes_before >= TURN_BYTES || cx.needs_flush();
-                    if is_enough || (used < input.len() && !cx.has_time()) {
+                    let is_enough = |cx: &mut Cx<'_>| {
+                        let bytes = self.bytes_in - bytes_before;
+                        bytes >= TURN_BYTES || cx.needs_flush() || !cx.has_time()
+                    };
+                    if used < input.len() && is_enough(cx) {
                         break;
                     }
                 }
@@ -263,6 +266,7 @@ impl<S> Socket<S> {
     }
 
     /// Hears of the peer's silence after `timeout`, and of what is due before that.
+    #[inline]
     fn wait(&self, cx: &mut Cx<'_>, timeout: Duration) {
         let silent = after(cx.now(), timeout);
         let due = match self.leaves_us.min(self.message_due_us) {

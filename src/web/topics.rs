@@ -374,6 +374,7 @@ impl<T: Clone + Eq + Hash> Topics<T> {
 
 impl EncodedMessage {
     /// The frames for a receiver with this window.
+    #[inline]
     fn form(
         &mut self,
         message: Message<'_>,
@@ -381,20 +382,32 @@ impl EncodedMessage {
         deflaters: &mut Deflaters,
         how: &Compression,
     ) -> &Framed {
-        let Self { plain, compressed } = self;
         if let Some(window) = window {
-            let known = compressed.iter().position(|(other, _)| *other == window);
-            let place = known.unwrap_or_else(|| {
-                let form = Framed::compressed(message, deflaters, how, window);
-                compressed.push((window, form));
-                compressed.len() - 1
-            });
-            if let Some((_, Some(form))) = compressed.get(place) {
+            let known = &mut self.compressed;
+            if let Some(form) = compressed_form(known, message, window, deflaters, how) {
                 return form;
             }
         }
-        plain.get_or_insert_with(|| Framed::new(message))
+        self.plain.get_or_insert_with(|| Framed::new(message))
     }
+}
+
+/// The compressed frames for that window, if they are smaller.
+#[inline(never)] // most receivers have none
+fn compressed_form<'a>(
+    known: &'a mut Vec<(WindowBits, Option<Framed>)>,
+    message: Message<'_>,
+    window: WindowBits,
+    deflaters: &mut Deflaters,
+    how: &Compression,
+) -> Option<&'a Framed> {
+    let place = known.iter().position(|(other, _)| *other == window);
+    let place = place.unwrap_or_else(|| {
+        let form = Framed::compressed(message, deflaters, how, window);
+        known.push((window, form));
+        known.len() - 1
+    });
+    known.get(place)?.1.as_ref()
 }
 
 impl<T: Clone + Eq + Hash> Default for Topics<T> {

@@ -182,14 +182,21 @@ impl<S> Http<S> {
             return 0;
         }
         let has_body = !matches!(head.framing, Framing::None | Framing::Length(0));
-        let mut limits = *limits;
-        if has_body {
-            match self.take_in(tools, cx, head, number, behind.is_empty(), &limits) {
-                Some(body_bytes_max) => limits.body_bytes_max = body_bytes_max,
+        let allowed;
+        let limits = if has_body {
+            match self.take_in(tools, cx, head, number, behind.is_empty(), limits) {
+                Some(body_bytes_max) => {
+                    allowed = Limits {
+                        body_bytes_max,
+                        ..*limits
+                    };
+                    &allowed
+                }
                 None => return 0,
             }
-        }
-        let limits = &limits;
+        } else {
+            limits
+        };
         let (mut used, mut body): (usize, &[u8]) = (0, &[]);
         // An empty body has no piece: its step would tell the end already.
         if matches!(head.framing, Framing::Length(1..))
@@ -211,6 +218,7 @@ impl<S> Http<S> {
         used
     }
 
+    #[inline]
     fn request<V: Service<Socket = S>>(
         &mut self,
         tools: &mut Tools<'_, V>,
@@ -221,22 +229,28 @@ impl<S> Http<S> {
     ) {
         self.has_served = true;
         let request = self.view(tools, cx, head, body, number);
-        let may_upgrade = head.upgrade_websocket && request.body.is_empty();
-        if may_upgrade && !self.exchanges.is_empty() {
-            self.exchanges.push(Exchange {
-                number,
-                asked: head.asked(),
-                line: Line::borrowed(head, request.peer(), cx.now()).to_line(),
-                state: State::AwaitTurn(head.bytes().into()),
-                due: None,
-            });
-            return;
+        if head.upgrade_websocket && request.body.is_empty() && !self.exchanges.is_empty() {
+            return self.await_turn(cx, &request);
         }
         let reply = tools.service.request(cx, &request);
         self.reply(tools, cx, &request, reply);
     }
 
+    /// Keeps a request for an upgrade until all before it are answered.
+    #[cold]
+    fn await_turn(&mut self, cx: &Cx<'_>, request: &Request<'_>) {
+        let head = &request.head;
+        self.exchanges.push(Exchange {
+            number: request.exchange.number,
+            asked: head.asked(),
+            line: Line::borrowed(head, request.peer(), cx.now()).to_line(),
+            state: State::AwaitTurn(head.bytes().into()),
+            due: None,
+        });
+    }
+
     /// All requests before this one are answered: hands it on, and puts it back with what came of that.
+    #[cold]
     fn take_turn<V: Service<Socket = S>>(
         &mut self,
         tools: &mut Tools<'_, V>,
