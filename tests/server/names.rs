@@ -48,6 +48,10 @@ fn others_than_the_listed_names_are_misdirected() {
             "POST /login HTTP/1.1\r\nHost: {host}\r\n{body}\r\n{{}}"
         ));
         connection.answer().error(421);
+        // Nor is a body waited for.
+        let body =
+            "Content-Type: application/json\r\nContent-Length: 9\r\nExpect: 100-continue\r\n";
+        asked(&mut server.connect(), "POST /login", host, body).error(421);
     }
     // The target beats the field (RFC 9112 section 3.2.2).
     asked(

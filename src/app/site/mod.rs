@@ -209,6 +209,9 @@ impl Site {
     /// The answer, where head and path are all it takes.
     fn lead<'a>(&self, request: &Request<'a>) -> Result<(Route, Cow<'a, str>), Response> {
         let (answers, method) = (&self.answers, request.method());
+        if !self.is_ours(request) {
+            return Err(answers.error(421, "Not a name of this server"));
+        }
         match method {
             Method::Other(_) => return Err(answers.error(501, "This method is not known here")),
             Method::Options if request.path() == "*" => {
@@ -260,15 +263,14 @@ impl Site {
         admitted.map_err(|refused| {
             let text = "Too many requests, try again later";
             self.answers.try_later(429, text, refused.retry_after_s)
-        })?;
-        // Who asks for health goes by an address that need not be known here.
-        let is_ours = hosts::is_served(&self.config.server_names, request.host())
-            || matches!(request.path(), "/healthz" | "/readyz");
-        if is_ours {
-            Ok(())
-        } else {
-            Err(self.answers.error(421, "Not a name of this server"))
-        }
+        })
+    }
+
+    /// Whether a request is for a name of this server. Who asks for health goes by an address, which need
+    /// not be known here.
+    fn is_ours(&self, request: &Request<'_>) -> bool {
+        hosts::is_served(&self.config.server_names, request.host())
+            || matches!(request.path(), "/healthz" | "/readyz")
     }
 
     fn file(&self, request: &Request<'_>, path: &str) -> Response {
