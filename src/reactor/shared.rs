@@ -29,6 +29,16 @@ struct Frame {
     places: AtomicUsize,
 }
 
+/// What a frame takes beside its bytes: with its two counts of references.
+pub(super) const HEADER_BYTES: usize = size_of::<Frame>() + 2 * size_of::<usize>();
+
+impl Frame {
+    /// With short ones the bytes are less than half of it.
+    fn memory_bytes(&self) -> usize {
+        self.bytes.len() + HEADER_BYTES
+    }
+}
+
 /// Bytes that any number of a reactor's queues hold and that exist once: the sum over them.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
@@ -96,7 +106,7 @@ impl Shared {
         let places = frame.places.load(Relaxed);
         frame.places.store(places + 1, Relaxed);
         if places == 0 {
-            let bytes = ledger.bytes() + frame.bytes.len();
+            let bytes = ledger.bytes() + frame.memory_bytes();
             ledger.bytes.store(bytes, Relaxed);
         }
         true
@@ -110,16 +120,16 @@ impl Shared {
         if places == 0
             && let Some(ledger) = frame.ledger.get()
         {
-            debug_assert!(ledger.bytes() >= frame.bytes.len(), "bytes left twice");
-            let bytes = ledger.bytes().saturating_sub(frame.bytes.len());
+            debug_assert!(ledger.bytes() >= frame.memory_bytes(), "bytes left twice");
+            let bytes = ledger.bytes().saturating_sub(frame.memory_bytes());
             ledger.bytes.store(bytes, Relaxed);
         }
     }
 
-    /// Where the whole is of which this is a part, and how long it is.
+    /// Where the whole is of which this is a part, and what it takes.
     #[cfg(test)]
     pub(super) fn frame(&self) -> (usize, usize) {
-        (self.frame.bytes.as_ptr().addr(), self.frame.bytes.len())
+        (self.frame.bytes.as_ptr().addr(), self.frame.memory_bytes())
     }
 
     /// The bytes, to be written anew, if nobody else holds them.
@@ -179,13 +189,14 @@ mod tests {
         let part = shared.slice(10..20);
         assert!(shared.enter(&first) && part.enter(&first));
         assert!(!shared.enter(&second));
-        assert_eq!((first.bytes(), second.bytes()), (100, 0));
+        let bytes = 100 + HEADER_BYTES;
+        assert_eq!((first.bytes(), second.bytes()), (bytes, 0));
         shared.leave();
-        assert_eq!(first.bytes(), 100);
+        assert_eq!(first.bytes(), bytes);
         part.leave();
         assert_eq!(first.bytes(), 0);
         assert!(part.enter(&first));
-        assert_eq!(first.bytes(), 100);
+        assert_eq!(first.bytes(), bytes);
         part.leave();
     }
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::*;
 use crate::reactor::output::PLACE_BYTES;
+use crate::reactor::shared::HEADER_BYTES;
 
 /// Who is there, and the most output there was in any callback.
 #[derive(Clone, Default)]
@@ -75,7 +76,7 @@ fn what_all_wait_for_counts_once() {
         publish(&sim, 2..3);
         sim.settle();
         let total = sim.engine.core.queued_bytes_total();
-        assert_eq!(total - first, FRAME_BYTES + 20 * PLACE_BYTES);
+        assert_eq!(total - first, FRAME_BYTES + HEADER_BYTES + 20 * PLACE_BYTES);
         sim.audit();
         let (taking, going) = clients.split_at_mut(10);
         for client in going.iter() {
