@@ -14,7 +14,7 @@ use crate::client::{Client, Failure};
 type Outcome = Result<Option<Instant>, Failure>;
 type Act = fn(&Target) -> Outcome;
 
-pub(crate) const ACTS: [(&str, Act); 16] = [
+pub(crate) const ACTS: [(&str, Act); 17] = [
     ("half handshakes, 500", half_handshakes),
     ("idle connects, 9,000 from 200 addresses", idle_connects),
     ("handshake flood", handshake_flood),
@@ -31,6 +31,7 @@ pub(crate) const ACTS: [(&str, Act); 16] = [
     ("tiny fragments", tiny_fragments),
     ("huge declared lengths", huge_lengths),
     ("deflate bombs", deflate_bombs),
+    ("inflating messages, 98 sockets", inflating_messages),
     ("never-reading subscribers, 50", deaf_subscribers),
     ("garbage", garbage),
 ];
@@ -347,16 +348,44 @@ fn huge_lengths(target: &Target) -> Outcome {
     flood(target, &[&[0x82, 0xFF][..], &length, &KEY, b"x"].concat())
 }
 
-fn deflate_bombs(target: &Target) -> Outcome {
+/// A compressed message.
+fn packed(data: &[u8]) -> Result<Vec<u8>, Failure> {
     let mut packed = vec![0; 1 << 20];
     let mut compress = Compress::new(Compression::best(), false);
-    compress.compress(&vec![0; 256 << 20], &mut packed, FlushCompress::Sync)?;
+    compress.compress(data, &mut packed, FlushCompress::Sync)?;
     packed.truncate(usize::try_from(compress.total_out())? - 4);
-    let mut bomb = masked(Opcode::Text, &packed);
-    if let Some(first) = bomb.first_mut() {
+    let mut message = masked(Opcode::Text, &packed);
+    if let Some(first) = message.first_mut() {
         *first |= 0x40;
     }
-    flood(target, &bomb)
+    Ok(message)
+}
+
+fn deflate_bombs(target: &Target) -> Outcome {
+    flood(target, &packed(&vec![0; 256 << 20])?)
+}
+
+/// Messages of a KiB each that become as large as a message may be, twenty a second on each of as many sockets
+/// as one address may have; who is sent away comes back.
+fn inflating_messages(target: &Target) -> Outcome {
+    let text = "\\n".repeat((1 << 19) - 32);
+    let message = packed(format!(r#"{{"type":"message","message":"{text}"}}"#).as_bytes())?;
+    let mut clients = Vec::new();
+    while target.goes_on() {
+        // Who has flooded before is closed at the first message, and may not even get in.
+        while clients.len() < 98 && target.goes_on() {
+            let Ok(client) = target.socket(70) else {
+                break;
+            };
+            clients.push(client);
+        }
+        clients.retain_mut(|client| {
+            let sent = client.write_all(&message).and_then(|()| client.flush());
+            sent.is_ok() && !has_ended(client)
+        });
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(None)
 }
 
 /// They join, and somebody else talks.

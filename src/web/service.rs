@@ -129,6 +129,47 @@ pub trait Service {
         let _ = (ws, socket, message);
     }
 
+    /// A message arrived that is longer than the service wants any, of `bytes` or more, and was thrown away:
+    /// one over [`WsLimits::message_bytes_wanted_max`](super::WsLimits::message_bytes_wanted_max). By
+    /// default the WebSocket is closed with 1009. A service that wants to go on says so to the peer, and
+    /// sees to it that this does not happen without end: reading and decompressing up to there has its cost.
+    ///
+    /// ```
+    /// use edgeloop::web::{Config, Cx, Message, Reply, Request, Response, Service, WsCx, WsLimits};
+    ///
+    /// struct Short(Config);
+    ///
+    /// impl Short {
+    ///     fn new() -> Self {
+    ///         let mut config = Config::DEFAULT;
+    ///         config.ws.message_bytes_wanted_max = 1000;
+    ///         Self(config)
+    ///     }
+    /// }
+    ///
+    /// impl Service for Short {
+    ///     type Socket = ();
+    ///     type Mail = ();
+    ///
+    ///     fn config(&self) -> &Config {
+    ///         &self.0
+    ///     }
+    ///
+    ///     fn request(&mut self, _: &mut Cx<'_>, _: &Request<'_>) -> Reply<()> {
+    ///         Reply::Send(Response::empty(404))
+    ///     }
+    ///
+    ///     fn message_too_long(&mut self, ws: &mut WsCx<'_, '_>, _: &mut (), bytes: u64) {
+    ///         ws.reply(Message::Text(&format!("{bytes} bytes are too many")));
+    ///     }
+    /// }
+    /// # let _ = Short::new();
+    /// ```
+    fn message_too_long(&mut self, ws: &mut WsCx<'_, '_>, socket: &mut Self::Socket, bytes: u64) {
+        let _ = (socket, bytes);
+        ws.close(CloseCode::TOO_BIG, "the message is too long");
+    }
+
     /// A WebSocket has ended, however it did.
     fn closed(&mut self, cx: &mut Cx<'_>, socket: Self::Socket, ended: &Ended<'_>) {
         let _ = (cx, socket, ended);

@@ -137,7 +137,7 @@ impl<S> Socket<S> {
             self.wait(cx, silence(cx.id(), config.ping_interval));
         }
         tools.buffers.lend(self.machine.split().0);
-        let used = self.read(tools, cx, input, &config);
+        let used = self.read(tools, cx, input, &mut config);
         tools.buffers.take_back(self.machine.split().0);
         if self.machine.split().0.is_message_under_way() {
             let due_us = self.micros_to(after(cx.now(), config.message_timeout));
@@ -154,12 +154,14 @@ impl<S> Socket<S> {
         tools: &mut Tools<'_, V>,
         cx: &mut Cx<'_>,
         input: &mut [u8],
-        config: &Config,
+        config: &mut Config,
     ) -> usize {
         let mut used = 0;
         let bytes_before = self.bytes_in;
         for _ in 0..config.messages_per_turn {
-            if cx.is_over_mark() && !self.machine.is_close_sent() {
+            if self.machine.is_close_sent() {
+                config.ws.message_bytes_wanted_max = 0; // nobody hears of them
+            } else if cx.is_over_mark() {
                 return used; // `drained` resumes
             }
             let rest = input.get_mut(used..).unwrap_or_default();
@@ -210,6 +212,10 @@ impl<S> Socket<S> {
         let (used, event) = match receiver.step(input, &config.ws) {
             Ok(Step::Event { used, event }) => (used, event),
             Ok(Step::More { used }) => return Stepped::More(used),
+            Ok(Step::TooLong { used, bytes }) => {
+                self.too_long(tools, cx, bytes, config);
+                return Stepped::On(used);
+            }
             Err(error) => {
                 log::debug!("{}: WebSocket: {error}", cx.id());
                 return fail(cx, sender, close, error.close_code(), "");
@@ -263,6 +269,30 @@ impl<S> Socket<S> {
             tools.service.message(&mut ws, state, message);
         }
         Stepped::On(used)
+    }
+
+    /// A message was longer than the service wants any.
+    #[cold]
+    fn too_long<V: Service<Socket = S>>(
+        &mut self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+        bytes: u64,
+        config: &Config,
+    ) {
+        self.message_due_us = NEVER;
+        self.messages += 1;
+        self.bytes_in += bytes;
+        cx.count_work(usize::try_from(bytes).unwrap_or(usize::MAX));
+        if self.machine.is_close_sent() {
+            return;
+        }
+        let Tools {
+            service, buffers, ..
+        } = tools;
+        self.with(config, buffers, cx, |ws, state| {
+            service.message_too_long(ws, state, bytes);
+        });
     }
 
     /// Hears of the peer's silence after `timeout`, and of what is due before that.

@@ -20,9 +20,22 @@ use crate::reactor::sim::{Client, Rng, Sim, for_seeds, run};
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// Does as little as a service may.
+struct ByDefault;
+
+impl Service for ByDefault {
+    type Socket = ();
+    type Mail = Mail;
+
+    fn request(&mut self, _: &mut Cx<'_>, _: &Request<'_>) -> Reply<()> {
+        Reply::Send(Response::empty(404))
+    }
+}
+
 /// Answers by path.
 struct Site {
     config: Config,
+    goes_on_over_long: bool,
     post: Post<Mail>,
     /// Requests whose answers come later, with what they are to be answered.
     later: Vec<(ExchangeId, String)>,
@@ -110,6 +123,14 @@ impl Service for Site {
         }
     }
 
+    fn message_too_long(&mut self, ws: &mut WsCx<'_, '_>, (): &mut (), bytes: u64) {
+        if self.goes_on_over_long {
+            ws.reply(Message::Text(&format!("too long: {bytes}")));
+        } else {
+            ByDefault.message_too_long(ws, &mut (), bytes);
+        }
+    }
+
     fn closed(&mut self, _: &mut Cx<'_>, (): (), ended: &Ended<'_>) {
         assert_eq!(ended.path, "/ws");
         self.ended.push((ended.code, ended.clean, ended.messages));
@@ -171,6 +192,7 @@ fn world(config: Config, reactor: ReactorConfig) -> World {
             ended: Vec::new(),
             messages: Vec::new(),
             open: 0,
+            goes_on_over_long: false,
         };
         Web::new(site, post)
     })

@@ -71,6 +71,12 @@ impl Traffic {
         self.message_bytes_in += message.len() as u64;
     }
 
+    /// Tells of [`Service::message_too_long`](super::Service::message_too_long).
+    pub fn message_too_long(&mut self, bytes: u64) {
+        self.messages_in += 1;
+        self.message_bytes_in += bytes;
+    }
+
     /// Tells what became of a message to one WebSocket.
     pub fn sent(&mut self, sent: Sent) {
         self.messages_out += u64::from(sent != Sent::Gone);

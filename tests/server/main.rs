@@ -49,6 +49,7 @@ mod shutdown;
 mod storage;
 mod support;
 mod tls;
+mod too_long;
 mod upkeep;
 #[path = "../vectors/mod.rs"]
 mod vectors;

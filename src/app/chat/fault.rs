@@ -44,6 +44,9 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// What a binary message is: no JSON from its beginning.
+    pub const NOT_TEXT: Self = Self::NotJson { line: 1, column: 0 };
+
     /// The `code` of the `error` message.
     pub const fn code(self) -> &'static str {
         match self {

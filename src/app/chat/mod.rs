@@ -35,8 +35,12 @@
 //! - `message`, `private_message` and `reaction` count for the limit of messages, all connections
 //!   of a user together, also if the one they are for turns out not to be online. Typing and `join`
 //!   have a looser limit of their own: ten times that, at least 600 a minute, a join counting for
-//!   ten, since it is answered with the list of users. `leave` is free. A refusal costs nothing.
-//! - A message that is refused is answered with an `error`, in this order: no JSON object, no known
+//!   ten, since it is answered with the list of users. `leave` is free. What is refused costs nothing of these.
+//! - Whatever comes costs work, if only to be refused: its length is counted, in KiB, and more for each
+//!   refusal. There is room for as many messages as are allowed, each as long as may be, and for as much
+//!   again of notices and refusals as nobody sends by hand. What comes over it is refused unread,
+//!   `rate_limited`; over twice as much the user's connections are to be closed as they go on.
+//! - A message that is refused is answered with an `error`, in this order: too much work, no JSON object, no known
 //!   `type`, not joined, a member that breaks a rule, too many, nobody of that name online.
 
 mod fault;
@@ -65,11 +69,12 @@ use inbound::{Draft, Inbound, Reaction};
 use members::{Id, Members};
 use outbound::Outbound;
 use presence::Presence;
-use rate::{Allowance, JOIN_COST};
+use rate::{Allowance, JOIN_COST, Work};
 use room::{Joined, Left, Room, Seat};
 
-/// Bytes of one message of a client, decompressed.
-const MESSAGE_BYTES_MAX: usize = 64 << 10;
+/// Bytes of one message of a client, as sent and decompressed. One that is longer means nothing: it need not be
+/// kept, see [`Chat::refused`].
+pub const MESSAGE_BYTES_MAX: usize = 64 << 10;
 
 /// Where the chat puts what it sends. `json` is one whole text message.
 ///
@@ -306,6 +311,9 @@ impl<K: Copy + Eq + Hash> Chat<K> {
     }
 
     /// A text message came from `k`. `unix_secs` is the time of day for its `timestamp`.
+    ///
+    /// Returns whether the connection may stay: not when its user goes on sending too much, on whatever
+    /// connections.
     pub fn received(
         &mut self,
         k: K,
@@ -313,31 +321,76 @@ impl<K: Copy + Eq + Hash> Chat<K> {
         now_ms: u64,
         unix_secs: u64,
         out: &mut impl Outbox<K>,
-    ) {
-        self.room.forget_departed(now_ms);
-        let Some(seat) = self.room.seat(k) else {
-            return;
-        };
-        let read = if text.len() > MESSAGE_BYTES_MAX {
-            Err(Fault::TooLong) // unread: reading it is most of what it costs
-        } else {
-            Members::read(text)
-        };
-        let (handled, id) = match read {
-            Ok(members) => {
-                let id = inbound::id_of(&members);
-                (
-                    self.handle(seat, members, Moment { now_ms, unix_secs }, out),
-                    id,
-                )
+    ) -> bool {
+        let at = Moment { now_ms, unix_secs };
+        let bytes = text.len();
+        self.take(k, bytes as u64, at, out, |chat, seat, out| {
+            if bytes > MESSAGE_BYTES_MAX {
+                return (Err(Fault::TooLong), None); // reading it is most of what it costs
             }
-            Err(fault) => (Err(fault), None),
+            match Members::read(text) {
+                Ok(members) => {
+                    let id = inbound::id_of(&members);
+                    (chat.handle(seat, members, at, out), id)
+                }
+                Err(fault) => (Err(fault), None),
+            }
+        })
+    }
+
+    /// Something of `bytes` came from `k` that is no message of the chat, which is what `fault` says: it is
+    /// refused. Returns what [`received`](Self::received) does.
+    pub fn refused(
+        &mut self,
+        k: K,
+        fault: Fault,
+        bytes: u64,
+        now_ms: u64,
+        unix_secs: u64,
+        out: &mut impl Outbox<K>,
+    ) -> bool {
+        let at = Moment { now_ms, unix_secs };
+        self.take(k, bytes, at, out, |_, _, _| (Err(fault), None))
+    }
+
+    /// Charges the user for `bytes`, and has them handled if there is room for them.
+    fn take<'t, O: Outbox<K>>(
+        &mut self,
+        k: K,
+        bytes: u64,
+        at: Moment,
+        out: &mut O,
+        handle: impl FnOnce(&mut Self, Seat<K>, &mut O) -> (Result<(), Fault>, Option<Id<'t>>),
+    ) -> bool {
+        self.room.forget_departed(at.now_ms);
+        let Some(seat) = self.room.seat(k) else {
+            return true;
+        };
+        let allowed = self.allowed;
+        let work = match self.room.spent(seat.user) {
+            Some(spent) => spent.work(bytes, allowed, at.now_ms),
+            None => Work::Due,
+        };
+        let (handled, id) = match work {
+            Work::Due => handle(self, seat, out),
+            Work::Refused { retry_after_s } => {
+                self.rate_limited += 1;
+                (Err(Fault::RateLimited { retry_after_s }), None)
+            }
+            Work::Flood => {
+                self.rate_limited += 1;
+                return false;
+            }
         };
         if let Err(fault) = handled {
+            if let Some(spent) = self.room.spent(seat.user) {
+                spent.refusal(allowed, at.now_ms);
+            }
             self.answer_joins(out);
             let error = Outbound::error(fault, id.as_ref());
             out.to(k, outbound::json(&error, &mut self.json));
         }
+        true
     }
 
     /// The connection was closed, by whomever. One that is not known is ignored.

@@ -1,3 +1,4 @@
+use super::MESSAGE_BYTES_MAX;
 use crate::app::limits::{WINDOW_MS, Window, seconds_up};
 
 /// A join is answered with the whole list of users: it weighs as much as so many typing notices.
@@ -7,6 +8,11 @@ pub(super) const JOIN_COST: u32 = 10;
 const NOTICES_PER_MESSAGE: u32 = 10;
 /// However few messages are allowed, pages may be opened and typing shown.
 const NOTICES_MIN: u32 = 600;
+
+/// What a message that is refused, and answered, weighs beside its length.
+pub(super) const REFUSAL_COST: u32 = 10;
+/// However few messages are allowed, so many of the longest are looked at in a minute.
+const LONGEST_MIN: u32 = 60;
 
 /// How often one user may do something, over all connections of theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +29,30 @@ impl Allowance {
                 .max(NOTICES_MIN),
         }
     }
+
+    /// KiB to look at in a minute, whatever is in them: as many as all messages that are allowed if each is as
+    /// long as may be, and two windows of notices of less than one. Who sends no more than is accepted never
+    /// comes near it.
+    fn work_per_minute(self) -> u32 {
+        match self.messages_per_minute {
+            0 => 0,
+            messages => messages
+                .max(LONGEST_MIN)
+                .saturating_mul((MESSAGE_BYTES_MAX >> 10) as u32)
+                .saturating_add(self.notices_per_minute().saturating_mul(2)),
+        }
+    }
+}
+
+/// What to do about a message, by what its user has sent already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// To read it.
+    Due,
+    /// To refuse it unread; in so many seconds there is room.
+    Refused { retry_after_s: u32 },
+    /// To close the connection: it goes on.
+    Flood,
 }
 
 /// What one user has used of the [`Allowance`]. Without messages in the last minute it owns no
@@ -31,9 +61,44 @@ impl Allowance {
 pub(super) struct Spent {
     messages: Log,
     notices: Window,
+    /// In KiB of whatever came, accepted or not.
+    work: Window,
 }
 
 impl Spent {
+    /// Counts a message of `bytes`, before it is looked at. Over the allowance it is refused, over twice the
+    /// allowance there is not even an answer.
+    pub(super) fn work(&mut self, bytes: u64, allowed: Allowance, now_ms: u64) -> Work {
+        let max = allowed.work_per_minute();
+        if max == 0 {
+            return Work::Due;
+        }
+        let kib = u32::try_from(bytes >> 10).unwrap_or(u32::MAX);
+        let cost = kib.saturating_add(1);
+        match self.work.take(cost, max, now_ms) {
+            Ok(()) => Work::Due,
+            Err(retry_after_s) => {
+                let is_flood = self
+                    .work
+                    .check(cost, max.saturating_mul(2), now_ms)
+                    .is_err();
+                self.work.add(cost, now_ms);
+                if is_flood {
+                    Work::Flood
+                } else {
+                    Work::Refused { retry_after_s }
+                }
+            }
+        }
+    }
+
+    /// Counts that a message was refused.
+    pub(super) fn refusal(&mut self, allowed: Allowance, now_ms: u64) {
+        if allowed.work_per_minute() > 0 {
+            self.work.add(REFUSAL_COST, now_ms);
+        }
+    }
+
     /// Counts a message, or tells in how many seconds there is room for one.
     pub(super) fn message(&mut self, allowed: Allowance, now_ms: u64) -> Result<(), u32> {
         self.messages.take(allowed.messages_per_minute, now_ms)
@@ -48,7 +113,7 @@ impl Spent {
     /// Whether nothing is left that counts, so that it may be forgotten.
     pub(super) fn is_empty(&mut self, now_ms: u64) -> bool {
         self.messages.expire(now_ms);
-        self.messages.runs.is_empty() && self.notices.is_empty(now_ms)
+        self.messages.runs.is_empty() && self.notices.is_empty(now_ms) && self.work.is_empty(now_ms)
     }
 }
 
@@ -162,8 +227,74 @@ mod tests {
         for _ in 0..10_000 {
             assert_eq!(spent.message(off, 0), Ok(()));
             assert_eq!(spent.notice(JOIN_COST, off, 0), Ok(()));
+            assert_eq!(spent.work(u64::MAX, off, 0), Work::Due);
+            spent.refusal(off, 0);
         }
         assert!(spent.is_empty(0));
+    }
+
+    const ALLOWED: Allowance = Allowance {
+        messages_per_minute: 100,
+    };
+
+    #[test]
+    fn all_that_may_be_accepted_is_looked_at() {
+        for messages_per_minute in [1, 10, 60, 100, 5000] {
+            let allowed = Allowance {
+                messages_per_minute,
+            };
+            let mut spent = Spent::default();
+            for _ in 0..messages_per_minute {
+                let longest = MESSAGE_BYTES_MAX as u64 - 1;
+                assert_eq!(spent.work(longest, allowed, 0), Work::Due);
+            }
+            for _ in 0..2 * allowed.notices_per_minute() {
+                assert_eq!(spent.work(100, allowed, 59_000), Work::Due);
+            }
+        }
+    }
+
+    #[test]
+    fn a_flood_is_refused_then_closed_and_over_in_a_minute() {
+        let mut spent = Spent::default();
+        let mut verdicts = [0, 0];
+        let end = loop {
+            match spent.work(MESSAGE_BYTES_MAX as u64, ALLOWED, 1000) {
+                Work::Due => verdicts[0] += 1,
+                Work::Refused { retry_after_s } => {
+                    assert_eq!(retry_after_s, 60);
+                    verdicts[1] += 1;
+                }
+                Work::Flood => break verdicts,
+            }
+            spent.refusal(ALLOWED, 1000);
+        };
+        assert!(end[0] <= 112 && end[1] <= 112, "{end:?}");
+        assert_eq!(spent.work(0, ALLOWED, 60_999), Work::Flood);
+        assert!(!spent.is_empty(60_999));
+        assert_eq!(spent.work(0, ALLOWED, 61_000), Work::Due);
+    }
+
+    #[test]
+    fn small_messages_that_are_refused_are_bounded_too() {
+        let mut spent = Spent::default();
+        let mut answers = 0;
+        while spent.work(0, ALLOWED, 0) != Work::Flood {
+            spent.refusal(ALLOWED, 0);
+            answers += 1;
+        }
+        assert!((1000..2000).contains(&answers), "{answers}");
+    }
+
+    #[test]
+    fn one_message_of_any_length_is_counted_whole() {
+        let mut spent = Spent::default();
+        assert_eq!(
+            spent.work(u64::MAX, ALLOWED, 0),
+            Work::Flood,
+            "more than all others together"
+        );
+        assert_eq!(spent.work(0, ALLOWED, 59_999), Work::Flood);
     }
 
     #[test]

@@ -717,3 +717,84 @@ fn the_limit_follows_the_user_not_the_name() {
         test.expect_fault(2, &rate_limited(60));
     }
 }
+
+#[test]
+fn who_goes_on_sending_too_much_is_answered_so_often_and_may_not_stay() {
+    const LONG: u64 = MESSAGE_BYTES_MAX as u64 + 1;
+    let mut test = Test::with_people(100);
+    let refuse = |test: &mut Test, k| {
+        let (fault, now_ms) = (Fault::TooLong, test.now_ms);
+        test.chat
+            .refused(k, fault, LONG, now_ms, NOW, &mut test.sent)
+    };
+    let (mut stayed, mut invalid) = (0, 0);
+    while refuse(&mut test, 1) {
+        stayed += 1;
+        let (k, json) = test.sent.0.pop().expect("an answer");
+        assert_eq!((k, test.sent.0.len()), (1, 0));
+        if json.contains("\"invalid\"") {
+            assert_eq!(stayed, invalid + 1, "first all of these");
+            invalid += 1;
+        } else {
+            assert!(json.contains("\"rate_limited\"") && json.contains("\"retryAfter\":60"));
+        }
+    }
+    assert!(
+        (50..120).contains(&invalid) && stayed < 240,
+        "{invalid} {stayed}"
+    );
+    // Neither may the same user's other connection, whatever it says, until a minute is over.
+    let typing = r#"{"type":"typing"}"#;
+    assert!(
+        !test
+            .chat
+            .received(11, typing, test.now_ms, NOW, &mut test.sent)
+    );
+    assert!(
+        test.chat
+            .received(2, typing, test.now_ms, NOW, &mut test.sent)
+    );
+    test.chat.disconnected(11, test.now_ms, NOW, &mut test.sent);
+    test.now_ms += 59_999;
+    test.connect(12, "ann");
+    assert!(
+        !test
+            .chat
+            .received(12, typing, test.now_ms, NOW, &mut test.sent)
+    );
+    test.now_ms += 1;
+    assert!(
+        test.chat
+            .received(12, typing, test.now_ms, NOW, &mut test.sent)
+    );
+    assert!(refuse(&mut test, 1));
+    assert_eq!(test.chat.rate_limited(), stayed - invalid + 3);
+}
+
+#[test]
+fn who_sends_all_that_is_allowed_as_long_as_it_may_be_notices_nothing() {
+    let mut test = Test::with_people(100);
+    // 12 bytes for each character.
+    let text = r"\uD83D\uDE00".repeat(4096);
+    for number in 0..100 {
+        let message = format!(r#"{{"type":"message","id":{number},"message":"{text}"}}"#);
+        test.say(1, &message);
+        assert!(
+            test.sent
+                .0
+                .iter()
+                .all(|(_, json)| !json.contains("\"error\""))
+        );
+        for _ in 0..9 {
+            test.say(11, r#"{"type":"typing"}"#);
+        }
+        test.sent.0.clear();
+    }
+    // The 101st is read, too.
+    test.say(1, r#"{"type":"message","id":"m","message":"x"}"#);
+    let (_, json) = test.sent.0.pop().unwrap();
+    assert!(
+        json.contains("\"rate_limited\"") && json.contains("\"id\":\"m\""),
+        "{json}"
+    );
+}

@@ -16,7 +16,7 @@ use self::health::Probe;
 use super::accounts::{AccountError, Accounts, LoginError, Registration};
 use super::answers::Answers;
 use super::chain::Shown;
-use super::chat::{Chat, Identity};
+use super::chat::{self, Chat, Fault, Identity};
 use super::config::{Config, Secret};
 use super::forms;
 use super::gate::Gate;
@@ -175,6 +175,27 @@ impl Site {
     fn now_ms(&mut self, cx: &Cx<'_>) -> u64 {
         let start = *self.start.get_or_insert_with(|| cx.now());
         u64::try_from(cx.now().saturating_duration_since(start).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Hands something of a WebSocket to the chat, and closes that one if it may not stay.
+    fn chat_with(
+        &mut self,
+        ws: &mut WsCx<'_, '_>,
+        hand: impl FnOnce(&mut Chat<ConnId>, ConnId, u64, u64, &mut Publisher<'_, '_>) -> bool,
+    ) {
+        let (id, now_ms, unix_secs) = (ws.id(), self.now_ms(ws.cx()), ws.cx().unix_secs());
+        let mut out = Publisher {
+            topics: &mut self.topics,
+            list: &mut self.list,
+            traffic: &mut self.traffic,
+            window: ws.shared_window(),
+            cx: ws.cx(),
+        };
+        let may_stay = hand(&mut self.chat, id, now_ms, unix_secs, &mut out);
+        self.set_chat_deadline(ws.cx());
+        if !may_stay {
+            ws.close(CloseCode::POLICY_VIOLATION, "too many messages");
+        }
     }
 
     /// Has the chat called back when lists of users are due.
@@ -480,21 +501,20 @@ impl Service for Site {
 
     fn message(&mut self, ws: &mut WsCx<'_, '_>, _: &mut Member, message: Message<'_>) {
         self.traffic.message(&message);
-        // A binary message is no JSON text, which the chat says.
-        let text = match message {
-            Message::Text(text) => text,
-            Message::Binary(_) => "",
-        };
-        let (id, now_ms, unix_secs) = (ws.id(), self.now_ms(ws.cx()), ws.cx().unix_secs());
-        let mut out = Publisher {
-            topics: &mut self.topics,
-            list: &mut self.list,
-            traffic: &mut self.traffic,
-            window: ws.shared_window(),
-            cx: ws.cx(),
-        };
-        self.chat.received(id, text, now_ms, unix_secs, &mut out);
-        self.set_chat_deadline(ws.cx());
+        self.chat_with(ws, |chat, id, now_ms, unix_secs, out| match message {
+            Message::Text(text) => chat.received(id, text, now_ms, unix_secs, out),
+            Message::Binary(data) => {
+                let (fault, bytes) = (Fault::NOT_TEXT, data.len() as u64);
+                chat.refused(id, fault, bytes, now_ms, unix_secs, out)
+            }
+        });
+    }
+
+    fn message_too_long(&mut self, ws: &mut WsCx<'_, '_>, _: &mut Member, bytes: u64) {
+        self.traffic.message_too_long(bytes);
+        self.chat_with(ws, |chat, id, now_ms, unix_secs, out| {
+            chat.refused(id, Fault::TooLong, bytes, now_ms, unix_secs, out)
+        });
     }
 
     fn closed(&mut self, cx: &mut Cx<'_>, member: Member, ended: &Ended<'_>) {
@@ -582,6 +602,7 @@ fn web_config(config: &Config) -> web::Config {
         ws: web::WsLimits {
             frame_bytes_max: config.ws_max_frame_size as u64,
             message_bytes_max: config.ws_max_message_size,
+            message_bytes_wanted_max: chat::MESSAGE_BYTES_MAX,
             fragments_max: config.ws_max_fragments,
             ..web::WsLimits::DEFAULT
         },

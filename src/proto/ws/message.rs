@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::utf8::{Decoder, InvalidUtf8};
-use super::{Error, Event, frame::Opcode};
+use super::{Error, Event, Limits, frame::Opcode};
 
 /// Holds a buffer only while a message needs it, or while one is lent. Text is kept as a
 /// `String`, so that it is validated once, as it comes, and needs no second look at its end.
@@ -23,6 +23,11 @@ pub(super) enum Message {
         packed: Vec<u8>,
         opcode: Opcode,
     },
+    /// A message over [`Limits::message_bytes_wanted_max`]: what comes of it is kept no more.
+    Dropped {
+        /// How much of it was decompressed.
+        inflated_bytes: usize,
+    },
 }
 
 impl Message {
@@ -34,6 +39,10 @@ impl Message {
         !matches!(self, Self::None(_))
     }
 
+    pub(super) const fn is_dropped(&self) -> bool {
+        matches!(self, Self::Dropped { .. })
+    }
+
     /// Bytes of it that have arrived.
     pub(super) fn bytes(&self) -> usize {
         match self {
@@ -41,6 +50,7 @@ impl Message {
             Self::Text { text, decoder } => text.len() + decoder.pending_bytes(),
             Self::Binary(data) => data.len(),
             Self::Held { packed, .. } => packed.len(),
+            Self::Dropped { inflated_bytes } => *inflated_bytes,
         }
     }
 
@@ -50,6 +60,7 @@ impl Message {
             Self::None(data) | Self::Binary(data) | Self::Held { packed: data, .. } => {
                 data.capacity()
             }
+            Self::Dropped { .. } => 0,
         }
     }
 
@@ -101,19 +112,47 @@ impl Message {
         Some(packed)
     }
 
-    /// Appends what was decompressed, up to the largest message.
-    pub(super) fn push_capped(&mut self, piece: &[u8], bytes_max: usize) -> Result<(), Error> {
-        let room = bytes_max.saturating_sub(self.bytes());
-        match piece.split_at_checked(room) {
-            Some((fits, over)) => {
-                self.push(fits, bytes_max)?;
-                if over.is_empty() {
-                    Ok(())
-                } else {
-                    Err(Error::MessageTooBig)
+    /// Appends what was decompressed, up to the largest message. One over what is wanted is dropped, which
+    /// is an error, too, unless `goes_on`: then the rest is decompressed, to be counted.
+    pub(super) fn push_inflated(
+        &mut self,
+        piece: &[u8],
+        limits: &Limits,
+        goes_on: bool,
+    ) -> Result<(), Error> {
+        if let Self::Dropped { inflated_bytes } = self {
+            if goes_on {
+                *inflated_bytes = inflated_bytes.saturating_add(piece.len());
+                if *inflated_bytes <= limits.message_bytes_max {
+                    return Ok(());
                 }
             }
-            None => Ok(self.push(piece, bytes_max)?),
+            return Err(Error::MessageTooBig);
+        }
+        let bytes_max = limits.bytes_kept_max();
+        let room = bytes_max.saturating_sub(self.bytes());
+        match piece.split_at_checked(room) {
+            Some((fits, over)) if !over.is_empty() => {
+                self.push(fits, bytes_max)?;
+                if bytes_max == limits.message_bytes_max {
+                    return Err(Error::MessageTooBig);
+                }
+                self.drop_rest();
+                self.push_inflated(over, limits, goes_on)
+            }
+            _ => Ok(self.push(piece, bytes_max)?),
+        }
+    }
+
+    /// Forgets what there is of the message, its buffer too, and keeps nothing of what comes.
+    #[cold]
+    pub(super) fn drop_rest(&mut self) {
+        if !self.is_dropped() {
+            let inflated_bytes = match self {
+                Self::Held { .. } => 0,
+                _ => self.bytes(),
+            };
+            *self = Self::Dropped { inflated_bytes };
         }
     }
 
@@ -121,7 +160,7 @@ impl Message {
     /// and not over `bytes_max`.
     pub(super) fn push(&mut self, piece: &[u8], bytes_max: usize) -> Result<(), InvalidUtf8> {
         match self {
-            Self::None(_) | Self::Held { .. } => {}
+            Self::None(_) | Self::Held { .. } | Self::Dropped { .. } => {}
             Self::Text { text, decoder } => {
                 let more = piece.len() + decoder.pending_bytes();
                 text.reserve_exact(growth(text.len(), text.capacity(), more, bytes_max));
@@ -142,7 +181,7 @@ impl Message {
     pub(super) fn finish(&self) -> Result<(), InvalidUtf8> {
         match self {
             Self::Text { decoder, .. } => decoder.finish(),
-            Self::None(_) | Self::Binary(_) | Self::Held { .. } => Ok(()),
+            Self::None(_) | Self::Binary(_) | Self::Held { .. } | Self::Dropped { .. } => Ok(()),
         }
     }
 
@@ -153,6 +192,7 @@ impl Message {
             Self::None(data) | Self::Binary(data) | Self::Held { packed: data, .. } => {
                 Event::Binary(data)
             }
+            Self::Dropped { .. } => Event::Binary(&[]),
         }
     }
 
@@ -166,6 +206,7 @@ impl Message {
         let mut buffer = match std::mem::replace(self, Self::new()) {
             Self::Text { text, .. } => text.into_bytes(),
             Self::None(data) | Self::Binary(data) | Self::Held { packed: data, .. } => data,
+            Self::Dropped { .. } => Vec::new(),
         };
         buffer.clear();
         buffer
@@ -190,6 +231,7 @@ impl fmt::Debug for Message {
             Self::Text { .. } => "Text",
             Self::Binary(_) => "Binary",
             Self::Held { .. } => "Held",
+            Self::Dropped { .. } => "Dropped",
         };
         f.debug_struct(kind)
             .field("bytes", &self.bytes())

@@ -1,7 +1,7 @@
 //! WebSocket (RFC 6455), sans-IO: bytes in, events out, and the other way round.
 //!
 //! ```text
-//! bytes received ──► Receiver::step ──► Event: Text | Binary | Ping | Pong | Close
+//! bytes received ──► Receiver::step ──► Event: Text | Binary | Ping | Pong | Close, or TooLong
 //! bytes to send  ◄── Sender::send   ◄── Event
 //!                    frame::encode  ◄── one frame for many peers
 //! ```
@@ -12,7 +12,7 @@
 //! still arriving is copied, into a buffer that the receiver owns while it needs it.
 //!
 //! ```
-//! use edgeloop::proto::ws::{Event, Limits, Machine, Role, SendError, Step};
+//! use edgeloop::proto::ws::{CloseCode, Event, Limits, Machine, Role, SendError, Step};
 //!
 //! /// Answers what is in `input`; returns how many of its bytes are done with.
 //! fn echo(ws: &mut Machine, input: &mut [u8], out: &mut Vec<u8>) -> Result<usize, SendError> {
@@ -29,6 +29,7 @@
 //!                     Event::Text(_) | Event::Binary(_) | Event::Close(_) => sender.send(out, event)?,
 //!                 }
 //!             }
+//!             Ok(Step::TooLong { .. }) => sender.send(out, Event::Close(Some((CloseCode::TOO_BIG, ""))))?,
 //!             Err(error) => sender.send(out, Event::Close(Some((error.close_code(), ""))))?,
 //!         }
 //!     }

@@ -13,9 +13,14 @@ use super::{Error, Event, Role, close};
 pub struct Limits {
     /// The largest payload of one frame of a message.
     pub frame_bytes_max: u64,
-    /// The largest message, all its fragments together, and decompressed. Over it decompression
-    /// stops.
+    /// The largest message, all its fragments together, as it comes and decompressed. Over it
+    /// decompression stops.
     pub message_bytes_max: usize,
+    /// The largest message that is of use, as it comes and decompressed. One over it is an event without
+    /// content, [`Step::TooLong`], and the connection goes on: nothing of it is kept, and as soon as it is
+    /// over it is not read, so UTF-8 and compression of the rest are not checked. It is only decompressed
+    /// further if its window is kept for the next message.
+    pub message_bytes_wanted_max: usize,
     /// The most frames one message may come in.
     pub fragments_max: u32,
     /// How much of a compressed message waits as it came, in bytes, before a decompressor is taken for
@@ -24,13 +29,24 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// 1 MiB each, 4096 frames, and nothing waits.
+    /// 1 MiB each, all of it wanted, 4096 frames, and nothing waits.
     pub const DEFAULT: Self = Self {
         frame_bytes_max: 1 << 20,
         message_bytes_max: 1 << 20,
+        message_bytes_wanted_max: usize::MAX,
         fragments_max: 4096,
         packed_bytes_held_max: 0,
     };
+
+    /// The most bytes that are kept of one message.
+    #[inline]
+    pub(super) const fn bytes_kept_max(&self) -> usize {
+        if self.message_bytes_wanted_max < self.message_bytes_max {
+            self.message_bytes_wanted_max
+        } else {
+            self.message_bytes_max
+        }
+    }
 }
 
 impl Default for Limits {
@@ -56,6 +72,14 @@ pub enum Step<'b> {
         /// What arrived.
         event: Event<'b>,
     },
+    /// A message over [`Limits::message_bytes_wanted_max`] has ended, and was thrown away. There may be
+    /// more: step again.
+    TooLong {
+        /// Bytes done with.
+        used: usize,
+        /// How long it was, as it came or as far as it was decompressed, whichever is more.
+        bytes: u64,
+    },
 }
 
 /// Reads what the peer sends.
@@ -67,13 +91,31 @@ pub struct Receiver {
     inflater: Option<Box<Inflater>>,
     /// How the peer compresses.
     peer: Option<Direction>,
-    /// Frames of the message under way.
+    /// Payload of the frames of the message under way, as they come and as their headers say.
+    received_bytes: u64,
+    /// Frames of it.
     fragments: u32,
-    /// The message under way is compressed.
-    is_packed: bool,
-    /// Nothing has come of it yet.
-    is_nothing: bool,
+    form: Form,
     role: Role,
+}
+
+/// How the message under way comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Plain,
+    Packed,
+    /// Compressed, and no byte has come of it yet.
+    PackedNothing,
+}
+
+impl Form {
+    const fn packed(is_nothing: bool) -> Self {
+        if is_nothing {
+            Self::PackedNothing
+        } else {
+            Self::Packed
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -103,6 +145,8 @@ enum Found<'i> {
     Frame(Opcode, &'i [u8]),
     /// The last byte of a message that is in the buffer.
     MessageEnd,
+    /// That of one that was dropped, and how long it was.
+    DroppedEnd(u64),
 }
 
 impl Receiver {
@@ -112,9 +156,9 @@ impl Receiver {
             reading: Reading::AwaitHeader,
             inflater: None,
             peer,
+            received_bytes: 0,
             fragments: 0,
-            is_packed: false,
-            is_nothing: true,
+            form: Form::Plain,
             role,
         }
     }
@@ -142,6 +186,7 @@ impl Receiver {
                 .frame_event(opcode, payload)
                 .inspect_err(|_| self.fail())?,
             Found::MessageEnd => self.message.event(),
+            Found::DroppedEnd(bytes) => return Ok(Step::TooLong { used, bytes }),
         };
         Ok(Step::Event { used, event })
     }
@@ -174,7 +219,8 @@ impl Receiver {
     }
 
     /// Gives an empty buffer to assemble messages in. It comes back at once when it is not
-    /// needed because there is one; otherwise [`recycle`](Self::recycle) returns it.
+    /// needed because there is one; otherwise [`recycle`](Self::recycle) returns it, unless it is given up
+    /// with a message that is too long.
     #[must_use = "a buffer that is not wanted comes back"]
     pub fn lend(&mut self, mut buffer: Vec<u8>) -> Option<Vec<u8>> {
         match &mut self.message {
@@ -219,9 +265,9 @@ impl Receiver {
     pub fn recycle_inflater(&mut self) -> Option<Box<Inflater>> {
         let is_over = matches!(self.reading, Reading::CloseReceived | Reading::Failed);
         let keeps_window = self.peer.is_none_or(Direction::keeps_window);
-        let is_in_use = self.is_packed
+        let is_in_use = self.form != Form::Plain
             && self.is_message_under_way()
-            && !matches!(self.message, Message::Held { .. });
+            && !matches!(self.message, Message::Held { .. } | Message::Dropped { .. });
         if is_in_use || (keeps_window && !is_over) {
             return None;
         }
@@ -252,17 +298,21 @@ impl Receiver {
                     let Some((header, header_bytes)) = Header::decode(rest)? else {
                         return Ok(Found::Nothing);
                     };
-                    self.admit_length(&header, limits)?;
+                    if !self.admit_length(&header, limits)? {
+                        take(rest, header_bytes);
+                        self.begin(&header);
+                        self.drop_message(limits)?;
+                        continue;
+                    }
                     if let Some(payload) = take_whole(rest, &header, header_bytes) {
                         if header.reserved == 0 {
                             return Ok(Found::Frame(header.opcode, payload));
                         }
                         self.message.begin(header.opcode);
-                        self.is_packed = true;
-                        self.is_nothing = payload.is_empty();
+                        self.form = Form::packed(payload.is_empty());
+                        self.received_bytes = header.payload_bytes;
                         self.inflate(payload, limits)?;
-                        self.finish(limits)?;
-                        return Ok(Found::MessageEnd);
+                        return self.finish(limits);
                     }
                     if header.opcode.is_control() {
                         return Ok(Found::Nothing);
@@ -278,8 +328,7 @@ impl Receiver {
                         return Ok(Found::Nothing);
                     }
                     if fin {
-                        self.finish(limits)?;
-                        return Ok(Found::MessageEnd);
+                        return self.finish(limits);
                     }
                     self.reading = Reading::AwaitHeader;
                 }
@@ -301,14 +350,16 @@ impl Receiver {
             self.fragments += 1;
         } else {
             self.fragments = 1;
-            self.is_packed = header.reserved != 0;
-            self.is_nothing = true;
-            if self.is_packed {
+            self.received_bytes = 0;
+            if header.reserved != 0 {
+                self.form = Form::PackedNothing;
                 self.message.hold(header.opcode);
             } else {
+                self.form = Form::Plain;
                 self.message.begin(header.opcode);
             }
         }
+        self.received_bytes += header.payload_bytes;
         self.reading = Reading::AwaitPayload(Payload {
             left: header.payload_bytes,
             mask_key: header.mask_key,
@@ -316,12 +367,42 @@ impl Receiver {
         });
     }
 
+    /// Throws away the message under way, what there is of it and what comes.
+    #[cold]
+    fn drop_message(&mut self, limits: &Limits) -> Result<(), Error> {
+        if self.inflates_dropped() {
+            // The next message may refer to what is in this one.
+            if let Some(held) = self.message.release() {
+                self.inflate(&held, limits)?;
+            }
+            self.message.drop_rest();
+            return Ok(());
+        }
+        self.message.drop_rest();
+        if self.form != Form::Plain
+            && let Some(inflater) = &mut self.inflater
+        {
+            inflater.reset();
+        }
+        if let Reading::AwaitPayload(payload) = &mut self.reading {
+            payload.mask_key = None; // nobody looks
+        }
+        Ok(())
+    }
+
+    /// Whether what is dropped of the message under way is to be decompressed.
+    fn inflates_dropped(&self) -> bool {
+        self.form != Form::Plain && self.peer.is_some_and(Direction::keeps_window)
+    }
+
     /// Appends a piece of payload to the message.
     fn push(&mut self, piece: &[u8], limits: &Limits) -> Result<(), Error> {
-        if !self.is_packed {
-            return Ok(self.message.push(piece, limits.message_bytes_max)?);
+        if self.form == Form::Plain {
+            return Ok(self.message.push(piece, limits.bytes_kept_max())?);
         }
-        self.is_nothing &= piece.is_empty();
+        if !piece.is_empty() {
+            self.form = Form::Packed;
+        }
         if self.message.keep(piece, limits.packed_bytes_held_max) {
             return Ok(());
         }
@@ -332,33 +413,63 @@ impl Receiver {
     }
 
     fn inflate(&mut self, piece: &[u8], limits: &Limits) -> Result<(), Error> {
+        let goes_on = self.inflates_dropped();
+        if self.message.is_dropped() && !goes_on {
+            return Ok(());
+        }
         let Some(peer) = self.peer else {
             return Ok(()); // nothing was agreed on, so nothing is packed
         };
         let message = &mut self.message;
-        self.inflater
+        let inflated = self
+            .inflater
             .get_or_insert_with(|| Inflater::boxed(peer))
             .inflate(piece, &mut |piece| {
-                message.push_capped(piece, limits.message_bytes_max)
-            })
+                message.push_inflated(piece, limits, goes_on)
+            });
+        self.inflated(inflated, limits)
+    }
+
+    /// Goes on after an error which is that the message has just been dropped.
+    fn inflated(&mut self, inflated: Result<(), Error>, limits: &Limits) -> Result<(), Error> {
+        if inflated.is_err() && self.message.is_dropped() && !self.inflates_dropped() {
+            return self.drop_message(limits);
+        }
+        inflated
     }
 
     /// The last byte of a message is here.
-    fn finish(&mut self, limits: &Limits) -> Result<(), Error> {
-        if self.is_packed {
+    fn finish<'i>(&mut self, limits: &Limits) -> Result<Found<'i>, Error> {
+        if self.form != Form::Plain {
             if let Some(held) = self.message.release() {
                 self.inflate(&held, limits)?;
             }
+            let goes_on = self.inflates_dropped();
+            let is_nothing = self.form == Form::PackedNothing;
             let message = &mut self.message;
-            if let Some(inflater) = &mut self.inflater {
-                inflater.finish(self.is_nothing, &mut |piece| {
-                    message.push_capped(piece, limits.message_bytes_max)
-                })?;
+            if let Some(inflater) = &mut self.inflater
+                && (goes_on || !message.is_dropped())
+            {
+                let finished = inflater.finish(is_nothing, &mut |piece| {
+                    message.push_inflated(piece, limits, goes_on)
+                });
+                self.inflated(finished, limits)?;
             }
+        }
+        if self.message.is_dropped() {
+            return Ok(self.finish_dropped());
         }
         self.message.finish()?;
         self.reading = Reading::AwaitRelease;
-        Ok(())
+        Ok(Found::MessageEnd)
+    }
+
+    #[cold]
+    fn finish_dropped<'i>(&mut self) -> Found<'i> {
+        let inflated_bytes = self.message.bytes() as u64;
+        self.message.clear();
+        self.reading = Reading::AwaitHeader;
+        Found::DroppedEnd(self.received_bytes.max(inflated_bytes))
     }
 
     /// Whether a frame may begin with these bytes, now and from this peer: each is looked at as
@@ -393,31 +504,30 @@ impl Receiver {
         }
     }
 
-    /// Whether this frame may be this long, and its message have one more.
-    fn admit_length(&self, header: &Header, limits: &Limits) -> Result<(), Error> {
+    /// Whether this frame may be this long, and its message have one more; then, whether the message is
+    /// still wanted.
+    fn admit_length(&self, header: &Header, limits: &Limits) -> Result<bool, Error> {
         if header.opcode.is_control() {
-            return Ok(());
+            return Ok(true);
         }
-        if header.opcode == Opcode::Continuation && self.fragments >= limits.fragments_max {
-            return Err(Error::FragmentsTooMany);
+        let mut message_bytes = header.payload_bytes;
+        if header.opcode == Opcode::Continuation {
+            if self.fragments >= limits.fragments_max {
+                return Err(Error::FragmentsTooMany);
+            }
+            message_bytes = message_bytes.saturating_add(self.received_bytes);
         }
         if header.payload_bytes > limits.frame_bytes_max {
             return Err(Error::FrameTooBig);
         }
-        let is_packed = if header.opcode == Opcode::Continuation {
-            self.is_packed
-        } else {
-            header.reserved != 0
-        };
-        // How long a compressed message is turns out when it is decompressed.
-        let room = limits
-            .message_bytes_max
-            .saturating_sub(self.message.bytes());
-        let is_over = usize::try_from(header.payload_bytes).map_or(true, |bytes| bytes > room);
-        if is_over && !is_packed {
+        if message_bytes <= limits.bytes_kept_max() as u64 {
+            return Ok(true);
+        }
+        // How long a compressed message is otherwise turns out when it is decompressed.
+        if message_bytes > limits.message_bytes_max as u64 {
             return Err(Error::MessageTooBig);
         }
-        Ok(())
+        Ok(false)
     }
 
     /// What a frame says that is no part of a larger message.

@@ -72,6 +72,7 @@ impl Ws {
                     }
                     (used, reply)
                 }
+                Ok(Step::TooLong { .. }) => panic!("all is wanted"),
                 Err(error) => panic!("{error}"),
             };
             self.client.received.drain(..used);
@@ -589,6 +590,63 @@ fn a_compressed_message_of_noise_is_1007_and_a_bomb_1009() {
         let [high, low] = code.value().to_be_bytes();
         assert_eq!(client.received, [0x88, 2, high, low]);
     }
+}
+
+/// One byte 2000 times, compressed.
+const PACKED: [u8; 18] =
+    *b"\x4a\x4c\x1c\x05\xa3\x60\x14\x8c\x82\x51\x30\x0a\x46\xc1\x50\x07\x00\x00";
+
+fn compressed(client: &mut Client) {
+    let request = String::from_utf8(HANDSHAKE.to_vec()).unwrap();
+    let line = "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+    client.write(request.replace("\r\n\r\n", line).as_bytes());
+}
+
+#[test]
+fn what_is_longer_than_wanted_is_1009_unless_the_service_goes_on() {
+    let mut config = Config::default();
+    config.ws.message_bytes_wanted_max = 1000;
+    let long = [&[0x82, 0xFE, 0x03, 0xE9, 0, 0, 0, 0][..], &[b'x'; 1001]].concat();
+    let packed = [&[0xC1, 0x80 | 18, 0, 0, 0, 0][..], &PACKED].concat();
+    for (bytes, told) in [(long, "too long: 1001"), (packed, "too long: 1000")] {
+        for goes_on in [false, true] {
+            let mut world = world(config, ReactorConfig::default());
+            site(&mut world).goes_on_over_long = goes_on;
+            let mut client = plain(&mut world);
+            compressed(&mut client);
+            client.write(&bytes);
+            client.write(b"\x81\x82\0\0\0\0hi");
+            run(&mut world, &mut [&mut client]);
+            answer(&mut client.received, false).unwrap();
+            let expected = if goes_on {
+                let length = u8::try_from(told.len()).unwrap();
+                [&[0x81, length], told.as_bytes(), b"\x81\x02hi"].concat()
+            } else {
+                b"\x88\x19\x03\xF1the message is too long".to_vec()
+            };
+            assert_eq!(client.received, expected);
+            let heard: &[usize] = if goes_on { &[2] } else { &[] };
+            assert_eq!(site(&mut world).messages, heard);
+        }
+    }
+}
+
+#[test]
+fn what_comes_after_our_close_is_not_looked_at() {
+    let mut world = usual();
+    let mut client = plain(&mut world);
+    compressed(&mut client);
+    client.write(b"\x81\x85\0\0\0\0close");
+    // No text, and no DEFLATE: neither matters any more.
+    client.write(b"\x81\x82\0\0\0\0\xFF\xFF");
+    client.write(b"\xC1\x82\0\0\0\0\xFF\xFF");
+    client.write(b"\x01\x82\0\0\0\0\xFF\xFF\x80\x80\0\0\0\0");
+    client.write(b"\x88\x82\0\0\0\0\x03\xE8");
+    run(&mut world, &mut [&mut client]);
+    client.peer.shut();
+    world.settle();
+    assert_eq!(site(&mut world).messages, [5]);
+    assert_eq!(ended(&mut world), [(1000, true, 4)]);
 }
 
 #[test]

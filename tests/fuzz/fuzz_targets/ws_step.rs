@@ -22,6 +22,7 @@ enum Owned {
     Ping(Vec<u8>),
     Pong(Vec<u8>),
     Close(Option<(u16, String)>),
+    TooLong(u64),
 }
 
 impl From<Event<'_>> for Owned {
@@ -50,11 +51,14 @@ fuzz_target!(|data: &[u8]| {
     let [bits, high, low, input @ ..] = data else {
         return;
     };
-    let limits = if bits & 1 == 0 {
+    let mut limits = if bits & 1 == 0 {
         Limits::default()
     } else {
         TIGHT
     };
+    if bits & 8 != 0 {
+        limits.message_bytes_wanted_max = 20;
+    }
     let how = Compression {
         threshold_bytes: 0,
         keeps_windows: bits & 4 != 0,
@@ -148,6 +152,11 @@ fn feed(
                 assert_eq!(sent, Ok(()));
                 outcome.events.push(event.into());
             }
+            Ok(Step::TooLong { used, bytes }) => {
+                assert!(bytes > setup.limits.message_bytes_wanted_max as u64);
+                done += used;
+                outcome.events.push(Owned::TooLong(bytes));
+            }
             Err(error) => {
                 assert_eq!(outcome.error, None, "a connection fails once");
                 let close = Event::Close(Some((error.close_code(), "")));
@@ -166,6 +175,7 @@ fn check_echo(outcome: Outcome, setup: &Setup) {
         error,
         mut sent,
     } = outcome;
+    events.retain(|event| !matches!(event, Owned::TooLong(_)));
     for event in &mut events {
         if let Owned::Ping(data) = event {
             *event = Owned::Pong(std::mem::take(data));
@@ -186,6 +196,7 @@ fn check_echo(outcome: Outcome, setup: &Setup) {
                 done += used;
                 echoed.push(Owned::from(event));
             }
+            Ok(Step::TooLong { .. }) => panic!("all is wanted of the echo"),
             Err(error) => panic!("the echo is refused: {error}"),
         }
     }

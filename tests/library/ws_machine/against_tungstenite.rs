@@ -111,6 +111,7 @@ fn as_event(owned: &Owned) -> Event<'_> {
                 .as_ref()
                 .map(|(code, reason)| (CloseCode::new(*code), &**reason)),
         ),
+        Owned::TooLong(_) => unreachable!("all is wanted"),
     }
 }
 
@@ -124,6 +125,7 @@ fn as_message(owned: &Owned) -> Message {
             code: code.into(),
             reason: reason.into(),
         })),
+        Owned::TooLong(_) => unreachable!("all is wanted"),
     }
 }
 

@@ -10,11 +10,11 @@ use proptest::sample::Index;
 use super::drive::{Outcome, Owned, feed};
 use super::streams::{piece_sizes, pieces};
 
-const EACH: Compression = Compression {
+pub(crate) const EACH: Compression = Compression {
     threshold_bytes: 0,
     ..Compression::DEFAULT
 };
-const KEEPING: Compression = Compression {
+pub(crate) const KEEPING: Compression = Compression {
     keeps_windows: true,
     ..EACH
 };
@@ -31,13 +31,13 @@ fn agreed(how: &Compression, offer: &str) -> Agreed {
     opening.agree(how).unwrap()
 }
 
-fn machine(role: Role, how: &Compression) -> Machine {
+pub(crate) fn machine(role: Role, how: &Compression) -> Machine {
     let agreed = agreed(how, "permessage-deflate; client_max_window_bits");
     Machine::with_compression(role, agreed)
 }
 
 /// Feeds `pieces` to `machine` as a connection would that lends an inflater to whom needs it.
-fn drive<'a>(
+pub(crate) fn drive<'a>(
     machine: &mut Machine,
     limits: &Limits,
     pieces: impl IntoIterator<Item = &'a [u8]>,
@@ -402,7 +402,7 @@ fn what_would_not_be_smaller_is_sent_as_it_is() {
     }
 }
 
-fn content() -> impl Strategy<Value = Owned> {
+pub(crate) fn content() -> impl Strategy<Value = Owned> {
     prop_oneof![
         3 => "[ab ]{0,2000}".prop_map(Owned::Text),
         2 => "\\PC{0,600}".prop_map(Owned::Text),
@@ -412,13 +412,13 @@ fn content() -> impl Strategy<Value = Owned> {
     ]
 }
 
-fn as_event(owned: &Owned) -> Event<'_> {
+pub(crate) fn as_event(owned: &Owned) -> Event<'_> {
     match owned {
         Owned::Text(text) => Event::Text(text),
         Owned::Binary(data) => Event::Binary(data),
         Owned::Ping(data) => Event::Ping(data),
         Owned::Pong(data) => Event::Pong(data),
-        Owned::Close(_) => Event::Close(None),
+        Owned::Close(_) | Owned::TooLong(_) => Event::Close(None),
     }
 }
 
@@ -469,6 +469,8 @@ proptest! {
             for limits in [
                 Limits::DEFAULT,
                 Limits { message_bytes_max: 500, ..Limits::DEFAULT },
+                Limits { message_bytes_wanted_max: 300, ..Limits::DEFAULT },
+                Limits { message_bytes_wanted_max: 300, message_bytes_max: 500, ..Limits::DEFAULT },
             ] {
                 let mut machine = Machine::with_compression(role, agreed);
                 let whole = drive(&mut machine, &limits, [wire.as_slice()]);

@@ -10,6 +10,7 @@ pub(crate) enum Owned {
     Ping(Vec<u8>),
     Pong(Vec<u8>),
     Close(Option<(u16, String)>),
+    TooLong(u64),
 }
 
 impl From<Event<'_>> for Owned {
@@ -22,6 +23,17 @@ impl From<Event<'_>> for Owned {
             Event::Close(close) => {
                 Self::Close(close.map(|(code, reason)| (code.value(), reason.to_owned())))
             }
+        }
+    }
+}
+
+impl Owned {
+    /// As it is where messages of so many bytes are wanted.
+    pub(crate) fn if_wanted(self, bytes_wanted_max: usize) -> Self {
+        match self {
+            Self::Text(text) if text.len() > bytes_wanted_max => Self::TooLong(text.len() as u64),
+            Self::Binary(data) if data.len() > bytes_wanted_max => Self::TooLong(data.len() as u64),
+            other => other,
         }
     }
 }
@@ -77,6 +89,10 @@ pub(crate) fn feed(
                 assert!(used > 0, "an event without a byte");
                 done += used;
                 outcome.events.push(event.into());
+            }
+            Ok(Step::TooLong { used, bytes }) => {
+                done += used;
+                outcome.events.push(Owned::TooLong(bytes));
             }
             Err(error) => {
                 assert_eq!(outcome.error, None, "a connection fails once");

@@ -8,3 +8,5 @@ mod compression;
 mod drive;
 mod properties;
 mod streams;
+#[cfg(feature = "ws")]
+mod too_long;

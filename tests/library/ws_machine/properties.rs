@@ -40,17 +40,37 @@ proptest! {
     }
 
     #[test]
+    fn what_is_too_long_is_dropped_and_the_next_is_read(
+        messages in messages(),
+        sizes in piece_sizes(),
+        bytes_wanted_max in prop_oneof![0..20_usize, 50..140_usize, 65_530..65_540_usize],
+    ) {
+        let limits = Limits { message_bytes_wanted_max: bytes_wanted_max, ..Limits::DEFAULT };
+        let stream = Stream::new(&messages, true);
+        let events = stream.events.into_iter().map(|event| event.if_wanted(bytes_wanted_max));
+        let expected = Outcome { events: events.collect(), error: None };
+        prop_assert_eq!(&whole(Role::Server, &limits, &stream.bytes), &expected);
+        prop_assert_eq!(&drive(Role::Server, &limits, pieces(&stream.bytes, &sizes)), &expected);
+    }
+
+    #[test]
     fn damage_gets_one_verdict(
         messages in messages(),
         at: Index,
         damage in 1..=u8::MAX,
         sizes in piece_sizes(),
+        bytes_wanted_max in prop_oneof![Just(usize::MAX), 0..140_usize],
     ) {
         let mut bytes = Stream::new(&messages, true).bytes;
         prop_assume!(!bytes.is_empty());
         let at = at.index(bytes.len());
         bytes[at] ^= damage;
-        let limits = Limits { frame_bytes_max: 60_000, message_bytes_max: 65_535, ..Limits::DEFAULT };
+        let limits = Limits {
+            frame_bytes_max: 60_000,
+            message_bytes_max: 65_535,
+            message_bytes_wanted_max: bytes_wanted_max,
+            ..Limits::DEFAULT
+        };
         let verdict = whole(Role::Server, &limits, &bytes);
         prop_assert_eq!(drive(Role::Server, &limits, pieces(&bytes, &sizes)), verdict);
     }
@@ -59,8 +79,14 @@ proptest! {
     fn garbage_gets_one_verdict(
         bytes in prop_oneof![prop::collection::vec(any::<u8>(), 0..200), almost_frames()],
         sizes in piece_sizes(),
+        bytes_wanted_max in prop_oneof![Just(usize::MAX), 0..24_usize],
     ) {
-        let limits = Limits { frame_bytes_max: 16, message_bytes_max: 24, ..Limits::DEFAULT };
+        let limits = Limits {
+            frame_bytes_max: 16,
+            message_bytes_max: 24,
+            message_bytes_wanted_max: bytes_wanted_max,
+            ..Limits::DEFAULT
+        };
         for role in [Role::Server, Role::Client] {
             let verdict = whole(role, &limits, &bytes);
             prop_assert_eq!(&drive(role, &limits, bytes.chunks(1)), &verdict);

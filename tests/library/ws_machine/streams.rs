@@ -111,7 +111,7 @@ fn parts(content: &Owned) -> (Opcode, &[u8]) {
         Owned::Binary(data) => (Opcode::Binary, data),
         Owned::Ping(data) => (Opcode::Ping, data),
         Owned::Pong(data) => (Opcode::Pong, data),
-        Owned::Close(_) => unreachable!("no strategy makes a close"),
+        Owned::Close(_) | Owned::TooLong(_) => unreachable!("no strategy makes one"),
     }
 }
 
