@@ -421,6 +421,56 @@ fn a_folder_is_its_page_and_a_hidden_file_is_none() {
 }
 
 #[test]
+fn links_inside_are_followed_and_what_is_not_served_is_in_the_log() {
+    let folder = Folder::new();
+    for (path, content) in [
+        ("..one/index.html", "one"),
+        ("..two/index.html", "two"),
+        (".well-known/acme-challenge/token", "proof"),
+        ("config.js.bak", "secret"),
+        ("config.js~", "secret"),
+    ] {
+        write(&folder, path, content.as_bytes());
+    }
+    let public = folder.file("public");
+    symlink("..one", public.join("..data")).unwrap();
+    symlink("..data/index.html", public.join("index.html")).unwrap();
+    symlink("../cert.pem", public.join("cert.pem")).unwrap();
+    folder.configure(&format!("public_dir={}", public.display()));
+    let site = Site {
+        server: folder.start(),
+    };
+    let mut connection = site.connect();
+    for (path, body) in [("/", "one"), ("/.well-known/acme-challenge/token", "proof")] {
+        assert_eq!(connection.get(path).expect(200).text(), body);
+    }
+    for path in [
+        "/cert.pem",
+        "/config.js.bak",
+        "/config.js~",
+        "/..data/index.html",
+        "/..one/index.html",
+        "/.well-known",
+        "/.well-known/",
+    ] {
+        connection.get(path).expect(404);
+    }
+    for line in [
+        "not served: links that lead out of the folder: /cert.pem",
+        "not served: names of backups: /config.js.bak, /config.js~",
+        "not served: names that begin with a dot: /..data, /..one, /..two",
+    ] {
+        site.server.wait_for_log(line);
+    }
+    // As Kubernetes does it.
+    symlink("..two", public.join("..data_tmp")).unwrap();
+    fs::rename(public.join("..data_tmp"), public.join("..data")).unwrap();
+    wait_for("what is in the new folder", || {
+        (connection.get("/").text() == "two").then_some(())
+    });
+}
+
+#[test]
 fn no_link_leads_outside_not_even_one_that_comes_while_serving() {
     let folder = Folder::new();
     let outside = folder.file("outside");

@@ -7,11 +7,15 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::disk::{self, Found, LeftOut, Room};
+use super::disk::{self, Room};
 use super::entry;
+use super::left_out::LeftOut;
+#[cfg(test)]
+use super::left_out::Reason;
 use super::options::Options;
 use super::redirect;
 use super::slot::Slot;
+use super::walk::{Found, walk};
 use crate::web::{Method, Request, Response};
 
 /// A picture of a folder, to answer requests from. It never changes; see
@@ -97,7 +101,8 @@ impl Folder {
         self.memory_bytes
     }
 
-    /// What is there and not served, each with the reason: the first of many. The log has them too.
+    /// What is there and not served, a line for each reason. The log has them too, and besides them what is
+    /// not served on purpose: names that begin with a dot, backups, pipes and the like.
     pub fn left_out(&self) -> impl Iterator<Item = String> {
         self.left_out.lines()
     }
@@ -144,7 +149,7 @@ impl Folder {
             left_out: LeftOut::default(),
         };
         let mut left_out = LeftOut::default();
-        disk::walk(
+        walk(
             root,
             options.files_max,
             &mut left_out,
@@ -242,7 +247,7 @@ impl Folder {
     }
 
     #[cfg(test)]
-    pub(super) fn reason(&self, path: &str) -> Option<disk::Reason> {
+    pub(super) fn reason(&self, path: &str) -> Option<Reason> {
         self.left_out.reason(path)
     }
 }

@@ -7,9 +7,13 @@
 //! A path that is not in the picture does not exist, so nothing outside the folder can be served,
 //! whatever a request asks for. Left out are:
 //!
-//! * names that begin with a dot, with all that is in them;
-//! * symbolic links, wherever they lead. The root itself may be one: it is resolved at every look,
-//!   so a deploy can switch it;
+//! * names that begin with a dot, with all that is in them; but `/.well-known/` is served (RFC 8615);
+//! * what editors and patches leave: `name~`, `#name#`, and names that end in `.bak`, `.orig`, `.rej`,
+//!   `.swo`, `.swp` or `.swx`;
+//! * symbolic links that lead out of the folder, even when they come back, and those that lead to
+//!   nothing or to a folder they lie in. Others are followed, whatever the names on their way: the name
+//!   that counts is the link's. The root itself may be a link: it is resolved at every look, so a deploy
+//!   can switch it;
 //! * everything else that is neither a folder nor a regular file;
 //! * names that are not UTF-8.
 //!
@@ -50,6 +54,7 @@ mod encode;
 mod entry;
 mod folder;
 mod form;
+mod left_out;
 mod media;
 mod multipart;
 mod options;
@@ -58,6 +63,7 @@ mod redirect;
 mod slot;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod watcher;
 
 pub use self::caching::by_kind;

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::super::disk::Reason;
+use super::super::left_out::Reason;
 use super::*;
 use crate::web::decode_path;
 
@@ -111,9 +111,14 @@ fn nothing_outside_the_folder_can_be_named() {
 }
 
 #[test]
-fn hidden_linked_and_special_files_are_left_out() {
+fn hidden_and_special_files_and_links_that_lead_out_are_left_out() {
     let root = root(&[
         ("a.txt", "a"),
+        (".well-known/security.txt", "known"),
+        (".well-known/.env", "secret"),
+        ("sub/.well-known/security.txt", "secret"),
+        ("a.txt~", "secret"),
+        ("old.bak/a.txt", "secret"),
         (".env", "secret"),
         (".git/config", "secret"),
         ("sub/.htpasswd", "secret"),
@@ -128,15 +133,21 @@ fn hidden_linked_and_special_files_are_left_out() {
     let _socket = UnixListener::bind(at("socket")).unwrap();
     fs::write(at("x").with_file_name(OsStr::from_bytes(b"\xff.txt")), "x").unwrap();
     let folder = load(&root, &Options::default());
-    assert_eq!(folder.len(), 1);
+    assert_eq!(folder.len(), 3);
     assert_eq!(text(&folder, "/a.txt").as_deref(), Some("a"));
+    assert_eq!(text(&folder, "/in.txt").as_deref(), Some("a"));
+    let known = text(&folder, "/.well-known/security.txt");
+    assert_eq!(known.as_deref(), Some("known"));
     for path in [
+        "/.well-known/.env",
+        "/sub/.well-known/security.txt",
+        "/a.txt~",
+        "/old.bak/a.txt",
         "/.env",
         "/.git/config",
         "/sub/.htpasswd",
         "/out.txt",
         "/out/secret.txt",
-        "/in.txt",
         "/loop/a.txt",
         "/dangling",
         "/socket",
@@ -144,7 +155,41 @@ fn hidden_linked_and_special_files_are_left_out() {
     ] {
         assert_eq!(text(&folder, path), None, "{path}");
     }
-    assert_eq!(folder.reason("/"), Some(Reason::Name));
+    for (path, reason) in [
+        ("/", Reason::Name),
+        ("/.env", Reason::Hidden),
+        ("/a.txt~", Reason::Backup),
+        ("/socket", Reason::Special),
+        ("/out", Reason::LeadsOut),
+        ("/out.txt", Reason::LeadsOut),
+        ("/loop", Reason::LeadsBack),
+        ("/dangling", Reason::LeadsNowhere),
+    ] {
+        assert_eq!(folder.reason(path), Some(reason), "{path}");
+    }
+    // What is meant to be so is no finding.
+    assert!(!folder.left_out().any(|line| line.contains("/.env")));
+}
+
+#[test]
+fn a_folder_as_kubernetes_mounts_it_is_served_and_its_switch_is_seen() {
+    let root = root(&[("..one/a", "1"), ("..one/sub/b", "1"), ("..two/a", "2")]);
+    let at = |name: &str| root.path().join(name);
+    symlink("..one", at("..data")).unwrap();
+    symlink("..data/a", at("a")).unwrap();
+    symlink("..data/sub", at("sub")).unwrap();
+    let options = Options::default();
+    let one = load(&root, &options);
+    assert_eq!((text(&one, "/a"), one.len()), (Some("1".to_owned()), 2));
+    assert_eq!(text(&one, "/sub/b").as_deref(), Some("1"));
+    for path in ["/..data/a", "/..one/a"] {
+        assert_eq!(text(&one, path), None, "{path}");
+    }
+    symlink("..two", at("..data_tmp")).unwrap();
+    fs::rename(at("..data_tmp"), at("..data")).unwrap();
+    let two = one.refresh(root.path(), &options).unwrap();
+    assert_eq!((text(&two, "/a"), two.len()), (Some("2".to_owned()), 1));
+    assert_eq!(two.reason("/sub"), Some(Reason::LeadsNowhere));
 }
 
 #[test]
@@ -300,7 +345,8 @@ fn additions_and_removals_are_seen() {
     symlink(root.path().join("c"), root.path().join("a")).unwrap();
     let other = fewer.refresh(root.path(), &options).unwrap();
     assert_eq!(text(&other, "/c").as_deref(), Some("file"));
-    assert_eq!((text(&other, "/c/"), text(&other, "/a")), (None, None));
+    assert_eq!(text(&other, "/c/"), None);
+    assert_eq!(text(&other, "/a").as_deref(), Some("file"));
 }
 
 #[test]
