@@ -247,7 +247,7 @@ mod tests {
     /// Looks at the files below a folder.
     fn visit(root: &Path, mut take: impl FnMut(&Found<'_>)) {
         let mut left_out = LeftOut::default();
-        walk(root, 100, &mut left_out, &mut |found, _| {
+        walk(root, 100, &mut left_out, &mut |_| (), &mut |found, _| {
             take(found);
             Ok(())
         })

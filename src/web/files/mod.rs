@@ -57,6 +57,7 @@ mod form;
 mod left_out;
 mod media;
 mod multipart;
+mod notices;
 mod options;
 mod range;
 mod redirect;

@@ -29,6 +29,9 @@ pub(super) struct Found<'a> {
 /// What is done with each file, while its folder is open.
 pub(super) type Take<'a> = dyn FnMut(&Found<'_>, &mut LeftOut) -> io::Result<()> + 'a;
 
+/// What is done with each folder before it is listed, also with those that links only pass through.
+pub(super) type Enter<'a> = dyn FnMut(BorrowedFd<'_>) + 'a;
+
 /// Folders within folders: each look opens all those on the way to one.
 pub(super) const DEPTH_MAX: usize = 64;
 
@@ -57,6 +60,7 @@ pub(super) fn walk(
     root: &Path,
     files_max: usize,
     left_out: &mut LeftOut,
+    enter: &mut Enter<'_>,
     take: &mut Take<'_>,
 ) -> io::Result<()> {
     // The root itself may be a link.
@@ -77,6 +81,7 @@ pub(super) fn walk(
         }],
         linked: VecDeque::new(),
         left_out,
+        enter,
     };
     while let Some(folder) = walk.folders.pop().or_else(|| walk.linked.pop_front()) {
         walk.visit(&folder, take)?;
@@ -84,7 +89,7 @@ pub(super) fn walk(
     Ok(())
 }
 
-struct Walk<'a> {
+struct Walk<'a, 'b> {
     root: Root,
     /// How many more names are looked at.
     room: usize,
@@ -93,6 +98,7 @@ struct Walk<'a> {
     /// take no room from those that are there by themselves.
     linked: VecDeque<Pending>,
     left_out: &'a mut LeftOut,
+    enter: &'a mut Enter<'b>,
 }
 
 /// The root, as it was when the walk began.
@@ -152,9 +158,10 @@ enum Target {
     Folder { place: PathBuf },
 }
 
-impl Walk<'_> {
+impl Walk<'_, '_> {
     fn visit(&mut self, at: &Pending, take: &mut Take<'_>) -> io::Result<()> {
         let listed = self.root.enter(&at.place).and_then(|folder| {
+            (self.enter)(folder.as_fd());
             let names = list(&folder, self.room, &at.path, self.left_out)?;
             Ok((names, folder))
         });
@@ -213,7 +220,7 @@ impl Walk<'_> {
         take: &mut Take<'_>,
     ) -> io::Result<()> {
         let links = at.way.as_ref().map_or(0, |way| way.links);
-        let place = match self.root.resolve(&at.place, name.as_ref()) {
+        let place = match self.root.resolve(&at.place, name.as_ref(), self.enter) {
             Ok(Target::File { folder, name }) => {
                 let found = Found {
                     path,
@@ -258,7 +265,12 @@ impl Root {
     /// Where the link of that name in a folder leads to, as long as no step of it leads out of the root.
     ///
     /// By hand: openat2(2) says whether it stays inside, but not which folders it has passed.
-    fn resolve(&self, place: &Path, name: &OsStr) -> Result<Target, Reason> {
+    fn resolve(
+        &self,
+        place: &Path,
+        name: &OsStr,
+        entered: &mut Enter<'_>,
+    ) -> Result<Target, Reason> {
         let mut place = place.to_path_buf();
         let mut folder = self.enter(&place).map_err(nowhere)?;
         // The next one last.
@@ -270,6 +282,7 @@ impl Root {
                     return Err(Reason::LeadsOut);
                 }
                 folder = self.enter(&place).map_err(nowhere)?;
+                entered(folder.as_fd());
                 continue;
             }
             let stat = fs::statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW).map_err(nowhere)?;
@@ -284,6 +297,7 @@ impl Root {
                     if is_absolute {
                         place = PathBuf::new();
                         folder = self.enter(&place).map_err(nowhere)?;
+                        entered(folder.as_fd());
                     }
                     let steps = target.components().rev().filter_map(|step| match step {
                         Component::Normal(name) => Some(name.to_owned()),
@@ -295,6 +309,7 @@ impl Root {
                 FileType::Directory => {
                     folder = fs::openat(&folder, &name, FOLDER, Mode::empty()).map_err(nowhere)?;
                     place.push(name);
+                    entered(folder.as_fd());
                 }
                 FileType::RegularFile if names.is_empty() => {
                     return Ok(Target::File { folder, name });
@@ -410,10 +425,16 @@ mod tests {
     /// The paths of what is found, in order, and what is not.
     fn walked(root: &Path, files_max: usize) -> (Vec<String>, LeftOut) {
         let (mut left_out, mut paths) = (LeftOut::default(), Vec::new());
-        walk(root, files_max, &mut left_out, &mut |found, _| {
-            paths.push(found.path.clone());
-            Ok(())
-        })
+        walk(
+            root,
+            files_max,
+            &mut left_out,
+            &mut |_| (),
+            &mut |found, _| {
+                paths.push(found.path.clone());
+                Ok(())
+            },
+        )
         .unwrap();
         (paths, left_out)
     }
