@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::fmt;
 use std::fs::File;
+use std::io;
 use std::sync::Arc;
 
 use crate::proto::http1::encode::{self, BodyForm, Common};
@@ -101,11 +103,48 @@ impl Part {
     }
 }
 
+/// A file to read from.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum FileSource {
+    /// It is open.
+    Open(Arc<File>),
+    /// It is opened when it is read, by the thread that reads.
+    OnDemand(Arc<dyn OpenFile>),
+}
+
+/// Opens a file, off the loop. It may be closed and opened again while a body is sent, as few are held open at
+/// a time: what is not the same file any more is an error, and ends the connection.
+pub trait OpenFile: fmt::Debug + Send + Sync {
+    /// Opens the file.
+    ///
+    /// # Errors
+    /// It cannot be opened, or it is not the file that was meant.
+    fn open(&self) -> io::Result<File>;
+}
+
+impl FileSource {
+    /// The file, opened if need be: not on the loop.
+    #[cfg(feature = "files")]
+    pub(super) fn open(&self) -> io::Result<Arc<File>> {
+        match self {
+            Self::Open(file) => Ok(Arc::clone(file)),
+            Self::OnDemand(file) => file.open().map(Arc::new),
+        }
+    }
+}
+
+impl From<Arc<File>> for FileSource {
+    fn from(file: Arc<File>) -> Self {
+        Self::Open(file)
+    }
+}
+
 /// A part of a file.
 #[derive(Clone, Debug)]
 pub struct FileBody {
-    /// The open file.
-    pub file: Arc<File>,
+    /// Where it is read from.
+    pub file: FileSource,
     /// Where the part starts, in bytes.
     pub offset: u64,
     /// How long it is, in bytes. If the file turns out to be shorter, the connection ends.

@@ -2,14 +2,17 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Deref;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{self, AtFlags, FileType};
 use rustix::io::Errno;
 
 use super::left_out::Reason;
-use super::walk::{Found, is_gone};
+use super::walk::{self, Found, Place, is_gone};
+use crate::web::{FileSource, OpenFile};
 
 /// What tells whether a file has been changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +61,12 @@ impl Stamp {
         (self.device, self.inode) == (other.device, other.inode)
     }
 
+    /// Whether both are of the same file with the same content, as far as they tell: a change of permissions
+    /// makes no difference.
+    fn has_same_content(&self, other: &Self) -> bool {
+        self.is_same_file(other) && (self.len, self.modified) == (other.len, other.modified)
+    }
+
     /// Whether any further change will be seen in the stamp.
     fn is_settled(&self, now_secs: u64) -> bool {
         secs(self.changed.0).abs_diff(now_secs) > SETTLING_SECS
@@ -101,7 +110,7 @@ pub(super) struct Reading {
 #[derive(Debug)]
 pub(super) enum Source {
     Memory(Vec<u8>),
-    Disk(File),
+    Disk(FileSource),
 }
 
 const ATTEMPTS: usize = 4;
@@ -121,9 +130,6 @@ pub(super) fn read(found: &Found<'_>, room: Room) -> Result<Option<Reading>, Rea
             return Ok(None);
         };
         let is_small = listed.len <= room.small_bytes_max;
-        if !is_small && !room.may_hold_open {
-            return Err(Reason::TooManyOpen);
-        }
         let file = match open(found) {
             Ok(file) => file,
             Err(error) if is_gone(error) => return Ok(None),
@@ -139,8 +145,12 @@ pub(super) fn read(found: &Found<'_>, room: Room) -> Result<Option<Reading>, Rea
                 Some(bytes) => Source::Memory(bytes),
                 None => continue,
             }
+        } else if room.may_hold_open {
+            Source::Disk(FileSource::Open(Arc::new(file)))
         } else {
-            Source::Disk(file)
+            let place = found.place();
+            let stamp = before;
+            Source::Disk(FileSource::OnDemand(Arc::new(Closed { place, stamp })))
         };
         return Ok(Some(Reading {
             stamp: before,
@@ -154,10 +164,26 @@ pub(super) fn read(found: &Found<'_>, room: Room) -> Result<Option<Reading>, Rea
 }
 
 fn open(found: &Found<'_>) -> Result<File, Errno> {
-    // NONBLOCK: a pipe in the place of a file must not hold us up.
-    let flags =
-        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    fs::openat(found.folder, found.name, flags, Mode::empty()).map(File::from)
+    walk::open(found.folder, found.name).map(File::from)
+}
+
+/// A file that is not held open.
+#[derive(Debug)]
+struct Closed {
+    place: Place,
+    stamp: Stamp,
+}
+
+impl OpenFile for Closed {
+    fn open(&self) -> io::Result<File> {
+        let file = File::from(self.place.open()?);
+        let stamp = Stamp::of_open(&file)?;
+        if stamp.has_same_content(&self.stamp) {
+            Ok(file)
+        } else {
+            Err(io::Error::other("the file was changed"))
+        }
+    }
 }
 
 /// All bytes of a file, if it was left alone meanwhile.
@@ -173,18 +199,18 @@ pub(super) fn content(file: &File, before: Stamp) -> io::Result<Option<Vec<u8>>>
 
 /// Reads a file from its start, whoever else reads it at the same time.
 #[derive(Debug)]
-pub(super) struct FromStart<'a> {
-    file: &'a File,
+pub(super) struct FromStart<F> {
+    file: F,
     offset: u64,
 }
 
-impl<'a> FromStart<'a> {
-    pub(super) const fn new(file: &'a File) -> Self {
+impl<F> FromStart<F> {
+    pub(super) const fn new(file: F) -> Self {
         Self { file, offset: 0 }
     }
 }
 
-impl Read for FromStart<'_> {
+impl<F: Deref<Target = File>> Read for FromStart<F> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read_at(bytes, self.offset)?;
         self.offset = self.offset.saturating_add(count as u64);
@@ -208,7 +234,7 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::path::Path;
 
-    use rustix::fs::CWD;
+    use rustix::fs::{CWD, Mode};
 
     use super::super::left_out::LeftOut;
     use super::super::walk::walk;

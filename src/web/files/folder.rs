@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::disk::{self, Room};
 use super::entry;
+use super::form::Content;
 use super::left_out::LeftOut;
 #[cfg(test)]
 use super::left_out::Reason;
@@ -232,9 +233,9 @@ impl Folder {
 
     fn has_room(&self, slot: &Slot, options: &Options) -> bool {
         let room = self.room(options);
-        match slot.entry.file() {
-            Some(_) => room.may_hold_open,
-            None => slot.entry.content().memory_bytes() <= room.small_bytes_max,
+        match slot.entry.content() {
+            Content::Memory(bytes) => bytes.len() as u64 <= room.small_bytes_max,
+            Content::Disk { .. } => slot.entry.file().is_none() || room.may_hold_open,
         }
     }
 

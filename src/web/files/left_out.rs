@@ -27,8 +27,6 @@ pub(super) enum Reason {
     TooManyLinks,
     /// More than `files_max`.
     TooMany,
-    /// More large files than `open_files_max`.
-    TooManyOpen,
     /// More folders within folders than we go down.
     TooDeep,
     /// A name that is not UTF-8.
@@ -83,7 +81,6 @@ impl fmt::Display for Reason {
             Self::TooMany => {
                 f.write_str("more files and folders than files_max; the rest is left out")
             }
-            Self::TooManyOpen => f.write_str("more large files than open_files_max"),
             Self::TooDeep => write!(f, "more than {DEPTH_MAX} folders deep"),
             Self::Name => f.write_str("a name in it is not UTF-8"),
             Self::Changing => f.write_str("changes while it is read"),

@@ -1,7 +1,8 @@
 //! Static files.
 //!
 //! A [`Folder`] is a picture of a folder on disk, taken off the loop: small files are held in
-//! memory, ready to be sent, large ones are held open. Answering from it touches no disk. A
+//! memory, ready to be sent, large ones are held open, or opened by the thread that reads them.
+//! Answering from it touches no disk. A
 //! [`Watcher`] takes a new picture whenever something has changed.
 //!
 //! A path that is not in the picture does not exist, so nothing outside the folder can be served,

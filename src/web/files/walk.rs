@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf, absolute};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use rustix::fs::{self, AtFlags, CWD, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -24,6 +25,44 @@ pub(super) struct Found<'a> {
     /// Where it lies; not where a link to it does.
     pub(super) folder: BorrowedFd<'a>,
     pub(super) name: &'a OsStr,
+    place: &'a Path,
+    root: &'a Arc<Path>,
+}
+
+impl Found<'_> {
+    /// Where it lies, to be found again.
+    pub(super) fn place(&self) -> Place {
+        Place {
+            root: Arc::clone(self.root),
+            path: self.place.join(self.name).into(),
+        }
+    }
+}
+
+/// Where a file lies.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    root: Arc<Path>,
+    /// Below the root, without links.
+    path: Box<Path>,
+}
+
+impl Place {
+    /// Opens it, unless there are links on the way now.
+    pub(super) fn open(&self) -> Result<OwnedFd, Errno> {
+        let root = fs::openat(CWD, &*self.root, ROOT, Mode::empty())?;
+        let folder = enter(&root, self.path.parent().unwrap_or(Path::new("")))?;
+        let name = self.path.file_name().ok_or(Errno::NOENT)?;
+        open(folder.as_fd(), name)
+    }
+}
+
+/// Opens a regular file in a folder. What it is has to be looked at.
+pub(super) fn open(folder: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd, Errno> {
+    // NONBLOCK: a pipe in the place of a file must not hold us up.
+    let flags =
+        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    fs::openat(folder, name, flags, Mode::empty())
 }
 
 /// What is done with each file, while its folder is open.
@@ -50,6 +89,9 @@ const FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
+/// It may be a link.
+const ROOT: OFlags = FOLDER.difference(OFlags::NOFOLLOW);
+
 /// Shows the regular files below `root`, in the order of their names, folder by folder. Links are
 /// followed that stay below it; folders they lead to come last.
 ///
@@ -63,16 +105,15 @@ pub(super) fn walk(
     enter: &mut Enter<'_>,
     take: &mut Take<'_>,
 ) -> io::Result<()> {
-    // The root itself may be a link.
-    let opened = fs::openat(
-        CWD,
-        root,
-        FOLDER.difference(OFlags::NOFOLLOW),
-        Mode::empty(),
-    )?;
+    let opened = fs::openat(CWD, root, ROOT, Mode::empty())?;
+    let path = Arc::from(root);
     let names = [absolute(root)?, root.canonicalize()?];
     let mut walk = Walk {
-        root: Root { opened, names },
+        root: Root {
+            opened,
+            path,
+            names,
+        },
         room: files_max,
         folders: vec![Pending {
             path: String::from("/"),
@@ -104,6 +145,7 @@ struct Walk<'a, 'b> {
 /// The root, as it was when the walk began.
 struct Root {
     opened: OwnedFd,
+    path: Arc<Path>,
     /// What it is called by links that begin with a slash.
     names: [PathBuf; 2],
 }
@@ -154,8 +196,14 @@ enum Kind {
 
 /// Where a link leads to in the end.
 enum Target {
-    File { folder: OwnedFd, name: OsString },
-    Folder { place: PathBuf },
+    File {
+        folder: OwnedFd,
+        place: PathBuf,
+        name: OsString,
+    },
+    Folder {
+        place: PathBuf,
+    },
 }
 
 impl Walk<'_, '_> {
@@ -184,6 +232,8 @@ impl Walk<'_, '_> {
                         path,
                         folder: folder.as_fd(),
                         name: name.as_ref(),
+                        place: &at.place,
+                        root: &self.root.path,
                     };
                     take(&found, self.left_out)?;
                 }
@@ -221,11 +271,17 @@ impl Walk<'_, '_> {
     ) -> io::Result<()> {
         let links = at.way.as_ref().map_or(0, |way| way.links);
         let place = match self.root.resolve(&at.place, name.as_ref(), self.enter) {
-            Ok(Target::File { folder, name }) => {
+            Ok(Target::File {
+                folder,
+                place,
+                name,
+            }) => {
                 let found = Found {
                     path,
                     folder: folder.as_fd(),
                     name: &name,
+                    place: &place,
+                    root: &self.root.path,
                 };
                 return take(&found, self.left_out);
             }
@@ -253,13 +309,9 @@ impl Walk<'_, '_> {
 }
 
 impl Root {
-    /// Opens a folder below the root, step by step, so that no link is followed on the way.
+    /// Opens a folder below it.
     fn enter(&self, place: &Path) -> Result<OwnedFd, Errno> {
-        let mut folder = fs::openat(&self.opened, ".", FOLDER, Mode::empty())?;
-        for name in place {
-            folder = fs::openat(&folder, name, FOLDER, Mode::empty())?;
-        }
-        Ok(folder)
+        enter(&self.opened, place)
     }
 
     /// Where the link of that name in a folder leads to, as long as no step of it leads out of the root.
@@ -312,7 +364,11 @@ impl Root {
                     entered(folder.as_fd());
                 }
                 FileType::RegularFile if names.is_empty() => {
-                    return Ok(Target::File { folder, name });
+                    return Ok(Target::File {
+                        folder,
+                        place,
+                        name,
+                    });
                 }
                 FileType::RegularFile => return Err(Reason::LeadsNowhere),
                 _ => return Err(Reason::Special),
@@ -329,6 +385,15 @@ impl Root {
         let mut names = self.names.iter();
         names.find_map(|name| target.strip_prefix(name).ok())
     }
+}
+
+/// Opens a folder below the root, step by step, so that no link is followed on the way.
+fn enter(root: &OwnedFd, place: &Path) -> Result<OwnedFd, Errno> {
+    let mut folder = fs::openat(root, ".", FOLDER, Mode::empty())?;
+    for name in place {
+        folder = fs::openat(&folder, name, FOLDER, Mode::empty())?;
+    }
+    Ok(folder)
 }
 
 fn nowhere(error: Errno) -> Reason {

@@ -151,6 +151,8 @@ impl Watch {
         match self.current.remade(&options, keeps_forms) {
             Ok(folder) => {
                 self.options = options;
+                // There may be room for more files than before, or for fewer.
+                self.quiet = QUIET_MAX;
                 self.replace(Arc::new(folder))
             }
             Err(error) => {

@@ -1,6 +1,6 @@
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::super::left_out::Reason;
 use super::*;
-use crate::web::decode_path;
+use crate::web::{FileSource, decode_path};
 
 #[test]
 fn files_are_found_at_their_paths() {
@@ -280,26 +280,90 @@ fn numbers_of_files_are_bounded() {
         open_files_max: 3,
         ..Options::default()
     };
+    // However many are held open, all are served.
     let folder = load(&root, &options);
-    assert_eq!(folder.len(), 3);
-    assert_eq!(folder.reason("/c/e"), Some(Reason::TooManyOpen));
-    assert_eq!(text(&folder, "/c/e"), None);
-    // When there is room again, it is let in.
-    fs::remove_file(root.path().join("a")).unwrap();
-    let folder = folder.refresh(root.path(), &options).unwrap();
-    assert_eq!((folder.len(), folder.reason("/c/e")), (3, None));
-    assert_eq!(text(&folder, "/c/e").as_deref(), Some("4"));
-    // A small file that has become large does not stay as it was.
+    assert_eq!((folder.len(), open_files(&folder)), (4, 3));
+    for (path, want) in [("/a", "1"), ("/b", "2"), ("/c/d", "3"), ("/c/e", "4")] {
+        assert_eq!(text(&folder, path).as_deref(), Some(want));
+    }
+    // Others that come before them take their places.
+    let folder = folder.settle();
+    for name in ["00", "01", "02", "03"] {
+        write(root.path(), name, name);
+    }
+    let next = folder.refresh(root.path(), &options).unwrap();
+    assert_eq!((next.len(), open_files(&next)), (8, 3));
+    assert_eq!(next.files_not_in(&folder).count(), 3);
+    for (path, want) in [("/00", "00"), ("/a", "1"), ("/b", "2"), ("/c/e", "4")] {
+        assert_eq!(text(&next, path).as_deref(), Some(want));
+    }
+    let same = next.refresh(root.path(), &options).unwrap();
+    assert!(same.is_same(&next));
+}
+
+/// How many files a picture really holds open.
+fn open_files(folder: &Folder) -> usize {
+    let files = folder.files();
+    files
+        .filter(|(_, slot)| slot.entry.file().is_some())
+        .count()
+}
+
+#[test]
+fn a_file_that_is_not_held_open_is_opened_only_as_what_it_was() {
+    let root = root(&[("sub/large", "a large file"), ("other", "another one!")]);
+    let outside = super::root(&[("large", "secret bytes")]);
     let options = Options {
         open_files_max: 0,
         ..small()
     };
-    let folder = load(&root, &options).settle();
-    assert_eq!(text(&folder, "/b").as_deref(), Some("2"));
-    write(root.path(), "b", "123456789");
-    let folder = folder.refresh(root.path(), &options).unwrap();
-    assert_eq!(folder.reason("/b"), Some(Reason::TooManyOpen));
-    assert_eq!(text(&folder, "/b"), None);
+    let at = |name: &str| root.path().join(name);
+    let folder = load(&root, &options);
+    let mut source = None;
+    ask("GET", &[], |request| {
+        let response = folder.answer(request, "/sub/large").unwrap();
+        source = response.file().map(|part| part.file.clone());
+        response
+    });
+    let source = source.unwrap();
+    let content = |source: &FileSource| {
+        let mut content = String::new();
+        source
+            .open()
+            .ok()?
+            .as_ref()
+            .read_to_string(&mut content)
+            .unwrap();
+        Some(content)
+    };
+    let modified = fs::metadata(at("sub/large")).unwrap().modified().unwrap();
+    assert_eq!(content(&source).as_deref(), Some("a large file"));
+    // Who may read it makes no difference, as long as it can be.
+    fs::set_permissions(at("sub/large"), Permissions::from_mode(0o444)).unwrap();
+    assert_eq!(content(&source).as_deref(), Some("a large file"));
+    // Another file of the same length and time, a link, a folder that is one, and none.
+    fs::rename(at("sub/large"), at("kept")).unwrap();
+    let other = File::open(at("other")).unwrap();
+    other.set_modified(modified).unwrap();
+    fs::rename(at("other"), at("sub/large")).unwrap();
+    assert_eq!(content(&source), None);
+    fs::remove_file(at("sub/large")).unwrap();
+    assert_eq!(content(&source), None);
+    symlink(outside.path().join("large"), at("sub/large")).unwrap();
+    assert_eq!(content(&source), None);
+    fs::remove_dir_all(at("sub")).unwrap();
+    symlink(outside.path(), at("sub")).unwrap();
+    assert_eq!(content(&source), None);
+    // It is itself again, and then has been written to.
+    fs::remove_file(at("sub")).unwrap();
+    fs::create_dir(at("sub")).unwrap();
+    fs::rename(at("kept"), at("sub/large")).unwrap();
+    assert_eq!(content(&source).as_deref(), Some("a large file"));
+    write(root.path(), "sub/large", "a large file, longer");
+    assert_eq!(content(&source), None);
+    let next = folder.refresh(root.path(), &options).unwrap();
+    let now = text(&next, "/sub/large");
+    assert_eq!(now.as_deref(), Some("a large file, longer"));
 }
 
 #[test]

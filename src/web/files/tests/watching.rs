@@ -103,7 +103,7 @@ fn what_is_replaced_is_closed_by_the_thread_that_watches() {
     let mut download = None;
     ask("GET", &[], |request| {
         let response = first.answer(request, "/").unwrap();
-        download = response.file().map(|part| Arc::clone(&part.file));
+        download = response.file().map(|part| part.file.open().unwrap());
         response
     });
     let file = Arc::downgrade(download.as_ref().unwrap());
