@@ -155,7 +155,7 @@ impl Notices {
     }
 
     /// Whether something may have changed since the last look began.
-    pub(super) fn has_any(&mut self, root: &Path) -> bool {
+    pub(super) fn has_any(&self, root: &Path) -> bool {
         let has_changed = match &self.watching {
             Some(watching) => watching.has_changed(),
             None => true,

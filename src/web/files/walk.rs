@@ -51,7 +51,7 @@ impl Place {
     /// Opens it, unless there are links on the way now.
     pub(super) fn open(&self) -> Result<OwnedFd, Errno> {
         let root = fs::openat(CWD, &*self.root, ROOT, Mode::empty())?;
-        let folder = enter(&root, self.path.parent().unwrap_or(Path::new("")))?;
+        let folder = enter(&root, self.path.parent().unwrap_or_else(|| Path::new("")))?;
         let name = self.path.file_name().ok_or(Errno::NOENT)?;
         open(folder.as_fd(), name)
     }
@@ -164,7 +164,7 @@ struct Way {
     /// The folder it lies in, and the one it leads to.
     from: PathBuf,
     to: PathBuf,
-    before: Option<Rc<Way>>,
+    before: Option<Rc<Self>>,
     links: usize,
 }
 
@@ -174,7 +174,7 @@ impl Pending {
         let mut place = self.place.as_path();
         let mut way = self.way.as_deref();
         loop {
-            let start = way.map_or(Path::new(""), |way| &way.to);
+            let start = way.map_or_else(|| Path::new(""), |way| way.to.as_path());
             if place.starts_with(folder) && folder.starts_with(start) {
                 return true;
             }
