@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::open_files::OpenFiles;
 use super::post::{Chunk, ExchangeId, Post};
-use super::response::{FileBody, FileSource};
+use super::response::{FileBody, FileSource, Source};
 use crate::reactor::Shared;
 
 /// The most that is read, and held for one connection, at a time.
@@ -96,9 +96,7 @@ impl Reader {
         if self.is_never_now {
             return None;
         }
-        let FileSource::Open(file) = &part.file else {
-            return None;
-        };
+        let file = part.file.held()?;
         self.is_in_use = true;
         let read = |bytes: &mut [u8]| read_cached(file, bytes, part.offset);
         let piece = self.pool.fill(len, NOW_BYTES_MAX, NOW_POOL_MAX, read);
@@ -178,9 +176,9 @@ struct Kept {
 
 impl Kept {
     fn read(&mut self, job: &Job) -> Chunk {
-        let file = match &job.file {
-            FileSource::Open(file) => file,
-            FileSource::OnDemand(file) => self.files.open(file)?,
+        let file = match job.file.source() {
+            Source::Open(file) => file,
+            Source::OnDemand(file) => self.files.open(file)?,
         };
         self.pool.read(file, job)
     }

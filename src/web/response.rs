@@ -103,13 +103,15 @@ impl Part {
     }
 }
 
-/// A file to read from.
+/// A file to read from: one that is open, or one that is opened when it is read, by the thread that reads.
+///
+/// One pointer, as every answer has room for it.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum FileSource {
-    /// It is open.
+pub struct FileSource(Arc<Source>);
+
+#[derive(Debug)]
+pub(super) enum Source {
     Open(Arc<File>),
-    /// It is opened when it is read, by the thread that reads.
     OnDemand(Arc<dyn OpenFile>),
 }
 
@@ -124,19 +126,38 @@ pub trait OpenFile: fmt::Debug + Send + Sync {
 }
 
 impl FileSource {
+    /// One that is opened when it is read.
+    pub fn on_demand(file: Arc<dyn OpenFile>) -> Self {
+        Self(Arc::new(Source::OnDemand(file)))
+    }
+
+    pub(super) fn source(&self) -> &Source {
+        &self.0
+    }
+
+    /// The file, where it is open.
+    pub fn held(&self) -> Option<&Arc<File>> {
+        match &*self.0 {
+            Source::Open(file) => Some(file),
+            Source::OnDemand(_) => None,
+        }
+    }
+
     /// The file, opened if need be: not on the loop.
-    #[cfg(feature = "files")]
-    pub(super) fn open(&self) -> io::Result<Arc<File>> {
-        match self {
-            Self::Open(file) => Ok(Arc::clone(file)),
-            Self::OnDemand(file) => file.open().map(Arc::new),
+    ///
+    /// # Errors
+    /// As [`OpenFile::open`].
+    pub fn open(&self) -> io::Result<Arc<File>> {
+        match &*self.0 {
+            Source::Open(file) => Ok(Arc::clone(file)),
+            Source::OnDemand(file) => file.open().map(Arc::new),
         }
     }
 }
 
 impl From<Arc<File>> for FileSource {
     fn from(file: Arc<File>) -> Self {
-        Self::Open(file)
+        Self(Arc::new(Source::Open(file)))
     }
 }
 

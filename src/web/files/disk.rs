@@ -146,11 +146,11 @@ pub(super) fn read(found: &Found<'_>, room: Room) -> Result<Option<Reading>, Rea
                 None => continue,
             }
         } else if room.may_hold_open {
-            Source::Disk(FileSource::Open(Arc::new(file)))
+            Source::Disk(Arc::new(file).into())
         } else {
             let place = found.place();
             let stamp = before;
-            Source::Disk(FileSource::OnDemand(Arc::new(Closed { place, stamp })))
+            Source::Disk(FileSource::on_demand(Arc::new(Closed { place, stamp })))
         };
         return Ok(Some(Reading {
             stamp: before,

@@ -57,11 +57,8 @@ impl Content {
     /// The file it holds open.
     pub(super) fn file(&self) -> Option<&Arc<File>> {
         match self {
-            Self::Disk {
-                file: FileSource::Open(file),
-                ..
-            } => Some(file),
-            Self::Memory(_) | Self::Disk { .. } => None,
+            Self::Memory(_) => None,
+            Self::Disk { file, .. } => file.held(),
         }
     }
 

@@ -9,7 +9,6 @@ use super::entry::{Entry, Facts};
 use super::form::Content;
 use super::options::Options;
 use crate::reactor::Shared;
-use crate::web::FileSource;
 
 /// A file and what is needed to see whether it has changed.
 #[derive(Clone, Debug)]
@@ -65,7 +64,7 @@ impl Slot {
             source,
         } = reading;
         let is_on_disk = matches!(source, Source::Disk(_));
-        let is_open = matches!(source, Source::Disk(FileSource::Open(_)));
+        let is_open = matches!(&source, Source::Disk(file) if file.held().is_some());
         let is_closed = is_on_disk && !is_open;
         let (content, etag) = match source {
             Source::Memory(bytes) => {
