@@ -22,6 +22,9 @@ pub fn options(config: &Config) -> Options {
         } else {
             0
         },
+        files_max: config.max_files,
+        open_files_max: config.max_open_files,
+        memory_bytes_max: config.max_file_memory as u64,
         fields: Arc::new(move |asset| fields(asset, policy.as_deref(), origin.as_deref())),
         ..default
     }

@@ -9,9 +9,9 @@ use crate::web::ReactorConfig;
 
 const MIB: u64 = 1024 * 1024;
 
-/// What there is without any peer: code, libraries, stacks, the files that are kept in memory, the
+/// What there is without any peer, beside files that are kept in memory: code, libraries, stacks, the
 /// database's cache, and buffers of the loop.
-const BASE: u64 = 128 * MIB;
+const BASE: u64 = 64 * MIB;
 /// What each hashing thread keeps, its stack included.
 const PER_HASHER: u64 = 24 * MIB;
 /// What each connection has while it is idle.
@@ -32,10 +32,11 @@ pub(super) fn fit(
     reactor: &mut ReactorConfig,
     hashers: usize,
     max_connections: usize,
+    max_file_memory: usize,
 ) -> Result<(), String> {
     let hashers = hashers as u64;
     let idle = (max_connections as u64).saturating_mul(PER_CONNECTION);
-    let needed = BASE + hashers * PER_HASHER + idle;
+    let needed = BASE + max_file_memory as u64 + hashers * PER_HASHER + idle;
     let set_aside = (THREADS + hashers) * PER_ARENA;
     let limits = [
         (

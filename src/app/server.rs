@@ -190,7 +190,12 @@ pub(super) fn reactor_config(config: &Config, hashers: usize) -> Result<ReactorC
         input_bytes_max_total: config.max_input_memory,
         ..default
     };
-    memory::fit(&mut reactor, hashers, config.max_connections)?;
+    memory::fit(
+        &mut reactor,
+        hashers,
+        config.max_connections,
+        config.max_file_memory,
+    )?;
     Ok(reactor)
 }
 

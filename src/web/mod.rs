@@ -48,6 +48,7 @@ pub mod files;
 mod forwarded;
 mod http;
 mod message;
+mod open_files;
 mod opening;
 mod post;
 #[cfg(feature = "files")]
@@ -75,7 +76,7 @@ pub use self::forwarded::ForwardedBy;
 pub use self::message::{Framed, Message, WsCx, frame};
 pub use self::post::{Envelope, ExchangeId, Post, ReactorEnded};
 pub use self::request::Request;
-pub use self::response::{Body, FileBody, Part, Response};
+pub use self::response::{Body, FileBody, FileSource, OpenFile, Part, Response};
 #[cfg(feature = "router")]
 pub use self::router::{Found, Parameters, RouteError, Router};
 pub use self::service::{Admission, Answer, Ended, Reply, Served, Service, To};

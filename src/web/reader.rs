@@ -3,13 +3,13 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
+use super::open_files::OpenFiles;
 use super::post::{Chunk, ExchangeId, Post};
-use super::response::FileBody;
+use super::response::{FileBody, FileSource, Source};
 use crate::reactor::Shared;
 
 /// The most that is read, and held for one connection, at a time.
@@ -28,7 +28,7 @@ const NOW_POOL_MAX: usize = 64;
 const POOL_IDLE: Duration = Duration::from_secs(1);
 
 struct Job {
-    file: Arc<File>,
+    file: FileSource,
     offset: u64,
     len: usize,
     to: ExchangeId,
@@ -76,7 +76,7 @@ impl Reader {
         }
         let len = left.min(piece_bytes_max(room, CHUNK_BYTES_MAX));
         let job = Job {
-            file: Arc::clone(&part.file),
+            file: part.file.clone(),
             offset: part.offset,
             len,
             to,
@@ -96,8 +96,9 @@ impl Reader {
         if self.is_never_now {
             return None;
         }
+        let file = part.file.held()?;
         self.is_in_use = true;
-        let read = |bytes: &mut [u8]| read_cached(&part.file, bytes, part.offset);
+        let read = |bytes: &mut [u8]| read_cached(file, bytes, part.offset);
         let piece = self.pool.fill(len, NOW_BYTES_MAX, NOW_POOL_MAX, read);
         piece.ok().filter(|piece| !piece.is_empty())
     }
@@ -129,9 +130,9 @@ impl Reader {
 fn start<M: Send + 'static>(post: Post<M>) -> io::Result<Sender<Job>> {
     let (jobs, queue) = mpsc::channel();
     thread::Builder::new().name("files".into()).spawn(move || {
-        let mut pool = Pool::default();
-        while let Some(job) = next(&queue, &mut pool) {
-            post.chunk(job.to, job.len, pool.read(&job));
+        let mut kept = Kept::default();
+        while let Some(job) = next(&queue, &mut kept) {
+            post.chunk(job.to, job.len, kept.read(&job));
         }
     })?;
     Ok(jobs)
@@ -166,11 +167,32 @@ pub(super) fn can_read_now(file: &File) -> bool {
     read_cached(file, &mut [0], 0).is_ok()
 }
 
-/// Waits for a job. The pool is given back when there is none for a while.
-fn next(queue: &Receiver<Job>, pool: &mut Pool) -> Option<Job> {
-    if !pool.pieces.is_empty() {
+/// What the thread keeps for the next job.
+#[derive(Debug, Default)]
+struct Kept {
+    pool: Pool,
+    files: OpenFiles,
+}
+
+impl Kept {
+    fn read(&mut self, job: &Job) -> Chunk {
+        let file = match job.file.source() {
+            Source::Open(file) => file,
+            Source::OnDemand(file) => self.files.open(file)?,
+        };
+        self.pool.read(file, job)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.pool.pieces.is_empty() && self.files.is_empty()
+    }
+}
+
+/// Waits for a job. What is kept is given back when there is none for a while.
+fn next(queue: &Receiver<Job>, kept: &mut Kept) -> Option<Job> {
+    if !kept.is_empty() {
         match queue.recv_timeout(POOL_IDLE) {
-            Err(RecvTimeoutError::Timeout) => *pool = Pool::default(),
+            Err(RecvTimeoutError::Timeout) => *kept = Kept::default(),
             job => return job.ok(),
         }
     }
@@ -186,9 +208,9 @@ struct Pool {
 
 impl Pool {
     /// Exactly as many bytes as were asked for: fewer means that the file was cut short.
-    fn read(&mut self, job: &Job) -> Chunk {
+    fn read(&mut self, file: &File, job: &Job) -> Chunk {
         self.fill(job.len, CHUNK_BYTES_MAX, POOL_MAX, |bytes| {
-            job.file.read_exact_at(bytes, job.offset)?;
+            file.read_exact_at(bytes, job.offset)?;
             Ok(bytes.len())
         })
     }
@@ -225,6 +247,7 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::sync::Arc;
 
     use super::*;
     use crate::reactor::ConnId;
@@ -238,7 +261,7 @@ mod tests {
             number: 0,
         };
         Job {
-            file: Arc::new(file),
+            file: Arc::new(file).into(),
             offset: 0,
             len,
             to,
@@ -249,24 +272,24 @@ mod tests {
 
     #[test]
     fn what_is_held_is_not_written_over() {
-        let mut pool = Pool::default();
-        let held = pool.read(&job(b'a', LEN, LEN)).unwrap();
-        let other = pool.read(&job(b'b', LEN, LEN)).unwrap();
+        let mut kept = Kept::default();
+        let held = kept.read(&job(b'a', LEN, LEN)).unwrap();
+        let other = kept.read(&job(b'b', LEN, LEN)).unwrap();
         assert_eq!(held.as_ref(), [b'a'; LEN]);
         assert_eq!(other.as_ref(), [b'b'; LEN]);
-        assert_eq!(pool.pieces.len(), 2);
+        assert_eq!(kept.pool.pieces.len(), 2);
     }
 
     #[test]
     fn what_was_sent_is_filled_again() {
-        let mut pool = Pool::default();
-        let first = pool.read(&job(b'a', LEN, LEN)).unwrap();
+        let mut kept = Kept::default();
+        let first = kept.read(&job(b'a', LEN, LEN)).unwrap();
         let place = first.as_ref().as_ptr();
         drop(first);
-        let second = pool.read(&job(b'b', LEN, 10)).unwrap();
+        let second = kept.read(&job(b'b', LEN, 10)).unwrap();
         assert_eq!(second.as_ref(), [b'b'; 10]);
         assert_eq!(second.as_ref().as_ptr(), place);
-        assert_eq!(pool.pieces.len(), 1);
+        assert_eq!(kept.pool.pieces.len(), 1);
     }
 
     #[test]
@@ -279,7 +302,7 @@ mod tests {
         };
         let mut reader = Reader::default();
         let Some(first) = reader.read_now(&part, NOW_BYTES_MAX) else {
-            assert!(!can_read_now(&part.file));
+            assert!(!can_read_now(&part.file.open().unwrap()));
             return;
         };
         assert_eq!(first.as_ref(), [b'a'; NOW_BYTES_MAX]);
@@ -301,21 +324,21 @@ mod tests {
 
     #[test]
     fn a_file_cut_short_is_an_error_every_time() {
-        let mut pool = Pool::default();
-        drop(pool.read(&job(b'a', LEN, LEN)).unwrap());
+        let mut kept = Kept::default();
+        drop(kept.read(&job(b'a', LEN, LEN)).unwrap());
         for _ in 0..2 {
-            assert!(pool.read(&job(b'b', LEN - 1, LEN)).is_err());
+            assert!(kept.read(&job(b'b', LEN - 1, LEN)).is_err());
         }
     }
 
     #[test]
     fn the_pool_is_bounded_and_holds_full_pieces_only() {
-        let mut pool = Pool::default();
-        let short = pool.read(&job(b'a', 10, 10)).unwrap();
-        assert_eq!((short.len(), pool.pieces.len()), (10, 0));
+        let mut kept = Kept::default();
+        let short = kept.read(&job(b'a', 10, 10)).unwrap();
+        assert_eq!((short.len(), kept.pool.pieces.len()), (10, 0));
         let job = job(b'a', LEN, LEN);
-        let pieces: Vec<_> = (0..POOL_MAX + 5).map(|_| pool.read(&job)).collect();
+        let pieces: Vec<_> = (0..POOL_MAX + 5).map(|_| kept.read(&job)).collect();
         assert!(pieces.iter().all(Result::is_ok));
-        assert_eq!(pool.pieces.len(), POOL_MAX);
+        assert_eq!(kept.pool.pieces.len(), POOL_MAX);
     }
 }

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::fmt;
 use std::fs::File;
+use std::io;
 use std::sync::Arc;
 
 use crate::proto::http1::encode::{self, BodyForm, Common};
@@ -101,11 +103,69 @@ impl Part {
     }
 }
 
+/// A file to read from: one that is open, or one that is opened when it is read, by the thread that reads.
+///
+/// One pointer, as every answer has room for it.
+#[derive(Clone, Debug)]
+pub struct FileSource(Arc<Source>);
+
+#[derive(Debug)]
+pub(super) enum Source {
+    Open(Arc<File>),
+    OnDemand(Arc<dyn OpenFile>),
+}
+
+/// Opens a file, off the loop. It may be closed and opened again while a body is sent, as few are held open at
+/// a time: what is not the same file any more is an error, and ends the connection.
+pub trait OpenFile: fmt::Debug + Send + Sync {
+    /// Opens the file.
+    ///
+    /// # Errors
+    /// It cannot be opened, or it is not the file that was meant.
+    fn open(&self) -> io::Result<File>;
+}
+
+impl FileSource {
+    /// One that is opened when it is read.
+    pub fn on_demand(file: Arc<dyn OpenFile>) -> Self {
+        Self(Arc::new(Source::OnDemand(file)))
+    }
+
+    pub(super) fn source(&self) -> &Source {
+        &self.0
+    }
+
+    /// The file, where it is open.
+    pub fn held(&self) -> Option<&Arc<File>> {
+        match &*self.0 {
+            Source::Open(file) => Some(file),
+            Source::OnDemand(_) => None,
+        }
+    }
+
+    /// The file, opened if need be: not on the loop.
+    ///
+    /// # Errors
+    /// As [`OpenFile::open`].
+    pub fn open(&self) -> io::Result<Arc<File>> {
+        match &*self.0 {
+            Source::Open(file) => Ok(Arc::clone(file)),
+            Source::OnDemand(file) => file.open().map(Arc::new),
+        }
+    }
+}
+
+impl From<Arc<File>> for FileSource {
+    fn from(file: Arc<File>) -> Self {
+        Self(Arc::new(Source::Open(file)))
+    }
+}
+
 /// A part of a file.
 #[derive(Clone, Debug)]
 pub struct FileBody {
-    /// The open file.
-    pub file: Arc<File>,
+    /// Where it is read from.
+    pub file: FileSource,
     /// Where the part starts, in bytes.
     pub offset: u64,
     /// How long it is, in bytes. If the file turns out to be shorter, the connection ends.

@@ -421,6 +421,56 @@ fn a_folder_is_its_page_and_a_hidden_file_is_none() {
 }
 
 #[test]
+fn links_inside_are_followed_and_what_is_not_served_is_in_the_log() {
+    let folder = Folder::new();
+    for (path, content) in [
+        ("..one/index.html", "one"),
+        ("..two/index.html", "two"),
+        (".well-known/acme-challenge/token", "proof"),
+        ("config.js.bak", "secret"),
+        ("config.js~", "secret"),
+    ] {
+        write(&folder, path, content.as_bytes());
+    }
+    let public = folder.file("public");
+    symlink("..one", public.join("..data")).unwrap();
+    symlink("..data/index.html", public.join("index.html")).unwrap();
+    symlink("../cert.pem", public.join("cert.pem")).unwrap();
+    folder.configure(&format!("public_dir={}", public.display()));
+    let site = Site {
+        server: folder.start(),
+    };
+    let mut connection = site.connect();
+    for (path, body) in [("/", "one"), ("/.well-known/acme-challenge/token", "proof")] {
+        assert_eq!(connection.get(path).expect(200).text(), body);
+    }
+    for path in [
+        "/cert.pem",
+        "/config.js.bak",
+        "/config.js~",
+        "/..data/index.html",
+        "/..one/index.html",
+        "/.well-known",
+        "/.well-known/",
+    ] {
+        connection.get(path).expect(404);
+    }
+    for line in [
+        "not served: links that lead out of the folder: /cert.pem",
+        "not served: names of backups: /config.js.bak, /config.js~",
+        "not served: names that begin with a dot: /..data, /..one, /..two",
+    ] {
+        site.server.wait_for_log(line);
+    }
+    // As Kubernetes does it.
+    symlink("..two", public.join("..data_tmp")).unwrap();
+    fs::rename(public.join("..data_tmp"), public.join("..data")).unwrap();
+    wait_for("what is in the new folder", || {
+        (connection.get("/").text() == "two").then_some(())
+    });
+}
+
+#[test]
 fn no_link_leads_outside_not_even_one_that_comes_while_serving() {
     let folder = Folder::new();
     let outside = folder.file("outside");
@@ -475,6 +525,76 @@ fn no_link_leads_outside_not_even_one_that_comes_while_serving() {
     wait_for("all to be there again", || {
         (connection.get("/sub/a.txt").status == 200).then_some(())
     });
+}
+
+#[test]
+fn large_files_are_served_however_few_may_be_held_open() {
+    const LEN: u32 = 300_000;
+    const FILES: usize = 12;
+    let body = |number: usize| {
+        let mut body = content(LEN);
+        body[0] = u8::try_from(number).unwrap();
+        body
+    };
+    let folder = Folder::new();
+    for number in 0..FILES {
+        write(&folder, &format!("{number:02}.bin"), &body(number));
+    }
+    let public = folder.file("public");
+    let configured = |changes: &str| format!("public_dir={}\n{changes}", public.display());
+    folder.configure(&configured("max_open_files=2"));
+    let site = Site {
+        server: folder.start(),
+    };
+    let open_files = || {
+        let open = fs::read_dir(format!("/proc/{}/fd", site.server.pid())).unwrap();
+        let links = open.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+        links
+            .filter(|link| link.extension().is_some_and(|end| end == "bin"))
+            .count()
+    };
+    // While a file is new, each look opens it for a moment.
+    wait_for("two files held open", || (open_files() == 2).then_some(()));
+    let mut connection = site.connect();
+    for number in (0..FILES).chain([0, FILES - 1]) {
+        let path = format!("/{number:02}.bin");
+        let answer = connection.get(&path).expect(200);
+        assert!(answer.body == body(number), "{path}");
+        let range = [("Range", "bytes=299990-,0-0")];
+        let answer = connection.request("GET", &path, &range, b"").expect(206);
+        let first = [&[u8::try_from(number).unwrap()][..], b"\r\n--"].concat();
+        let has_first = answer.body.windows(first.len()).any(|bytes| bytes == first);
+        assert!(has_first, "{path}");
+    }
+    // Those that were opened to be sent are closed when nobody reads any.
+    wait_for("the files to be closed", || {
+        (open_files() == 2).then_some(())
+    });
+    // One that is replaced is another one, and soon the one that is served.
+    let last = format!("{:02}.bin", FILES - 1);
+    site.write(&last, b"small now");
+    wait_for("what has replaced it", || {
+        let answer = site
+            .connect()
+            .request("HEAD", &format!("/{last}"), &[], b"");
+        (answer.field("Content-Length") == Some("9")).then_some(())
+    });
+    // How many there may be can be changed.
+    site.server
+        .folder()
+        .configure(&configured("max_open_files=5"));
+    site.server.hangup();
+    wait_for("more files held open", || (open_files() == 5).then_some(()));
+    site.server
+        .folder()
+        .configure(&configured("max_open_files=0\nmax_files=3"));
+    site.server.hangup();
+    wait_for("none held open, and the first three only", || {
+        let is_gone = site.connect().get("/05.bin").status == 404;
+        (is_gone && open_files() == 0).then_some(())
+    });
+    site.server
+        .wait_for_log("more files and folders than files_max");
 }
 
 #[test]

@@ -109,6 +109,9 @@ pub(super) const KEYS: &[Key] = &[
         value::strict_transport_security(t)
     }),
     key!(compress_files, Live, |t| value::switch(t)),
+    key!(max_files, Live, |t| value::whole(t, 1, 10_000_000)),
+    key!(max_open_files, Live, |t| value::whole(t, 0, 1_000_000)),
+    key!(max_file_memory, Restart, |t| value::bytes(t, 0, GIB)),
     key!(ws_max_frame_size, Live, |t| value::bytes(t, 125, GIB)),
     key!(ws_max_message_size, Live, |t| value::bytes(t, 125, GIB)),
     key!(ws_max_fragments, Live, |t| value::whole(t, 1, u32::MAX)),

@@ -127,6 +127,12 @@ pub struct Config {
     pub strict_transport_security: Option<String>,
     /// Whether files that gain by it are compressed.
     pub compress_files: bool,
+    /// Files and folders of `public_dir` that are looked at.
+    pub max_files: usize,
+    /// Files too large for memory that are held open; further ones are opened when they are sent.
+    pub max_open_files: usize,
+    /// Bytes of files held in memory.
+    pub max_file_memory: usize,
 
     /// Bytes of one WebSocket frame.
     pub ws_max_frame_size: usize,
@@ -232,6 +238,9 @@ impl Default for Config {
             server_header: false,
             strict_transport_security: None,
             compress_files: true,
+            max_files: 100_000,
+            max_open_files: 512,
+            max_file_memory: 64 << 20,
 
             ws_max_frame_size: 1_048_576,
             ws_max_message_size: 1_048_576,

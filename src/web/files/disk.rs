@@ -1,135 +1,18 @@
-//! Looks at a folder on disk. Everything here may block.
+//! Looks at a file on disk. Everything here may block.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ops::Deref;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{self, AtFlags, CWD, Dir, FileType, Mode, OFlags};
+use rustix::fs::{self, AtFlags, FileType};
 use rustix::io::Errno;
 
-/// A regular file below the root.
-///
-/// It is looked up in its folder, which is held open: so it lies below the root even when a part of
-/// its path has become a link in the meantime.
-#[derive(Debug)]
-pub(super) struct Found<'a> {
-    /// Its path in URLs, decoded: names with slashes before them.
-    pub(super) path: String,
-    folder: BorrowedFd<'a>,
-}
-
-impl<'a> Found<'a> {
-    fn name(&self) -> &str {
-        self.path
-            .rsplit_once('/')
-            .map_or(self.path.as_str(), |(_, name)| name)
-    }
-}
-
-/// What is done with each file, while its folder is open.
-pub(super) type Take<'a> = dyn FnMut(&Found<'_>, &mut LeftOut) -> io::Result<()> + 'a;
-
-/// Folders within folders: each look opens all those on the way to one.
-const DEPTH_MAX: usize = 64;
-
-/// Shows the regular files below `root`, in the order of their names, folder by folder.
-///
-/// # Errors
-/// Those of `take`, and a folder cannot be listed. One that has gone in the meantime, that we may not
-/// list or that lies too deep is left out instead, unless it is the root.
-pub(super) fn walk(
-    root: &Path,
-    files_max: usize,
-    left_out: &mut LeftOut,
-    take: &mut Take<'_>,
-) -> io::Result<()> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = fs::openat(CWD, root, flags, Mode::empty())?;
-    let mut room = files_max;
-    let mut folders = vec![String::from("/")];
-    while let Some(prefix) = folders.pop() {
-        let listed = enter(&root, &prefix)
-            .and_then(|folder| Ok((list(&folder, room, &prefix, left_out)?, folder)));
-        let (names, folder) = match listed {
-            Ok(listed) => listed,
-            Err(error) if prefix == "/" => return Err(error.into()),
-            Err(error) if is_gone(error) => continue,
-            Err(error @ (Errno::ACCESS | Errno::PERM)) => {
-                left_out.add(&prefix, error.into());
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
-        room = room.saturating_sub(names.len());
-        for (name, is_folder) in names {
-            let path = format!("{prefix}{name}");
-            if !is_folder {
-                let folder = folder.as_fd();
-                take(&Found { path, folder }, left_out)?;
-            } else if path.matches('/').count() > DEPTH_MAX {
-                left_out.add(&path, Reason::TooDeep);
-            } else {
-                folders.push(path + "/");
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Opens a folder below the root, step by step, so that no link is followed on the way.
-fn enter(root: &OwnedFd, prefix: &str) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut folder = fs::openat(root, ".", flags, Mode::empty())?;
-    for name in prefix.split('/').filter(|name| !name.is_empty()) {
-        folder = fs::openat(&folder, name, flags, Mode::empty())?;
-    }
-    Ok(folder)
-}
-
-/// The names of the files and folders in a folder, and which of them are folders.
-fn list(
-    folder: &OwnedFd,
-    room: usize,
-    prefix: &str,
-    left_out: &mut LeftOut,
-) -> Result<Vec<(String, bool)>, Errno> {
-    let mut names = Vec::new();
-    for entry in Dir::read_from(folder)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if name.to_bytes().starts_with(b".") {
-            continue;
-        }
-        // Of the entry itself: a link is neither file nor folder.
-        let kind = match entry.file_type() {
-            FileType::Unknown => match fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(stat) => FileType::from_raw_mode(stat.st_mode),
-                Err(error) if is_gone(error) => continue,
-                Err(error) => return Err(error),
-            },
-            kind => kind,
-        };
-        if !(kind.is_file() || kind.is_dir()) {
-            continue;
-        }
-        let Ok(name) = name.to_str() else {
-            left_out.add(prefix, Reason::Name);
-            continue;
-        };
-        if names.len() >= room {
-            left_out.add(prefix, Reason::TooMany);
-            break;
-        }
-        names.push((name.to_owned(), kind.is_dir()));
-    }
-    names.sort_unstable();
-    Ok(names)
-}
+use super::left_out::Reason;
+use super::walk::{self, Found, Place, is_gone};
+use crate::web::{FileSource, OpenFile};
 
 /// What tells whether a file has been changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,6 +61,12 @@ impl Stamp {
         (self.device, self.inode) == (other.device, other.inode)
     }
 
+    /// Whether both are of the same file with the same content, as far as they tell: a change of permissions
+    /// makes no difference.
+    fn has_same_content(&self, other: &Self) -> bool {
+        self.is_same_file(other) && (self.len, self.modified) == (other.len, other.modified)
+    }
+
     /// Whether any further change will be seen in the stamp.
     fn is_settled(&self, now_secs: u64) -> bool {
         secs(self.changed.0).abs_diff(now_secs) > SETTLING_SECS
@@ -196,7 +85,7 @@ fn number<T: Default>(value: impl TryInto<T>) -> T {
 
 /// The stamp of a regular file; `None` if there is no such file.
 pub(super) fn stamp(found: &Found<'_>) -> Result<Option<Stamp>, Reason> {
-    match fs::statat(found.folder, found.name(), AtFlags::SYMLINK_NOFOLLOW) {
+    match fs::statat(found.folder, found.name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(FileType::from_raw_mode(stat.st_mode)
             .is_file()
             .then(|| Stamp::of(&stat))),
@@ -221,7 +110,7 @@ pub(super) struct Reading {
 #[derive(Debug)]
 pub(super) enum Source {
     Memory(Vec<u8>),
-    Disk(File),
+    Disk(FileSource),
 }
 
 const ATTEMPTS: usize = 4;
@@ -241,9 +130,6 @@ pub(super) fn read(found: &Found<'_>, room: Room) -> Result<Option<Reading>, Rea
             return Ok(None);
         };
         let is_small = listed.len <= room.small_bytes_max;
-        if !is_small && !room.may_hold_open {
-            return Err(Reason::TooManyOpen);
-        }
         let file = match open(found) {
             Ok(file) => file,
             Err(error) if is_gone(error) => return Ok(None),
@@ -259,8 +145,12 @@ pub(super) fn read(found: &Found<'_>, room: Room) -> Result<Option<Reading>, Rea
                 Some(bytes) => Source::Memory(bytes),
                 None => continue,
             }
+        } else if room.may_hold_open {
+            Source::Disk(Arc::new(file).into())
         } else {
-            Source::Disk(file)
+            let place = found.place();
+            let stamp = before;
+            Source::Disk(FileSource::on_demand(Arc::new(Closed { place, stamp })))
         };
         return Ok(Some(Reading {
             stamp: before,
@@ -274,10 +164,26 @@ pub(super) fn read(found: &Found<'_>, room: Room) -> Result<Option<Reading>, Rea
 }
 
 fn open(found: &Found<'_>) -> Result<File, Errno> {
-    // NONBLOCK: a pipe in the place of a file must not hold us up.
-    let flags =
-        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    fs::openat(found.folder, found.name(), flags, Mode::empty()).map(File::from)
+    walk::open(found.folder, found.name).map(File::from)
+}
+
+/// A file that is not held open.
+#[derive(Debug)]
+struct Closed {
+    place: Place,
+    stamp: Stamp,
+}
+
+impl OpenFile for Closed {
+    fn open(&self) -> io::Result<File> {
+        let file = File::from(self.place.open()?);
+        let stamp = Stamp::of_open(&file)?;
+        if stamp.has_same_content(&self.stamp) {
+            Ok(file)
+        } else {
+            Err(io::Error::other("the file was changed"))
+        }
+    }
 }
 
 /// All bytes of a file, if it was left alone meanwhile.
@@ -293,28 +199,23 @@ pub(super) fn content(file: &File, before: Stamp) -> io::Result<Option<Vec<u8>>>
 
 /// Reads a file from its start, whoever else reads it at the same time.
 #[derive(Debug)]
-pub(super) struct FromStart<'a> {
-    file: &'a File,
+pub(super) struct FromStart<F> {
+    file: F,
     offset: u64,
 }
 
-impl<'a> FromStart<'a> {
-    pub(super) const fn new(file: &'a File) -> Self {
+impl<F> FromStart<F> {
+    pub(super) const fn new(file: F) -> Self {
         Self { file, offset: 0 }
     }
 }
 
-impl Read for FromStart<'_> {
+impl<F: Deref<Target = File>> Read for FromStart<F> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read_at(bytes, self.offset)?;
         self.offset = self.offset.saturating_add(count as u64);
         Ok(count)
     }
-}
-
-/// `LOOP`: it is a link now.
-fn is_gone(error: Errno) -> bool {
-    matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
 }
 
 fn secs(since_1970: i64) -> u64 {
@@ -327,104 +228,16 @@ fn now_secs() -> u64 {
         .map_or(0, |since| since.as_secs())
 }
 
-/// Why something is not served that the root has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
-    /// More than `files_max`.
-    TooMany,
-    /// More large files than `open_files_max`.
-    TooManyOpen,
-    /// More folders within folders than we go down.
-    TooDeep,
-    /// A name that is not UTF-8.
-    Name,
-    /// It was changed whenever it was read.
-    Changing,
-    /// The file system says no.
-    Unreadable(io::ErrorKind),
-}
-
-impl Reason {
-    /// Whether the next look may do better, with nothing changed.
-    pub(super) fn is_passing(self) -> bool {
-        match self {
-            Self::Changing => true,
-            Self::Unreadable(kind) => kind != io::ErrorKind::PermissionDenied,
-            Self::TooMany | Self::TooManyOpen | Self::TooDeep | Self::Name => false,
-        }
-    }
-}
-
-impl From<io::Error> for Reason {
-    fn from(error: io::Error) -> Self {
-        Self::Unreadable(error.kind())
-    }
-}
-
-impl From<Errno> for Reason {
-    fn from(error: Errno) -> Self {
-        Self::Unreadable(error.kind())
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooMany => {
-                f.write_str("more files and folders than files_max; the rest is left out")
-            }
-            Self::TooManyOpen => f.write_str("more large files than open_files_max"),
-            Self::TooDeep => write!(f, "it lies more than {DEPTH_MAX} folders deep"),
-            Self::Name => f.write_str("a name in it is not UTF-8"),
-            Self::Changing => f.write_str("it changes while it is read"),
-            Self::Unreadable(kind) => write!(f, "it cannot be read: {kind}"),
-        }
-    }
-}
-
-/// What is not served, and why.
-#[derive(Clone, Debug, Default)]
-pub(super) struct LeftOut(BTreeMap<Box<str>, Reason>);
-
-/// Enough to see what is wrong.
-const LEFT_OUT_MAX: usize = 32;
-
-impl LeftOut {
-    pub(super) fn add(&mut self, path: &str, reason: Reason) {
-        if self.0.len() < LEFT_OUT_MAX {
-            self.0.insert(path.into(), reason);
-        }
-    }
-
-    /// Logs what the look before did not leave out.
-    pub(super) fn log(&self, before: Option<&Self>) {
-        for (path, reason) in &self.0 {
-            if before.and_then(|before| before.0.get(path)) != Some(reason) {
-                log::warn!("{}", line(path, *reason));
-            }
-        }
-    }
-
-    /// A line for each.
-    pub(super) fn lines(&self) -> impl Iterator<Item = String> {
-        self.0.iter().map(|(path, reason)| line(path, *reason))
-    }
-
-    #[cfg(test)]
-    pub(super) fn reason(&self, path: &str) -> Option<Reason> {
-        self.0.get(path).copied()
-    }
-}
-
-fn line(path: &str, reason: Reason) -> String {
-    format!("not served: {path}: {reason}")
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::{create_dir, remove_dir, remove_file, rename, write};
     use std::os::unix::fs::symlink;
+    use std::path::Path;
 
+    use rustix::fs::{CWD, Mode};
+
+    use super::super::left_out::LeftOut;
+    use super::super::walk::walk;
     use super::*;
 
     const ROOM: Room = Room {
@@ -460,7 +273,7 @@ mod tests {
     /// Looks at the files below a folder.
     fn visit(root: &Path, mut take: impl FnMut(&Found<'_>)) {
         let mut left_out = LeftOut::default();
-        walk(root, 100, &mut left_out, &mut |found, _| {
+        walk(root, 100, &mut left_out, &mut |_| (), &mut |found, _| {
             take(found);
             Ok(())
         })
@@ -562,25 +375,5 @@ mod tests {
             paths.push(found.path.clone());
         });
         assert_eq!(paths, ["/0"]);
-    }
-
-    #[test]
-    fn folders_are_entered_to_a_certain_depth() {
-        let root = tempfile::tempdir().unwrap();
-        let mut path = root.path().to_path_buf();
-        for _ in 0..=DEPTH_MAX {
-            path.push("d");
-            create_dir(&path).unwrap();
-            write(path.join("f"), "").unwrap();
-        }
-        let (mut left_out, mut count) = (LeftOut::default(), 0);
-        walk(root.path(), 1000, &mut left_out, &mut |_, _| {
-            count += 1;
-            Ok(())
-        })
-        .unwrap();
-        assert_eq!(count, DEPTH_MAX);
-        let deep = "/d".repeat(DEPTH_MAX + 1);
-        assert_eq!(left_out.reason(&deep), Some(Reason::TooDeep));
     }
 }

@@ -56,7 +56,7 @@ impl Folder {
                 (step.folder.is_encoded, step.has_more) = (false, true);
                 break;
             }
-            if !slot.is_settled && slot.entry.file().is_some() {
+            if !slot.is_settled && slot.entry.content().is_on_disk() {
                 // Its bytes may be others before its stamp tells.
                 step.folder.is_encoded = false;
                 continue;
@@ -222,7 +222,7 @@ impl Work<'_> {
                 beside.modified_secs() >= self.slot.entry.modified_secs()
             } else {
                 self.bytes = self.bytes.saturating_add(plain.len());
-                compress::is_form_of(&mut *reader(plain), &mut *reader(encoded), coding)
+                compress::is_form_of(&mut *reader(plain)?, &mut *reader(encoded)?, coding)
             };
         if !is_form {
             let name = coding.name().unwrap_or_default();
@@ -259,7 +259,8 @@ impl Work<'_> {
             self.plain = match self.slot.entry.content() {
                 Content::Memory(bytes) => Some(bytes.clone()),
                 Content::Disk { file, .. } => {
-                    let bytes = disk::content(file, self.slot.stamp).ok().flatten();
+                    let file = file.open().ok()?;
+                    let bytes = disk::content(&file, self.slot.stamp).ok().flatten();
                     bytes.map(Shared::from)
                 }
             };
@@ -268,9 +269,10 @@ impl Work<'_> {
     }
 }
 
-fn reader(content: &Content) -> Box<dyn Read + '_> {
-    match content {
+/// `None`: it cannot be opened, or is no longer what it was.
+fn reader(content: &Content) -> Option<Box<dyn Read + '_>> {
+    Some(match content {
         Content::Memory(bytes) => Box::new(bytes.as_ref()),
-        Content::Disk { file, .. } => Box::new(FromStart::new(file)),
-    }
+        Content::Disk { file, .. } => Box::new(FromStart::new(file.open().ok()?)),
+    })
 }

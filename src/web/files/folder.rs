@@ -7,11 +7,16 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::disk::{self, Found, LeftOut, Room};
+use super::disk::{self, Room};
 use super::entry;
+use super::form::Content;
+use super::left_out::LeftOut;
+#[cfg(test)]
+use super::left_out::Reason;
 use super::options::Options;
 use super::redirect;
 use super::slot::Slot;
+use super::walk::{Enter, Found, walk};
 use crate::web::{Method, Request, Response};
 
 /// A picture of a folder, to answer requests from. It never changes; see
@@ -27,6 +32,7 @@ pub struct Folder {
     pub(super) has_encoded_files: bool,
     /// Whether the encoded forms of all files were made, or found not to be worth it.
     pub(super) is_encoded: bool,
+    is_settled: bool,
     left_out: LeftOut,
 }
 
@@ -42,7 +48,7 @@ impl Folder {
     /// A folder cannot be listed, or [`Options::fields`] or [`Options::cache_control`] made a field
     /// that cannot be sent (`InvalidInput`).
     pub fn load(root: &Path, options: &Options) -> io::Result<Self> {
-        Self::look(root, options, None)
+        Self::look(root, options, None, &mut |_| ())
     }
 
     /// Answers a request for the file at `path`: decoded, as
@@ -97,17 +103,34 @@ impl Folder {
         self.memory_bytes
     }
 
-    /// What is there and not served, each with the reason: the first of many. The log has them too.
+    /// What is there and not served, a line for each reason. The log has them too, and besides them what is
+    /// not served on purpose: names that begin with a dot, backups, pipes and the like.
     pub fn left_out(&self) -> impl Iterator<Item = String> {
         self.left_out.lines()
     }
 
-    /// A new picture, which shares with this one what has not changed.
+    /// A new picture, which shares with this one what has not changed. `enter` is shown each folder before
+    /// it is listed.
     ///
     /// # Errors
     /// As [`load`](Self::load).
+    pub(super) fn look_again(
+        &self,
+        root: &Path,
+        options: &Options,
+        enter: &mut Enter<'_>,
+    ) -> io::Result<Self> {
+        Self::look(root, options, Some(self), enter)
+    }
+
+    #[cfg(test)]
     pub(super) fn refresh(&self, root: &Path, options: &Options) -> io::Result<Self> {
-        Self::look(root, options, Some(self))
+        self.look_again(root, options, &mut |_| ())
+    }
+
+    /// Whether a further look would find the same, with nothing changed.
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_settled
     }
 
     /// Whether both show the same.
@@ -133,7 +156,12 @@ impl Folder {
         })
     }
 
-    fn look(root: &Path, options: &Options, before: Option<&Self>) -> io::Result<Self> {
+    fn look(
+        root: &Path,
+        options: &Options,
+        before: Option<&Self>,
+        enter: &mut Enter<'_>,
+    ) -> io::Result<Self> {
         let mut folder = Self {
             slots: HashMap::new(),
             files: 0,
@@ -141,13 +169,15 @@ impl Folder {
             open_files: 0,
             has_encoded_files: false,
             is_encoded: false,
+            is_settled: true,
             left_out: LeftOut::default(),
         };
         let mut left_out = LeftOut::default();
-        disk::walk(
+        walk(
             root,
             options.files_max,
             &mut left_out,
+            enter,
             &mut |found, left_out| {
                 let known = before.and_then(|before| before.slots.get(found.path.as_str()));
                 folder.visit(found, known, options, left_out)
@@ -183,6 +213,7 @@ impl Folder {
             Ok(None) => {}
             Err(reason) => {
                 left_out.add(&found.path, reason);
+                self.is_settled &= !reason.is_passing();
                 // Its stamp is the old one, so the next look tries again.
                 if let Some(slot) = known_that_fits.filter(|_| reason.is_passing()) {
                     self.insert(&found.path, slot.clone());
@@ -202,9 +233,9 @@ impl Folder {
 
     fn has_room(&self, slot: &Slot, options: &Options) -> bool {
         let room = self.room(options);
-        match slot.entry.file() {
-            Some(_) => room.may_hold_open,
-            None => slot.entry.content().memory_bytes() <= room.small_bytes_max,
+        match slot.entry.content() {
+            Content::Memory(bytes) => bytes.len() as u64 <= room.small_bytes_max,
+            Content::Disk { .. } => slot.entry.file().is_none() || room.may_hold_open,
         }
     }
 
@@ -212,6 +243,7 @@ impl Folder {
     fn insert(&mut self, path: &str, slot: Slot) {
         self.open_files += usize::from(slot.entry.file().is_some());
         self.files += 1;
+        self.is_settled &= slot.is_settled;
         self.memory_bytes += slot.entry.content().memory_bytes();
         self.has_encoded_files |= path.ends_with(".br") || path.ends_with(".gz");
         self.put(path, slot);
@@ -235,6 +267,7 @@ impl Folder {
     /// As if all changes were long over.
     #[cfg(test)]
     pub(super) fn settle(mut self) -> Self {
+        self.is_settled = true;
         for slot in self.slots.values_mut() {
             slot.is_settled = true;
         }
@@ -242,7 +275,7 @@ impl Folder {
     }
 
     #[cfg(test)]
-    pub(super) fn reason(&self, path: &str) -> Option<disk::Reason> {
+    pub(super) fn reason(&self, path: &str) -> Option<Reason> {
         self.left_out.reason(path)
     }
 }

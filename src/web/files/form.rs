@@ -12,7 +12,7 @@ use super::multipart;
 use super::options::{Asset, Options};
 use crate::proto::http1::{date, encode};
 use crate::reactor::Shared;
-use crate::web::{Body, FileBody, Part, Response};
+use crate::web::{Body, FileBody, FileSource, Part, Response};
 
 /// One form of a file, ready to be sent.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub(super) struct Form {
 #[derive(Clone, Debug)]
 pub(super) enum Content {
     Memory(Shared),
-    Disk { file: Arc<File>, len: u64 },
+    Disk { file: FileSource, len: u64 },
 }
 
 impl Content {
@@ -58,8 +58,13 @@ impl Content {
     pub(super) fn file(&self) -> Option<&Arc<File>> {
         match self {
             Self::Memory(_) => None,
-            Self::Disk { file, .. } => Some(file),
+            Self::Disk { file, .. } => file.held(),
         }
+    }
+
+    /// Whether it is read when it is sent.
+    pub(super) fn is_on_disk(&self) -> bool {
+        matches!(self, Self::Disk { .. })
     }
 
     /// A part of it, which lies within it.
@@ -72,7 +77,7 @@ impl Content {
                 Part::Shared(bytes.slice(at(first)..at(last).saturating_add(1)))
             }
             Self::Disk { file, .. } => Part::File(FileBody {
-                file: Arc::clone(file),
+                file: file.clone(),
                 offset: first,
                 len: (last - first).saturating_add(1),
             }),
@@ -83,7 +88,7 @@ impl Content {
         match self {
             Self::Memory(bytes) => Body::Shared(bytes.clone()),
             Self::Disk { file, len } => Body::File(FileBody {
-                file: Arc::clone(file),
+                file: file.clone(),
                 offset: 0,
                 len: *len,
             }),

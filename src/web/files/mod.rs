@@ -1,15 +1,20 @@
 //! Static files.
 //!
 //! A [`Folder`] is a picture of a folder on disk, taken off the loop: small files are held in
-//! memory, ready to be sent, large ones are held open. Answering from it touches no disk. A
+//! memory, ready to be sent, large ones are held open, or opened by the thread that reads them.
+//! Answering from it touches no disk. A
 //! [`Watcher`] takes a new picture whenever something has changed.
 //!
 //! A path that is not in the picture does not exist, so nothing outside the folder can be served,
 //! whatever a request asks for. Left out are:
 //!
-//! * names that begin with a dot, with all that is in them;
-//! * symbolic links, wherever they lead. The root itself may be one: it is resolved at every look,
-//!   so a deploy can switch it;
+//! * names that begin with a dot, with all that is in them; but `/.well-known/` is served (RFC 8615);
+//! * what editors and patches leave: `name~`, `#name#`, and names that end in `.bak`, `.orig`, `.rej`,
+//!   `.swo`, `.swp` or `.swx`;
+//! * symbolic links that lead out of the folder, even when they come back, and those that lead to
+//!   nothing or to a folder they lie in. Others are followed, whatever the names on their way: the name
+//!   that counts is the link's. The root itself may be a link: it is resolved at every look, so a deploy
+//!   can switch it;
 //! * everything else that is neither a folder nor a regular file;
 //! * names that are not UTF-8.
 //!
@@ -50,14 +55,17 @@ mod encode;
 mod entry;
 mod folder;
 mod form;
+mod left_out;
 mod media;
 mod multipart;
+mod notices;
 mod options;
 mod range;
 mod redirect;
 mod slot;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod watcher;
 
 pub use self::caching::by_kind;

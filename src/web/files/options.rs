@@ -41,7 +41,8 @@ pub struct Options {
     /// Files up to this size are compressed, if that makes much of their type; 0 for none. Encoded
     /// forms that lie beside their files, as `name.br` and `name.gz`, are used in any case.
     pub compress_bytes_max: u64,
-    /// How many files are held open. The rest of the large ones is not served, and the log says so.
+    /// How many files are held open. The rest of the large ones is opened when it is sent; one that is
+    /// replaced meanwhile may then end the connection.
     pub open_files_max: usize,
     /// How many files and folders are looked at. The rest is not served, and the log says so.
     pub files_max: usize,
@@ -60,7 +61,7 @@ impl Default for Options {
             small_file_bytes_max: 256 * 1024,
             memory_bytes_max: 64 * 1024 * 1024,
             open_files_max: 512,
-            files_max: 10_000,
+            files_max: 100_000,
             compress_bytes_max: 4 * 1024 * 1024,
             fields: Arc::new(|_| Vec::new()),
             cache_control: Arc::new(by_kind),

@@ -63,22 +63,31 @@ impl Slot {
             modified_secs,
             source,
         } = reading;
-        let is_open = matches!(source, Source::Disk(_));
+        let is_on_disk = matches!(source, Source::Disk(_));
+        let is_open = matches!(&source, Source::Disk(file) if file.held().is_some());
+        let is_closed = is_on_disk && !is_open;
         let (content, etag) = match source {
             Source::Memory(bytes) => {
                 let etag = content_tag(&bytes);
                 (Content::Memory(Shared::from(bytes)), etag)
             }
             Source::Disk(file) => {
-                let (file, len) = (Arc::new(file), stamp.len);
+                let len = stamp.len;
                 (Content::Disk { file, len }, stamp_tag(stamp, is_aged))
             }
         };
         // With the same content the encoded forms are the same too.
-        let same = known
-            .filter(|known| known.entry.etag() == &*etag && (!is_open || known.still_shows(stamp)));
+        let same = known.filter(|known| {
+            known.entry.etag() == &*etag && (!is_on_disk || known.still_shows(stamp))
+        });
+        // One that is not open is opened only as what it was. One that is open may be one too many by now.
+        let is_kept = same.is_some_and(|same| {
+            same.entry.modified_secs() == modified_secs
+                && same.entry.file().is_some() == is_open
+                && (!is_closed || same.stamp == stamp)
+        });
         let entry = match same.map(|same| &same.entry) {
-            Some(entry) if entry.modified_secs() == modified_secs => Arc::clone(entry),
+            Some(entry) if is_kept => Arc::clone(entry),
             before => {
                 let had_date =
                     known.is_some_and(|known| known.entry.modified_secs() == modified_secs);
@@ -95,12 +104,12 @@ impl Slot {
                 Arc::new(Entry::new(path, facts, options)?)
             }
         };
-        let forms = same.filter(|same| !is_open || same.stamp == stamp);
+        let forms = same.filter(|same| !is_on_disk || same.stamp == stamp);
         Ok(Self {
             entry,
             stamp,
             // Read again until its tag is a strong one.
-            is_settled: is_settled && (is_aged || !is_open),
+            is_settled: is_settled && (is_aged || !is_on_disk),
             forms: forms.and_then(|same| same.forms.clone()),
         })
     }

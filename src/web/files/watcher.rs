@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -10,17 +11,25 @@ use std::time::Duration;
 
 use super::encode::Step;
 use super::folder::Folder;
+use super::notices::Notices;
 use super::options::Options;
 use crate::web::priority::stand_back;
 
-/// How long it rests between two looks.
+/// How long it rests before it asks again whether something has changed: many changes are one look.
 const INTERVAL: Duration = Duration::from_secs(1);
+
+/// So many times nothing may have changed before it looks nevertheless: a file can also be written by a name
+/// that it has elsewhere, or through a mapping, of which nobody is told.
+const QUIET_MAX: u32 = 60;
 
 /// How many bytes of files are compressed between two looks, at most: some tenths of a second.
 const STEP_BYTES_MAX: u64 = 2 * 1024 * 1024;
 
-/// A thread that looks at a folder once a second, and calls back with a new picture when something
-/// has changed. It ends when this is dropped, which waits for the look or callback under way.
+/// A thread that sees when a folder changes, within a second, and calls back with a new picture. It ends
+/// when this is dropped, which waits for the look or callback under way.
+///
+/// The kernel tells it of changes (inotify), so that a folder at rest costs next to nothing. Where it cannot,
+/// as on file systems of other machines, the folder is looked at once a second, and the log says so.
 ///
 /// Files that have not changed are shared between the pictures. When a look fails, as it does while
 /// the folder is being replaced, the picture before stays.
@@ -85,6 +94,9 @@ pub(super) struct Watch {
     options: Options,
     current: Arc<Folder>,
     failure: Option<io::ErrorKind>,
+    notices: Notices,
+    /// How many times nothing had changed since the last look.
+    quiet: u32,
     /// Pictures and open files that were replaced, until nobody else uses them: so it is this thread
     /// that frees and closes them, which can take long, and not a reactor's.
     retired: Vec<Arc<Folder>>,
@@ -98,6 +110,8 @@ impl Watch {
             options,
             current: first,
             failure: None,
+            notices: Notices::default(),
+            quiet: 0,
             retired: Vec::new(),
             closing: Vec::new(),
         }
@@ -110,7 +124,7 @@ impl Watch {
             news.map(&mut changed);
             let pause = if has_more { Duration::ZERO } else { INTERVAL };
             let news = match wished.recv_timeout(pause) {
-                Err(RecvTimeoutError::Timeout) => self.look(),
+                Err(RecvTimeoutError::Timeout) => self.look_if_due(),
                 Err(RecvTimeoutError::Disconnected) => return,
                 Ok(options) => self.set_options(options),
             };
@@ -137,6 +151,8 @@ impl Watch {
         match self.current.remade(&options, keeps_forms) {
             Ok(folder) => {
                 self.options = options;
+                // There may be room for more files than before, or for fewer.
+                self.quiet = QUIET_MAX;
                 self.replace(Arc::new(folder))
             }
             Err(error) => {
@@ -152,11 +168,35 @@ impl Watch {
         }
     }
 
-    /// The folder as it is now, if that is news.
-    pub(super) fn look(&mut self) -> Option<Arc<Folder>> {
+    /// The folder as it is now, if anything may have changed and that is news.
+    pub(super) fn look_if_due(&mut self) -> Option<Arc<Folder>> {
+        self.clear();
+        // It is asked in any case, so that its queue is emptied.
+        let has_notices = self.notices.has_any(&self.root);
+        self.quiet += 1;
+        let is_due = has_notices
+            || self.quiet >= QUIET_MAX
+            || self.failure.is_some()
+            || !self.current.is_settled();
+        is_due.then(|| self.look())?
+    }
+
+    /// Frees and closes what nobody else uses any more.
+    fn clear(&mut self) {
         self.retired.retain(|folder| Arc::strong_count(folder) > 1);
         self.closing.retain(|file| Arc::strong_count(file) > 1);
-        match self.current.refresh(&self.root, &self.options) {
+    }
+
+    /// The folder as it is now, if that is news.
+    pub(super) fn look(&mut self) -> Option<Arc<Folder>> {
+        self.clear();
+        self.quiet = 0;
+        self.notices.begin(&self.root);
+        let notices = &mut self.notices;
+        let enter = &mut |folder: BorrowedFd<'_>| notices.enter(folder);
+        let folder = self.current.look_again(&self.root, &self.options, enter);
+        self.notices.end(&self.root);
+        match folder {
             Ok(folder) => {
                 self.failure = None;
                 self.replace(Arc::new(folder))
@@ -166,6 +206,18 @@ impl Watch {
                 None
             }
         }
+    }
+
+    /// How many times nothing had changed since the last look.
+    #[cfg(test)]
+    pub(super) fn quiet(&self) -> u32 {
+        self.quiet
+    }
+
+    /// As if all changes were long over.
+    #[cfg(test)]
+    pub(super) fn settle(&mut self) {
+        self.current = Arc::new((*self.current).clone().settle());
     }
 
     fn replace(&mut self, folder: Arc<Folder>) -> Option<Arc<Folder>> {

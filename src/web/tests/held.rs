@@ -134,7 +134,7 @@ fn file(has: usize, len: usize) -> FileBody {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(&vec![1; has]).unwrap();
     FileBody {
-        file: Arc::new(file),
+        file: Arc::new(file).into(),
         offset: 0,
         len: len as u64,
     }
@@ -184,7 +184,7 @@ fn little_of_a_file_waits_for_one_who_does_not_take_it() {
         let len = 10 << 20;
         let file = file(len, len);
         // There are file systems that cannot say what the kernel has in memory.
-        let is_now = !is_never_now && can_read_now(&file.file);
+        let is_now = !is_never_now && can_read_now(&file.file.open().unwrap());
         site(&mut world).file = Some(file);
         let mut client = plain(&mut world);
         client.peer.set_capacity(1);

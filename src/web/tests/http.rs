@@ -360,7 +360,7 @@ fn files() {
                 plain(&mut world)
             };
             client.peer.set_capacity(50_000);
-            let file = Arc::clone(&file);
+            let file = Arc::clone(&file).into();
             site(&mut world).file = Some(FileBody { file, offset, len });
             let get = b"GET /file HTTP/1.1\r\nHost: a\r\n\r\n";
             let head = b"HEAD /file HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -394,7 +394,7 @@ fn parts_go_out_in_their_order() {
     let bytes = Rng::new(1).bytes(300_000);
     file.write_all(&bytes).unwrap();
     let file = FileBody {
-        file: Arc::new(file),
+        file: Arc::new(file).into(),
         offset: 0,
         len: 300_000,
     };
@@ -440,7 +440,7 @@ fn a_file_cut_short_ends_the_connection() {
     let mut world = usual();
     let mut client = plain(&mut world);
     site(&mut world).file = Some(FileBody {
-        file: Arc::new(file),
+        file: Arc::new(file).into(),
         offset: 0,
         len: 500_001,
     });

@@ -75,7 +75,8 @@ fn every_key_is_read_into_its_own_field() {
         keepalive_timeout=12\nmax_request_size=13\nmax_header_size=1400\nmax_header_count=15\n\
         max_uri_length=160\ncors_allow_origin=https://a.example\n\
         content_security_policy=default-src 'self'\nserver_header=1\n\
-        strict_transport_security=max-age=16\ncompress_files=0\nws_max_frame_size=170\n\
+        strict_transport_security=max-age=16\ncompress_files=0\nmax_files=161\nmax_open_files=162\n\
+        max_file_memory=163\nws_max_frame_size=170\n\
         ws_max_message_size=180\nws_ping_interval=19\nws_compression=0\n\
         ws_max_fragments=181\nws_message_timeout=184\nws_control_frames_per_second=182\n\
         ws_compression_threshold=183\n\
@@ -130,6 +131,9 @@ fn every_key_is_read_into_its_own_field() {
         server_header: true,
         strict_transport_security: Some("max-age=16".to_owned()),
         compress_files: false,
+        max_files: 161,
+        max_open_files: 162,
+        max_file_memory: 163,
         ws_max_frame_size: 170,
         ws_max_message_size: 180,
         ws_max_fragments: 181,
@@ -412,6 +416,7 @@ fn what_needs_a_restart_is_known() {
         "db_path",
         "max_output_memory",
         "max_input_memory",
+        "max_file_memory",
         "log_format",
         "log_to_console",
         "log_to_file",
@@ -482,6 +487,7 @@ fn defaults_are_those_of_the_protocol() {
         allowed_networks=\ndenied_networks=\nregistrations_per_minute_per_ip=10\n\
         renames_per_day=3\nconflicts_per_minute_per_ip=20\n\
         body_bytes_per_second_min=240\nmax_output_memory=536870912\nmax_input_memory=268435456\n\
+        max_files=100000\nmax_open_files=512\nmax_file_memory=67108864\n\
         public_port=0\nserver_names=\nlog_max_size=104857600\nlog_keep=10";
     assert_eq!(load(text), defaults());
     let settings = shipped_settings();

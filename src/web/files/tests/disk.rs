@@ -1,14 +1,14 @@
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::super::disk::Reason;
+use super::super::left_out::Reason;
 use super::*;
-use crate::web::decode_path;
+use crate::web::{FileSource, decode_path};
 
 #[test]
 fn files_are_found_at_their_paths() {
@@ -111,9 +111,14 @@ fn nothing_outside_the_folder_can_be_named() {
 }
 
 #[test]
-fn hidden_linked_and_special_files_are_left_out() {
+fn hidden_and_special_files_and_links_that_lead_out_are_left_out() {
     let root = root(&[
         ("a.txt", "a"),
+        (".well-known/security.txt", "known"),
+        (".well-known/.env", "secret"),
+        ("sub/.well-known/security.txt", "secret"),
+        ("a.txt~", "secret"),
+        ("old.bak/a.txt", "secret"),
         (".env", "secret"),
         (".git/config", "secret"),
         ("sub/.htpasswd", "secret"),
@@ -128,15 +133,21 @@ fn hidden_linked_and_special_files_are_left_out() {
     let _socket = UnixListener::bind(at("socket")).unwrap();
     fs::write(at("x").with_file_name(OsStr::from_bytes(b"\xff.txt")), "x").unwrap();
     let folder = load(&root, &Options::default());
-    assert_eq!(folder.len(), 1);
+    assert_eq!(folder.len(), 3);
     assert_eq!(text(&folder, "/a.txt").as_deref(), Some("a"));
+    assert_eq!(text(&folder, "/in.txt").as_deref(), Some("a"));
+    let known = text(&folder, "/.well-known/security.txt");
+    assert_eq!(known.as_deref(), Some("known"));
     for path in [
+        "/.well-known/.env",
+        "/sub/.well-known/security.txt",
+        "/a.txt~",
+        "/old.bak/a.txt",
         "/.env",
         "/.git/config",
         "/sub/.htpasswd",
         "/out.txt",
         "/out/secret.txt",
-        "/in.txt",
         "/loop/a.txt",
         "/dangling",
         "/socket",
@@ -144,7 +155,41 @@ fn hidden_linked_and_special_files_are_left_out() {
     ] {
         assert_eq!(text(&folder, path), None, "{path}");
     }
-    assert_eq!(folder.reason("/"), Some(Reason::Name));
+    for (path, reason) in [
+        ("/", Reason::Name),
+        ("/.env", Reason::Hidden),
+        ("/a.txt~", Reason::Backup),
+        ("/socket", Reason::Special),
+        ("/out", Reason::LeadsOut),
+        ("/out.txt", Reason::LeadsOut),
+        ("/loop", Reason::LeadsBack),
+        ("/dangling", Reason::LeadsNowhere),
+    ] {
+        assert_eq!(folder.reason(path), Some(reason), "{path}");
+    }
+    // What is meant to be so is no finding.
+    assert!(!folder.left_out().any(|line| line.contains("/.env")));
+}
+
+#[test]
+fn a_folder_as_kubernetes_mounts_it_is_served_and_its_switch_is_seen() {
+    let root = root(&[("..one/a", "1"), ("..one/sub/b", "1"), ("..two/a", "2")]);
+    let at = |name: &str| root.path().join(name);
+    symlink("..one", at("..data")).unwrap();
+    symlink("..data/a", at("a")).unwrap();
+    symlink("..data/sub", at("sub")).unwrap();
+    let options = Options::default();
+    let one = load(&root, &options);
+    assert_eq!((text(&one, "/a"), one.len()), (Some("1".to_owned()), 2));
+    assert_eq!(text(&one, "/sub/b").as_deref(), Some("1"));
+    for path in ["/..data/a", "/..one/a"] {
+        assert_eq!(text(&one, path), None, "{path}");
+    }
+    symlink("..two", at("..data_tmp")).unwrap();
+    fs::rename(at("..data_tmp"), at("..data")).unwrap();
+    let two = one.refresh(root.path(), &options).unwrap();
+    assert_eq!((text(&two, "/a"), two.len()), (Some("2".to_owned()), 1));
+    assert_eq!(two.reason("/sub"), Some(Reason::LeadsNowhere));
 }
 
 #[test]
@@ -235,26 +280,90 @@ fn numbers_of_files_are_bounded() {
         open_files_max: 3,
         ..Options::default()
     };
+    // However many are held open, all are served.
     let folder = load(&root, &options);
-    assert_eq!(folder.len(), 3);
-    assert_eq!(folder.reason("/c/e"), Some(Reason::TooManyOpen));
-    assert_eq!(text(&folder, "/c/e"), None);
-    // When there is room again, it is let in.
-    fs::remove_file(root.path().join("a")).unwrap();
-    let folder = folder.refresh(root.path(), &options).unwrap();
-    assert_eq!((folder.len(), folder.reason("/c/e")), (3, None));
-    assert_eq!(text(&folder, "/c/e").as_deref(), Some("4"));
-    // A small file that has become large does not stay as it was.
+    assert_eq!((folder.len(), open_files(&folder)), (4, 3));
+    for (path, want) in [("/a", "1"), ("/b", "2"), ("/c/d", "3"), ("/c/e", "4")] {
+        assert_eq!(text(&folder, path).as_deref(), Some(want));
+    }
+    // Others that come before them take their places.
+    let folder = folder.settle();
+    for name in ["00", "01", "02", "03"] {
+        write(root.path(), name, name);
+    }
+    let next = folder.refresh(root.path(), &options).unwrap();
+    assert_eq!((next.len(), open_files(&next)), (8, 3));
+    assert_eq!(next.files_not_in(&folder).count(), 3);
+    for (path, want) in [("/00", "00"), ("/a", "1"), ("/b", "2"), ("/c/e", "4")] {
+        assert_eq!(text(&next, path).as_deref(), Some(want));
+    }
+    let same = next.refresh(root.path(), &options).unwrap();
+    assert!(same.is_same(&next));
+}
+
+/// How many files a picture really holds open.
+fn open_files(folder: &Folder) -> usize {
+    let files = folder.files();
+    files
+        .filter(|(_, slot)| slot.entry.file().is_some())
+        .count()
+}
+
+#[test]
+fn a_file_that_is_not_held_open_is_opened_only_as_what_it_was() {
+    let root = root(&[("sub/large", "a large file"), ("other", "another one!")]);
+    let outside = super::root(&[("large", "secret bytes")]);
     let options = Options {
         open_files_max: 0,
         ..small()
     };
-    let folder = load(&root, &options).settle();
-    assert_eq!(text(&folder, "/b").as_deref(), Some("2"));
-    write(root.path(), "b", "123456789");
-    let folder = folder.refresh(root.path(), &options).unwrap();
-    assert_eq!(folder.reason("/b"), Some(Reason::TooManyOpen));
-    assert_eq!(text(&folder, "/b"), None);
+    let at = |name: &str| root.path().join(name);
+    let folder = load(&root, &options);
+    let mut source = None;
+    ask("GET", &[], |request| {
+        let response = folder.answer(request, "/sub/large").unwrap();
+        source = response.file().map(|part| part.file.clone());
+        response
+    });
+    let source = source.unwrap();
+    let content = |source: &FileSource| {
+        let mut content = String::new();
+        source
+            .open()
+            .ok()?
+            .as_ref()
+            .read_to_string(&mut content)
+            .unwrap();
+        Some(content)
+    };
+    let modified = fs::metadata(at("sub/large")).unwrap().modified().unwrap();
+    assert_eq!(content(&source).as_deref(), Some("a large file"));
+    // Who may read it makes no difference, as long as it can be.
+    fs::set_permissions(at("sub/large"), Permissions::from_mode(0o444)).unwrap();
+    assert_eq!(content(&source).as_deref(), Some("a large file"));
+    // Another file of the same length and time, a link, a folder that is one, and none.
+    fs::rename(at("sub/large"), at("kept")).unwrap();
+    let other = File::open(at("other")).unwrap();
+    other.set_modified(modified).unwrap();
+    fs::rename(at("other"), at("sub/large")).unwrap();
+    assert_eq!(content(&source), None);
+    fs::remove_file(at("sub/large")).unwrap();
+    assert_eq!(content(&source), None);
+    symlink(outside.path().join("large"), at("sub/large")).unwrap();
+    assert_eq!(content(&source), None);
+    fs::remove_dir_all(at("sub")).unwrap();
+    symlink(outside.path(), at("sub")).unwrap();
+    assert_eq!(content(&source), None);
+    // It is itself again, and then has been written to.
+    fs::remove_file(at("sub")).unwrap();
+    fs::create_dir(at("sub")).unwrap();
+    fs::rename(at("kept"), at("sub/large")).unwrap();
+    assert_eq!(content(&source).as_deref(), Some("a large file"));
+    write(root.path(), "sub/large", "a large file, longer");
+    assert_eq!(content(&source), None);
+    let next = folder.refresh(root.path(), &options).unwrap();
+    let now = text(&next, "/sub/large");
+    assert_eq!(now.as_deref(), Some("a large file, longer"));
 }
 
 #[test]
@@ -300,7 +409,8 @@ fn additions_and_removals_are_seen() {
     symlink(root.path().join("c"), root.path().join("a")).unwrap();
     let other = fewer.refresh(root.path(), &options).unwrap();
     assert_eq!(text(&other, "/c").as_deref(), Some("file"));
-    assert_eq!((text(&other, "/c/"), text(&other, "/a")), (None, None));
+    assert_eq!(text(&other, "/c/"), None);
+    assert_eq!(text(&other, "/a").as_deref(), Some("file"));
 }
 
 #[test]

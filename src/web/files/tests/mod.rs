@@ -31,7 +31,11 @@ struct Sent {
 
 fn read(part: &FileBody) -> Vec<u8> {
     let mut bytes = vec![0; usize::try_from(part.len).unwrap()];
-    part.file.read_exact_at(&mut bytes, part.offset).unwrap();
+    part.file
+        .open()
+        .unwrap()
+        .read_exact_at(&mut bytes, part.offset)
+        .unwrap();
     bytes
 }
 

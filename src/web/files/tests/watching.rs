@@ -103,7 +103,7 @@ fn what_is_replaced_is_closed_by_the_thread_that_watches() {
     let mut download = None;
     ask("GET", &[], |request| {
         let response = first.answer(request, "/").unwrap();
-        download = response.file().map(|part| Arc::clone(&part.file));
+        download = response.file().map(|part| part.file.open().unwrap());
         response
     });
     let file = Arc::downgrade(download.as_ref().unwrap());
@@ -121,4 +121,37 @@ fn what_is_replaced_is_closed_by_the_thread_that_watches() {
     assert_eq!(file.strong_count(), 1, "not closed by the download's end");
     watch.look();
     assert_eq!(file.strong_count(), 0);
+}
+
+#[test]
+fn a_folder_is_looked_at_when_something_may_have_changed() {
+    let root = root(&[("a", "1"), ("sub/b", "2")]);
+    let (_first, mut watch) = watch(&root, &Options::default());
+    // Nobody has watched before the first look.
+    watch.look_if_due();
+    assert_eq!(watch.quiet(), 0);
+    // The files are new: their stamps do not tell yet.
+    watch.look_if_due();
+    assert_eq!(watch.quiet(), 0);
+    watch.settle();
+    for quiet in 1..60 {
+        assert!(watch.look_if_due().is_none());
+        assert_eq!(watch.quiet(), quiet);
+    }
+    watch.look_if_due();
+    assert_eq!(watch.quiet(), 0, "one look after a minute in any case");
+    watch.settle();
+    watch.look_if_due();
+    assert_eq!(watch.quiet(), 1);
+    write(root.path(), "sub/b", "3");
+    let news = watch.look_if_due().unwrap();
+    assert_eq!(text(&news, "/sub/b").as_deref(), Some("3"));
+    // Also in a folder that is new itself.
+    write(root.path(), "new/folder/c", "4");
+    let news = watch.look_if_due().unwrap();
+    assert_eq!(text(&news, "/new/folder/c").as_deref(), Some("4"));
+    watch.settle();
+    write(root.path(), "new/folder/c", "5");
+    let news = watch.look_if_due().unwrap();
+    assert_eq!(text(&news, "/new/folder/c").as_deref(), Some("5"));
 }

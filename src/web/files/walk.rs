@@ -1,0 +1,681 @@
+//! Goes through a folder on disk. Everything here may block.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf, absolute};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustix::fs::{self, AtFlags, CWD, Dir, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::left_out::{LeftOut, Reason};
+
+/// A regular file below the root.
+///
+/// It is looked up in its folder, which is held open: so it lies below the root even when a part of
+/// its path has become a link in the meantime.
+#[derive(Debug)]
+pub(super) struct Found<'a> {
+    /// Its path in URLs, decoded: names with slashes before them.
+    pub(super) path: String,
+    /// Where it lies; not where a link to it does.
+    pub(super) folder: BorrowedFd<'a>,
+    pub(super) name: &'a OsStr,
+    place: &'a Path,
+    root: &'a Arc<Path>,
+}
+
+impl Found<'_> {
+    /// Where it lies, to be found again.
+    pub(super) fn place(&self) -> Place {
+        Place {
+            root: Arc::clone(self.root),
+            path: self.place.join(self.name).into(),
+        }
+    }
+}
+
+/// Where a file lies.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    root: Arc<Path>,
+    /// Below the root, without links.
+    path: Box<Path>,
+}
+
+impl Place {
+    /// Opens it, unless there are links on the way now.
+    pub(super) fn open(&self) -> Result<OwnedFd, Errno> {
+        let root = fs::openat(CWD, &*self.root, ROOT, Mode::empty())?;
+        let folder = enter(&root, self.path.parent().unwrap_or_else(|| Path::new("")))?;
+        let name = self.path.file_name().ok_or(Errno::NOENT)?;
+        open(folder.as_fd(), name)
+    }
+}
+
+/// Opens a regular file in a folder. What it is has to be looked at.
+pub(super) fn open(folder: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd, Errno> {
+    // NONBLOCK: a pipe in the place of a file must not hold us up.
+    let flags =
+        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    fs::openat(folder, name, flags, Mode::empty())
+}
+
+/// What is done with each file, while its folder is open.
+pub(super) type Take<'a> = dyn FnMut(&Found<'_>, &mut LeftOut) -> io::Result<()> + 'a;
+
+/// What is done with each folder before it is listed, also with those that links only pass through.
+pub(super) type Enter<'a> = dyn FnMut(BorrowedFd<'_>) + 'a;
+
+/// Folders within folders: each look opens all those on the way to one.
+pub(super) const DEPTH_MAX: usize = 64;
+
+/// Links to folders, each in the folder that the one before leads to.
+pub(super) const LINKED_FOLDERS_MAX: usize = 8;
+
+/// Links that lead to links, as the kernel has it.
+const LINKS_MAX: usize = 40;
+
+/// The one name with a dot that is served, at the root (RFC 8615): certificate authorities and
+/// security.txt want it.
+const WELL_KNOWN: &str = ".well-known";
+
+const FOLDER: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// It may be a link.
+const ROOT: OFlags = FOLDER.difference(OFlags::NOFOLLOW);
+
+/// Shows the regular files below `root`, in the order of their names, folder by folder. Links are
+/// followed that stay below it; folders they lead to come last.
+///
+/// # Errors
+/// Those of `take`, and a folder cannot be listed. One that has gone in the meantime, that we may not
+/// list or that lies too deep is left out instead, unless it is the root.
+pub(super) fn walk(
+    root: &Path,
+    files_max: usize,
+    left_out: &mut LeftOut,
+    enter: &mut Enter<'_>,
+    take: &mut Take<'_>,
+) -> io::Result<()> {
+    let opened = fs::openat(CWD, root, ROOT, Mode::empty())?;
+    let path = Arc::from(root);
+    let names = [absolute(root)?, root.canonicalize()?];
+    let mut walk = Walk {
+        root: Root {
+            opened,
+            path,
+            names,
+        },
+        room: files_max,
+        folders: vec![Pending {
+            path: String::from("/"),
+            place: PathBuf::new(),
+            way: None,
+        }],
+        linked: VecDeque::new(),
+        left_out,
+        enter,
+    };
+    while let Some(folder) = walk.folders.pop().or_else(|| walk.linked.pop_front()) {
+        walk.visit(&folder, take)?;
+    }
+    Ok(())
+}
+
+struct Walk<'a, 'b> {
+    root: Root,
+    /// How many more names are looked at.
+    room: usize,
+    folders: Vec<Pending>,
+    /// Those that links lead to wait until all others were visited: however many names they have, they
+    /// take no room from those that are there by themselves.
+    linked: VecDeque<Pending>,
+    left_out: &'a mut LeftOut,
+    enter: &'a mut Enter<'b>,
+}
+
+/// The root, as it was when the walk began.
+struct Root {
+    opened: OwnedFd,
+    path: Arc<Path>,
+    /// What it is called by links that begin with a slash.
+    names: [PathBuf; 2],
+}
+
+/// A folder to be visited.
+struct Pending {
+    /// In URLs, with a slash at its end.
+    path: String,
+    /// Below the root, without links.
+    place: PathBuf,
+    way: Option<Rc<Way>>,
+}
+
+/// The last link on the way to a folder.
+struct Way {
+    /// The folder it lies in, and the one it leads to.
+    from: PathBuf,
+    to: PathBuf,
+    before: Option<Rc<Self>>,
+    links: usize,
+}
+
+impl Pending {
+    /// Whether one is in that folder on the way to this one.
+    fn is_within(&self, folder: &Path) -> bool {
+        let mut place = self.place.as_path();
+        let mut way = self.way.as_deref();
+        loop {
+            let start = way.map_or_else(|| Path::new(""), |way| way.to.as_path());
+            if place.starts_with(folder) && folder.starts_with(start) {
+                return true;
+            }
+            let Some(link) = way else {
+                return false;
+            };
+            (place, way) = (&link.from, link.before.as_deref());
+        }
+    }
+}
+
+/// What a name in a folder stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    File,
+    Folder,
+    Link,
+}
+
+/// Where a link leads to in the end.
+enum Target {
+    File {
+        folder: OwnedFd,
+        place: PathBuf,
+        name: OsString,
+    },
+    Folder {
+        place: PathBuf,
+    },
+}
+
+impl Walk<'_, '_> {
+    fn visit(&mut self, at: &Pending, take: &mut Take<'_>) -> io::Result<()> {
+        let listed = self.root.enter(&at.place).and_then(|folder| {
+            (self.enter)(folder.as_fd());
+            let names = list(&folder, self.room, &at.path, self.left_out)?;
+            Ok((names, folder))
+        });
+        let (names, folder) = match listed {
+            Ok(listed) => listed,
+            Err(error) if at.path == "/" => return Err(error.into()),
+            Err(error) if is_gone(error) => return Ok(()),
+            Err(error @ (Errno::ACCESS | Errno::PERM)) => {
+                self.left_out.add(&at.path, error.into());
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.room = self.room.saturating_sub(names.len());
+        for (name, kind) in names {
+            let path = format!("{}{name}", at.path);
+            match kind {
+                Kind::File => {
+                    let found = Found {
+                        path,
+                        folder: folder.as_fd(),
+                        name: name.as_ref(),
+                        place: &at.place,
+                        root: &self.root.path,
+                    };
+                    take(&found, self.left_out)?;
+                }
+                Kind::Folder => {
+                    if self.is_too_deep(&path) {
+                        continue;
+                    }
+                    self.folders.push(Pending {
+                        path: path + "/",
+                        place: at.place.join(name),
+                        way: at.way.clone(),
+                    });
+                }
+                Kind::Link => self.follow(at, path, &name, take)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn is_too_deep(&mut self, path: &str) -> bool {
+        let is_too_deep = path.matches('/').count() > DEPTH_MAX;
+        if is_too_deep {
+            self.left_out.add(path, Reason::TooDeep);
+        }
+        is_too_deep
+    }
+
+    /// Goes where a link leads to.
+    fn follow(
+        &mut self,
+        at: &Pending,
+        path: String,
+        name: &str,
+        take: &mut Take<'_>,
+    ) -> io::Result<()> {
+        let links = at.way.as_ref().map_or(0, |way| way.links);
+        let place = match self.root.resolve(&at.place, name.as_ref(), self.enter) {
+            Ok(Target::File {
+                folder,
+                place,
+                name,
+            }) => {
+                let found = Found {
+                    path,
+                    folder: folder.as_fd(),
+                    name: &name,
+                    place: &place,
+                    root: &self.root.path,
+                };
+                return take(&found, self.left_out);
+            }
+            Ok(Target::Folder { place }) if at.is_within(&place) => Err(Reason::LeadsBack),
+            Ok(Target::Folder { .. }) if links >= LINKED_FOLDERS_MAX => Err(Reason::TooManyLinks),
+            Ok(Target::Folder { place }) => Ok(place),
+            Err(reason) => Err(reason),
+        };
+        match place {
+            Err(reason) => self.left_out.add(&path, reason),
+            Ok(_) if self.is_too_deep(&path) => {}
+            Ok(place) => self.linked.push_back(Pending {
+                path: path + "/",
+                place: place.clone(),
+                way: Some(Rc::new(Way {
+                    from: at.place.clone(),
+                    to: place,
+                    before: at.way.clone(),
+                    links: links + 1,
+                })),
+            }),
+        }
+        Ok(())
+    }
+}
+
+impl Root {
+    /// Opens a folder below it.
+    fn enter(&self, place: &Path) -> Result<OwnedFd, Errno> {
+        enter(&self.opened, place)
+    }
+
+    /// Where the link of that name in a folder leads to, as long as no step of it leads out of the root.
+    ///
+    /// By hand: openat2(2) says whether it stays inside, but not which folders it has passed.
+    fn resolve(
+        &self,
+        place: &Path,
+        name: &OsStr,
+        entered: &mut Enter<'_>,
+    ) -> Result<Target, Reason> {
+        let mut place = place.to_path_buf();
+        let mut folder = self.enter(&place).map_err(nowhere)?;
+        // The next one last.
+        let mut names = vec![name.to_owned()];
+        let mut links = 0;
+        while let Some(name) = names.pop() {
+            if name == ".." {
+                if !place.pop() {
+                    return Err(Reason::LeadsOut);
+                }
+                folder = self.enter(&place).map_err(nowhere)?;
+                entered(folder.as_fd());
+                continue;
+            }
+            let stat = fs::statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW).map_err(nowhere)?;
+            match FileType::from_raw_mode(stat.st_mode) {
+                FileType::Symlink if links == LINKS_MAX => return Err(Reason::LeadsBack),
+                FileType::Symlink => {
+                    links += 1;
+                    let target = fs::readlinkat(&folder, &name, Vec::new()).map_err(nowhere)?;
+                    let target = Path::new(OsStr::from_bytes(target.to_bytes()));
+                    let is_absolute = target.is_absolute();
+                    let target = self.below(target).ok_or(Reason::LeadsOut)?;
+                    if is_absolute {
+                        place = PathBuf::new();
+                        folder = self.enter(&place).map_err(nowhere)?;
+                        entered(folder.as_fd());
+                    }
+                    let steps = target.components().rev().filter_map(|step| match step {
+                        Component::Normal(name) => Some(name.to_owned()),
+                        Component::ParentDir => Some(OsString::from("..")),
+                        _ => None,
+                    });
+                    names.extend(steps);
+                }
+                FileType::Directory => {
+                    folder = fs::openat(&folder, &name, FOLDER, Mode::empty()).map_err(nowhere)?;
+                    place.push(name);
+                    entered(folder.as_fd());
+                }
+                FileType::RegularFile if names.is_empty() => {
+                    return Ok(Target::File {
+                        folder,
+                        place,
+                        name,
+                    });
+                }
+                FileType::RegularFile => return Err(Reason::LeadsNowhere),
+                _ => return Err(Reason::Special),
+            }
+        }
+        Ok(Target::Folder { place })
+    }
+
+    /// A path as it is seen from the root, if it is not one from elsewhere.
+    fn below<'a>(&self, target: &'a Path) -> Option<&'a Path> {
+        if !target.is_absolute() {
+            return Some(target);
+        }
+        let mut names = self.names.iter();
+        names.find_map(|name| target.strip_prefix(name).ok())
+    }
+}
+
+/// Opens a folder below the root, step by step, so that no link is followed on the way.
+fn enter(root: &OwnedFd, place: &Path) -> Result<OwnedFd, Errno> {
+    let mut folder = fs::openat(root, ".", FOLDER, Mode::empty())?;
+    for name in place {
+        folder = fs::openat(&folder, name, FOLDER, Mode::empty())?;
+    }
+    Ok(folder)
+}
+
+fn nowhere(error: Errno) -> Reason {
+    if is_gone(error) {
+        Reason::LeadsNowhere
+    } else {
+        error.into()
+    }
+}
+
+/// The names of what is in a folder, and what they stand for.
+fn list(
+    folder: &OwnedFd,
+    room: usize,
+    prefix: &str,
+    left_out: &mut LeftOut,
+) -> Result<Vec<(String, Kind)>, Errno> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        let Ok(text) = name.to_str() else {
+            let is_hidden = name.to_bytes().starts_with(b".");
+            if !is_hidden {
+                left_out.add(prefix, Reason::Name);
+            }
+            continue;
+        };
+        if let Some(reason) = hidden(prefix, text) {
+            left_out.add(&format!("{prefix}{text}"), reason);
+            continue;
+        }
+        // Of the entry itself: a link is neither file nor folder.
+        let kind = match entry.file_type() {
+            FileType::Unknown => match fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => FileType::from_raw_mode(stat.st_mode),
+                Err(error) if is_gone(error) => continue,
+                Err(error) => return Err(error),
+            },
+            kind => kind,
+        };
+        let kind = match kind {
+            FileType::RegularFile => Kind::File,
+            FileType::Directory => Kind::Folder,
+            FileType::Symlink => Kind::Link,
+            _ => {
+                left_out.add(&format!("{prefix}{text}"), Reason::Special);
+                continue;
+            }
+        };
+        if names.len() >= room {
+            left_out.add(prefix, Reason::TooMany);
+            break;
+        }
+        names.push((text.to_owned(), kind));
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Why a name is not served, whatever it stands for.
+fn hidden(prefix: &str, name: &str) -> Option<Reason> {
+    if name.starts_with('.') {
+        let is_served = prefix == "/" && name == WELL_KNOWN;
+        return (!is_served).then_some(Reason::Hidden);
+    }
+    is_backup(name).then_some(Reason::Backup)
+}
+
+/// What editors and patches leave beside a file: the source of a page may be in it that was taken out.
+fn is_backup(name: &str) -> bool {
+    const ENDS: [&str; 6] = ["bak", "orig", "rej", "swo", "swp", "swx"];
+    let is_end = |(_, end): (&str, &str)| ENDS.iter().any(|own| own.eq_ignore_ascii_case(end));
+    name.ends_with('~')
+        || (name.len() > 1 && name.starts_with('#') && name.ends_with('#'))
+        || name.rsplit_once('.').is_some_and(is_end)
+}
+
+/// `LOOP`: it is a link now.
+pub(super) fn is_gone(error: Errno) -> bool {
+    matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{create_dir, create_dir_all, write};
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// The paths of what is found, in order, and what is not.
+    fn walked(root: &Path, files_max: usize) -> (Vec<String>, LeftOut) {
+        let (mut left_out, mut paths) = (LeftOut::default(), Vec::new());
+        walk(
+            root,
+            files_max,
+            &mut left_out,
+            &mut |_| (),
+            &mut |found, _| {
+                paths.push(found.path.clone());
+                Ok(())
+            },
+        )
+        .unwrap();
+        (paths, left_out)
+    }
+
+    #[test]
+    fn folders_are_entered_to_a_certain_depth() {
+        let root = tempfile::tempdir().unwrap();
+        let mut path = root.path().to_path_buf();
+        for _ in 0..=DEPTH_MAX {
+            path.push("d");
+            create_dir(&path).unwrap();
+            write(path.join("f"), "").unwrap();
+        }
+        let (paths, left_out) = walked(root.path(), 1000);
+        assert_eq!(paths.len(), DEPTH_MAX);
+        let deep = "/d".repeat(DEPTH_MAX + 1);
+        assert_eq!(left_out.reason(&deep), Some(Reason::TooDeep));
+    }
+
+    #[test]
+    fn links_are_followed_as_long_as_they_stay_inside() {
+        let parent = tempfile::tempdir().unwrap();
+        let root = parent.path().join("root");
+        create_dir_all(root.join("sub/deep")).unwrap();
+        create_dir(root.join(".hidden")).unwrap();
+        write(root.join("a"), "").unwrap();
+        write(root.join(".hidden/x"), "").unwrap();
+        write(root.join("sub/deep/b"), "").unwrap();
+        write(parent.path().join("secret"), "").unwrap();
+        symlink("root", parent.path().join("current")).unwrap();
+        let absolute = |path: &str| root.join(path);
+        for (target, at) in [
+            (Path::new("a"), "1-beside"),
+            (Path::new("sub/../sub/./deep/b"), "2-around"),
+            (Path::new("../../a"), "sub/deep/3-up"),
+            (&absolute("sub/deep/b"), "4-absolute"),
+            (
+                &parent.path().join("current/a"),
+                "5-by-the-link-to-the-root",
+            ),
+            (Path::new("1-beside"), "6-link-to-link"),
+            (Path::new(".hidden/x"), "7-through-a-hidden-name"),
+            (Path::new("sub/deep"), "8-folder"),
+            (Path::new("8-folder/b"), "9-through-a-linked-folder"),
+        ] {
+            symlink(target, root.join(at)).unwrap();
+        }
+        let leads_out = ["/o1", "/o2", "/o3", "/o4", "/sub/o5"];
+        for (target, at) in [
+            (Path::new("../secret"), "o1"),
+            (&parent.path().join("secret"), "o2"),
+            (Path::new("../root/a"), "o3"),
+            (&absolute("../secret"), "o4"),
+            (Path::new("../../secret"), "sub/o5"),
+        ] {
+            symlink(target, root.join(at)).unwrap();
+        }
+        // By its own name, and by one that is a link.
+        let (mut paths, left_out) = walked(&parent.path().join("current"), 1000);
+        paths.sort();
+        let want = [
+            "/1-beside",
+            "/2-around",
+            "/4-absolute",
+            "/5-by-the-link-to-the-root",
+            "/6-link-to-link",
+            "/7-through-a-hidden-name",
+            "/8-folder/3-up",
+            "/8-folder/b",
+            "/9-through-a-linked-folder",
+            "/a",
+            "/sub/deep/3-up",
+            "/sub/deep/b",
+        ];
+        assert_eq!(paths, want);
+        for path in leads_out {
+            assert_eq!(left_out.reason(path), Some(Reason::LeadsOut), "{path}");
+        }
+        assert_eq!(
+            walked(&root, 1000).0.len(),
+            want.len() - 1,
+            "not by another name"
+        );
+    }
+
+    #[test]
+    fn links_that_lead_nowhere_end() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        create_dir_all(at("a/b")).unwrap();
+        create_dir(at("c")).unwrap();
+        write(at("f"), "").unwrap();
+        for (target, name) in [
+            (".", "a/self"),
+            ("..", "a/b/up"),
+            ("../..", "a/b/top"),
+            ("../c", "a/there"),
+            ("../a", "c/back"),
+            ("round", "round"),
+            ("pong", "ping"),
+            ("ping", "pong"),
+            ("nothing", "dangling"),
+            ("f/x", "through-a-file"),
+        ] {
+            symlink(target, at(name)).unwrap();
+        }
+        let (paths, left_out) = walked(root.path(), 1000);
+        assert_eq!(paths, ["/f"]);
+        for path in ["/a/self", "/a/b/up", "/a/b/top", "/round", "/ping", "/pong"] {
+            assert_eq!(left_out.reason(path), Some(Reason::LeadsBack), "{path}");
+        }
+        for path in ["/dangling", "/through-a-file"] {
+            assert_eq!(left_out.reason(path), Some(Reason::LeadsNowhere), "{path}");
+        }
+    }
+
+    #[test]
+    fn folders_that_are_linked_to_each_other_take_no_room_from_others() {
+        let root = tempfile::tempdir().unwrap();
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+        for name in names {
+            create_dir(root.path().join(name)).unwrap();
+            write(root.path().join(name).join("file"), "").unwrap();
+            for other in names {
+                symlink(format!("../{other}"), root.path().join(name).join(other)).unwrap();
+            }
+        }
+        let (paths, left_out) = walked(root.path(), 1000);
+        for name in names {
+            assert!(paths.contains(&format!("/{name}/file")), "{name}");
+        }
+        assert!(paths.len() <= 1000);
+        assert!(left_out.lines().any(|line| line.contains("files_max")));
+    }
+
+    #[test]
+    fn links_to_folders_are_followed_so_far() {
+        let root = tempfile::tempdir().unwrap();
+        for number in 0..20 {
+            let folder = root.path().join(format!(".{number}"));
+            create_dir(&folder).unwrap();
+            write(folder.join("file"), "").unwrap();
+            symlink(format!("../.{}", number + 1), folder.join("next")).unwrap();
+        }
+        symlink(".0", root.path().join("next")).unwrap();
+        let (paths, left_out) = walked(root.path(), 1000);
+        assert_eq!(paths.len(), LINKED_FOLDERS_MAX);
+        let path = "/next".repeat(LINKED_FOLDERS_MAX + 1);
+        assert_eq!(left_out.reason(&path), Some(Reason::TooManyLinks));
+    }
+
+    #[test]
+    fn names_decide_what_is_hidden() {
+        for (prefix, name, want) in [
+            ("/", "index.html", None),
+            ("/", ".env", Some(Reason::Hidden)),
+            ("/", ".well-known", None),
+            ("/sub/", ".well-known", Some(Reason::Hidden)),
+            ("/.well-known/", ".secret", Some(Reason::Hidden)),
+            ("/", ".well-known2", Some(Reason::Hidden)),
+            ("/", "..data", Some(Reason::Hidden)),
+            ("/", "index.html~", Some(Reason::Backup)),
+            ("/", "index.html.~1~", Some(Reason::Backup)),
+            ("/", "app.js.bak", Some(Reason::Backup)),
+            ("/", "app.js.BAK", Some(Reason::Backup)),
+            ("/", "site.orig", Some(Reason::Backup)),
+            ("/", "a.swp", Some(Reason::Backup)),
+            ("/", "a.swo", Some(Reason::Backup)),
+            ("/", "#a#", Some(Reason::Backup)),
+            ("/", "bak", None),
+            ("/", "a.bakery", None),
+            ("/", "#", None),
+            ("/", "#a", None),
+            ("/", "~user", None),
+        ] {
+            assert_eq!(hidden(prefix, name), want, "{prefix}{name}");
+        }
+    }
+}
