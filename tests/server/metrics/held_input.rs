@@ -84,3 +84,32 @@ fn a_client_hello_that_will_be_too_long_gets_an_alert() {
     assert_eq!(metrics.read()[HELD], 0.0);
     server.connect().get("/").expect(200);
 }
+
+#[test]
+fn requests_behind_an_answer_that_is_not_taken_are_counted() {
+    const REQUESTS: usize = 40;
+    let folder = Folder::new();
+    std::fs::create_dir(folder.file("site")).unwrap();
+    std::fs::write(folder.file("site/large.bin"), vec![b'x'; 24 << 20]).unwrap();
+    let site = folder.file("site");
+    folder.configure(&format!(
+        "metrics_address=127.0.0.1:0\nrequests_per_second_per_ip=0\npublic_dir={}",
+        site.display()
+    ));
+    let server = folder.start();
+    let metrics = Metrics::of(&server);
+    let mut connection = server.connect();
+    let host = server.host();
+    let path = "p".repeat(7_000);
+    let first = format!("GET /large.bin HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let one = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    connection.send(first + &one.repeat(REQUESTS));
+    let least = (REQUESTS * path.len()) as f64;
+    crate::support::wait_for("the rest of the pipeline to be counted", || {
+        (metrics.read()[HELD] > least).then_some(())
+    });
+    drop(connection);
+    crate::support::wait_for("nothing to be held", || {
+        (metrics.read()[HELD] == 0.0).then_some(())
+    });
+}
