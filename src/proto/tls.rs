@@ -9,11 +9,11 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus,
 };
+use rustls::{InvalidMessage, ServerConfig};
 
 /// The most plaintext one record carries (RFC 8446 §5.1).
 pub const RECORD_PLAINTEXT_BYTES_MAX: usize = 16 * 1024;
@@ -22,11 +22,23 @@ pub const RECORD_PLAINTEXT_BYTES_MAX: usize = 16 * 1024;
 /// authentication tags and explicit nonces in use (RFC 8446 §5.2, RFC 5288 §3).
 pub const RECORD_OVERHEAD_BYTES_MAX: usize = 64;
 
+/// The longest ClientHello that is waited for, in bytes. Real ones have a few hundred to two thousand.
+pub const HELLO_BYTES_MAX: usize = 18 * 1024;
+
+/// The most ciphertext that [`Tls::receive`] leaves to be presented again, in bytes: the start of a record
+/// (RFC 5246 §6.2.3), or of a handshake message in several records.
+pub const PENDING_BYTES_MAX: usize = HELLO_BYTES_MAX + 256;
+
+/// decode_error, fatal, in a record without encryption (RFC 8446 §6.2): a length is out of range.
+const DECODE_ERROR_RECORD: [u8; 7] = [21, 3, 3, 0, 2, 2, 50];
+
 /// The server side of one TLS connection.
 pub struct Tls {
     conn: Box<UnbufferedServerConnection>,
     /// Something of the peer's has been used.
     begun: bool,
+    /// Something was said to the peer: from there on it may expect records to be encrypted.
+    answered: bool,
     established: bool,
     /// rustls has failed, or panicked: it is not to be called again.
     is_over: bool,
@@ -88,6 +100,7 @@ impl Tls {
         Ok(Self {
             conn: Box::new(conn),
             begun: false,
+            answered: false,
             established: false,
             is_over: false,
         })
@@ -108,6 +121,9 @@ impl Tls {
     /// Plaintext is written to the front of `plain`, which must have room for as many bytes as
     /// `cipher` has. What TLS itself has to answer (handshake, alerts, key updates) is appended
     /// to `out`, in the order it has to be sent; it comes before anything encrypted later.
+    ///
+    /// At most [`PENDING_BYTES_MAX`] are left over. A ClientHello over [`HELLO_BYTES_MAX`] is refused as soon
+    /// as it says how long it will be.
     ///
     /// # Errors
     /// The connection is over; what was appended to `out` should still be sent.
@@ -149,6 +165,9 @@ impl Tls {
             plain: 0,
             eof: false,
         };
+        if !self.begun && hello_bytes(cipher) > HELLO_BYTES_MAX {
+            return Err(self.refuse_length(out));
+        }
         loop {
             let records = cipher.get_mut(received.used..).unwrap_or_default();
             let UnbufferedStatus { discard, state } = self.conn.process_tls_records(records);
@@ -165,7 +184,10 @@ impl Tls {
                         received.used += record.discard;
                     }
                 }
-                Ok(ConnectionState::EncodeTlsData(data)) => encode(data, out),
+                Ok(ConnectionState::EncodeTlsData(data)) => {
+                    encode(data, out);
+                    self.answered = true;
+                }
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
                 Ok(ConnectionState::PeerClosed) => received.eof = true,
                 Ok(ConnectionState::Closed) => {
@@ -176,6 +198,10 @@ impl Tls {
                 // by our tickets (RFC 8446 §4.2.10).
                 Ok(_) => {
                     self.established = !self.conn.is_handshaking();
+                    let is_long = cipher.len() > PENDING_BYTES_MAX;
+                    if is_long && cipher.len() - received.used > PENDING_BYTES_MAX {
+                        return Err(self.refuse_length(out));
+                    }
                     return Ok(received);
                 }
                 Err(error) => {
@@ -253,6 +279,17 @@ impl Tls {
         .ok();
     }
 
+    /// Is done with a peer whose handshake message is longer than any of ours has to be. What is encrypted
+    /// already gets no alert: only rustls could encrypt it.
+    #[cold]
+    fn refuse_length(&mut self, out: &mut Vec<u8>) -> TlsError {
+        self.is_over = true;
+        if !self.answered {
+            out.extend_from_slice(&DECODE_ERROR_RECORD);
+        }
+        TlsError::Protocol(InvalidMessage::HandshakePayloadTooLarge.into())
+    }
+
     /// Appends the alert that goes with an error, if one does, with what rustls had to say before
     /// it, and is done with rustls.
     ///
@@ -277,6 +314,16 @@ impl Tls {
                 _ => return,
             }
         }
+    }
+}
+
+/// How long the ClientHello says it is that `records` begin with (RFC 8446 §4); 0 where they do not, or not yet.
+fn hello_bytes(records: &[u8]) -> usize {
+    match *records {
+        [22, _, _, high, low, 1, a, b, c, ..] if u16::from_be_bytes([high, low]) >= 4 => {
+            u32::from_be_bytes([0, a, b, c]) as usize
+        }
+        _ => 0,
     }
 }
 

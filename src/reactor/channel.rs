@@ -86,15 +86,18 @@ pub(super) struct Channel {
 /// What is held of a connection's input, in bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Intake {
-    /// Here, because the handler has left it.
-    pub(super) tail: usize,
     /// By the handler.
     pub(super) taken: usize,
+    /// Here, because the handler has left it.
+    pub(super) tail: u32,
+    /// Here, because TLS awaits the rest: of a record, or of the handshake's next message.
+    pub(super) cipher: u32,
 }
 
 impl Intake {
     pub(super) fn bytes(self) -> usize {
-        self.tail.saturating_add(self.taken)
+        let here = self.tail.saturating_add(self.cipher);
+        self.taken.saturating_add(here as usize)
     }
 }
 
@@ -122,7 +125,7 @@ pub(super) enum Pace {
 pub(super) struct Held {
     /// Plaintext the handler has not consumed.
     pub(super) plain: Vec<u8>,
-    /// The start of a TLS record.
+    /// What TLS has not used: the start of a record, or of a handshake message.
     pub(super) cipher: Vec<u8>,
     /// Plaintext frames to send.
     pub(super) output: Queue,
@@ -139,6 +142,20 @@ pub(super) struct Held {
     taken: usize,
     /// How much of what comes first is still to be dropped, in bytes.
     pub(super) preface_left: usize,
+}
+
+/// How much more than what is in them, and counted, buffers have room for while input waits in them.
+const SLACK_BYTES_MAX: usize = 1024;
+/// The sizes they grow by.
+const KEPT_BYTES_STEP: usize = 256;
+
+/// Puts bytes that are to wait into an empty buffer, which has little room for more then.
+pub(super) fn keep(buffer: &mut Vec<u8>, bytes: &[u8]) {
+    let room = buffer.capacity();
+    if room < bytes.len() || room > bytes.len() + SLACK_BYTES_MAX {
+        *buffer = Vec::with_capacity(bytes.len().next_multiple_of(KEPT_BYTES_STEP));
+    }
+    buffer.extend_from_slice(bytes);
 }
 
 /// The capacity a pooled buffer may keep.
@@ -178,8 +195,9 @@ impl Held {
     /// Takes back the last bytes of what the socket was offered and did not take.
     #[cfg(feature = "tls")]
     pub(super) fn put_back(&mut self, rest: &[u8]) {
-        if self.unsent().is_empty() {
-            self.spill.extend_from_slice(rest);
+        if rest.is_empty() {
+        } else if self.unsent().is_empty() {
+            keep(&mut self.spill, rest);
         } else {
             // More was waiting than one write holds, so the offer was all from here.
             self.spilled = self.spilled.saturating_sub(rest.len());
@@ -188,6 +206,28 @@ impl Held {
 
     pub(super) fn queued_bytes(&self) -> usize {
         self.output.len() + self.unsent().len()
+    }
+
+    /// How much more its buffers for input have room for than what is in them.
+    #[cfg(test)]
+    pub(super) fn uncounted_bytes(&self) -> usize {
+        let buffers = [&self.plain, &self.cipher];
+        let rooms = buffers.map(|buffer| buffer.capacity() - buffer.len());
+        rooms.into_iter().sum()
+    }
+
+    /// Lets go of room that is not used while something waits, and that nobody counts.
+    fn trim(&mut self) {
+        let has_output = self.queued_bytes() > 0;
+        for buffer in [&mut self.plain, &mut self.cipher] {
+            if buffer.is_empty() && buffer.capacity() > SLACK_BYTES_MAX {
+                *buffer = Vec::new();
+            }
+        }
+        if !has_output {
+            self.spill = Vec::new();
+            self.output.trim();
+        }
     }
 
     /// What of its output exists for this connection alone, in bytes.
@@ -375,8 +415,12 @@ impl Channel {
 
     /// Gives empty buffers back.
     pub(super) fn release(&mut self, pool: &mut Pool) {
-        if self.held().is_some_and(Held::is_empty)
-            && let Some(mut held) = self.held.take()
+        match self.held_mut() {
+            None => return,
+            Some(held) if !held.is_empty() => return held.trim(),
+            Some(_) => {}
+        }
+        if let Some(mut held) = self.held.take()
             && pool.0.len() < POOL_MAX
         {
             for buffer in [&mut held.plain, &mut held.cipher, &mut held.spill] {

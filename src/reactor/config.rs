@@ -32,9 +32,9 @@ pub struct Config {
     /// is waited for from 16 KiB on, and what sockets take no more of leads to the end of the connections
     /// whose output has waited longest. It may be exceeded by half, and by what one callback queues.
     pub output_bytes_max_total: usize,
-    /// Input of all connections together that waits for the rest of a request or message, in bytes: what
-    /// handlers leave, and what they hold ([`Cx::hold_input`](super::Cx::hold_input)). A connection that
-    /// leaves more when there is so much is closed.
+    /// Input of all connections together that waits for the rest of it, in bytes: what TLS and handlers leave,
+    /// also before a handshake is done, and what handlers hold ([`Cx::hold_input`](super::Cx::hold_input)). A
+    /// connection that leaves more when there is so much is closed; up to 4 KiB each may always.
     pub input_bytes_max_total: usize,
     /// How long a TLS handshake, or an outbound connection, may take.
     pub handshake_timeout: Duration,

@@ -22,7 +22,7 @@ use self::attempt::{Attempt, after_read, after_write, read, write};
 use self::buffers::{Buffers, take_tail};
 pub(super) use self::turn::Links;
 use super::budget::Stage;
-use super::channel::{Channel, NEVER, Overflow, Pace, Phase, ms};
+use super::channel::{Channel, NEVER, Overflow, Pace, Phase, keep, ms};
 use super::core::Core;
 use super::link::Wire;
 use super::mailbox::{Letter, Mailbox};
@@ -267,11 +267,14 @@ impl<H: Handler> Engine<H> {
         let Some(channel) = channels.get_mut(id.index()) else {
             return;
         };
-        if range.is_empty() || !channel.is_live() {
+        if range.is_empty() {
             channel.release(pool);
+        } else if !channel.is_live() {
+            channel.release(pool);
+            self.core.hold_tail(id, 0);
         } else {
             let tail = self.buffers.plain.get(range).unwrap_or_default();
-            channel.hold(pool).plain.extend_from_slice(tail);
+            keep(&mut channel.hold(pool).plain, tail);
         }
     }
 

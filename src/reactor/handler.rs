@@ -149,7 +149,7 @@ pub enum Cleartext {
     /// Nothing: TLS answers with an alert, and the connection ends.
     Refused,
     /// They are only the beginning: they are shown again with what comes next. A connection has as
-    /// long for this as for a handshake.
+    /// long for this as for a handshake, and is closed when it comes to over 18 KiB.
     Incomplete,
     /// They are answered: what was written goes out as it is, and the connection finishes.
     Answered,

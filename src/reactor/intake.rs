@@ -1,5 +1,5 @@
-//! Input that waits for the rest of it, of all connections together: tails that handlers leave, and what
-//! they say they hold themselves.
+//! Input that waits for the rest of it, of all connections together: what TLS and handlers leave, and what
+//! handlers say they hold themselves.
 
 use super::ConnId;
 use super::channel::Intake;
@@ -11,7 +11,14 @@ const FREE_BYTES: usize = 4 * 1024;
 impl Core {
     /// Notes how much the handler has left. Returns whether there is room for it.
     pub(super) fn hold_tail(&mut self, id: ConnId, bytes: usize) -> bool {
-        self.hold(id, |intake| intake.tail = bytes)
+        self.hold(id, |intake| intake.tail = count(bytes))
+    }
+
+    /// Notes how much TLS has left, before its handshake is done and after. Returns whether there is room
+    /// for it.
+    #[cfg(feature = "tls")]
+    pub(super) fn hold_cipher(&mut self, id: ConnId, bytes: usize) -> bool {
+        self.hold(id, |intake| intake.cipher = count(bytes))
     }
 
     /// Notes how much the handler holds. Returns whether there is room for it.
@@ -37,4 +44,9 @@ impl Core {
     pub(super) fn let_go_of_input(&mut self, bytes: usize) {
         self.held_input_bytes = self.held_input_bytes.saturating_sub(bytes);
     }
+}
+
+/// What is left is no longer than a buffer of the engine.
+fn count(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }

@@ -126,6 +126,13 @@ impl Queue {
         added
     }
 
+    /// Lets go of the room that it has for more, when it is empty.
+    pub(crate) fn trim(&mut self) {
+        if self.is_empty() {
+            *self = Self::default();
+        }
+    }
+
     /// Queues bytes by reference; with a label, [`drop_oldest`](Self::drop_oldest) may take them out again.
     /// Returns how much more is [private](Self::private_bytes).
     pub(crate) fn push(

@@ -104,18 +104,19 @@ impl<S: Service> Web<S> {
         })
     }
 
-    /// Tells how much is held of a request or message that is still arriving, and ends it if that is too
-    /// much with what all the others hold.
-    fn weigh(&mut self, cx: &mut Cx<'_>, conn: &mut Conn<S::Socket>) {
-        let fits = cx.hold_input(match &mut conn.side {
+    /// Tells how much is held of requests that are not answered or of a message that is still arriving, and
+    /// ends that if it is too much with what all the others hold.
+    /// Returns how much that was, in bytes.
+    fn weigh(&mut self, cx: &mut Cx<'_>, conn: &mut Conn<S::Socket>) -> usize {
+        let bytes = match &mut conn.side {
             Side::Http(http) => http.held_bytes(),
             Side::Socket(socket) => socket.held_bytes(),
-        });
+        };
+        let fits = cx.hold_input(bytes);
         match &mut conn.side {
             _ if fits => {}
             Side::Http(http) => {
-                let reason = "too many requests are on their way";
-                http.refuse(&mut self.tools(cx), cx, 503, reason);
+                http.shed(&mut self.tools(cx), cx);
                 cx.hold_input(http.held_bytes());
             }
             Side::Socket(socket) => {
@@ -124,14 +125,21 @@ impl<S: Service> Web<S> {
                 socket.end(config, cx, CloseCode::TRY_AGAIN_LATER, reason);
             }
         }
+        bytes
     }
 
     /// Sends what is ready, and goes on as a WebSocket where that was the answer.
     fn pump(&mut self, cx: &mut Cx<'_>, conn: &mut Conn<S::Socket>) {
-        self.weigh(cx, conn);
-        if let Side::Http(http) = &mut conn.side
-            && let Some(switch) = http.pump(&mut self.tools(cx), cx)
-        {
+        let held_bytes = self.weigh(cx, conn);
+        let Side::Http(http) = &mut conn.side else {
+            return;
+        };
+        let switch = http.pump(&mut self.tools(cx), cx);
+        if held_bytes > 0 {
+            // Those that were answered are held no more.
+            cx.hold_input(http.held_bytes());
+        }
+        if let Some(switch) = switch {
             self.switch(cx, conn, switch);
         }
     }

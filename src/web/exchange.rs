@@ -266,12 +266,13 @@ impl<S> Exchanges<S> {
         matches!(last.state, State::AwaitTurn(_)).then_some(last)
     }
 
-    /// How much is held of it.
+    /// What they take: they wait for as long as their peer has others answered before them, or does not take
+    /// the answers.
     pub(super) fn held_bytes(&self) -> usize {
-        match self.queue.back().map(|last| &last.state) {
-            Some(State::AwaitTurn(head)) => head.len(),
-            _ => 0,
+        if self.queue.is_empty() {
+            return 0;
         }
+        self.queue.iter().map(Exchange::held_bytes).sum()
     }
 
     /// Gives up on all of them.
@@ -338,6 +339,18 @@ impl<S> Exchanges<S> {
 }
 
 impl<S> Exchange<S> {
+    fn held_bytes(&self) -> usize {
+        let state = match &self.state {
+            State::AwaitTurn(head) => head.len(),
+            State::Ready(response) => response.own_bytes(),
+            State::Upgrade(upgrade) => size_of::<Upgrade<S>>() + upgrade.fields.capacity(),
+            State::Streaming(streaming) => size_of::<Streaming>() + streaming.waiting_bytes(),
+            State::Sending(sending) => sending.parts.capacity() * size_of::<Part>(),
+            State::AwaitService(_) => 0,
+        };
+        size_of::<Self>() + self.line.method.len() + self.line.path.len() + state
+    }
+
     /// Whether the service would go on with it by itself.
     pub(super) const fn is_with_service(&self) -> bool {
         matches!(self.state, State::AwaitService(_) | State::Streaming(_))

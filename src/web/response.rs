@@ -351,6 +351,16 @@ impl Response {
         }
     }
 
+    /// What it takes of memory that is of no other answer.
+    pub(super) fn own_bytes(&self) -> usize {
+        let body = match &self.body {
+            Body::Bytes(bytes) => bytes.capacity(),
+            Body::Parts(parts) => parts.capacity() * size_of::<Part>(),
+            Body::Empty | Body::Static(_) | Body::Shared(_) | Body::File(_) | Body::Stream => 0,
+        };
+        self.fields.own.capacity() + body
+    }
+
     /// Whether the service writes the body.
     pub(super) fn is_stream(&self) -> bool {
         matches!(self.body, Body::Stream)

@@ -63,6 +63,11 @@ impl Streaming {
         self.bytes
     }
 
+    /// How much was written before its turn has come.
+    pub(super) const fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
     /// Whether its head is out.
     pub(super) const fn has_begun(&self) -> bool {
         self.head.is_none()

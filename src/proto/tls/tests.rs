@@ -460,3 +460,89 @@ fn a_panic_in_there_is_an_error() {
     tls.close(&mut [], &mut out);
     assert!(out.is_empty());
 }
+
+/// A record with a piece of a handshake message.
+fn handshake_record(piece: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(piece.len()).unwrap().to_be_bytes();
+    [&[22, 3, 1][..], &len, piece].concat()
+}
+
+const DECODE_ERROR: (u8, u8) = (2, 50);
+
+#[test]
+fn a_client_hello_is_refused_as_soon_as_it_says_that_it_is_too_long() {
+    let begin = |bytes: usize| {
+        let [_, a, b, c] = u32::try_from(bytes).unwrap().to_be_bytes();
+        handshake_record(&[1, a, b, c, 3, 3])
+    };
+    for piece in [usize::MAX, 1] {
+        for (bytes, is_refused) in [(HELLO_BYTES_MAX, false), (HELLO_BYTES_MAX + 1, true)] {
+            let mut server = Server::new();
+            let begin = begin(bytes);
+            let mut pieces = begin.chunks(piece.min(begin.len()));
+            let refused = pieces.any(|piece| server.input(piece).is_err());
+            assert_eq!(refused, is_refused, "{bytes} in pieces of {piece}");
+            if is_refused {
+                assert_eq!(plain_alert(&server.out), DECODE_ERROR);
+                assert_eq!(server.input(b""), Err(TlsError::Over));
+            } else {
+                assert_eq!(server.out, b"");
+            }
+        }
+    }
+}
+
+/// However it is cut up, no more than so much of it ever waits.
+#[test]
+fn what_waits_of_a_handshake_is_bounded() {
+    for (first, piece) in [(1, 1), (3, 1), (3, 2_000), (4, 50)] {
+        let mut server = Server::new();
+        // Nearly as long as it may be, so that only how it comes is wrong; or unknown for now.
+        let mut message = vec![0; HELLO_BYTES_MAX];
+        message[..4].copy_from_slice(&[1, 0, 0x47, 0xF0]);
+        let (begin, rest) = message.split_at(first);
+        server.input(&handshake_record(begin)).unwrap();
+        let mut most = 0;
+        let verdict = rest.chunks(piece).try_for_each(|piece| {
+            let verdict = server.input(&handshake_record(piece));
+            if verdict.is_ok() {
+                most = most.max(server.pending.len());
+            }
+            verdict
+        });
+        assert!(
+            verdict.is_err(),
+            "{first} {piece}: zeros are no ClientHello"
+        );
+        assert!(most <= PENDING_BYTES_MAX, "{most} bytes wait");
+        assert_eq!(plain_alert(&server.out).0, 2);
+    }
+}
+
+#[test]
+fn a_long_client_hello_is_served() {
+    let mut config = client_config(&[&TLS13, &TLS12]);
+    config.alpn_protocols = (0..60_u8).map(|n| vec![n; 255]).collect();
+    for piece in [usize::MAX, 1_000] {
+        let (mut client, mut server) = (Client::with(Arc::new(config.clone())), Server::new());
+        let hello = client.output();
+        assert!((15_000..HELLO_BYTES_MAX).contains(&hello.len()));
+        for piece in hello.chunks(piece) {
+            server.input(piece).unwrap();
+        }
+        exchange(&mut client, &mut server, usize::MAX);
+        assert!(server.tls.is_established());
+    }
+}
+
+#[test]
+fn later_messages_are_bounded_too() {
+    let (mut client, mut server) = (Client::new(&[&TLS12]), Server::new());
+    server.input(&client.output()).unwrap();
+    assert!(!server.tls.is_established() && !server.output().is_empty());
+    let mut piece = vec![0; 16_000];
+    piece[..4].copy_from_slice(&[16, 0, 0xFF, 0xF0]);
+    server.input(&handshake_record(&piece)).unwrap();
+    let refused = server.input(&handshake_record(&piece)).unwrap_err();
+    assert!(matches!(refused, TlsError::Protocol(_)), "{refused:?}");
+}

@@ -1,10 +1,12 @@
 //! The engine's way through TLS: records in, records out.
 
+use std::ops::Range;
+
 use super::attempt::{Attempt, after_read, after_write, read, write};
 use super::buffers::{Buffers, take_tail};
 use super::{Engine, Readiness};
-use crate::proto::tls::{RECORD_OVERHEAD_BYTES_MAX, RECORD_PLAINTEXT_BYTES_MAX};
-use crate::reactor::channel::{Channel, NEVER, Phase, ms};
+use crate::proto::tls::{PENDING_BYTES_MAX, RECORD_OVERHEAD_BYTES_MAX, RECORD_PLAINTEXT_BYTES_MAX};
+use crate::reactor::channel::{Channel, NEVER, Phase, keep, ms};
 use crate::reactor::core::Core;
 use crate::reactor::link::Wire;
 use crate::reactor::{Cleartext, CloseReason, ConnId, Cx, Handler};
@@ -115,6 +117,7 @@ impl<H: Handler> Engine<H> {
         }
         let after = channel.private_output_bytes();
         self.core.account(before, after);
+        self.core.hold_cipher(id, 0);
         self.core.opened(id);
         self.core.finish(id, None);
     }
@@ -202,24 +205,39 @@ impl<H: Handler> Engine<H> {
             channel.engine_due_ms = lingers_ms;
             let after = channel.private_output_bytes();
             self.core.account(before, after);
+            self.core.hold_cipher(id, 0);
             self.core.arm(id);
             self.core.make_dirty(id);
         }
     }
 
-    pub(super) fn keep_cipher(&mut self, id: ConnId, range: std::ops::Range<usize>) {
-        if range.is_empty() {
-            return;
+    /// Keeps that part of the record buffer until more comes: TLS has not used it.
+    pub(super) fn keep_cipher(&mut self, id: ConnId, range: Range<usize>) {
+        let had_some = self
+            .core
+            .channel(id)
+            .is_some_and(|channel| channel.intake.cipher > 0);
+        if had_some || !range.is_empty() {
+            self.hold_cipher(id, range);
         }
-        if range.len() >= self.buffers.cipher.len() {
-            // A handshake message that fills the buffer is no handshake of ours.
+    }
+
+    fn hold_cipher(&mut self, id: ConnId, range: Range<usize>) {
+        if range.len() > PENDING_BYTES_MAX {
             self.core.kill(id, CloseReason::Tls);
             return;
         }
+        if !self.core.hold_cipher(id, range.len()) {
+            self.core.hold_cipher(id, 0);
+            self.core.kill(id, CloseReason::InputOverflow);
+            return;
+        }
         let Core { channels, pool, .. } = &mut self.core;
-        if let Some(channel) = channels.get_mut(id.index()) {
+        if let Some(channel) = channels.get_mut(id.index())
+            && !range.is_empty()
+        {
             let rest = self.buffers.cipher.get(range).unwrap_or_default();
-            channel.hold(pool).cipher.extend_from_slice(rest);
+            keep(&mut channel.hold(pool).cipher, rest);
         }
     }
 

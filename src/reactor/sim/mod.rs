@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 pub(crate) use self::client::Client;
+use super::channel::Held;
 use super::engine::{Engine, Links};
 use super::link::{Link, Wire};
 use super::mailbox::Mailbox;
@@ -347,6 +348,11 @@ impl<H: Handler> Sim<H> {
     }
 
     #[cfg(feature = "app")]
+    pub(crate) fn held_input_bytes(&self) -> usize {
+        self.engine.core.held_input_bytes
+    }
+
+    #[cfg(feature = "app")]
     pub(crate) fn queued_bytes(&self) -> usize {
         self.engine.core.queued_bytes_total()
     }
@@ -498,6 +504,15 @@ impl<H: Handler> Sim<H> {
                 held.is_none_or(|held| !held.is_empty()),
                 "a buffer for nothing"
             );
+            let in_buffers = held.map_or([0, 0], |held| [held.plain.len(), held.cipher.len()]);
+            let counted = [channel.intake.tail, channel.intake.cipher];
+            assert_eq!(
+                counted.map(|bytes| bytes as usize),
+                in_buffers,
+                "miscounted"
+            );
+            let uncounted = held.map_or(0, Held::uncounted_bytes);
+            assert!(uncounted <= 2048, "{uncounted} bytes that nobody counts");
         }
         assert_eq!(self.links.iter().flatten().count(), core.connections());
         if core.connections() == 0 {

@@ -341,7 +341,7 @@ impl<S> Http<S> {
                 self.answer_last(cx, head, receiving.number, response);
             }
             None => {
-                // Too much is held, and one that awaits its turn is what this connection holds.
+                // Too much is held, and nothing is read behind one that awaits its turn.
                 if let Some(exchange) = self.exchanges.awaiting_turn() {
                     exchange.state = State::answered(response.close(), cx.now());
                     return self.machine.stop();
@@ -376,7 +376,22 @@ impl<S> Http<S> {
         });
     }
 
-    /// How much is held of a request whose body is still arriving, or that awaits its turn.
+    /// Too much is held: refuses the request that is not complete, or that awaits its turn. Where there is none,
+    /// those that are complete are the last.
+    #[cold]
+    pub(super) fn shed<V: Service<Socket = S>>(
+        &mut self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+    ) {
+        if self.receiving.is_some() || self.exchanges.awaiting_turn().is_some() {
+            self.refuse(tools, cx, 503, "too many requests are on their way");
+        } else {
+            self.machine.stop();
+        }
+    }
+
+    /// How much is held of a request whose body is still arriving, and of those that are not answered.
     pub(super) fn held_bytes(&self) -> usize {
         let receiving = self.receiving.as_ref();
         let receiving = receiving.map_or(0, |receiving| receiving.held_bytes());

@@ -118,6 +118,49 @@ fn a_handshake_that_awaits_its_turn_is_held_and_503_without_room() {
     assert_empty(&mut world);
 }
 
+/// A request whose path is that long.
+fn long_path(bytes: usize) -> Vec<u8> {
+    let path = format!("/{}/x", "p".repeat(bytes - 3));
+    format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes()
+}
+
+#[test]
+fn requests_that_await_their_turn_are_held_and_without_room_the_last() {
+    const PATH: usize = 7_000;
+    let (mut world, first) = crowded();
+    let others = world.held_input_bytes();
+    let room = 100_000 - others;
+    let mut second = plain(&mut world);
+    ask(
+        &mut world,
+        &mut second,
+        b"GET /later/1 HTTP/1.1\r\nHost: a\r\n\r\n",
+    );
+    let mut taken = 0;
+    for _ in 0..20 {
+        let before = world.held_input_bytes();
+        ask(&mut world, &mut second, &long_path(PATH));
+        world.audit();
+        if world.held_input_bytes() < before + PATH {
+            break;
+        }
+        taken += 1;
+    }
+    // One is too many, and taken still.
+    assert!(
+        (room / (PATH + 1_000)..=room / PATH + 1).contains(&taken),
+        "{taken}"
+    );
+    assert_eq!(second.received, b"");
+    answer_later(&mut world, None);
+    run(&mut world, &mut [&mut second]);
+    // All that were taken are answered, and nothing behind them.
+    assert_eq!(statuses(&mut second), (vec![200; 1 + taken], true));
+    assert_eq!(world.held_input_bytes(), others);
+    drop(second);
+    finish(world, first);
+}
+
 #[test]
 fn what_one_who_went_has_held_is_free_again() {
     let (mut world, first) = crowded();

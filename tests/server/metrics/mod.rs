@@ -1,5 +1,6 @@
 //! Health, readiness and metrics: what they say is what was done.
 
+mod held_input;
 mod slow_readers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

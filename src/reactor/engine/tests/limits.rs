@@ -238,3 +238,96 @@ fn the_tail_has_a_limit() {
         sim.audit();
     }
 }
+
+/// The first bytes of a ClientHello that will be longer.
+#[cfg(feature = "app")]
+fn unfinished_hello(bytes: usize) -> Vec<u8> {
+    let mut hello = vec![b'x'; bytes];
+    hello[..9].copy_from_slice(&[22, 3, 1, 0x3F, 0, 1, 0, 0x3E, 0xFC]);
+    hello
+}
+
+#[cfg(feature = "app")]
+#[test]
+fn unfinished_handshakes_count_as_input() {
+    let config = Config {
+        input_bytes_max_total: 10_000,
+        ..Config::default()
+    };
+    let mut sim = probe(config, echo);
+    let security = &securities()[1];
+    let accept = |sim: &mut Sim<_>| sim.accept(security).unwrap();
+    let peers: Vec<_> = (0..3).map(|_| accept(&mut sim)).collect();
+    for (peer, held) in peers.iter().zip([5_000, 10_000, 10_000]) {
+        for piece in unfinished_hello(5_000).chunks(700) {
+            peer.send(piece);
+            sim.settle();
+            sim.audit();
+        }
+        assert_eq!(sim.engine.core.held_input_bytes, held);
+    }
+    let gone: Vec<bool> = peers.iter().map(Peer::is_dropped).collect();
+    assert_eq!(gone, [false, false, true]);
+    // Whoever says hello in a usual length gets through.
+    let mut small = client(accept(&mut sim), security);
+    small.write(b"hello");
+    run(&mut sim, &mut [&mut small]);
+    assert_eq!(small.received, b"hello");
+    sim.audit();
+    // Time ends what does not go on.
+    sim.advance(20 * SECOND);
+    assert!(peers.iter().all(Peer::is_dropped));
+    assert_eq!(sim.engine.core.held_input_bytes, 0);
+    sim.audit();
+}
+
+#[cfg(feature = "app")]
+#[test]
+fn handshakes_that_fail_hold_nothing_while_they_end() {
+    let mut sim = probe(Config::default(), echo);
+    let peer = sim.accept(&securities()[1]).unwrap();
+    peer.send(&unfinished_hello(9_000));
+    sim.settle();
+    assert_eq!(sim.engine.core.held_input_bytes, 9_000);
+    peer.send(&[b'x'; 20_000]);
+    sim.settle();
+    assert!(!peer.is_dropped(), "the alert is to arrive");
+    assert_eq!(peer.take_all()[..1], [21]);
+    assert_eq!(sim.engine.core.held_input_bytes, 0);
+    sim.audit();
+}
+
+/// Records and tails that were long leave no room behind when a byte of the next one waits.
+#[test]
+fn what_waits_takes_no_more_than_is_counted() {
+    for security in securities() {
+        let mut sim = probe(Config::default(), |_, call| match call {
+            // A length and that many bytes; waits for the rest.
+            Call::Data(input) => {
+                let length =
+                    usize::from(u16::from_be_bytes([input[0], *input.get(1).unwrap_or(&0)]));
+                if input.len() < length + 2 {
+                    0
+                } else {
+                    length + 2
+                }
+            }
+            _ => 1,
+        });
+        let mut long = vec![7; 40_002];
+        long[..2].copy_from_slice(&40_000_u16.to_be_bytes());
+        let mut clients: Vec<_> = (0..4)
+            .map(|_| client(sim.accept(&security).unwrap(), &security))
+            .collect();
+        for client in &mut clients {
+            client.write(&long[..39_000]);
+            run(&mut sim, &mut [client]);
+            sim.audit();
+            client.write(&long[39_000..]);
+            client.write(&[9]);
+            run(&mut sim, &mut [client]);
+            sim.audit();
+        }
+        assert_eq!(sim.engine.core.held_input_bytes, clients.len());
+    }
+}
