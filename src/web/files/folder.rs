@@ -32,7 +32,8 @@ pub struct Folder {
     pub(super) has_encoded_files: bool,
     /// Whether the encoded forms of all files were made, or found not to be worth it.
     pub(super) is_encoded: bool,
-    is_settled: bool,
+    /// Whether a further look would find the same, with nothing changed.
+    pub(super) is_settled: bool,
     left_out: LeftOut,
 }
 
@@ -126,11 +127,6 @@ impl Folder {
     #[cfg(test)]
     pub(super) fn refresh(&self, root: &Path, options: &Options) -> io::Result<Self> {
         self.look_again(root, options, &mut |_| ())
-    }
-
-    /// Whether a further look would find the same, with nothing changed.
-    pub(super) fn is_settled(&self) -> bool {
-        self.is_settled
     }
 
     /// Whether both show the same.

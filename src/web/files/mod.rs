@@ -58,6 +58,7 @@ mod form;
 mod left_out;
 mod media;
 mod multipart;
+mod names;
 mod notices;
 mod options;
 mod range;

@@ -177,7 +177,7 @@ impl Watch {
         let is_due = has_notices
             || self.quiet >= QUIET_MAX
             || self.failure.is_some()
-            || !self.current.is_settled();
+            || !self.current.is_settled;
         is_due.then(|| self.look())?
     }
 
@@ -214,10 +214,12 @@ impl Watch {
         self.quiet
     }
 
-    /// As if all changes were long over.
+    /// As if all changes were long over, or some not.
     #[cfg(test)]
-    pub(super) fn settle(&mut self) {
-        self.current = Arc::new((*self.current).clone().settle());
+    pub(super) fn settle(&mut self, is_settled: bool) {
+        let mut folder = (*self.current).clone().settle();
+        folder.is_settled = is_settled;
+        self.current = Arc::new(folder);
     }
 
     fn replace(&mut self, folder: Arc<Folder>) -> Option<Arc<Folder>> {

@@ -275,6 +275,12 @@ fn numbers_of_files_are_bounded() {
         );
         assert!(is_whole || reasons.contains(&Some(Reason::TooMany)));
     }
+    // Old enough for strong tags, which will not change.
+    for name in ["a", "b", "c/d", "c/e"] {
+        let file = File::open(root.path().join(name)).unwrap();
+        let time = UNIX_EPOCH + Duration::from_secs(MODIFIED);
+        file.set_modified(time).unwrap();
+    }
     let options = Options {
         small_file_bytes_max: 0,
         open_files_max: 3,
@@ -290,6 +296,9 @@ fn numbers_of_files_are_bounded() {
     let folder = folder.settle();
     for name in ["00", "01", "02", "03"] {
         write(root.path(), name, name);
+        let file = File::open(root.path().join(name)).unwrap();
+        let time = UNIX_EPOCH + Duration::from_secs(MODIFIED);
+        file.set_modified(time).unwrap();
     }
     let next = folder.refresh(root.path(), &options).unwrap();
     assert_eq!((next.len(), open_files(&next)), (8, 3));
