@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::config::{CorsOrigins, Origin};
 use crate::web::{Body, Response, Shared};
 
 /// Makes answers with the configured CORS field (Fetch standard, §3.2).
@@ -9,7 +10,7 @@ use crate::web::{Body, Response, Shared};
 pub struct Answers {
     /// Field lines of every JSON answer.
     json: Shared,
-    cors_allow_origin: Option<String>,
+    cors: CorsOrigins,
 }
 
 #[derive(Serialize)]
@@ -31,17 +32,14 @@ const METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
 const FIELDS: &str = "Authorization, Content-Type, If-None-Match, If-Range, Range";
 
 impl Answers {
-    /// Answers that scripts of this origin, or of any (`*`), may read.
-    pub fn new(cors_allow_origin: Option<String>) -> Self {
-        let json = with_cors(Response::empty(200), cors_allow_origin.as_deref())
+    /// Answers that scripts of these origins may read.
+    pub fn new(cors: CorsOrigins) -> Self {
+        let json = with_cors(Response::empty(200), &cors)
             .field("Content-Type", "application/json")
             .field("Cache-Control", "no-store")
             .field("X-Content-Type-Options", "nosniff")
             .field_lines();
-        Self {
-            json,
-            cors_allow_origin,
-        }
+        Self { json, cors }
     }
 
     /// A JSON body, its members in the order of their declaration, on a line of its own.
@@ -104,11 +102,10 @@ impl Answers {
             .field("Retry-After", &seconds.to_string())
     }
 
-    /// The answer to `OPTIONS`: what may be asked here, and from elsewhere.
-    pub fn preflight(&self, allow: &str) -> Response {
-        let answer = Response::empty(204).field("Allow", allow);
-        let answer = with_cors(answer, self.cors_allow_origin.as_deref());
-        if self.cors_allow_origin.is_none() {
+    /// The answer to `OPTIONS`: what may be asked here, and from elsewhere. `reader` is the listed origin that asks.
+    pub fn preflight(&self, allow: &str, reader: Option<&Origin>) -> Response {
+        let answer = with_cors(Response::empty(204).field("Allow", allow), &self.cors);
+        if reader.is_none() && self.cors != CorsOrigins::Anybody {
             return answer;
         }
         answer
@@ -118,13 +115,30 @@ impl Answers {
     }
 }
 
-fn with_cors(answer: Response, origin: Option<&str>) -> Response {
-    match origin {
-        None => answer,
-        Some("*") => answer.field("Access-Control-Allow-Origin", "*"),
-        Some(origin) => answer
-            .field("Access-Control-Allow-Origin", origin)
-            .field("Vary", "Origin"),
+/// Says who may read an answer, or that it depends on who asks.
+fn with_cors(answer: Response, cors: &CorsOrigins) -> Response {
+    match cors {
+        CorsOrigins::Nobody => answer,
+        CorsOrigins::Anybody => answer.field("Access-Control-Allow-Origin", "*"),
+        CorsOrigins::Listed(_) => answer.field("Vary", "Origin"),
+    }
+}
+
+/// Lets scripts of the listed origin that asks read the answer, if it is one that depends on that.
+pub fn readable_by(reader: &str, answer: Response) -> Response {
+    let lines = answer.field_lines();
+    let mut lines = lines.as_ref().split(|&byte| byte == b'\n');
+    let depends = lines.any(|line| {
+        let Some((name, value)) = line.split_at_checked("Vary:".len()) else {
+            return false;
+        };
+        let mut items = value.split(|&byte| byte == b',');
+        name == b"Vary:" && items.any(|item| item.trim_ascii() == b"Origin")
+    });
+    if depends {
+        answer.field("Access-Control-Allow-Origin", reader)
+    } else {
+        answer
     }
 }
 
@@ -138,17 +152,44 @@ mod tests {
 
     #[test]
     fn every_json_answer_may_be_read_by_the_configured_origin() {
-        let any = Answers::new(Some("*".to_owned()));
+        let any = Answers::new(CorsOrigins::Anybody);
         assert!(lines(&any.error(400, "no")).contains("Access-Control-Allow-Origin: *\r\n"));
-        let one = Answers::new(Some("https://pages.example".to_owned()));
-        assert!(lines(&one.done(200, "yes")).contains("Vary: Origin\r\n"));
-        let none = Answers::new(None);
-        assert!(!lines(&none.preflight("GET")).contains("Access-Control"));
+        let reader: Origin = "https://pages.example".parse().unwrap();
+        let some = Answers::new(CorsOrigins::Listed(vec![reader.clone()]));
+        let (answer, preflight) = (some.done(200, "yes"), some.preflight("GET", None));
+        for answer in [answer, preflight] {
+            let unread = lines(&answer);
+            assert!(unread.contains("Vary: Origin\r\n"), "{unread}");
+            assert!(!unread.contains("Access-Control"), "{unread}");
+            let read = lines(&readable_by(reader.as_str(), answer));
+            let allowed = "Access-Control-Allow-Origin: https://pages.example\r\n";
+            assert_eq!(read, unread + allowed);
+        }
+        let preflight = lines(&some.preflight("GET", Some(&reader)));
+        assert!(preflight.contains("Access-Control-Allow-Methods: "));
+        let none = Answers::new(CorsOrigins::Nobody);
+        assert!(!lines(&none.preflight("GET", None)).contains("Access-Control"));
+    }
+
+    #[test]
+    fn what_does_not_depend_on_who_asks_is_left_alone() {
+        for (vary, depends) in [
+            ("Accept-Encoding", false),
+            ("Origin-Agent", false),
+            ("Origin, Accept-Encoding", true),
+            ("Accept-Encoding,Origin", true),
+        ] {
+            let answer = Response::empty(200).field("Vary", vary);
+            let read = lines(&readable_by("https://a.example", answer));
+            assert_eq!(read.contains("Access-Control"), depends, "{vary}");
+        }
+        let page = Response::empty(200).field("X-Vary", "Origin");
+        assert!(!lines(&readable_by("https://a.example", page)).contains("Access-Control"));
     }
 
     #[test]
     fn a_wait_is_told_in_seconds() {
-        let answers = Answers::new(None);
+        let answers = Answers::new(CorsOrigins::Nobody);
         assert!(lines(&answers.try_later(429, "slow down", 7)).contains("Retry-After: 7\r\n"));
     }
 }

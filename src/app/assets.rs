@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::config::Config;
+use super::config::{Config, CorsOrigins};
 use crate::web::files::{Asset, Folder, Options};
 
 /// What scripts of other origins may read of an answer besides what they always may: what it takes to
@@ -14,7 +14,7 @@ const EXPOSED: &str = "Accept-Ranges, Content-Encoding, Content-Range, ETag";
 #[must_use]
 pub fn options(config: &Config) -> Options {
     let policy = config.content_security_policy.clone();
-    let origin = config.cors_allow_origin.clone();
+    let cors = config.cors_allow_origin.clone();
     let default = Options::default();
     Options {
         compress_bytes_max: if config.compress_files {
@@ -25,7 +25,7 @@ pub fn options(config: &Config) -> Options {
         files_max: config.max_files,
         open_files_max: config.max_open_files,
         memory_bytes_max: config.max_file_memory as u64,
-        fields: Arc::new(move |asset| fields(asset, policy.as_deref(), origin.as_deref())),
+        fields: Arc::new(move |asset| fields(asset, policy.as_deref(), &cors)),
         ..default
     }
 }
@@ -43,19 +43,22 @@ pub(super) fn load(config: &Config) -> Result<Folder, String> {
 type Field = (Cow<'static, str>, Cow<'static, str>);
 
 /// A document may load and be framed by what the policy says, and tells other sites nothing of where
-/// its visitors come from. Everything but pages may be fetched from elsewhere.
-fn fields(asset: Asset<'_>, policy: Option<&str>, origin: Option<&str>) -> Vec<Field> {
+/// its visitors come from. Everything but pages may be fetched from elsewhere: where that depends on who asks, the
+/// answer says so here, and to whom when it is asked for.
+fn fields(asset: Asset<'_>, policy: Option<&str>, cors: &CorsOrigins) -> Vec<Field> {
     let mut fields: Vec<Field> = vec![("X-Content-Type-Options".into(), "nosniff".into())];
     if asset.is_document() {
         fields.push(("Referrer-Policy".into(), "same-origin".into()));
         let policy = policy.map(|policy| policy.to_owned().into());
         fields.extend(policy.map(|policy| ("Content-Security-Policy".into(), policy)));
     }
-    if let Some(origin) = origin
-        && asset.media_type != "text/html"
-    {
-        let origin = origin.to_owned().into();
-        fields.push(("Access-Control-Allow-Origin".into(), origin));
+    let readers = match cors {
+        CorsOrigins::Nobody => return fields,
+        CorsOrigins::Anybody => ("Access-Control-Allow-Origin".into(), "*".into()),
+        CorsOrigins::Listed(_) => ("Vary".into(), "Origin".into()),
+    };
+    if asset.media_type != "text/html" {
+        fields.push(readers);
         fields.push(("Access-Control-Expose-Headers".into(), EXPOSED.into()));
     }
     fields
@@ -83,7 +86,7 @@ mod tests {
             "Access-Control-Expose-Headers",
         ];
         let config = Config {
-            cors_allow_origin: Some("*".to_owned()),
+            cors_allow_origin: CorsOrigins::Anybody,
             ..Config::default()
         };
         assert_eq!(names("/docs/", "text/html", &config), page);
@@ -92,8 +95,15 @@ mod tests {
         // Scripts can run in an SVG file that is opened by itself.
         let both = [&page[..], &shared[1..]].concat();
         assert_eq!(names("/a.svg", "image/svg+xml", &config), both);
+        let listed = Config {
+            cors_allow_origin: CorsOrigins::Listed(vec!["https://a.example".parse().unwrap()]),
+            ..config.clone()
+        };
+        assert_eq!(names("/docs/", "text/html", &listed), page);
+        let varies = [shared[0], "Vary", shared[2]];
+        assert_eq!(names("/a.js", "text/javascript", &listed), varies);
         let off = Config {
-            cors_allow_origin: None,
+            cors_allow_origin: CorsOrigins::Nobody,
             content_security_policy: None,
             ..config
         };

@@ -1,6 +1,6 @@
 //! Where a request carries its token, and whether it may open a WebSocket at all.
 
-use super::config::Origin;
+use super::config::{CorsOrigins, Origin};
 use crate::web::{Fields, Request, subprotocols};
 
 /// The token of an `Authorization: Bearer` field (RFC 6750 §2.1), if there is one such field: of two it
@@ -47,20 +47,24 @@ pub fn is_origin_allowed(request: &Request<'_>, listed: &[Origin]) -> bool {
 /// Whether a request that counts attempts or changes something may come from the page behind it: one of
 /// our own, of an origin in `listed`, or one whose scripts may read the answers (`cors`, where `*` is
 /// any but the opaque `null`). What a browser says came from another site without naming a page is not.
-pub fn is_site_allowed(request: &Request<'_>, listed: &[Origin], cors: Option<&str>) -> bool {
+pub fn is_site_allowed(request: &Request<'_>, listed: &[Origin], cors: &CorsOrigins) -> bool {
     let is_cross_site = (request.fields().get_all("sec-fetch-site"))
         .any(|site| site.eq_ignore_ascii_case(b"cross-site"));
     if is_cross_site && request.fields().get("origin").is_none() {
         return false;
     }
     is_origin_among(request, |origin| {
-        listed.iter().any(|listed| listed.is(origin))
-            || match cors {
-                None => false,
-                Some("*") => origin != "null",
-                Some(cors) => cors.parse::<Origin>().is_ok_and(|cors| cors.is(origin)),
-            }
+        listed.iter().any(|listed| listed.is(origin)) || cors.include(origin)
     })
+}
+
+/// The listed origin of the page behind a request: the one that may read the answer.
+pub fn reader<'a>(request: &Request<'_>, cors: &'a CorsOrigins) -> Option<&'a Origin> {
+    let mut origins = request.fields().get_all("origin");
+    match (origins.next(), origins.next()) {
+        (Some(origin), None) => cors.listed(str::from_utf8(origin).ok()?),
+        _ => None,
+    }
 }
 
 fn is_origin_among(request: &Request<'_>, is_listed: impl FnOnce(&str) -> bool) -> bool {

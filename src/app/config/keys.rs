@@ -102,7 +102,7 @@ pub(super) const KEYS: &[Key] = &[
     key!(max_header_size, Live, |t| value::bytes(t, 256, 1 << 20)),
     key!(max_header_count, Live, |t| value::whole(t, 1, FIELDS_MAX)),
     key!(max_uri_length, Live, |t| value::bytes(t, 64, 1 << 20)),
-    key!(cors_allow_origin, Live, |t| value::cors_origin(t)),
+    key!(cors_allow_origin, Live, |t| value::cors_origins(t)),
     key!(content_security_policy, Live, |t| value::header_value(t)),
     key!(server_header, Live, |t| value::switch(t)),
     key!(strict_transport_security, Live, |t| {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::web::ForwardedBy;
 
 pub use changes::Changes;
+pub use cors::CorsOrigins;
 pub use finding::{ConfigErrors, Finding, Place};
 pub use level::{LogFormat, LogLevel};
 pub use load::{Loaded, environment};
@@ -19,6 +20,7 @@ pub use secret::Secret;
 pub use server_name::{ServerName, ServerNameError};
 
 mod changes;
+mod cors;
 mod finding;
 mod keys;
 mod later;
@@ -117,8 +119,8 @@ pub struct Config {
     pub max_header_count: usize,
     /// Bytes of a request target; at most [`max_header_size`](Self::max_header_size).
     pub max_uri_length: usize,
-    /// Value of `Access-Control-Allow-Origin`: `*` or one origin; `None` (`off`, the default) sends none.
-    pub cors_allow_origin: Option<String>,
+    /// Pages of which other origins may read answers: `*`, a list of them, or `off` (the default).
+    pub cors_allow_origin: CorsOrigins,
     /// Value of `Content-Security-Policy` with pages; `None` (`off`) sends none.
     pub content_security_policy: Option<String>,
     /// Whether answers have a field Server, which tells the program's name and no version.
@@ -233,7 +235,7 @@ impl Default for Config {
             max_header_size: 65_536,
             max_header_count: 100,
             max_uri_length: 8192,
-            cors_allow_origin: None,
+            cors_allow_origin: CorsOrigins::Nobody,
             content_security_policy: Some(STRICT_POLICY.to_owned()),
             server_header: false,
             strict_transport_security: None,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::cors::CorsOrigins;
 use super::level::{LogFormat, LogLevel};
 use super::network::Network;
 use super::origin::Origin;
@@ -135,18 +136,18 @@ pub(super) fn server_names(text: &str) -> Result<Vec<ServerName>, Bad> {
     })
 }
 
-/// `*`, one origin, or `off`.
-pub(super) fn cors_origin(text: &str) -> Result<Option<String>, Bad> {
+/// `*`, `off`, or origins.
+pub(super) fn cors_origins(text: &str) -> Result<CorsOrigins, Bad> {
+    const EXPECTED: &str =
+        "*, off, or origins such as https://example.org with commas between them";
     match text {
-        "*" => Ok(Some("*".to_owned())),
-        "off" => Ok(None),
-        _ => match text.parse::<Origin>() {
-            Ok(origin) => Ok(Some(origin.to_string())),
-            Err(_) => Err(Bad::new(
-                text,
-                "*, off, or one origin such as https://example.org",
-            )),
-        },
+        "*" => Ok(CorsOrigins::Anybody),
+        "off" => Ok(CorsOrigins::Nobody),
+        "" => Err(Bad::new(text, EXPECTED)),
+        _ => list(text, |item| {
+            item.parse().map_err(|_| Bad::new(item, EXPECTED))
+        })
+        .map(CorsOrigins::Listed),
     }
 }
 
@@ -328,25 +329,37 @@ mod tests {
 
     #[test]
     fn off_is_none() {
-        assert_eq!(cors_origin("off"), Ok(None));
+        assert_eq!(cors_origins("off"), Ok(CorsOrigins::Nobody));
         assert_eq!(header_value("off"), Ok(None));
         assert_eq!(socket_address("off"), Ok(None));
     }
 
     #[test]
-    fn cors_origin_is_a_star_or_one_origin() {
-        assert_eq!(cors_origin("*"), Ok(Some("*".to_owned())));
-        assert_eq!(
-            cors_origin("HTTPS://Example.org:443"),
-            Ok(Some("https://example.org".to_owned()))
-        );
+    fn cors_origins_are_a_star_or_a_list() {
+        assert_eq!(cors_origins("*"), Ok(CorsOrigins::Anybody));
+        for (text, origins) in [
+            ("HTTPS://Example.org:443", &["https://example.org"][..]),
+            (
+                "https://a.example, http://b.example:80",
+                &["https://a.example", "http://b.example"],
+            ),
+        ] {
+            let origins = origins.iter().map(|origin| origin.parse().unwrap());
+            let expected = CorsOrigins::Listed(origins.collect());
+            assert_eq!(cors_origins(text), Ok(expected));
+        }
         for bad in [
             "",
             "null",
-            "https://a.example,https://b.example",
+            "https://a.example,*",
+            "https://a.example,off",
+            "https://a.example,,https://b.example",
             "https://a\r\nX: y",
         ] {
-            assert!(message(cors_origin(bad)).ends_with("one origin such as https://example.org"));
+            assert!(
+                message(cors_origins(bad)).contains("*, off, or origins such as"),
+                "{bad}"
+            );
         }
     }
 

@@ -182,7 +182,7 @@ impl Site {
 
     /// The refusal of what a page of another site asks for in its visitor's place.
     fn cross_site(&self, request: &Request<'_>) -> Option<Response> {
-        let cors = self.config.cors_allow_origin.as_deref();
+        let cors = &self.config.cors_allow_origin;
         let is_allowed = bearer::is_site_allowed(request, &self.config.allowed_origins, cors);
         (!is_allowed).then(|| self.answers.failure(403, "This origin is not allowed"))
     }
@@ -212,9 +212,16 @@ impl Site {
         wrap: impl FnOnce(T) -> Mail + Send + 'static,
     ) -> Callback<T> {
         let (post, exchange) = (self.post.clone(), request.exchange());
+        let reader = self
+            .reader(request)
+            .map(|reader| Box::from(reader.as_str()));
         Box::new(move |outcome| {
+            let mail = match reader {
+                Some(reader) => Mail::Read(reader, Box::new(wrap(outcome))),
+                None => wrap(outcome),
+            };
             // Once the reactor has ended there is nobody to answer.
-            post.to_exchange(exchange, wrap(outcome)).ok();
+            post.to_exchange(exchange, mail).ok();
         })
     }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod api;
+mod cors;
 mod health;
 mod outcome;
 
@@ -51,6 +52,8 @@ pub enum Mail {
     Renamed(String),
     /// Whose token a WebSocket was asked for with, and what the handshake said.
     Admitted(Result<Identified, AccountError>, Handshake),
+    /// An answer that scripts of this origin may read, where it depends on who asks.
+    Read(Box<str>, Box<Self>),
     /// Files of `public_dir` have changed.
     Files(Arc<Folder>),
     /// The configuration was read again.
@@ -236,7 +239,7 @@ impl Site {
         match method {
             Method::Other(_) => return Err(answers.error(501, "This method is not known here")),
             Method::Options if request.path() == "*" => {
-                return Err(answers.preflight(routes::METHODS));
+                return Err(self.preflight(request, routes::METHODS));
             }
             _ => {}
         }
@@ -245,12 +248,12 @@ impl Site {
         };
         let route = match self.routes.find(method, &path) {
             Found::Route(route, _) => *route,
-            Found::Options(allow) => return Err(answers.preflight(allow)),
+            Found::Options(allow) => return Err(self.preflight(request, allow)),
             Found::NotAllowed(allow) => return Err(self.not_allowed(allow)),
             Found::Nothing => return Err(answers.error(404, "Not found")),
         };
         match (route, method) {
-            (Route::File, Method::Options) => Err(answers.preflight(FILE_METHODS)),
+            (Route::File, Method::Options) => Err(self.preflight(request, FILE_METHODS)),
             (Route::File, Method::Get | Method::Head) => Ok((route, path)),
             (Route::File, _) if self.folder.has(&path) => Err(self.not_allowed(FILE_METHODS)),
             (Route::File, _) => Err(answers.error(404, "Not found")),
@@ -421,18 +424,20 @@ impl Service for Site {
         if self.is_plain(request) {
             return Intake::Answer(self.redirect(request));
         }
-        match self.lead(request) {
+        let refusal = match self.lead(request) {
             Ok((route, _)) if request.wants_websocket() && route.takes_websocket() => {
                 // It would stand where frames are expected: refused before the client is told to send it.
-                let refusal = self.refusal(400, "a request for a WebSocket has no body");
-                Intake::Answer(self.admit(cx, request).err().unwrap_or(refusal))
+                self.refusal(400, "a request for a WebSocket has no body")
             }
             Ok((Route::Register | Route::Login | Route::UpdateMe, _)) => {
-                Intake::CollectUpTo(self.web.http.body_bytes_max.min(forms::BODY_BYTES_MAX))
+                let bytes_max = self.web.http.body_bytes_max.min(forms::BODY_BYTES_MAX);
+                return Intake::CollectUpTo(bytes_max);
             }
-            Ok(_) => Intake::Collect,
-            Err(answer) => Intake::Answer(self.admit(cx, request).err().unwrap_or(answer)),
-        }
+            Ok(_) => return Intake::Collect,
+            Err(answer) => answer,
+        };
+        let answer = self.admit(cx, request).err().unwrap_or(refusal);
+        Intake::Answer(self.readable(request, answer))
     }
 
     fn request(&mut self, cx: &mut Cx<'_>, request: &Request<'_>) -> Reply<Member> {
@@ -442,9 +447,15 @@ impl Service for Site {
         if self.is_plain(request) {
             return self.redirect(request).into();
         }
-        match self.admit(cx, request) {
+        let reply = match self.admit(cx, request) {
             Ok(()) => self.route(cx, request),
             Err(answer) => answer.into(),
+        };
+        match reply {
+            Reply::Send(answer) if self.config.cors_allow_origin.is_list() => {
+                self.readable(request, answer).into()
+            }
+            reply => reply,
         }
     }
 
@@ -554,6 +565,7 @@ impl Service for Site {
     fn mail(&mut self, to: To<'_, '_, '_, Member>, mail: Mail) {
         match (to, mail) {
             (To::Exchange(cx, answer), mail) => self.answer(cx, answer, mail),
+            (to @ To::Nobody(_), Mail::Read(_, mail)) => self.mail(to, *mail),
             (To::Nobody(cx), Mail::LoggedIn(peer, account, outcome)) => {
                 self.settle_login(cx, peer, &account, &outcome);
             }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Mail, Site};
 use crate::app::accounts::{AccountError, LoginError, Registration};
+use crate::app::answers::readable_by;
 use crate::app::limits::LoginOutcome;
 use crate::app::store::{Identified, User};
 use crate::app::talk::{Member, Publisher};
@@ -20,8 +21,16 @@ const FULL_S: u32 = 30;
 impl Site {
     /// Answers a request with what a worker made of it.
     pub(super) fn answer(&mut self, cx: &mut Cx<'_>, answer: &mut Answer<Member>, mail: Mail) {
-        if let Some(reply) = self.outcome(cx, mail) {
-            answer.reply(reply);
+        let (reader, mail) = match mail {
+            Mail::Read(reader, mail) => (Some(reader), *mail),
+            mail => (None, mail),
+        };
+        match (self.outcome(cx, mail), reader) {
+            (Some(Reply::Send(response)), Some(reader)) => {
+                answer.reply(readable_by(&reader, response));
+            }
+            (Some(reply), _) => answer.reply(reply),
+            (None, _) => {}
         }
     }
 
@@ -92,7 +101,8 @@ impl Site {
             Mail::Found(Err(error)) | Mail::Admitted(Err(error), _) => {
                 self.account_error(error).into()
             }
-            Mail::Renamed(_)
+            Mail::Read(..)
+            | Mail::Renamed(_)
             | Mail::Files(_)
             | Mail::Reload(_)
             | Mail::Stop

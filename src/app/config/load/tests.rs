@@ -73,7 +73,7 @@ fn every_key_is_read_into_its_own_field() {
         request_timeout=11\nbody_bytes_per_second_min=111\n\
         max_output_memory=2000000\nmax_input_memory=3000000\n\
         keepalive_timeout=12\nmax_request_size=13\nmax_header_size=1400\nmax_header_count=15\n\
-        max_uri_length=160\ncors_allow_origin=https://a.example\n\
+        max_uri_length=160\ncors_allow_origin=https://a.example,https://b.example\n\
         content_security_policy=default-src 'self'\nserver_header=1\n\
         strict_transport_security=max-age=16\ncompress_files=0\nmax_files=161\nmax_open_files=162\n\
         max_file_memory=163\nws_max_frame_size=170\n\
@@ -126,7 +126,10 @@ fn every_key_is_read_into_its_own_field() {
         max_header_size: 1400,
         max_header_count: 15,
         max_uri_length: 160,
-        cors_allow_origin: Some("https://a.example".to_owned()),
+        cors_allow_origin: crate::app::config::CorsOrigins::Listed(vec![
+            "https://a.example".parse().unwrap(),
+            "https://b.example".parse().unwrap(),
+        ]),
         content_security_policy: Some("default-src 'self'".to_owned()),
         server_header: true,
         strict_transport_security: Some("max-age=16".to_owned()),
