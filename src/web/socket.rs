@@ -213,8 +213,7 @@ impl<S> Socket<S> {
             Ok(Step::Event { used, event }) => (used, event),
             Ok(Step::More { used }) => return Stepped::More(used),
             Ok(Step::TooLong { used, bytes }) => {
-                self.too_long(tools, cx, bytes, config);
-                return Stepped::On(used);
+                return self.dropped(tools, cx, config, used, bytes);
             }
             Err(error) => {
                 log::debug!("{}: WebSocket: {error}", cx.id());
@@ -237,11 +236,7 @@ impl<S> Socket<S> {
             }
             Event::Pong(data) => {
                 if *pinged_us > 0 && *data == pinged_us.to_be_bytes() {
-                    // Not the turn's beginning: other connections had theirs since.
-                    let now_us = micros(cx.clock().saturating_duration_since(*since));
-                    let took_us = now_us.saturating_sub(*pinged_us).max(1);
-                    *round_trip_us = u32::try_from(took_us).ok().and_then(NonZeroU32::new);
-                    *pinged_us = 0;
+                    *round_trip_us = answered_in(cx, *since, std::mem::take(pinged_us));
                 }
                 return Stepped::On(used);
             }
@@ -271,21 +266,22 @@ impl<S> Socket<S> {
         Stepped::On(used)
     }
 
-    /// A message was longer than the service wants any.
+    /// A message was longer than the service wants any, and was dropped.
     #[cold]
-    fn too_long<V: Service<Socket = S>>(
+    fn dropped<V: Service<Socket = S>>(
         &mut self,
         tools: &mut Tools<'_, V>,
         cx: &mut Cx<'_>,
-        bytes: u64,
         config: &Config,
-    ) {
+        used: usize,
+        bytes: u64,
+    ) -> Stepped {
         self.message_due_us = NEVER;
         self.messages += 1;
         self.bytes_in += bytes;
         cx.count_work(usize::try_from(bytes).unwrap_or(usize::MAX));
         if self.machine.is_close_sent() {
-            return;
+            return Stepped::On(used);
         }
         let Tools {
             service, buffers, ..
@@ -293,6 +289,7 @@ impl<S> Socket<S> {
         self.with(config, buffers, cx, |ws, state| {
             service.message_too_long(ws, state, bytes);
         });
+        Stepped::On(used)
     }
 
     /// Hears of the peer's silence after `timeout`, and of what is due before that.
@@ -438,6 +435,14 @@ fn is_due(due_us: &mut u64, now_us: u64, per_second: u16) -> bool {
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// How long ago a ping went out.
+fn answered_in(cx: &Cx<'_>, since: Instant, pinged_us: u64) -> Option<NonZeroU32> {
+    // Not the turn's beginning: other connections had theirs since.
+    let now_us = micros(cx.clock().saturating_duration_since(since));
+    let took_us = now_us.saturating_sub(pinged_us).max(1);
+    u32::try_from(took_us).ok().and_then(NonZeroU32::new)
 }
 
 fn round_trip(us: Option<NonZeroU32>) -> Option<Duration> {

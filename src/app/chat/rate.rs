@@ -11,6 +11,9 @@ const NOTICES_MIN: u32 = 600;
 
 /// What a message that is refused, and answered, weighs beside its length.
 pub(super) const REFUSAL_COST: u32 = 10;
+/// The longest message.
+const LONGEST_KIB: u32 = 64;
+const _: () = assert!(LONGEST_KIB as usize * 1024 == MESSAGE_BYTES_MAX);
 /// However few messages are allowed, so many of the longest are looked at in a minute.
 const LONGEST_MIN: u32 = 60;
 
@@ -38,7 +41,7 @@ impl Allowance {
             0 => 0,
             messages => messages
                 .max(LONGEST_MIN)
-                .saturating_mul((MESSAGE_BYTES_MAX >> 10) as u32)
+                .saturating_mul(LONGEST_KIB)
                 .saturating_add(self.notices_per_minute().saturating_mul(2)),
         }
     }
