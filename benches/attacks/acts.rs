@@ -16,6 +16,7 @@ type Act = fn(&Target) -> Outcome;
 
 pub(crate) const ACTS: [(&str, Act); 17] = [
     ("half handshakes, 500", half_handshakes),
+    ("unfinished ClientHellos, 9,000", unfinished_hellos),
     ("idle connects, 9,000 from 200 addresses", idle_connects),
     ("handshake flood", handshake_flood),
     ("slow heads, 500", slow_heads),
@@ -127,6 +128,46 @@ fn half_handshakes(target: &Target) -> Outcome {
         sockets.push(socket);
     }
     await_ends(&mut sockets)
+}
+
+/// 9,000 ClientHellos that are as long as they may be, and come but for the last bytes, in two pieces. Says what the
+/// server holds for each that it has let in.
+fn unfinished_hellos(target: &Target) -> Outcome {
+    let before = target.resident_kib()?;
+    let mut hello = vec![b'x'; 16_000];
+    hello
+        .iter_mut()
+        .zip([22, 3, 1, 0x40, 0, 1, 0, 0x48, 0])
+        .for_each(|(byte, begin)| *byte = begin);
+    let (first, rest) = hello.split_at(4_000);
+    let sockets: Result<Vec<_>, _> = (0..9_000).map(|number| target.tcp(number / 18)).collect();
+    let mut sockets = sockets?;
+    let mut most = 0;
+    for piece in [first, rest] {
+        for (number, socket) in sockets.iter_mut().enumerate() {
+            // Those that were turned away are part of it.
+            socket.write_all(piece).ok();
+            if number % 100 == 0 {
+                most = most.max(target.resident_kib()?);
+            }
+        }
+        most = most.max(target.resident_kib()?);
+    }
+    let are_open = sockets.iter().filter(|socket| is_silent(socket));
+    let open = are_open.count();
+    println!(
+        "{open} unfinished ClientHellos of 15.6 KiB take {:.1} KiB each",
+        most.saturating_sub(before) as f64 / open.max(1) as f64
+    );
+    await_ends(&mut sockets)
+}
+
+/// Whether the server has neither said anything nor closed.
+fn is_silent(socket: &TcpStream) -> bool {
+    let seen = socket
+        .set_nonblocking(true)
+        .and_then(|()| socket.peek(&mut [0]));
+    socket.set_nonblocking(false).is_ok() && seen.is_err_and(|error| is_timeout(&error))
 }
 
 fn idle_connects(target: &Target) -> Outcome {

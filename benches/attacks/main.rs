@@ -64,6 +64,7 @@ pub(crate) struct Target {
     pub(crate) config: Arc<ClientConfig>,
     pub(crate) token: String,
     pub(crate) until: Instant,
+    pub(crate) pid: u32,
 }
 
 impl Target {
@@ -94,6 +95,15 @@ impl Target {
         );
         client.upgrade("localhost", "/ws", &fields)?;
         Ok(client)
+    }
+
+    /// How much memory the server has now, in KiB.
+    pub(crate) fn resident_kib(&self) -> Result<u64, Failure> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
+        let mut lines = status.lines();
+        let line = lines.find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        Ok(kib.ok_or("no VmRSS")?.parse()?)
     }
 
     pub(crate) fn goes_on(&self) -> bool {
@@ -195,6 +205,7 @@ fn start(binary: &Path, folder: &Path) -> Result<(Server, Target), Failure> {
         config: trust(&folder.join("cert.pem"))?,
         token: String::new(),
         until: deadline,
+        pid: server.0.id(),
     };
     Ok((server, target))
 }

@@ -5,6 +5,7 @@ mod api;
 mod cors;
 mod health;
 mod outcome;
+mod redirect;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -266,14 +267,6 @@ impl Site {
         answer.field("Allow", allow)
     }
 
-    /// Whether a request came by the port that only redirects.
-    fn is_plain(&self, request: &Request<'_>) -> bool {
-        match request.origin() {
-            Origin::Accepted { listener, .. } => !self.secure.contains(&listener),
-            _ => false,
-        }
-    }
-
     /// Whether a request may be served.
     ///
     /// # Errors
@@ -334,31 +327,6 @@ impl Site {
         self.certificates = tls.served;
         self.config = config;
         log::info!("configuration and certificates are in force");
-    }
-
-    /// Sends clients of the plain port to the same place over HTTPS.
-    fn redirect(&self, request: &Request<'_>) -> Response {
-        let Some(host) = request.host() else {
-            return self.answers.error(400, "Host is missing").close();
-        };
-        if !hosts::is_served(&self.config.server_names, Some(host)) {
-            return self.answers.error(404, "Not a name of this server").close();
-        }
-        let name = hosts::without_port(host);
-        let target = match request.path() {
-            "*" => "/", // of OPTIONS
-            path => path,
-        };
-        let query = request
-            .query()
-            .map(|query| format!("?{query}"))
-            .unwrap_or_default();
-        let port = match (self.config.public_port, self.port) {
-            (443, _) | (0, 443) => String::new(),
-            (0, port) | (port, _) => format!(":{port}"),
-        };
-        let location = format!("https://{name}{port}{target}{query}");
-        Response::empty(308).field("Location", &location)
     }
 }
 
