@@ -155,7 +155,7 @@ fn a_flood_of_messages_that_inflate_is_the_user_s_to_pay() {
     let (invalid, limited) = (count("invalid"), count("rate_limited"));
     assert_eq!(invalid + limited, answers.len());
     assert!(
-        (50..120).contains(&invalid) && (1..120).contains(&limited),
+        (50..140).contains(&invalid) && (1..140).contains(&limited),
         "{invalid} {limited}"
     );
     for answer in answers
@@ -183,7 +183,7 @@ fn small_messages_that_are_refused_are_answered_so_often() {
     let server = Server::start();
     let token = server.register_and_login("ann");
     let mut socket = RawSocket::open(&server, &token);
-    socket.0.send(masked(true, TEXT, b"{").repeat(5000));
+    socket.0.send(masked(true, TEXT, b"{").repeat(12_000));
     let mut answers = 0;
     loop {
         let frame = socket.frame();
@@ -194,7 +194,7 @@ fn small_messages_that_are_refused_are_answered_so_often() {
         assert_eq!(frame.json()["type"], "error");
         answers += 1;
     }
-    assert!((500..2000).contains(&answers), "{answers}");
+    assert!((5_000..10_000).contains(&answers), "{answers}");
 }
 
 /// All that is allowed in a minute, as long as it may be, with what a page sends while somebody types.

@@ -272,7 +272,7 @@ mod tests {
             }
             spent.refusal(ALLOWED, 1000);
         };
-        assert!(end[0] <= 126 && end[1] <= 126, "{end:?}");
+        assert!(end[0] <= 130 && end[1] <= 130, "{end:?}");
         assert_eq!(spent.work(0, ALLOWED, 60_999), Work::Flood);
         assert!(!spent.is_empty(60_999));
         assert_eq!(spent.work(0, ALLOWED, 61_000), Work::Due);
