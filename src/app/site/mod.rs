@@ -6,6 +6,7 @@ mod cors;
 mod health;
 mod outcome;
 mod redirect;
+mod web_config;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -15,10 +16,11 @@ use std::time::{Duration, Instant};
 
 use self::access::AccessLog;
 use self::health::Probe;
+use self::web_config::web_config;
 use super::accounts::{AccountError, Accounts, LoginError, Registration};
 use super::answers::Answers;
 use super::chain::Shown;
-use super::chat::{self, Chat, Fault, Identity};
+use super::chat::{Chat, Fault, Identity};
 use super::config::{Config, Secret};
 use super::forms;
 use super::gate::Gate;
@@ -567,37 +569,4 @@ fn secure_lines(config: &Config) -> Option<Shared> {
     let policy = config.strict_transport_security.as_ref()?;
     let answer = Response::empty(200).field("Strict-Transport-Security", policy);
     Some(answer.field_lines())
-}
-
-/// The web layer's part of the configuration.
-fn web_config(config: &Config) -> web::Config {
-    web::Config {
-        http: web::HttpLimits {
-            target_bytes_max: config.max_uri_length,
-            head_bytes_max: config.max_header_size,
-            fields_max: config.max_header_count,
-            body_bytes_max: config.max_request_size as u64,
-            ..web::HttpLimits::DEFAULT
-        },
-        ws: web::WsLimits {
-            frame_bytes_max: config.ws_max_frame_size as u64,
-            message_bytes_max: config.ws_max_message_size,
-            message_bytes_wanted_max: chat::MESSAGE_BYTES_MAX,
-            fragments_max: config.ws_max_fragments,
-            ..web::WsLimits::DEFAULT
-        },
-        message_timeout: config.ws_message_timeout,
-        connection_timeout: config.connection_timeout,
-        request_timeout: config.request_timeout,
-        body_bytes_per_second_min: config.body_bytes_per_second_min,
-        keepalive_timeout: config.keepalive_timeout,
-        compression: config.ws_compression.then_some(web::Compression {
-            threshold_bytes: config.ws_compression_threshold,
-            ..web::Compression::DEFAULT
-        }),
-        control_frames_per_second: config.ws_control_frames_per_second,
-        ping_interval: config.ws_ping_interval,
-        server: config.server_header.then_some("edgeloop"),
-        ..web::Config::DEFAULT
-    }
 }
