@@ -9,6 +9,7 @@ mod login;
 
 pub use login::LoginError;
 
+use super::limits::Network;
 use super::marks::Marks;
 use super::passwords::{HashError, Hasher, HasherPool, Password};
 use super::queue::Load;
@@ -121,6 +122,7 @@ impl From<HashError> for AccountError {
     fn from(error: HashError) -> Self {
         match error {
             HashError::Unavailable => Self::Unavailable,
+            HashError::Overloaded => Self::Overloaded,
         }
     }
 }
@@ -178,12 +180,17 @@ impl Accounts {
         }
     }
 
-    /// Makes a user and answers the id. Whether e-mail address and username are free is asked
+    /// Makes a user, for somebody in `network`, and answers the id. Whether e-mail address and username are free is asked
     /// before the costly hash, and judged by the database after it.
     ///
     /// # Errors
     /// [`Overloaded`] when the store's queue is full.
-    pub fn register(&self, new: New, reply: Reply<Registration>) -> Result<(), Overloaded> {
+    pub fn register(
+        &self,
+        new: New,
+        network: Network,
+        reply: Reply<Registration>,
+    ) -> Result<(), Overloaded> {
         if let Err(rule) = check_rules(&new) {
             reply(Registration::cheap(rule));
             return Ok(());
@@ -193,7 +200,7 @@ impl Accounts {
         let hash_if_free = move |free| {
             let owed = Promise::new(reply, || Registration::cheap(AccountError::Overloaded));
             match free {
-                Ok(()) => hash_then_insert(&hasher, users, new, owed),
+                Ok(()) => hash_then_insert(&hasher, users, new, network, owed),
                 Err(error) => owed.keep(Registration::cheap(error)),
             }
         };
@@ -322,7 +329,13 @@ fn check_rules(new: &New) -> Result<(), RuleError> {
     rules::name(&new.name)
 }
 
-fn hash_then_insert(hasher: &Hasher, users: Users, new: New, owed: OwedRegistration) {
+fn hash_then_insert(
+    hasher: &Hasher,
+    users: Users,
+    new: New,
+    network: Network,
+    owed: OwedRegistration,
+) {
     let New {
         name,
         username,
@@ -341,7 +354,7 @@ fn hash_then_insert(hasher: &Hasher, users: Users, new: New, owed: OwedRegistrat
         }
         Err(error) => owed.keep(Registration::cheap(error)),
     };
-    note_refusal(hasher.hash(password, Box::new(insert_hashed)));
+    note_refusal(hasher.hash(network, password, Box::new(insert_hashed)));
 }
 
 fn insert(users: &Users, new: NewUser, owed: OwedRegistration) {

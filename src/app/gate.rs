@@ -230,6 +230,7 @@ fn rates(config: &Config) -> Rates {
         handshakes_per_second: config.handshakes_per_second_per_ip,
         requests_per_second: config.requests_per_second_per_ip,
         failed_logins_per_minute: config.login_attempts_per_minute,
+        logins_per_minute: config.logins_per_minute_per_ip,
         registrations_per_minute: config.registrations_per_minute_per_ip,
         conflicts_per_minute: config.conflicts_per_minute_per_ip,
     }

@@ -8,7 +8,8 @@ mod engine;
 
 pub use engine::{Cost, Credential, Verdict};
 
-use super::queue::{Load, Queue, Worker, shielded};
+use super::limits::Network;
+use super::queue::{FairQueue, FairWorker, Load, shielded};
 use super::reply::{Overloaded, Promise, Reply};
 use crate::web::priority::stand_back;
 use engine::Engine;
@@ -45,11 +46,14 @@ impl fmt::Debug for Password {
 pub enum HashError {
     /// No random salt, no memory, or the work panicked or was never done.
     Unavailable,
+    /// Others have fewer jobs waiting, and there was no room for all.
+    Overloaded,
 }
 
 impl fmt::Display for HashError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Overloaded => "too many passwords are to be hashed",
             Self::Unavailable => "the password could not be hashed",
         })
     }
@@ -86,10 +90,11 @@ pub struct HasherPool {
 }
 
 /// A handle to a [`HasherPool`]. No method blocks; an error means the job was refused and its
-/// reply dropped uncalled. A job that was taken is answered, whatever happens.
+/// reply dropped uncalled. A job that was taken is answered, whatever happens. Jobs are done in turns of
+/// the networks they are for, so that one with many of them does not keep the others waiting.
 #[derive(Clone)]
 pub struct Hasher {
-    queue: Queue<Job>,
+    queue: FairQueue<Job>,
 }
 
 impl HasherPool {
@@ -101,7 +106,7 @@ impl HasherPool {
     /// # Errors
     /// [`StartError`], with no thread left running.
     pub fn start(cost: Cost, threads: usize, jobs_max: usize) -> Result<Self, StartError> {
-        let queue = Queue::new(jobs_max);
+        let queue = FairQueue::new(jobs_max);
         let mut pool = Self {
             hasher: Hasher {
                 queue: queue.clone(),
@@ -159,20 +164,21 @@ impl Drop for HasherPool {
 }
 
 impl Hasher {
-    /// Hashes a new password with argon2id; the answer is a PHC string.
+    /// Hashes a new password with argon2id, for somebody in `network`; the answer is a PHC string.
     ///
     /// # Errors
     /// [`Overloaded`] when the queue is full or the pool closed.
     pub fn hash(
         &self,
+        network: Network,
         password: Password,
         reply: Reply<Result<String, HashError>>,
     ) -> Result<(), Overloaded> {
         let promise = Promise::new(reply, || Err(HashError::Unavailable));
-        self.submit(Job::Hash { password, promise })
+        self.submit(network, Job::Hash { password, promise })
     }
 
-    /// Checks a password against what the database has of the user, [`Credential::Absent`] if there
+    /// Checks, for somebody in `network`, a password against what the database has of the user, [`Credential::Absent`] if there
     /// is no such user. `legacy_left`: some user in the database still has a PBKDF2 hash, so a
     /// failing check computes both kinds.
     ///
@@ -180,25 +186,34 @@ impl Hasher {
     /// [`Overloaded`] when the queue is full or the pool closed.
     pub fn check(
         &self,
+        network: Network,
         password: Password,
         credential: Credential,
         legacy_left: bool,
         reply: Reply<Result<Verdict, HashError>>,
     ) -> Result<(), Overloaded> {
         let promise = Promise::new(reply, || Err(HashError::Unavailable));
-        self.submit(Job::Check {
+        let job = Job::Check {
             password,
             credential,
             legacy_left,
             promise,
-        })
+        };
+        self.submit(network, job)
     }
 
-    fn submit(&self, job: Job) -> Result<(), Overloaded> {
-        self.queue.push(job).map_err(|job| {
-            job.withdraw();
-            Overloaded
-        })
+    fn submit(&self, network: Network, job: Job) -> Result<(), Overloaded> {
+        match self.queue.push_for(network, job) {
+            Ok(None) => Ok(()),
+            Ok(Some(displaced)) => {
+                displaced.refuse();
+                Ok(())
+            }
+            Err(job) => {
+                job.withdraw();
+                Err(Overloaded)
+            }
+        }
     }
 }
 
@@ -234,6 +249,14 @@ impl Job {
         }
     }
 
+    /// Answers that there is no room for it any more.
+    fn refuse(self) {
+        match self {
+            Self::Hash { promise, .. } => promise.keep(Err(HashError::Overloaded)),
+            Self::Check { promise, .. } => promise.keep(Err(HashError::Overloaded)),
+        }
+    }
+
     fn withdraw(self) {
         match self {
             Self::Hash { promise, .. } => promise.withdraw(),
@@ -242,7 +265,7 @@ impl Job {
     }
 }
 
-fn work(worker: &Worker<Job>, mut engine: Engine) {
+fn work(worker: &FairWorker<Job>, mut engine: Engine) {
     while let Some(job) = worker.take() {
         // An engine carries nothing from one job to the next but memory that is written first.
         shielded("a hashing job", || job.run(&mut engine));
@@ -254,6 +277,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc::channel;
 
+    const HERE: Network = Network::V4(1);
     const SMALL: Cost = Cost {
         memory_kib: 64,
         passes: 1,
@@ -273,7 +297,7 @@ mod tests {
             entered.send(()).unwrap();
             released.recv().unwrap_err();
         });
-        pool.hasher().hash(password("hold"), hold).unwrap();
+        pool.hasher().hash(HERE, password("hold"), hold).unwrap();
         inside.recv().unwrap();
         (pool, release)
     }
@@ -283,13 +307,15 @@ mod tests {
         let pool = HasherPool::start(SMALL, 2, 8).unwrap();
         let (tell, told) = channel();
         let reply = Box::new(move |hash| tell.send(hash).unwrap());
-        pool.hasher().hash(password("Abcdef1!"), reply).unwrap();
+        pool.hasher()
+            .hash(HERE, password("Abcdef1!"), reply)
+            .unwrap();
         let phc = told.recv().unwrap().unwrap();
         let (tell, told) = channel();
         let reply = Box::new(move |verdict| tell.send(verdict).unwrap());
         let credential = Credential::Argon2(phc);
         pool.hasher()
-            .check(password("Abcdef1!"), credential, true, reply)
+            .check(HERE, password("Abcdef1!"), credential, true, reply)
             .unwrap();
         let right = Verdict::Right { replacement: None };
         assert_eq!(told.recv().unwrap(), Ok(right));
@@ -303,11 +329,36 @@ mod tests {
         for n in 0..5 {
             let tell = tell.clone();
             let reply = Box::new(move |hash: Result<_, _>| tell.send((n, hash.is_ok())).unwrap());
-            taken += u32::from(pool.hasher().hash(password("x"), reply).is_ok());
+            let hashed = pool.hasher().hash(Network::V4(n), password("x"), reply);
+            taken += u32::from(hashed.is_ok());
         }
         assert_eq!(taken, 2);
         drop((release, tell));
         assert_eq!(told.iter().collect::<Vec<_>>(), [(0, true), (1, true)]);
+    }
+
+    #[test]
+    fn a_network_with_none_waiting_displaces_one_that_has_many() {
+        let (pool, release) = held_pool(4);
+        let (tell, told) = channel();
+        let hash = |network, n| {
+            let tell = tell.clone();
+            let reply = Box::new(move |hash: Result<String, _>| {
+                tell.send((n, hash.err())).unwrap();
+            });
+            pool.hasher().hash(network, password("x"), reply)
+        };
+        let taken = (0..9).filter(|n| hash(HERE, *n).is_ok()).count();
+        assert_eq!(taken, 2, "half of the room is for others");
+        for n in 10..13 {
+            hash(Network::V4(2), n).ok();
+        }
+        hash(Network::V4(3), 20).unwrap();
+        assert_eq!(told.recv(), Ok((11, Some(HashError::Overloaded))));
+        assert_eq!(hash(HERE, 2), Err(Overloaded));
+        drop((release, tell));
+        let done: Vec<_> = told.iter().collect();
+        assert_eq!(done, [0, 10, 20, 1].map(|n| (n, None)));
     }
 
     #[test]
@@ -318,12 +369,16 @@ mod tests {
         for _ in 0..3 {
             let tell = tell.clone();
             let reply = Box::new(move |hash: Result<_, _>| tell.send(hash.is_ok()).unwrap());
-            hasher.hash(password("x"), reply).unwrap();
+            hasher.hash(HERE, password("x"), reply).unwrap();
         }
         drop((release, tell));
         pool.close();
         assert_eq!(told.try_iter().collect::<Vec<_>>(), [true; 3]);
-        let refused = hasher.hash(password("x"), Box::new(|_| panic!("must not be called")));
+        let refused = hasher.hash(
+            HERE,
+            password("x"),
+            Box::new(|_| panic!("must not be called")),
+        );
         assert_eq!(refused, Err(Overloaded));
     }
 
@@ -332,11 +387,11 @@ mod tests {
         let pool = HasherPool::start(SMALL, 1, 8).unwrap();
         let hasher = pool.hasher();
         hasher
-            .hash(password("x"), Box::new(|_| panic!("on purpose")))
+            .hash(HERE, password("x"), Box::new(|_| panic!("on purpose")))
             .unwrap();
         let (tell, told) = channel();
         let reply = Box::new(move |hash: Result<_, _>| tell.send(hash.is_ok()).unwrap());
-        hasher.hash(password("x"), reply).unwrap();
+        hasher.hash(HERE, password("x"), reply).unwrap();
         assert_eq!(told.recv(), Ok(true));
     }
 

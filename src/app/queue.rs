@@ -1,7 +1,10 @@
-//! A bounded queue of jobs from any thread to a fixed set of workers.
+//! A bounded queue of jobs from any thread to a fixed set of workers: in the order they came, or in turns
+//! of the networks they are for.
 //!
 //! Unlike a channel it can be closed from the pushing side while other handles live, and it closes
 //! itself when its last worker is gone: a job is refused, done, or dropped at once, never left lying.
+
+mod fair;
 
 use std::any::Any;
 use std::cell::Cell;
@@ -11,17 +14,64 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use self::fair::Fair;
+use super::limits::Network;
 use crate::web::{Histogram, now};
 
-/// The pushing side. `push` never waits for room.
-pub(super) struct Queue<T> {
-    shared: Arc<Shared<T>>,
+/// Jobs are taken in the order they came.
+pub(super) type Queue<T> = Pushing<VecDeque<Timed<T>>>;
+/// Jobs are taken in turns of the networks they are for.
+pub(super) type FairQueue<T> = Pushing<Fair<Timed<T>>>;
+/// The taking side of a [`Queue`].
+pub(super) type Worker<T> = Taking<VecDeque<Timed<T>>>;
+/// The taking side of a [`FairQueue`].
+pub(super) type FairWorker<T> = Taking<Fair<Timed<T>>>;
+
+/// A job with the time it was queued.
+type Timed<T> = (Instant, T);
+
+/// Jobs that wait, in the order they are to be taken.
+pub(super) trait Waiting: Default {
+    type Job;
+
+    fn count(&self) -> usize;
+
+    fn take_next(&mut self) -> Option<Timed<Self::Job>>;
+}
+
+impl<T> Waiting for VecDeque<Timed<T>> {
+    type Job = T;
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn take_next(&mut self) -> Option<Timed<T>> {
+        self.pop_front()
+    }
+}
+
+impl<T> Waiting for Fair<Timed<T>> {
+    type Job = T;
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn take_next(&mut self) -> Option<Timed<T>> {
+        self.pop()
+    }
+}
+
+/// The pushing side. Pushing never waits for room.
+pub(super) struct Pushing<W> {
+    shared: Arc<Shared<W>>,
 }
 
 /// The taking side, one per worker thread. Dropping the last one closes the queue and drops what
 /// is in it.
-pub(super) struct Worker<T> {
-    shared: Arc<Shared<T>>,
+pub(super) struct Taking<W: Waiting> {
+    shared: Arc<Shared<W>>,
     /// When it took what it is busy with.
     since: Cell<Option<Instant>>,
 }
@@ -39,17 +89,16 @@ pub(super) struct Load {
     pub(super) busy: Duration,
 }
 
-struct Shared<T> {
-    state: Mutex<State<T>>,
+struct Shared<W> {
+    state: Mutex<State<W>>,
     /// How long jobs kept their workers.
     busy_us: AtomicU64,
     changed: Condvar,
     jobs_max: usize,
 }
 
-struct State<T> {
-    /// With the time each was queued.
-    jobs: VecDeque<(Instant, T)>,
+struct State<W> {
+    jobs: W,
     waits: Histogram,
     refused: u64,
     workers: usize,
@@ -57,9 +106,48 @@ struct State<T> {
 }
 
 impl<T> Queue<T> {
+    /// Queues `job`, or gives it back when the queue is full or closed.
+    pub(super) fn push(&self, job: T) -> Result<(), T> {
+        let mut state = self.shared.lock();
+        if state.closed || state.jobs.len() >= self.shared.jobs_max {
+            state.refused += 1;
+            return Err(job);
+        }
+        state.jobs.push_back((now(), job));
+        drop(state);
+        self.shared.changed.notify_one();
+        Ok(())
+    }
+}
+
+impl<T> FairQueue<T> {
+    /// Queues `job` for a network. When there is no room, the job that would be taken last has to go, if it
+    /// is another one: the caller gets it back.
+    ///
+    /// # Errors
+    /// There is no room for `job`, or the queue is closed.
+    pub(super) fn push_for(&self, network: Network, job: T) -> Result<Option<T>, T> {
+        let mut state = self.shared.lock();
+        if state.closed {
+            state.refused += 1;
+            return Err(job);
+        }
+        let timed = (now(), job);
+        let pushed = state.jobs.push(network, timed, self.shared.jobs_max);
+        state.refused += u64::from(!matches!(pushed, Ok(None)));
+        drop(state);
+        self.shared.changed.notify_one();
+        match pushed {
+            Ok(displaced) => Ok(displaced.map(|(_, job)| job)),
+            Err((_, job)) => Err(job),
+        }
+    }
+}
+
+impl<W: Waiting> Pushing<W> {
     pub(super) fn new(jobs_max: usize) -> Self {
         let state = State {
-            jobs: VecDeque::new(),
+            jobs: W::default(),
             waits: Histogram::default(),
             refused: 0,
             workers: 0,
@@ -75,24 +163,11 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Queues `job`, or gives it back when the queue is full or closed.
-    pub(super) fn push(&self, job: T) -> Result<(), T> {
-        let mut state = self.shared.lock();
-        if state.closed || state.jobs.len() >= self.shared.jobs_max {
-            state.refused += 1;
-            return Err(job);
-        }
-        state.jobs.push_back((now(), job));
-        drop(state);
-        self.shared.changed.notify_one();
-        Ok(())
-    }
-
     /// How much there is to do, and was.
     pub(super) fn load(&self) -> Load {
         let state = self.shared.lock();
         Load {
-            waiting: state.jobs.len(),
+            waiting: state.jobs.count(),
             waits: state.waits.clone(),
             refused: state.refused,
             busy: Duration::from_micros(self.shared.busy_us.load(Ordering::Relaxed)),
@@ -106,16 +181,16 @@ impl<T> Queue<T> {
     }
 
     /// A new worker's side. Jobs may be pushed before the first worker comes.
-    pub(super) fn worker(&self) -> Worker<T> {
+    pub(super) fn worker(&self) -> Taking<W> {
         self.shared.lock().workers += 1;
-        Worker {
+        Taking {
             shared: Arc::clone(&self.shared),
             since: Cell::new(None),
         }
     }
 }
 
-impl<T> Clone for Queue<T> {
+impl<W> Clone for Pushing<W> {
     fn clone(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
@@ -123,9 +198,9 @@ impl<T> Clone for Queue<T> {
     }
 }
 
-impl<T> Worker<T> {
+impl<W: Waiting> Taking<W> {
     /// Waits for a job. `None`: the queue is closed and empty.
-    pub(super) fn take(&self) -> Option<T> {
+    pub(super) fn take(&self) -> Option<W::Job> {
         let mut job = None;
         self.begin(1, None, |taken| job = Some(taken));
         job
@@ -133,19 +208,31 @@ impl<T> Worker<T> {
 
     /// Waits for a job, `patience` long at most, then moves up to `jobs_max` of those queued to `into`,
     /// in order. `false`: the queue is closed and was empty.
-    pub(super) fn take_many(&self, jobs_max: usize, patience: Duration, into: &mut Vec<T>) -> bool {
+    pub(super) fn take_many(
+        &self,
+        jobs_max: usize,
+        patience: Duration,
+        into: &mut Vec<W::Job>,
+    ) -> bool {
         self.begin(jobs_max, Some(patience), |taken| into.push(taken))
     }
 
-    fn begin(&self, jobs_max: usize, patience: Option<Duration>, mut take: impl FnMut(T)) -> bool {
+    fn begin(
+        &self,
+        jobs_max: usize,
+        patience: Option<Duration>,
+        mut take: impl FnMut(W::Job),
+    ) -> bool {
         let mut state = self.wait(patience);
-        if state.jobs.is_empty() {
+        if state.jobs.count() == 0 {
             return !state.closed;
         }
         let now = now();
         let State { jobs, waits, .. } = &mut *state;
-        let count = jobs.len().min(jobs_max);
-        for (since, job) in jobs.drain(..count) {
+        for _ in 0..jobs_max {
+            let Some((since, job)) = jobs.take_next() else {
+                break;
+            };
             waits.record(now.saturating_duration_since(since));
             take(job);
         }
@@ -163,9 +250,9 @@ impl<T> Worker<T> {
         }
     }
 
-    fn wait(&self, patience: Option<Duration>) -> MutexGuard<'_, State<T>> {
+    fn wait(&self, patience: Option<Duration>) -> MutexGuard<'_, State<W>> {
         self.end();
-        let idle = |state: &mut State<T>| state.jobs.is_empty() && !state.closed;
+        let idle = |state: &mut State<W>| state.jobs.count() == 0 && !state.closed;
         let (changed, state) = (&self.shared.changed, self.shared.lock());
         match patience {
             None => changed
@@ -179,7 +266,7 @@ impl<T> Worker<T> {
     }
 }
 
-impl<T> Drop for Worker<T> {
+impl<W: Waiting> Drop for Taking<W> {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.workers = state.workers.saturating_sub(1);
@@ -194,9 +281,9 @@ impl<T> Drop for Worker<T> {
     }
 }
 
-impl<T> Shared<T> {
+impl<W> Shared<W> {
     /// No code that can panic runs under the lock, so a poisoned state is still whole.
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    fn lock(&self) -> MutexGuard<'_, State<W>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -219,6 +219,93 @@ fn guesses_sent_all_at_once_do_not_slip_through() {
     assert_eq!(tried + refused, statuses.len(), "{statuses:?}");
 }
 
+/// Sends all of these logins at once, each over a connection of its own from 127.0.0.`source`.
+fn log_in_at_once(server: &Server, source: u8, logins: &[(String, &str)]) -> Vec<Response> {
+    let connections: Vec<_> = logins.iter().map(|_| from(server, source)).collect();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = connections
+            .into_iter()
+            .zip(logins)
+            .map(|(mut connection, (username, password))| {
+                let body = json!({"username": username, "password": password});
+                scope.spawn(move || connection.post_json("/login", &body))
+            })
+            .collect();
+        let responses = threads.into_iter().map(|thread| thread.join().unwrap());
+        responses.collect()
+    })
+}
+
+fn count(responses: &[Response], status: u16) -> usize {
+    let statuses = responses.iter().map(|response| response.status);
+    statuses.filter(|other| *other == status).count()
+}
+
+#[test]
+fn guesses_at_many_accounts_sent_all_at_once_do_not_slip_through() {
+    let server = Server::with_config("login_attempts_per_minute=3");
+    let guesses: Vec<_> = (0..20).map(|n| (format!("user{n}"), WRONG)).collect();
+    let responses = log_in_at_once(&server, 2, &guesses);
+    assert_eq!(count(&responses, 401), 3);
+    assert_eq!(count(&responses, 429), 17);
+    expect_wait(&log_in(&server, 2, "user30", WRONG), 1..=60);
+    log_in(&server, 3, "user30", WRONG).error(401);
+}
+
+#[test]
+fn logins_that_are_right_are_limited_too_and_by_address() {
+    let server = Server::with_config("logins_per_minute_per_ip=4");
+    server.register("ann");
+    for _ in 0..4 {
+        log_in(&server, 2, "ann", PASSWORD).expect(200);
+    }
+    expect_wait(&log_in(&server, 2, "ann", PASSWORD), 1..=60);
+    let line = server.wait_for_log("logins_per_minute_per_ip");
+    assert!(line.contains("127.0.0.2"), "{line}");
+    log_in(&server, 3, "ann", PASSWORD).expect(200);
+
+    server.folder().configure("logins_per_minute_per_ip=0");
+    server.hangup();
+    server.wait_for_log("changed: logins_per_minute_per_ip");
+    crate::support::wait_for("logins to be free", || {
+        (log_in(&server, 2, "ann", PASSWORD).status == 200).then_some(())
+    });
+}
+
+#[test]
+fn an_office_behind_one_address_logs_in() {
+    let server = Server::start();
+    let people: Vec<_> = (0..8).map(|n| (format!("user{n}"), PASSWORD)).collect();
+    for (name, _) in &people {
+        server.register(name);
+    }
+    // Eight at a time, thrice as many as may fail in all.
+    for _ in 0..4 {
+        assert_eq!(count(&log_in_at_once(&server, 2, &people), 200), 8);
+    }
+}
+
+#[test]
+fn a_flood_of_one_address_leaves_the_hashers_to_others() {
+    let server = Server::with_config("login_attempts_per_minute=0");
+    for name in ["ann", "bob"] {
+        server.register(name);
+    }
+    let flood: Vec<_> = (0..90).map(|_| ("ann".to_owned(), PASSWORD)).collect();
+    let (flooded, others) = std::thread::scope(|scope| {
+        let flood = scope.spawn(|| log_in_at_once(&server, 2, &flood));
+        let mut others = Vec::new();
+        while !flood.is_finished() || others.is_empty() {
+            others.push(log_in(&server, 3, "bob", PASSWORD).status);
+        }
+        (flood.join().unwrap(), others)
+    });
+    assert!(others.iter().all(|status| *status == 200), "{others:?}");
+    let (done, refused) = (count(&flooded, 200), count(&flooded, 503));
+    assert_eq!(done + refused, flooded.len());
+    assert!(refused > 0, "the flood was no more than the queue takes");
+}
+
 #[test]
 fn a_database_that_cannot_be_written_stops_guesses_and_no_logins() {
     let server = Server::with_config("login_attempts_per_minute=2");

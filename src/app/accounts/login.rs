@@ -2,7 +2,7 @@
 //! it is answered.
 
 use super::{Accounts, note_refusal};
-use crate::app::passwords::{Password, Verdict};
+use crate::app::passwords::{HashError, Password, Verdict};
 use crate::app::reply::{Overloaded, Promise, Reply};
 use crate::app::store::{Attempt, Login, Logins, Success, User};
 use std::fmt;
@@ -71,11 +71,19 @@ impl Accounts {
                 return owed.keep(Err(LoginError::TooMany { retry_after_s }));
             }
             let (credential, legacy_left) = (login.credential.clone(), login.legacy_left);
+            let network = attempt.network;
             let settle = move |verdict| match verdict {
                 Ok(verdict) => settle(&logins, attempt, login, verdict, owed),
-                Err(_) => owed.keep(Err(LoginError::Unavailable)),
+                Err(HashError::Overloaded) => owed.keep(Err(LoginError::Overloaded)),
+                Err(HashError::Unavailable) => owed.keep(Err(LoginError::Unavailable)),
             };
-            note_refusal(hasher.check(password, credential, legacy_left, Box::new(settle)));
+            note_refusal(hasher.check(
+                network,
+                password,
+                credential,
+                legacy_left,
+                Box::new(settle),
+            ));
         };
         self.logins.begin(begun, Box::new(check_found))
     }

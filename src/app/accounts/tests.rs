@@ -18,6 +18,8 @@ const COST: Cost = Cost {
 };
 const PASSWORD: &str = "Abcdef1!";
 
+const HERE: Network = Network::V4(1);
+
 fn open(folder: &TempDir) -> Accounts {
     open_with(folder, 1024, 1024)
 }
@@ -50,7 +52,7 @@ fn new(username: &str) -> New {
 }
 
 fn register(accounts: &Accounts, new: New) -> Result<i64, AccountError> {
-    ask(|reply| accounts.register(new, reply)).outcome
+    ask(|reply| accounts.register(new, HERE, reply)).outcome
 }
 
 fn login(accounts: &Accounts, username: &str, password: &str) -> Result<User, LoginError> {
@@ -164,7 +166,7 @@ fn of_many_who_register_one_name_at_once_one_wins() {
             ..new("ada")
         };
         let reply = Box::new(move |answer| tell.send(answer).unwrap());
-        accounts.register(new, reply).unwrap();
+        accounts.register(new, HERE, reply).unwrap();
     }
     drop(tell);
     let told = told.iter().map(|answer: Registration| answer.outcome);
@@ -337,7 +339,7 @@ fn a_flood_is_refused_or_answered_and_never_lost() {
                 let settled = matches!(answer.outcome, Ok(_) | Err(AccountError::Overloaded));
                 tell.send((n, settled)).unwrap();
             });
-            accounts.register(new(&format!("user{n}")), reply)
+            accounts.register(new(&format!("user{n}")), HERE, reply)
         } else {
             let reply = Box::new(move |answer: Result<User, LoginError>| {
                 let settled = matches!(answer, Ok(_) | Err(LoginError::Overloaded));
@@ -372,7 +374,8 @@ fn a_full_store_queue_refuses_at_once() {
     accounts
         .me(1, Box::new(move |found| tell.send(found).unwrap()))
         .unwrap();
-    let registered = accounts.register(new("ada"), Box::new(|_| panic!("must not be called")));
+    let registered =
+        accounts.register(new("ada"), HERE, Box::new(|_| panic!("must not be called")));
     assert_eq!(registered, Err(Overloaded));
     let password = PASSWORD.to_owned().into();
     let reply = Box::new(|_| panic!("must not be called"));
@@ -426,7 +429,9 @@ fn closing_answers_everything_that_was_taken() {
     for n in 0..50 {
         let tell = tell.clone();
         let reply = Box::new(move |answer: Registration| tell.send((n, answer.outcome)).unwrap());
-        accounts.register(new(&format!("user{n}")), reply).unwrap();
+        accounts
+            .register(new(&format!("user{n}")), HERE, reply)
+            .unwrap();
     }
     accounts.close();
     drop(tell);

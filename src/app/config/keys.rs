@@ -129,6 +129,9 @@ pub(super) const KEYS: &[Key] = &[
     key!(login_attempts_per_minute, Live, |t| value::whole(
         t, 0, 1_000_000
     )),
+    key!(logins_per_minute_per_ip, Live, |t| value::whole(
+        t, 0, 1_000_000
+    )),
     key!(registrations_per_minute_per_ip, Live, |t| value::whole(
         t, 0, 1_000_000
     )),

@@ -165,6 +165,8 @@ pub struct Config {
     /// Failed logins per minute of an address, and of an account in a row, after which each has to wait
     /// for a minute, and longer as it goes on; 0 for no limit.
     pub login_attempts_per_minute: u32,
+    /// Logins per minute from one address, right or wrong; 0 for no limit.
+    pub logins_per_minute_per_ip: u32,
     /// Registrations per minute from one address; 0 for no limit.
     pub registrations_per_minute_per_ip: u32,
     /// Registrations and changes of a profile per minute from one address that ask for a name or an e-mail
@@ -258,6 +260,7 @@ impl Default for Config {
             jwt_expiry_seconds: 3600,
             accept_legacy_tokens: true,
             login_attempts_per_minute: 10,
+            logins_per_minute_per_ip: 60,
             registrations_per_minute_per_ip: 10,
             conflicts_per_minute_per_ip: 20,
             renames_per_day: 3,

@@ -25,6 +25,8 @@ pub struct Rates {
     pub requests_per_second: u32,
     /// `login_attempts_per_minute`: failed ones, of one address and of one account.
     pub failed_logins_per_minute: u32,
+    /// `logins_per_minute_per_ip`: whatever comes of them.
+    pub logins_per_minute: u32,
     /// `registrations_per_minute_per_ip`: those that cost a hash.
     pub registrations_per_minute: u32,
     /// `conflicts_per_minute_per_ip`: names and e-mail addresses asked for that others have.
@@ -38,9 +40,10 @@ pub enum LoginOutcome {
     Failed,
     /// Wrong, and the store could not count it: it counts against the account here.
     FailedUncounted,
-    /// The password was right, or it was never looked at (overload, a broken store): it does not
-    /// count.
+    /// The password was right, or the account has to wait: it counts as a login alone.
     NotFailed,
+    /// The password was never looked at (overload, a broken store): it does not count.
+    NotTried,
 }
 
 /// What every address has open and has spent.
@@ -218,12 +221,12 @@ impl Addresses {
     /// before the password is hashed. Answers how many other attempts for this account are under
     /// way. After `Ok` the caller owes one [`Addresses::settle_login`].
     ///
-    /// An address is charged when the attempt has failed: many people may log in behind it in the
-    /// same moment. Attempts under way for one account count at once, so guesses sent together do
-    /// not slip through.
+    /// Attempts under way count as if they failed, so guesses sent together do not slip through, at one
+    /// account or at many. What a success takes is given back in a moment: where nothing but attempts under
+    /// way is in the way, the wait is a second.
     ///
     /// # Errors
-    /// [`Limit::Logins`]; nothing was counted.
+    /// [`Limit::Logins`] or [`Limit::Attempts`]; nothing was counted.
     pub fn admit_login(&mut self, ip: IpAddr, account: &str, now_ms: u64) -> Result<u32, Refused> {
         let max = self.rates.failed_logins_per_minute;
         let refused = |retry_after_s| Refused {
@@ -231,17 +234,28 @@ impl Addresses {
             retry_after_s,
         };
         let (network, account) = (Network::of(ip), self.account_hasher.hash_one(account));
-        let underway = self.underway.of_pairs(account, network);
+        let underway = self.underway.of_network(network);
         for ((table, level), underway) in self.peers.iter().zip(Level::ALL).zip(underway) {
             if let Some(peer) = network.at(level).map(|key| table.find(key)) {
                 let strikes = peer.map_or_else(Strikes::default, |peer| peer.failed_logins);
                 let max = max.saturating_mul(level.times);
-                let cost = underway.saturating_add(1);
-                strikes.check(cost, max, now_ms).map_err(refused)?;
+                strikes.check(1, max, now_ms).map_err(refused)?;
+                let together = strikes.check(underway.saturating_add(1), max, now_ms);
+                together.map_err(|_| refused(1))?;
             }
         }
         if let Some(entry) = self.accounts.find(account) {
             entry.failed_logins.check(1, max, now_ms).map_err(refused)?;
+        }
+        let max = self.rates.logins_per_minute;
+        if max != 0 {
+            self.charge(ip, now_ms, |peer, times| {
+                let taken = peer.logins.take(1, max.saturating_mul(times), now_ms);
+                taken.map_err(|retry_after_s| Refused {
+                    limit: Limit::Attempts,
+                    retry_after_s,
+                })
+            })?;
         }
         let others = self.underway.of_account(account);
         self.underway.begin(account, network);
@@ -252,8 +266,11 @@ impl Addresses {
     pub fn settle_login(&mut self, ip: IpAddr, account: &str, outcome: LoginOutcome, now_ms: u64) {
         let (network, account) = (Network::of(ip), self.account_hasher.hash_one(account));
         self.underway.end(account, network);
+        if outcome == LoginOutcome::NotTried {
+            self.give_back(ip, |peer| peer.logins.give_back(now_ms));
+        }
         let max = self.rates.failed_logins_per_minute;
-        if max == 0 || outcome == LoginOutcome::NotFailed {
+        if max == 0 || matches!(outcome, LoginOutcome::NotFailed | LoginOutcome::NotTried) {
             return;
         }
         for (table, level) in self.peers.iter_mut().zip(Level::ALL) {
@@ -326,6 +343,7 @@ struct Peer {
     handshakes: Bucket,
     requests: Bucket,
     failed_logins: Strikes,
+    logins: Window,
     registrations: Window,
     conflicts: Window,
 }
@@ -340,6 +358,7 @@ impl Entry for Peer {
             && self.handshakes.is_full(now_ms)
             && self.requests.is_full(now_ms)
             && self.failed_logins.is_idle(now_ms)
+            && self.logins.is_empty(now_ms)
             && self.registrations.is_empty(now_ms)
             && self.conflicts.is_empty(now_ms)
     }

@@ -1,7 +1,7 @@
 //! What one address, one account or one log line may cost: pure counting, no socket and no clock.
 //!
 //! [`Addresses`] counts the connections of every address and holds its rates: handshakes, requests,
-//! registrations, conflicts and failed logins. What accounts have failed ([`Failures`]) is in the
+//! registrations, conflicts, logins and those of them that fail. What accounts have failed ([`Failures`]) is in the
 //! store; how long either has to wait follows the same schedule ([`delay_s`]). [`LogThrottle`] keeps the lines about all this from flooding the log. Time is
 //! an argument everywhere: milliseconds of any clock that never goes back.
 //!
@@ -39,6 +39,8 @@ pub enum Limit {
     Requests,
     /// `login_attempts_per_minute`: failed logins, of an address and of an account.
     Logins,
+    /// `logins_per_minute_per_ip`: logins of an address, whatever comes of them.
+    Attempts,
     /// `registrations_per_minute_per_ip`: registrations that cost the hashing of a password.
     Registrations,
     /// `conflicts_per_minute_per_ip`: names and addresses asked for that others have.
@@ -47,11 +49,12 @@ pub enum Limit {
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Connections,
         Self::Handshakes,
         Self::Requests,
         Self::Logins,
+        Self::Attempts,
         Self::Registrations,
         Self::Conflicts,
     ];
@@ -63,6 +66,7 @@ impl Limit {
             Self::Handshakes => "handshakes_per_second_per_ip",
             Self::Requests => "requests_per_second_per_ip",
             Self::Logins => "login_attempts_per_minute",
+            Self::Attempts => "logins_per_minute_per_ip",
             Self::Registrations => "registrations_per_minute_per_ip",
             Self::Conflicts => "conflicts_per_minute_per_ip",
         }

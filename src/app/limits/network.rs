@@ -50,6 +50,12 @@ impl Network {
         }
     }
 
+    /// The networks that this one counts in, itself first, with how many times the limits of one address each
+    /// may take.
+    pub(in crate::app) fn levels(self) -> [(Option<Self>, u32); Level::ALL.len()] {
+        Level::ALL.map(|level| (self.at(level), level.times))
+    }
+
     /// That of `ip`.
     pub fn of(ip: IpAddr) -> Self {
         match ip.to_canonical() {

@@ -40,6 +40,7 @@ pub struct LogThrottle {
     handshakes: Throttle,
     requests: Throttle,
     logins: Throttle,
+    attempts: Throttle,
     registrations: Throttle,
     conflicts: Throttle,
 }
@@ -52,6 +53,7 @@ impl LogThrottle {
             Limit::Handshakes => &mut self.handshakes,
             Limit::Requests => &mut self.requests,
             Limit::Logins => &mut self.logins,
+            Limit::Attempts => &mut self.attempts,
             Limit::Registrations => &mut self.registrations,
             Limit::Conflicts => &mut self.conflicts,
         }

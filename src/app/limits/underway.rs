@@ -9,8 +9,8 @@ use super::network::Level;
 #[derive(Debug, Default)]
 pub(super) struct Underway {
     accounts: HashMap<u64, u32>,
-    /// By level of the network.
-    pairs: [HashMap<(u64, Network), u32>; Level::ALL.len()],
+    /// By level.
+    networks: [HashMap<Network, u32>; Level::ALL.len()],
 }
 
 impl Underway {
@@ -19,37 +19,37 @@ impl Underway {
         self.accounts.get(&account).copied().unwrap_or(0)
     }
 
-    /// Those of this account from each of these networks, by level.
-    pub(super) fn of_pairs(&self, account: u64, network: Network) -> [u32; Level::ALL.len()] {
+    /// Those from this network, by level, for whatever account.
+    pub(super) fn of_network(&self, network: Network) -> [u32; Level::ALL.len()] {
         let mut counts = [0; Level::ALL.len()];
-        for ((count, pairs), level) in counts.iter_mut().zip(&self.pairs).zip(Level::ALL) {
-            let pair = network.at(level).and_then(|key| pairs.get(&(account, key)));
-            *count = pair.copied().unwrap_or(0);
+        for ((count, networks), level) in counts.iter_mut().zip(&self.networks).zip(Level::ALL) {
+            let counted = network.at(level).and_then(|key| networks.get(&key));
+            *count = counted.copied().unwrap_or(0);
         }
         counts
     }
 
     pub(super) fn begin(&mut self, account: u64, network: Network) {
         *self.accounts.entry(account).or_default() += 1;
-        for (pairs, level) in self.pairs.iter_mut().zip(Level::ALL) {
+        for (networks, level) in self.networks.iter_mut().zip(Level::ALL) {
             if let Some(key) = network.at(level) {
-                *pairs.entry((account, key)).or_default() += 1;
+                *networks.entry(key).or_default() += 1;
             }
         }
     }
 
     pub(super) fn end(&mut self, account: u64, network: Network) {
         one_less(self.accounts.entry(account));
-        for (pairs, level) in self.pairs.iter_mut().zip(Level::ALL) {
+        for (networks, level) in self.networks.iter_mut().zip(Level::ALL) {
             if let Some(key) = network.at(level) {
-                one_less(pairs.entry((account, key)));
+                one_less(networks.entry(key));
             }
         }
     }
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.accounts.is_empty() && self.pairs.iter().all(HashMap::is_empty)
+        self.accounts.is_empty() && self.networks.iter().all(HashMap::is_empty)
     }
 }
 
@@ -74,9 +74,9 @@ mod tests {
             underway.begin(7, network);
         }
         assert_eq!(underway.of_account(7), 3);
-        assert_eq!(underway.of_pairs(7, here), [2, 0, 0]);
-        assert_eq!(underway.of_pairs(7, Network::V6(2)), [0, 1, 1]);
-        assert_eq!(underway.of_pairs(8, here), [0, 0, 0]);
+        assert_eq!(underway.of_network(here), [2, 0, 0]);
+        assert_eq!(underway.of_network(Network::V6(2)), [0, 1, 1]);
+        assert_eq!(underway.of_network(Network::V4(2)), [0, 0, 0]);
         for network in [here, there, here] {
             underway.end(7, network);
         }

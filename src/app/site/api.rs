@@ -33,7 +33,7 @@ impl Site {
             return self.too_many(refused).into();
         }
         let reply = self.mail_to(request, move |done| Mail::Registered(ip, done));
-        let tried = self.accounts.register(new, reply);
+        let tried = self.accounts.register(new, Network::of(ip), reply);
         if tried.is_err() {
             self.gate.forgo_registration(ip, now_ms);
             self.gate.forgo_claim(ip, now_ms);
@@ -64,7 +64,10 @@ impl Site {
         let underway = match self.gate.login(peer, &username, now_ms) {
             Ok(underway) => underway,
             Err(refused) => {
-                let text = LoginError::TOO_MANY;
+                let text = match refused.limit {
+                    Limit::Attempts => "Too many logins, try again later",
+                    _ => LoginError::TOO_MANY,
+                };
                 return self
                     .answers
                     .try_later(429, text, refused.retry_after_s)
@@ -84,7 +87,7 @@ impl Site {
         });
         let tried = self.accounts.login(attempt, password, reply);
         if tried.is_err() {
-            let outcome = LoginOutcome::NotFailed;
+            let outcome = LoginOutcome::NotTried;
             self.gate.settle_login(peer, &username, outcome, now_ms);
         }
         self.later(tried)

@@ -171,7 +171,8 @@ impl Site {
         let came_out = match outcome {
             Err(LoginError::Wrong) => LoginOutcome::Failed,
             Err(LoginError::WrongUncounted) => LoginOutcome::FailedUncounted,
-            _ => LoginOutcome::NotFailed,
+            Err(LoginError::Overloaded | LoginError::Unavailable) => LoginOutcome::NotTried,
+            Ok(_) | Err(LoginError::TooMany { .. }) => LoginOutcome::NotFailed,
         };
         self.gate.settle_login(peer, account, came_out, now_ms);
         if let Err(LoginError::TooMany { retry_after_s }) = *outcome {

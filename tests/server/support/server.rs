@@ -74,6 +74,7 @@ impl Folder {
             ("log_to_file".to_owned(), "0".to_owned()),
             ("metrics_address".to_owned(), "off".to_owned()),
             // All users of a test come from one address.
+            ("logins_per_minute_per_ip".to_owned(), "0".to_owned()),
             ("registrations_per_minute_per_ip".to_owned(), "0".to_owned()),
             ("conflicts_per_minute_per_ip".to_owned(), "0".to_owned()),
         ]);

@@ -144,7 +144,7 @@ fn a_registration_says_whether_it_cost_a_hash() {
     let folder = TempDir::new().unwrap();
     let accounts = open(&folder);
     let cost = |new| {
-        let registration = ask(|reply| accounts.register(new, reply));
+        let registration = ask(|reply| accounts.register(new, HERE, reply));
         (registration.outcome.is_ok(), registration.has_hashed)
     };
     assert_eq!(cost(new("ada")), (true, true));

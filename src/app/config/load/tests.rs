@@ -81,7 +81,7 @@ fn every_key_is_read_into_its_own_field() {
         ws_max_fragments=181\nws_message_timeout=184\nws_control_frames_per_second=182\n\
         ws_compression_threshold=183\n\
         allowed_origins=https://b.example\nmessages_per_minute=20\njwt_expiry_seconds=21\naccept_legacy_tokens=0\n\
-        login_attempts_per_minute=22\nregistrations_per_minute_per_ip=23\nconflicts_per_minute_per_ip=25\nrenames_per_day=24\nlog_level=2\nlog_format=json\nlog_to_console=0\n\
+        login_attempts_per_minute=22\nlogins_per_minute_per_ip=28\nregistrations_per_minute_per_ip=23\nconflicts_per_minute_per_ip=25\nrenames_per_day=24\nlog_level=2\nlog_format=json\nlog_to_console=0\n\
         log_to_file=0\nlog_file_path=l\nlog_max_size=26\nlog_keep=27\nmetrics_address=off\n\
         ssl_verify_client=1\nssl_client_ca_path=ca\nssl_other_certificates=a:b, c:d\n\
         worker_processes=1\ntrusted_proxies=10.0.0.0/8,::1\n\
@@ -150,6 +150,7 @@ fn every_key_is_read_into_its_own_field() {
         jwt_expiry_seconds: 21,
         accept_legacy_tokens: false,
         login_attempts_per_minute: 22,
+        logins_per_minute_per_ip: 28,
         registrations_per_minute_per_ip: 23,
         conflicts_per_minute_per_ip: 25,
         renames_per_day: 24,
@@ -488,7 +489,7 @@ fn defaults_are_those_of_the_protocol() {
         metrics_address=127.0.0.1:9464\npublic_dir=public\nlog_format=text\nserver_header=0\n\
         strict_transport_security=off\ncompress_files=1\nanswer_bytes_per_second_min=240\nforwarded_field=X-Forwarded-For\n\
         allowed_networks=\ndenied_networks=\nregistrations_per_minute_per_ip=10\n\
-        renames_per_day=3\nconflicts_per_minute_per_ip=20\n\
+        renames_per_day=3\nlogins_per_minute_per_ip=60\nconflicts_per_minute_per_ip=20\n\
         body_bytes_per_second_min=240\nmax_output_memory=536870912\nmax_input_memory=268435456\n\
         max_files=100000\nmax_open_files=512\nmax_file_memory=67108864\n\
         public_port=0\nserver_names=\nlog_max_size=104857600\nlog_keep=10";

@@ -214,7 +214,67 @@ fn guesses_sent_all_at_once_do_not_slip_through() {
     assert_eq!(admitted, (0..10).collect::<Vec<_>>());
     // The others are for the store to judge, which is told of those.
     assert_eq!(addresses.admit_login(ip("192.0.2.2"), "ann", 0), Ok(10));
-    assert_eq!(addresses.admit_login(ip("192.0.2.1"), "bob", 0), Ok(0));
+    let refused = addresses.admit_login(ip("192.0.2.1"), "bob", 0);
+    assert_eq!(refused.unwrap_err().retry_after_s, 1);
+}
+
+#[test]
+fn guesses_at_many_accounts_sent_all_at_once_do_not_slip_through() {
+    let mut addresses = logins(10);
+    let peer = ip("192.0.2.1");
+    let accounts: Vec<_> = (0..100).map(|n| n.to_string()).collect();
+    let admitted = |addresses: &mut Addresses, now_ms| -> Vec<String> {
+        let names = accounts.iter().cloned();
+        names
+            .filter(|name| addresses.admit_login(peer, name, now_ms).is_ok())
+            .collect()
+    };
+    // Those that are right make room for others at once.
+    let first = admitted(&mut addresses, 0);
+    assert_eq!(first.len(), 10);
+    for (index, name) in first.iter().enumerate() {
+        let outcome = match index {
+            0..6 => LoginOutcome::NotFailed,
+            _ => LoginOutcome::Failed,
+        };
+        addresses.settle_login(peer, name, outcome, 0);
+    }
+    let second = admitted(&mut addresses, 1000);
+    assert_eq!(second.len(), 6);
+    for name in &second {
+        addresses.settle_login(peer, name, LoginOutcome::Failed, 1000);
+    }
+    assert!(admitted(&mut addresses, 59_999).is_empty());
+    assert!(addresses.underway.is_empty());
+}
+
+#[test]
+fn logins_of_an_address_count_whatever_comes_of_them() {
+    let rates = Rates {
+        logins_per_minute: 3,
+        ..Rates::default()
+    };
+    let mut addresses = Addresses::new(rates);
+    let peer = ip("192.0.2.1");
+    for _ in 0..100 {
+        assert_eq!(addresses.admit_login(peer, "ann", 0), Ok(0));
+        addresses.settle_login(peer, "ann", LoginOutcome::NotTried, 0);
+    }
+    for outcome in [LoginOutcome::NotFailed, LoginOutcome::Failed] {
+        assert_eq!(addresses.admit_login(peer, "ann", 0), Ok(0));
+        addresses.settle_login(peer, "ann", outcome, 0);
+    }
+    assert_eq!(addresses.admit_login(peer, "ann", 0), Ok(0));
+    let refused = addresses.admit_login(peer, "bob", 20_000).unwrap_err();
+    assert_eq!(
+        (refused.limit, refused.retry_after_s),
+        (Limit::Attempts, 40)
+    );
+    assert_eq!(addresses.admit_login(ip("192.0.2.2"), "bob", 0), Ok(0));
+    let counts = let_in(&mut Addresses::new(rates), |addresses, ip| {
+        addresses.admit_login(ip, "ann", 0).is_ok()
+    });
+    assert_eq!(counts, [3, 9, 36]);
 }
 
 #[test]
@@ -275,6 +335,7 @@ fn a_flood_of_addresses_and_accounts_stays_within_the_caps() {
         handshakes_per_second: 1,
         requests_per_second: 1,
         failed_logins_per_minute: 1,
+        logins_per_minute: 1,
         registrations_per_minute: 1,
         conflicts_per_minute: 1,
     };
@@ -480,6 +541,7 @@ proptest! {
             handshakes_per_second: 2,
             requests_per_second: 2,
             failed_logins_per_minute: 2,
+            logins_per_minute: 3,
             registrations_per_minute: 2,
             conflicts_per_minute: 1,
         };
