@@ -14,7 +14,7 @@ use crate::client::{Client, Failure};
 type Outcome = Result<Option<Instant>, Failure>;
 type Act = fn(&Target) -> Outcome;
 
-pub(crate) const ACTS: [(&str, Act); 17] = [
+pub(crate) const ACTS: [(&str, Act); 18] = [
     ("half handshakes, 500", half_handshakes),
     ("unfinished ClientHellos, 9,000", unfinished_hellos),
     ("idle connects, 9,000 from 200 addresses", idle_connects),
@@ -24,6 +24,10 @@ pub(crate) const ACTS: [(&str, Act); 17] = [
     ("slow readers, 200", slow_readers),
     ("request flood, pipelined", request_flood),
     ("login flood, wrong passwords", login_flood),
+    (
+        "login flood, right and wrong, of one address",
+        login_fairness,
+    ),
     ("JSON bodies, 95 at once", |target| json_bodies(target, 95)),
     ("JSON bodies, 240 at once", |target| {
         json_bodies(target, 240)
@@ -306,6 +310,51 @@ fn login_flood(target: &Target) -> Outcome {
             answer(&mut client)?;
         }
         number += 1;
+    }
+    Ok(None)
+}
+
+/// One address has as many logins under way as it can, right ones and guesses; somebody at another one logs in
+/// three times a second, and what comes of that is printed.
+fn login_fairness(target: &Target) -> Outcome {
+    const RIGHT: &str = r#"{"username":"ann","password":"Correct-Horse-9"}"#;
+    let flooders: Vec<_> = (0..60)
+        .map(|number| {
+            let target = target.clone();
+            thread::spawn(move || {
+                let body = match number % 2 {
+                    0 => RIGHT.to_owned(),
+                    _ => format!(r#"{{"username":"user{number}","password":"Wrong-pass-1"}}"#),
+                };
+                while target.goes_on() {
+                    // Those that are turned away are part of it.
+                    let Ok(mut client) = target.connect(80) else {
+                        continue;
+                    };
+                    while target.goes_on()
+                        && post(&mut client, "/login", &body)
+                            .and_then(|()| answer(&mut client))
+                            .is_ok()
+                    {}
+                }
+            })
+        })
+        .collect();
+    let mut client = target.connect(81)?;
+    let (mut tries, mut done, mut longest) = (0, 0, Duration::ZERO);
+    while target.goes_on() {
+        let begun = Instant::now();
+        post(&mut client, "/login", RIGHT)?;
+        done += u32::from(answer(&mut client)?.starts_with(b"HTTP/1.1 200 "));
+        tries += 1;
+        longest = longest.max(begun.elapsed());
+        thread::sleep(Duration::from_millis(300));
+    }
+    println!(
+        "of {tries} logins of somebody else {done} were answered, the slowest after {longest:.0?}"
+    );
+    for flooder in flooders {
+        flooder.join().map_err(|_| "an attacker panicked")?;
     }
     Ok(None)
 }

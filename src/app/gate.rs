@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use super::config::{Config, Network};
-use super::limits::{Addresses, Limit, LogThrottle, LoginOutcome, Rates, Refused, Throttle};
+use super::limits::{
+    Addresses, Limit, LogThrottle, LoginOutcome, Place, Places, Rates, Refused, Throttle,
+};
 use crate::web::Admission;
 
 /// How many of those who are too many are told so at the same time; more are closed without a word.
@@ -18,6 +20,8 @@ const DENIED: &str = "denied_networks";
 #[derive(Debug)]
 pub struct Gate {
     addresses: Addresses,
+    /// Of clients behind proxies.
+    places: Places,
     connections: usize,
     connections_max: usize,
     /// Of those who are too many.
@@ -39,6 +43,7 @@ impl Gate {
         let keys = keys.chain([MAX_CONNECTIONS, ALLOWED, DENIED]);
         Self {
             addresses: Addresses::new(rates(config)),
+            places: Places::default(),
             connections: 0,
             connections_max: config.max_connections,
             overloaded: 0,
@@ -114,6 +119,7 @@ impl Gate {
             self.overloaded += 1;
             return Admission::Overloaded;
         }
+        self.free_places();
         if is_proxy {
             // Its clients are many, and none of them is known yet.
             self.addresses.count_connection(peer.ip());
@@ -142,6 +148,27 @@ impl Gate {
     pub fn request(&mut self, peer: SocketAddr, now_ms: u64) -> Result<(), Refused> {
         let admitted = self.addresses.admit_request(peer.ip(), now_ms);
         admitted.inspect_err(|refused| self.warn(peer, *refused, now_ms))
+    }
+
+    /// A place for what a client behind a proxy is about to have under way. `None`: it is a proxy itself, and
+    /// its clients are not known.
+    ///
+    /// # Errors
+    /// When to try again.
+    pub fn place(&mut self, client: SocketAddr, now_ms: u64) -> Result<Option<Place>, Refused> {
+        self.free_places();
+        if self.is_proxy(client.ip()) {
+            return Ok(None);
+        }
+        let admitted = self.addresses.admit_place(client.ip(), now_ms);
+        admitted.inspect_err(|refused| self.warn(client, *refused, now_ms))?;
+        Ok(Some(self.places.give(client.ip())))
+    }
+
+    fn free_places(&mut self) {
+        for ip in self.places.take_freed() {
+            self.addresses.release_place(ip);
+        }
     }
 
     /// Whether a login may be tried, and how many others are being tried for the account. Each one that
@@ -230,7 +257,10 @@ fn rates(config: &Config) -> Rates {
         handshakes_per_second: config.handshakes_per_second_per_ip,
         requests_per_second: config.requests_per_second_per_ip,
         failed_logins_per_minute: config.login_attempts_per_minute,
-        logins_per_minute: config.logins_per_minute_per_ip,
+        logins_per_minute: match config.login_attempts_per_minute {
+            0 => 0,
+            _ => config.logins_per_minute_per_ip,
+        },
         registrations_per_minute: config.registrations_per_minute_per_ip,
         conflicts_per_minute: config.conflicts_per_minute_per_ip,
     }

@@ -146,6 +146,14 @@ pub fn password(password: &str) -> Result<(), RuleError> {
     )
 }
 
+/// Whether somebody may have registered with these, by how long they are. For others there is nothing to
+/// look up, and nothing to hash.
+#[must_use]
+pub fn may_be_credentials(username: &str, password: &str) -> bool {
+    let is_within = |text: &str, chars_max: usize| text.chars().nth(chars_max).is_none();
+    is_within(username, *EMAIL_CHARS.end()) && is_within(password, *PASSWORD_CHARS.end())
+}
+
 /// 1 to 100 characters, not only white space, no control character.
 ///
 /// # Errors

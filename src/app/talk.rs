@@ -1,6 +1,7 @@
 //! Carries what the chat says to WebSockets.
 
 use super::chat::{Audience, Outbox, UserId, UserList};
+use super::limits::Place;
 use crate::web::{
     ConnId, Cx, EncodedMessage, Except, Framed, Message, Topics, Traffic, WindowBits,
 };
@@ -14,6 +15,8 @@ pub struct Member {
     pub username: Box<str>,
     /// Names given up, until the WebSocket is open: then the chat has them.
     pub aliases: Vec<Box<str>>,
+    /// For as long as it is open, where the user is behind a proxy.
+    pub place: Option<Place>,
 }
 
 /// What those subscribe to who have joined.

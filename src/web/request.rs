@@ -13,6 +13,8 @@ pub struct Request<'a> {
     pub(super) head: Head<'a>,
     pub(super) body: &'a [u8],
     pub(super) origin: Origin,
+    /// Of the connection, whoever the client is.
+    pub(super) connection: Origin,
     pub(super) exchange: ExchangeId,
 }
 
@@ -73,6 +75,12 @@ impl<'a> Request<'a> {
     /// The peer's address.
     pub fn peer(&self) -> SocketAddr {
         self.origin.peer()
+    }
+
+    /// Whether it came through a proxy that says it is for somebody else:
+    /// [`Service::origin`](super::Service::origin) has found another address than the connection's.
+    pub fn is_forwarded(&self) -> bool {
+        self.connection.peer() != self.origin.peer()
     }
 
     /// Where the connection comes from.

@@ -273,6 +273,28 @@ fn logins_that_are_right_are_limited_too_and_by_address() {
 }
 
 #[test]
+fn what_is_longer_than_any_password_or_name_is_wrong_at_once() {
+    let server = Server::with_config("login_attempts_per_minute=3");
+    server.register("ann");
+    let long = "Aa1!".repeat(2000);
+    for (number, (username, password)) in [("ann", &*long), (&long, PASSWORD), (&long, &long)]
+        .into_iter()
+        .enumerate()
+    {
+        let answer = log_in(&server, 2, username, password);
+        assert_eq!(
+            answer.json()["error"],
+            "Invalid username or password",
+            "{number}"
+        );
+        answer.error(401);
+    }
+    // They count as any other.
+    expect_wait(&log_in(&server, 2, "ann", PASSWORD), 1..=60);
+    log_in(&server, 3, "ann", PASSWORD).expect(200);
+}
+
+#[test]
 fn an_office_behind_one_address_logs_in() {
     let server = Server::start();
     let people: Vec<_> = (0..8).map(|n| (format!("user{n}"), PASSWORD)).collect();

@@ -4,7 +4,8 @@ use std::io::{self, Write as _};
 
 use crate::support::http::{tcp, tcp_from};
 use crate::support::users::PASSWORD;
-use crate::support::{Connection, Server};
+use crate::support::ws::KEY;
+use crate::support::{Connection, Server, wait_for};
 use serde_json::json;
 
 const LINE: &[u8] = b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\r\n";
@@ -115,7 +116,7 @@ fn limits_go_by_the_client_of_a_proxy() {
         connection.get("/").expect(200);
     }
     drop(held);
-    crate::support::wait_for("a connection to be let in", || {
+    wait_for("a connection to be let in", || {
         through_proxy(&server, LINE).ok()
     });
 }
@@ -225,6 +226,87 @@ fn rates_go_by_the_client_a_field_names() {
     assert_eq!(login("192.0.2.2", "ann_lee", PASSWORD), 200);
 }
 
+/// Asks for a WebSocket through a proxy, for that client; the connection, and the status.
+fn socket_of(server: &Server, token: &str, client: &str) -> (Connection, u16) {
+    let mut connection = server.connect();
+    connection.send(format!(
+        "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\
+         Authorization: Bearer {token}\r\n{client}\r\n"
+    ));
+    let answer = connection.answer();
+    if answer.status == 429 {
+        answer.error(429);
+        assert_eq!(answer.field("Retry-After"), Some("1"));
+    }
+    (connection, answer.status)
+}
+
+#[test]
+fn websockets_behind_a_proxy_count_for_the_client_it_names() {
+    let server = Server::with_config("trusted_proxies=127.0.0.1\nmax_connections_per_ip=3");
+    let token = server.register_and_login("ann_lee");
+    let ask = |client: &str| socket_of(&server, &token, client);
+    let one = "X-Forwarded-For: 192.0.2.1\r\n";
+    let mut held: Vec<_> = (0..3).map(|_| ask(one)).collect();
+    assert!(held.iter().all(|(_, status)| *status == 101));
+    assert_eq!(ask(one).1, 429);
+    let line = server.wait_for_log("max_connections_per_ip in server.conf is reached");
+    assert!(line.contains("192.0.2.1"), "{line}");
+    // Its requests that have to wait are turned away too, others are not.
+    let me = |client: &str| {
+        let bearer = format!("Bearer {token}");
+        let fields = [("Authorization", &*bearer), ("X-Forwarded-For", client)];
+        let mut connection = server.connect();
+        connection.request("GET", "/me", &fields, b"").status
+    };
+    assert_eq!((me("192.0.2.1"), me("192.0.2.2")), (429, 200));
+    assert_eq!(forwarded(&server, "X-Forwarded-For", "192.0.2.1", "/"), 200);
+    assert_eq!(ask("X-Forwarded-For: 192.0.2.2\r\n").1, 101);
+    // An IPv6 network is a client, and the one around it may have four times as much.
+    let in_network = |number: u32| format!("X-Forwarded-For: 2001:db8::{number:x}:1:2:3:4\r\n");
+    let statuses: Vec<_> = (0..4).map(|_| ask(&in_network(0))).collect();
+    assert_eq!(statuses.iter().filter(|(_, s)| *s == 101).count(), 3);
+    // What the proxy does not name is its own.
+    assert_eq!(ask("").1, 101);
+
+    drop(held.pop());
+    let freed = wait_for("a place to be free", || {
+        let asked = ask(one);
+        (asked.1 == 101).then_some(asked)
+    });
+    assert_eq!(ask(one).1, 429);
+    drop((held, freed));
+    wait_for("all places to be free", || {
+        let asked: Vec<_> = (0..3).map(|_| ask(one)).collect();
+        asked.iter().all(|(_, status)| *status == 101).then_some(())
+    });
+}
+
+#[test]
+fn requests_under_way_behind_a_proxy_count_for_the_client_it_names() {
+    let server = Server::with_config(
+        "trusted_proxies=127.0.0.1\nmax_connections_per_ip=2\nlogin_attempts_per_minute=0",
+    );
+    server.register("ann_lee");
+    let body = json!({"username": "ann_lee", "password": PASSWORD}).to_string();
+    let request = |client: &str| {
+        format!(
+            "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+             X-Forwarded-For: {client}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    // All on one connection of the proxy, in one piece: none is answered before the last is read.
+    let clients = ["192.0.2.1"; 5].into_iter().chain(["192.0.2.2"]);
+    let mut connection = server.connect();
+    connection.send(clients.map(request).collect::<String>());
+    let statuses: Vec<_> = (0..6).map(|_| connection.answer().status).collect();
+    assert_eq!(statuses, [200, 200, 429, 429, 429, 200]);
+    connection.send(request("192.0.2.1"));
+    connection.answer().expect(200);
+}
+
 #[test]
 fn networks_are_served_or_not() {
     let server = Server::with_config("allowed_networks=127.0.0.0/29\ndenied_networks=127.0.0.2");
@@ -243,6 +325,6 @@ fn networks_are_served_or_not() {
     server.folder().configure("allowed_networks=127.0.0.8");
     server.hangup();
     server.wait_for_log("changed: allowed_networks");
-    crate::support::wait_for("the other networks to be served", || open("127.0.0.8").ok());
+    wait_for("the other networks to be served", || open("127.0.0.8").ok());
     assert!(open("127.0.0.1").is_err());
 }

@@ -197,6 +197,7 @@ pub struct Config {
 }
 
 impl Default for Config {
+    #[expect(clippy::too_many_lines, reason = "one for each key")]
     fn default() -> Self {
         Self {
             port: 8443,

@@ -116,12 +116,7 @@ impl Addresses {
             ..
         } = self.rates;
         self.charge(ip, now_ms, |peer, times| {
-            if connections_max != 0 && peer.connections >= connections_max.saturating_mul(times) {
-                return Err(Refused {
-                    limit: Limit::Connections,
-                    retry_after_s: 1,
-                });
-            }
+            peer.check_connections(connections_max, times)?;
             let rate = handshakes_per_second.saturating_mul(times);
             let taken = peer.handshakes.take(rate, now_ms);
             taken.map_err(|retry_after_s| Refused {
@@ -161,6 +156,20 @@ impl Addresses {
         outcome
     }
 
+    /// Somebody at `ip`, behind a proxy, is about to have a WebSocket open, or a request under way: that counts
+    /// as a connection. After `Ok` the caller owes one [`Addresses::release_place`].
+    ///
+    /// # Errors
+    /// [`Limit::Connections`]; nothing was counted.
+    pub fn admit_place(&mut self, ip: IpAddr, now_ms: u64) -> Result<(), Refused> {
+        let connections_max = self.rates.connections_max;
+        self.charge(ip, now_ms, |peer, times| {
+            peer.check_connections(connections_max, times)?;
+            peer.connections = peer.connections.saturating_add(1);
+            Ok(())
+        })
+    }
+
     /// A connection of `ip` was accepted that no limit on addresses is for, as that of a proxy. The caller
     /// owes one [`Addresses::release_connection`], too.
     pub fn count_connection(&mut self, ip: IpAddr) {
@@ -176,6 +185,11 @@ impl Addresses {
             }
             return;
         }
+        self.release_place(ip);
+    }
+
+    /// What had a place of its own, as [`Addresses::admit_place`] has counted, is over.
+    pub fn release_place(&mut self, ip: IpAddr) {
         self.give_back(ip, |peer| {
             debug_assert!(peer.connections > 0, "released more often than admitted");
             peer.connections = peer.connections.saturating_sub(1);
@@ -346,6 +360,18 @@ struct Peer {
     logins: Window,
     registrations: Window,
     conflicts: Window,
+}
+
+impl Peer {
+    fn check_connections(&self, connections_max: u32, times: u32) -> Result<(), Refused> {
+        if connections_max != 0 && self.connections >= connections_max.saturating_mul(times) {
+            return Err(Refused {
+                limit: Limit::Connections,
+                retry_after_s: 1,
+            });
+        }
+        Ok(())
+    }
 }
 
 impl Entry for Peer {

@@ -4,9 +4,10 @@ use super::{Handshake, Mail, Site};
 use crate::app::accounts::{LoginError, New, Profile};
 use crate::app::bearer;
 use crate::app::forms::{Form, FormError, is_json};
-use crate::app::limits::{Limit, LoginOutcome, Network, Refused};
+use crate::app::limits::{Limit, LoginOutcome, Network, Place, Refused};
 use crate::app::passwords::Password;
 use crate::app::reply::{Overloaded, Reply as Callback};
+use crate::app::rules;
 use crate::app::store::{Attempt, Renames};
 use crate::app::talk::Member;
 use crate::app::tokens::Claims;
@@ -28,11 +29,15 @@ impl Site {
             Ok(new) => new,
             Err(refusal) => return refusal.into(),
         };
+        let place = match self.place(cx, request) {
+            Ok(place) => place,
+            Err(refusal) => return refusal.into(),
+        };
         let (now_ms, ip) = (self.now_ms(cx), request.peer().ip());
         if let Err(refused) = self.gate.register(request.peer(), now_ms) {
             return self.too_many(refused).into();
         }
-        let reply = self.mail_to(request, move |done| Mail::Registered(ip, done));
+        let reply = self.mail_to(request, place, move |done| Mail::Registered(ip, done));
         let tried = self.accounts.register(new, Network::of(ip), reply);
         if tried.is_err() {
             self.gate.forgo_registration(ip, now_ms);
@@ -60,6 +65,10 @@ impl Site {
             Ok((username, password)) => (username, Password::from(password)),
             Err(refusal) => return refusal.into(),
         };
+        let place = match self.place(cx, request) {
+            Ok(place) => place,
+            Err(refusal) => return refusal.into(),
+        };
         let (now_ms, peer) = (self.now_ms(cx), request.peer());
         let underway = match self.gate.login(peer, &username, now_ms) {
             Ok(underway) => underway,
@@ -74,6 +83,12 @@ impl Site {
                     .into();
             }
         };
+        if !rules::may_be_credentials(&username, password.as_str()) {
+            // Nobody's: known without a look at who there is, and too long to wait for its turn.
+            let wrong = Err(LoginError::Wrong);
+            self.settle_login(cx, peer, &username, &wrong);
+            return self.logged_in(cx, wrong).into();
+        }
         let attempt = Attempt {
             username: username.clone(),
             network: Network::of(peer.ip()),
@@ -82,7 +97,7 @@ impl Site {
             now: now_unix(cx),
         };
         let account = username.clone();
-        let reply = self.mail_to(request, move |outcome| {
+        let reply = self.mail_to(request, place, move |outcome| {
             Mail::LoggedIn(peer, account, outcome)
         });
         let tried = self.accounts.login(attempt, password, reply);
@@ -93,12 +108,14 @@ impl Site {
         self.later(tried)
     }
 
-    pub(super) fn me(&self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
-        match self.claims(cx, bearer::authorization(&request.fields())) {
-            Ok(Claims { user_id, .. }) => self.later(
-                self.accounts
-                    .me(user_id, self.mail_to(request, Mail::Found)),
-            ),
+    pub(super) fn me(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
+        let claims = self.claims(cx, bearer::authorization(&request.fields()));
+        let asked = claims.and_then(|claims| Ok((claims.user_id, self.place(cx, request)?)));
+        match asked {
+            Ok((user_id, place)) => {
+                let reply = self.mail_to(request, place, Mail::Found);
+                self.later(self.accounts.me(user_id, reply))
+            }
             Err(refusal) => refusal.into(),
         }
     }
@@ -121,6 +138,10 @@ impl Site {
             Ok(profile) => profile,
             Err(refusal) => return refusal.into(),
         };
+        let place = match self.place(cx, request) {
+            Ok(place) => place,
+            Err(refusal) => return refusal.into(),
+        };
         let (now_ms, peer) = (self.now_ms(cx), request.peer());
         let claims = profile.username.is_some() || profile.email.is_some();
         if claims && let Err(refused) = self.gate.claim(peer, now_ms) {
@@ -131,7 +152,7 @@ impl Site {
             per_day: self.config.renames_per_day,
             now: now_unix(cx),
         };
-        let reply = self.mail_to(request, move |done| Mail::Updated(done, id, claimed));
+        let reply = self.mail_to(request, place, move |done| Mail::Updated(done, id, claimed));
         let tried = self.accounts.update(id, profile, renames, reply);
         if tried.is_err()
             && let Some(ip) = claimed
@@ -144,7 +165,7 @@ impl Site {
     /// The token names a user by number; the name to chat under comes from the database, as it
     /// may have changed since, and the user may be gone. All requests before this one have been
     /// answered, so what the database answers is what is opened.
-    pub(super) fn open_chat(&self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
+    pub(super) fn open_chat(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
         if !request.wants_websocket() {
             let answer = self.answers.error(426, "This is a WebSocket");
             return answer
@@ -165,11 +186,17 @@ impl Site {
             Ok(claims) => claims,
             Err(refusal) => return refusal.into(),
         };
+        let protocol = protocol.flatten().map(str::to_owned);
+        let place = match self.place(cx, request) {
+            Ok(place) => place,
+            Err(refusal) => return refusal.into(),
+        };
         let handshake = Handshake {
             exp: claims.exp,
-            protocol: protocol.flatten().map(str::to_owned),
+            protocol,
+            place,
         };
-        let reply = self.mail_to(request, move |user| Mail::Admitted(user, handshake));
+        let reply = self.mail_to(request, None, move |user| Mail::Admitted(user, handshake));
         self.later(self.accounts.identify(claims.user_id, reply))
     }
 
@@ -208,10 +235,23 @@ impl Site {
         form.map_err(|error| self.answers.failure(400, &error))
     }
 
-    /// Sends an outcome back to the request that asked for it.
+    /// The place of a request that takes its time, if its client is behind a proxy.
+    fn place(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Result<Option<Place>, Response> {
+        if !request.is_forwarded() {
+            return Ok(None); // its connection counts
+        }
+        let now_ms = self.now_ms(cx);
+        self.gate.place(request.peer(), now_ms).map_err(|refused| {
+            let text = "Too many connections, try again later";
+            self.answers.try_later(429, text, refused.retry_after_s)
+        })
+    }
+
+    /// Sends an outcome back to the request that asked for it, whose place is free then.
     fn mail_to<T: 'static>(
         &self,
         request: &Request<'_>,
+        place: Option<Place>,
         wrap: impl FnOnce(T) -> Mail + Send + 'static,
     ) -> Callback<T> {
         let (post, exchange) = (self.post.clone(), request.exchange());
@@ -219,6 +259,7 @@ impl Site {
             .reader(request)
             .map(|reader| Box::from(reader.as_str()));
         Box::new(move |outcome| {
+            drop(place);
             let mail = match reader {
                 Some(reader) => Mail::Read(reader, Box::new(wrap(outcome))),
                 None => wrap(outcome),

@@ -25,6 +25,7 @@ use super::config::{Config, Secret};
 use super::forms;
 use super::gate::Gate;
 use super::hosts;
+use super::limits::Place;
 use super::logging::Logging;
 use super::metrics::Process;
 use super::reload::Reload;
@@ -78,6 +79,8 @@ pub struct Handshake {
     pub exp: u64,
     /// The subprotocol to answer with.
     pub protocol: Option<String>,
+    /// Of the WebSocket, where its client is behind a proxy.
+    pub place: Option<Place>,
 }
 
 /// How many connections the listener for metrics may have: it is for few.

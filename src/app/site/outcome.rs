@@ -84,6 +84,7 @@ impl Site {
                     user_id: user.id,
                     username: user.username.into_boxed_str(),
                     aliases,
+                    place: handshake.place,
                 };
                 match handshake.protocol {
                     Some(protocol) => Reply::UpgradeTo(member, protocol),
@@ -202,7 +203,7 @@ impl Site {
         }
     }
 
-    fn logged_in(&self, cx: &Cx<'_>, outcome: Result<User, LoginError>) -> Response {
+    pub(super) fn logged_in(&self, cx: &Cx<'_>, outcome: Result<User, LoginError>) -> Response {
         match outcome {
             Ok(user) => match self.tokens.issue(user.id, &user.username, cx.unix_secs()) {
                 Ok(token) => {

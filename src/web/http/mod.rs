@@ -285,6 +285,7 @@ impl<S> Http<S> {
             head: *head,
             body,
             origin: self.origin,
+            connection: self.origin,
             exchange: ExchangeId { conn, number },
         };
         request.origin = tools.service.origin(&request);

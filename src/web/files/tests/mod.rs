@@ -118,12 +118,14 @@ fn ask_at(
     }
     bytes.push_str("\r\n");
     let head = Head::reparse(bytes.as_bytes()).unwrap();
+    let origin = crate::reactor::Origin::Connected {
+        peer: "192.0.2.1:1000".parse().unwrap(),
+    };
     let request = Request {
         head,
         body: &[],
-        origin: crate::reactor::Origin::Connected {
-            peer: "192.0.2.1:1000".parse().unwrap(),
-        },
+        origin,
+        connection: origin,
         exchange: ExchangeId {
             conn: ConnId::NONE,
             number: 0,
