@@ -2,7 +2,6 @@
 //! moment: what may take its time, a reload or another server's start, is done by two others.
 
 use std::io;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{self, Child};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
@@ -13,7 +12,7 @@ use std::time::Duration;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
-use super::handover::{Answer, Handover, READY_TIME};
+use super::handover::{Answer, Handover, Listener, READY_TIME};
 use super::reload::Reloader;
 use super::site::Mail;
 use super::supervisor;
@@ -31,7 +30,7 @@ const RELOAD_TIME: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// The handlers or the threads cannot be set up.
-pub fn handle(post: Post<Mail>, reloader: Reloader, listeners: Vec<TcpListener>) -> io::Result<()> {
+pub fn handle(post: Post<Mail>, reloader: Reloader, listeners: Vec<Listener>) -> io::Result<()> {
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR2])?;
     let shared = Arc::new(Shared {
         state: Mutex::new(State {
