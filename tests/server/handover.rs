@@ -369,6 +369,27 @@ fn a_stop_is_heard_while_the_next_server_hangs() {
 }
 
 #[test]
+fn a_reload_asked_for_during_the_start_is_done_after_it() {
+    let folder = Folder::new();
+    folder.configure("");
+    let good = std::fs::read(folder.file("server.conf")).unwrap();
+    let pipe = pipe_for_config(&folder);
+    std::thread::scope(|scope| {
+        let starting =
+            scope.spawn(|| folder.start_as(by_shell("echo $$ > pid; exec \"$0\" \"$@\"")));
+        let mut config = writer(&pipe);
+        let pid = std::fs::read_to_string(folder.file("pid")).unwrap();
+        signal(pid.trim().parse().unwrap(), "HUP");
+        // What is read by the start, and what there is for the reload.
+        folder.configure("messages_per_minute=7");
+        config.write_all(&good).unwrap();
+        drop(config);
+        let server = starting.join().unwrap();
+        server.wait_for_log("changed: messages_per_minute");
+    });
+}
+
+#[test]
 fn no_signal_waits_for_a_reload_that_hangs() {
     let server = Server::start();
     let text = std::fs::read(server.folder().file("server.conf")).unwrap();
