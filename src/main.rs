@@ -14,6 +14,7 @@ use edgeloop::app::handover;
 use edgeloop::app::logging::Logging;
 use edgeloop::app::reload::ConfigFile;
 use edgeloop::app::server::{self, Setup};
+use edgeloop::app::signals;
 use edgeloop::app::store::upkeep;
 
 /// Wrong usage, configuration or certificate files; clap uses the same.
@@ -36,6 +37,9 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: Cli) -> ExitCode {
+    if let Err(error) = signals::hear_early() {
+        return refuse(&[format!("cannot take signals: {error}")]);
+    }
     let mut config_file = ConfigFile::new(cli.config, handover::required_config());
     let loaded = match config_file.load() {
         Ok(loaded) => loaded,

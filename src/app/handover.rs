@@ -6,7 +6,7 @@ use std::env;
 use std::fs::OpenOptions;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::net::TcpListener;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -21,6 +21,9 @@ const READY_FD: &str = "EDGELOOP_READY_FD";
 /// The configuration file that the successor has to find, and not empty, as the server before it did: else it
 /// would serve with defaults what was configured otherwise.
 const CONFIG: &str = "EDGELOOP_CONFIG_REQUIRED";
+/// What each of the sockets is for. The configuration may have changed meanwhile, and must not make another
+/// listener of one.
+const PURPOSES: &str = "EDGELOOP_LISTENERS";
 /// How long it may take for that.
 pub(super) const READY_TIME: Duration = Duration::from_secs(60);
 /// Descriptors handed on begin here, or behind: the numbers below are most likely in use.
@@ -29,15 +32,66 @@ const FIRST_FD: RawFd = 64;
 /// behind it but what the next one replaces.
 const STDIN: RawFd = 0;
 
+/// What clients get at a listening socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// All there is, over TLS.
+    Https,
+    /// Redirects to that.
+    Http,
+    /// Metrics and health.
+    Metrics,
+}
+
+impl Purpose {
+    const ALL: [(Self, &str); 3] = [
+        (Self::Https, "https"),
+        (Self::Http, "http"),
+        (Self::Metrics, "metrics"),
+    ];
+
+    fn of(name: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find_map(|(purpose, own)| (own == name).then_some(purpose))
+    }
+
+    fn name(self) -> &'static str {
+        let mut all = Self::ALL.into_iter();
+        all.find_map(|(purpose, name)| (purpose == self).then_some(name))
+            .unwrap_or_default()
+    }
+}
+
+/// A listening socket that is handed on.
+#[derive(Debug)]
+pub struct Listener {
+    /// The socket.
+    pub socket: TcpListener,
+    /// What it is for; a service manager does not say.
+    pub purpose: Option<Purpose>,
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
 /// The listening sockets this process was started with, by systemd (sd_listen_fds(3)) or by the server it
 /// takes the place of. To be called once, before there are threads: it clears the environment.
 ///
 /// # Errors
 /// What was passed is no listening TCP socket.
-pub fn inherited() -> io::Result<Vec<TcpListener>> {
+pub fn inherited() -> io::Result<Vec<Listener>> {
+    let purposes = env::var(PURPOSES).unwrap_or_default();
+    let mut purposes = purposes.split(',').map(Purpose::of);
     let mut passed = ListenFd::from_env();
     (0..passed.len())
-        .filter_map(|index| passed.take_tcp_listener(index).transpose())
+        .filter_map(|index| {
+            let purpose = purposes.next().flatten();
+            let socket = passed.take_tcp_listener(index).transpose()?;
+            Some(socket.map(|socket| Listener { socket, purpose }))
+        })
         .collect()
 }
 
@@ -64,6 +118,7 @@ pub fn tell_ready() {
 #[derive(Debug)]
 pub struct Handover {
     passed: Passed,
+    purposes: String,
     /// For the next one.
     pipe: Option<(PipeReader, PipeWriter)>,
 }
@@ -73,8 +128,13 @@ impl Handover {
     ///
     /// # Errors
     /// There are not enough descriptors.
-    pub fn new(listeners: &[TcpListener]) -> io::Result<Self> {
+    pub fn new(listeners: &[Listener]) -> io::Result<Self> {
+        let purposes = listeners.iter().map(|listener| listener.purpose);
+        let purposes: Vec<_> = purposes
+            .map(|purpose| purpose.map_or("", Purpose::name))
+            .collect();
         Ok(Self {
+            purposes: purposes.join(","),
             // With a very low limit there are none behind those that are in use.
             passed: Passed::new(listeners, FIRST_FD)
                 .or_else(|_| Passed::new(listeners, STDIN + 3))?,
@@ -102,6 +162,7 @@ impl Handover {
             .env_remove("WATCHDOG_PID")
             .env("LISTEN_FDS", self.passed.copies.len().to_string())
             .env("LISTEN_FDS_FIRST_FD", self.passed.first.to_string())
+            .env(PURPOSES, &self.purposes)
             .env(READY_FD, STDIN.to_string())
             .stdin(tell);
         match config {
@@ -162,7 +223,7 @@ struct Passed {
 
 impl Passed {
     /// With numbers from `first` on.
-    fn new(listeners: &[TcpListener], mut first: RawFd) -> io::Result<Self> {
+    fn new(listeners: &[impl AsFd], mut first: RawFd) -> io::Result<Self> {
         loop {
             let mut copies = Vec::new();
             let mut free = first;

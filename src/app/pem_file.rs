@@ -99,6 +99,12 @@ pub(super) fn sections(text: &[u8]) -> Result<Vec<Section<'_>>, Fault> {
             }
             // What is in the section is for its decoder to judge.
             (None, None, Some(_)) => {}
+            (None, None, None) if is_damaged_marker(line) => {
+                return Err((
+                    number,
+                    "like a BEGIN or END line, but without its five hyphens",
+                ));
+            }
             (None, None, None) if !is_plain(line) => return Err((number, "not plain text")),
             (None, None, None) => {}
         }
@@ -124,6 +130,21 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 fn marker<'a>(line: &'a str, start: &str) -> Option<&'a str> {
     let label = line.strip_prefix(start)?.strip_suffix("-----")?;
     (!label.contains("--")).then_some(label)
+}
+
+/// Whether this was a marker before a word processor, a form or a hand went over it.
+fn is_damaged_marker(line: &str) -> bool {
+    let line = line.to_ascii_uppercase();
+    let is_marker = line.contains("BEGIN ") || line.contains("END ");
+    is_marker && (line.contains("CERTIFICATE") || line.contains("PRIVATE KEY")) && {
+        let is_dash = |char: char| {
+            matches!(
+                char,
+                '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}'
+            )
+        };
+        line.trim().starts_with(is_dash) || line.trim().ends_with(is_dash)
+    }
 }
 
 /// Explanatory text (RFC 7468 §2). A byte order mark is none: it hides a marker behind it.
@@ -164,6 +185,9 @@ mod tests {
             (format!("{ONE}\n-----END A-----\n"), 4),
             (format!("{ONE}\n-----BEGIN A-----\nAAAA\n"), 4),
             (format!("-----BEGIN A-----\nAAAA\n{ONE}\n"), 3),
+            (format!("{ONE}\n----BEGIN CERTIFICATE----\n"), 4),
+            (format!("{ONE}\n-----begin certificate-----\n"), 4),
+            (format!("{ONE}\n–––––BEGIN EC PRIVATE KEY–––––\n"), 4),
             (ONE.replace("END A", "END B"), 3),
             (ONE.replace("END A-----", "END A----"), 3),
         ] {

@@ -19,13 +19,13 @@ pub struct Reload {
     pub tls: Tls,
 }
 
-/// Where the configuration is read. A file that was there once has to stay, and not become empty: without
+/// Where the configuration is read. A file that was there once has to stay, and to set something: without
 /// it all that it forbids would be allowed.
 #[derive(Clone, Debug, Default)]
 pub struct ConfigFile {
     /// The file the command line named, if it named one.
     named: Option<PathBuf>,
-    /// The one that was read, if there was text in it.
+    /// The one that was read, if it set a key.
     required: Option<PathBuf>,
 }
 
@@ -39,7 +39,7 @@ impl ConfigFile {
     /// Reads the configuration.
     ///
     /// # Errors
-    /// As [`Config::load`], and the file that was there is gone or empty.
+    /// As [`Config::load`], and the file that was there is gone or sets nothing.
     pub fn load(&self) -> Result<Loaded, ConfigErrors> {
         match &self.required {
             Some(file) => Config::load_again(file, environment),

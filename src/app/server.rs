@@ -15,7 +15,7 @@ use super::assets;
 use super::check;
 use super::config::Config;
 use super::descriptors;
-use super::handover;
+use super::handover::{self, Listener, Purpose};
 use super::logging::Logging;
 use super::marks::Marks;
 use super::memory;
@@ -46,7 +46,7 @@ pub struct Setup {
     pub port_file: Option<PathBuf>,
     /// Sockets to listen on instead of those of the configuration: see
     /// [`inherited`](super::handover::inherited).
-    pub inherited: Vec<TcpListener>,
+    pub inherited: Vec<Listener>,
     /// The log; its level changes on SIGHUP, and dropping it writes out the rest.
     pub logging: Logging,
 }
@@ -96,7 +96,7 @@ impl Started {
         tls_files: TlsFiles,
         tls: Tls,
         port_file: Option<&Path>,
-        inherited: Vec<TcpListener>,
+        inherited: Vec<Listener>,
         logging: &Arc<Logging>,
     ) -> Result<Self, String> {
         signals::survive_file_size_limit()
@@ -204,7 +204,7 @@ struct Listening {
     /// The port of the secure listeners.
     port: u16,
     /// All of them, for the server that will take the place of this one.
-    sockets: Vec<TcpListener>,
+    sockets: Vec<Listener>,
 }
 
 /// Opens the listeners, or takes those that were inherited.
@@ -212,39 +212,68 @@ fn listen(
     reactor: &mut Reactor<Web<Site>>,
     config: &Config,
     tls: &Arc<rustls::ServerConfig>,
-    inherited: Vec<TcpListener>,
+    inherited: Vec<Listener>,
 ) -> Result<Listening, String> {
-    let (metrics, sockets): (Vec<_>, Vec<_>) = inherited.into_iter().partition(|socket| {
-        let bound = socket.local_addr().ok();
-        bound.is_some() && bound == config.metrics_address
-    });
-    let metrics = metrics
-        .into_iter()
-        .next()
-        .or_else(|| listen_for_metrics(config));
-    let mut sockets = if sockets.is_empty() {
-        listen_all(config)?
+    let (mut metrics, mut sockets) = (None, Vec::new());
+    for Listener { socket, purpose } in inherited {
+        let bound = socket
+            .local_addr()
+            .map_err(|error| format!("cannot listen: {error}"))?;
+        match purpose.unwrap_or_else(|| purpose_at(config, bound)) {
+            Purpose::Metrics if config.metrics_address == Some(bound) => metrics = Some(socket),
+            Purpose::Http if config.http_port == bound.port() => {
+                sockets.push((socket, Purpose::Http));
+            }
+            Purpose::Https => sockets.push((socket, Purpose::Https)),
+            // It was for what is configured otherwise now, and is closed with the server before this one.
+            Purpose::Metrics | Purpose::Http => log::info!("listening no more on {bound}"),
+        }
+    }
+    let metrics = metrics.or_else(|| listen_for_metrics(config));
+    if sockets.is_empty() {
+        for socket in listen_all(config)? {
+            let bound = socket.local_addr();
+            let bound = bound.map_err(|error| format!("cannot listen: {error}"))?;
+            sockets.push((socket, purpose_at(config, bound)));
+        }
     } else {
         log::info!("listening on sockets that were passed on: port and bind_address do not count");
-        sockets
-    };
+    }
+    open(reactor, config, tls, sockets, metrics)
+}
+
+/// What a socket is for that does not say so.
+fn purpose_at(config: &Config, bound: SocketAddr) -> Purpose {
+    if config.metrics_address == Some(bound) {
+        Purpose::Metrics
+    } else if config.http_port != 0 && bound.port() == config.http_port {
+        Purpose::Http
+    } else {
+        Purpose::Https
+    }
+}
+
+/// Lets clients come.
+fn open(
+    reactor: &mut Reactor<Web<Site>>,
+    config: &Config,
+    tls: &Arc<rustls::ServerConfig>,
+    sockets: Vec<(TcpListener, Purpose)>,
+    metrics: Option<TcpListener>,
+) -> Result<Listening, String> {
     let (mut secure, mut secure_at, mut port) = (Vec::new(), None, config.port);
-    for socket in &sockets {
-        let (is_plain, bound) = socket
+    let mut kept = Vec::new();
+    for (socket, purpose) in sockets {
+        let is_plain = purpose == Purpose::Http;
+        let bound = socket
             .local_addr()
-            .map(|bound| {
-                (
-                    config.http_port != 0 && bound.port() == config.http_port,
-                    bound,
-                )
-            })
             .map_err(|error| format!("cannot listen: {error}"))?;
         let security = if is_plain {
             Security::Plain
         } else {
             Security::Tls(Arc::clone(tls))
         };
-        let (id, _) = SockRef::from(socket)
+        let (id, _) = SockRef::from(&socket)
             .set_tcp_notsent_lowat(UNSENT_BYTES_MAX)
             .and_then(|()| reactor.listen_on(socket.try_clone()?, security))
             .map_err(|error| format!("cannot listen on {bound}: {error}"))?;
@@ -256,6 +285,8 @@ fn listen(
             secure.push(id);
             log::info!("listening on https://{bound}");
         }
+        let purpose = Some(purpose);
+        kept.push(Listener { socket, purpose });
     }
     if let Some(url) = secure_at.map(|bound| page_url(bound, config.public_port)) {
         log::info!("open {url} in a browser");
@@ -270,12 +301,16 @@ fn listen(
         for_metrics = Some(id);
         // With port 0 the next server could not tell it from the others.
         if Some(bound) == config.metrics_address {
-            sockets.push(socket);
+            let purpose = Some(Purpose::Metrics);
+            kept.push(Listener { socket, purpose });
         }
     }
     let site = reactor.handler().service();
     site.listens(secure, port, for_metrics);
-    Ok(Listening { port, sockets })
+    Ok(Listening {
+        port,
+        sockets: kept,
+    })
 }
 
 /// Metrics are not worth the server: without their port it starts, too.

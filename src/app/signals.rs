@@ -2,18 +2,18 @@
 //! moment: what may take its time, a reload or another server's start, is done by two others.
 
 use std::io;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{self, Child};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
-use super::handover::{Answer, Handover, READY_TIME};
+use super::handover::{Answer, Handover, Listener, READY_TIME};
 use super::reload::Reloader;
 use super::site::Mail;
 use super::supervisor;
@@ -27,11 +27,11 @@ const CONTAINER_INIT: u32 = 1;
 const RELOAD_TIME: Duration = Duration::from_secs(30);
 
 /// Handles SIGHUP, SIGUSR2, SIGINT and SIGTERM from now on. `listeners` are for the server that takes the
-/// place of this one (SIGUSR2).
+/// place of this one (SIGUSR2). Those that [`hear_early`] heard count as well.
 ///
 /// # Errors
 /// The handlers or the threads cannot be set up.
-pub fn handle(post: Post<Mail>, reloader: Reloader, listeners: Vec<TcpListener>) -> io::Result<()> {
+pub fn handle(post: Post<Mail>, reloader: Reloader, listeners: Vec<Listener>) -> io::Result<()> {
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR2])?;
     let shared = Arc::new(Shared {
         state: Mutex::new(State {
@@ -45,6 +45,12 @@ pub fn handle(post: Post<Mail>, reloader: Reloader, listeners: Vec<TcpListener>)
     // One more is remembered while one is under way, and stands for any number of them.
     let (reload, reloads) = mpsc::sync_channel(1);
     let (hand_over, handovers) = mpsc::sync_channel(1);
+    if EARLY.reload.load(Ordering::Relaxed) {
+        remember(&reload);
+    }
+    if EARLY.hand_over.load(Ordering::Relaxed) && process::id() != CONTAINER_INIT {
+        remember(&hand_over);
+    }
     let (reloading, handing_over) = (Arc::clone(&shared), Arc::clone(&shared));
     spawn("reload", move || reload_all(&reloading, reloader, &reloads))?;
     spawn("handover", move || hand_over_all(&handing_over, &handovers))?;
@@ -60,6 +66,24 @@ pub fn handle(post: Post<Mail>, reloader: Reloader, listeners: Vec<TcpListener>)
             }
         }
     })
+}
+
+/// Signals that came before [`handle`] could pass them on.
+#[derive(Default)]
+struct Early {
+    reload: Arc<AtomicBool>,
+    hand_over: Arc<AtomicBool>,
+}
+
+static EARLY: LazyLock<Early> = LazyLock::new(Early::default);
+
+/// From now on SIGHUP and SIGUSR2 do not end the process; they are remembered for [`handle`].
+///
+/// # Errors
+/// The handlers cannot be set up.
+pub fn hear_early() -> io::Result<()> {
+    signal_hook::flag::register(SIGHUP, Arc::clone(&EARLY.reload))?;
+    signal_hook::flag::register(SIGUSR2, Arc::clone(&EARLY.hand_over)).map(drop)
 }
 
 /// From now on a file that may not grow any more (`ulimit -f`) is an error of who writes it, not the end

@@ -108,7 +108,15 @@ fn a_key_given_twice_is_refused() {
 #[test]
 fn values_in_quotes_are_refused_wherever_they_come_from() {
     let folder = Folder::new();
-    for value in ["\"users.db\"", "'users.db'", "\"", "“users.db”"] {
+    for value in [
+        "\"users.db\"",
+        "'users.db'",
+        "\"",
+        "“users.db”",
+        "„users.db“",
+        "«users.db»",
+        "`users.db`",
+    ] {
         let done = check(&folder, &format!("{GOOD}db_path={value}\n"));
         assert_refused(
             &done,

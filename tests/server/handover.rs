@@ -206,6 +206,51 @@ fn a_server_takes_the_place_of_another_and_nobody_is_refused() {
     drop(heir);
 }
 
+/// A server that also redirects and has metrics, and the ports for these. Another program may take a port
+/// before the server does.
+fn with_three_listeners() -> (Server, [u16; 2]) {
+    for _ in 0..10 {
+        let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let ports = [0, 1].map(|index| free[index].local_addr().unwrap().port());
+        drop(free);
+        let folder = Folder::new();
+        let [http, metrics] = ports;
+        folder.configure(&format!(
+            "http_port={http}\nmetrics_address=127.0.0.1:{metrics}"
+        ));
+        let start = || {
+            let server = folder.start();
+            server.wait_for_log("metrics are at ");
+            server
+        };
+        if let Ok(server) = std::panic::catch_unwind(start) {
+            return (server, ports);
+        }
+    }
+    panic!("no ports were free for long enough");
+}
+
+#[test]
+fn a_listener_that_is_no_longer_configured_ends_and_becomes_no_other() {
+    let (server, ports) = with_three_listeners();
+    server.folder().configure("");
+    server.signal("USR2");
+    let line = server.wait_for_log("has taken over");
+    let pid = line.split("process ").nth(1).unwrap().split(' ').next();
+    let heir = Heir(pid.unwrap().parse().unwrap());
+    crate::support::wait_for("the first server to end", || {
+        server.has_ended().then_some(())
+    });
+    server.connect().get("/login").expect(200);
+    for port in ports {
+        let bound = SocketAddr::from(([127, 0, 0, 1], port));
+        server.wait_for_log(&format!("listening no more on {bound}"));
+        let refused = TcpStream::connect(bound).unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    }
+    drop(heir);
+}
+
 #[test]
 fn servers_follow_one_another_without_end() {
     let server = Server::start();
@@ -321,6 +366,27 @@ fn a_stop_is_heard_while_the_next_server_hangs() {
             .then_some(())
     });
     drop(held);
+}
+
+#[test]
+fn a_reload_asked_for_during_the_start_is_done_after_it() {
+    let folder = Folder::new();
+    folder.configure("");
+    let good = std::fs::read(folder.file("server.conf")).unwrap();
+    let pipe = pipe_for_config(&folder);
+    std::thread::scope(|scope| {
+        let starting =
+            scope.spawn(|| folder.start_as(by_shell("echo $$ > pid; exec \"$0\" \"$@\"")));
+        let mut config = writer(&pipe);
+        let pid = std::fs::read_to_string(folder.file("pid")).unwrap();
+        signal(pid.trim().parse().unwrap(), "HUP");
+        // What is read by the start, and what there is for the reload.
+        folder.configure("messages_per_minute=7");
+        config.write_all(&good).unwrap();
+        drop(config);
+        let server = starting.join().unwrap();
+        server.wait_for_log("changed: messages_per_minute");
+    });
 }
 
 #[test]

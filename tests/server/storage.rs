@@ -363,6 +363,43 @@ fn a_database_that_was_moved_is_not_used_until_it_is_back() {
 }
 
 #[test]
+fn a_database_that_a_link_leads_to_is_used_and_looked_after_like_any_other() {
+    let folder = Folder::new();
+    folder.configure("");
+    let data = folder.file("data");
+    std::fs::create_dir(&data).unwrap();
+    // It leads to nothing yet.
+    std::os::unix::fs::symlink("data/real.db", folder.file("users.db")).unwrap();
+    let server = folder.start();
+    let mut ann = Writer::new(&server);
+    expect_sound(&folder);
+
+    let (wal, away) = (data.join("real.db-wal"), data.join("away"));
+    std::fs::rename(&wal, &away).unwrap();
+    expect_refusals(&server, &mut ann, "its -wal or -shm was moved, removed");
+    std::fs::rename(&away, &wal).unwrap();
+    assert_eq!(ann.write(), 200);
+
+    // The link itself now leads to another one.
+    let link = folder.file("users.db");
+    std::fs::write(data.join("other.db"), "").unwrap();
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("data/other.db", &link).unwrap();
+    expect_refusals(&server, &mut ann, "it was moved, removed or replaced");
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("data/real.db", &link).unwrap();
+    assert_eq!(ann.write(), 200);
+    ann.check();
+    ann.stop(server);
+    assert!(!wal.exists(), "a stop in order leaves one file");
+    let server = folder.start();
+    ann.connection = Some(server.connect());
+    ann.check();
+    ann.stop(server);
+    expect_sound(&folder);
+}
+
+#[test]
 fn what_was_acknowledged_outlives_the_removal_of_the_wal() {
     for removed in [
         &["users.db-wal", "users.db-shm"][..],

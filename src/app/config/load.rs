@@ -22,7 +22,9 @@ const SECRET_BYTES_MIN: usize = 16;
 const SECRET_BYTES_WANTED: usize = 32;
 
 /// What other formats put around values; no value begins with one.
-const QUOTES: [char; 4] = ['"', '\'', '“', '‘'];
+const QUOTES: [char; 12] = [
+    '"', '\'', '`', '“', '”', '„', '‘', '’', '‚', '«', '»', '\u{2039}',
+];
 
 /// A checked configuration, and what is worth saying about it.
 #[derive(Debug)]
@@ -33,16 +35,16 @@ pub struct Loaded {
     pub warnings: Vec<Finding>,
     /// The file that was read; `None` when there was none and all keys are at their defaults.
     pub file: Option<PathBuf>,
-    /// Whether it has text in it.
-    pub has_text: bool,
+    /// Whether it sets a key.
+    pub sets_keys: bool,
 }
 
 impl Loaded {
-    /// The file that has to be there when the configuration is read again: without it, or with an empty one,
-    /// limits that an operator has set would fall back to their defaults.
+    /// The file that has to be there when the configuration is read again: without it, or with one that sets
+    /// nothing, limits that an operator has set would fall back to their defaults.
     #[must_use]
     pub fn required(&self) -> Option<&Path> {
-        self.file.as_deref().filter(|_| self.has_text)
+        self.file.as_deref().filter(|_| self.sets_keys)
     }
 }
 
@@ -75,17 +77,17 @@ impl Config {
         Loading::default().run(path, &env)
     }
 
-    /// As [`load`](Self::load), from a file that was read before and must still have text in it.
+    /// As [`load`](Self::load), from a file that has set keys before and must still set some.
     ///
     /// # Errors
     ///
-    /// As `load`, and the file is empty.
+    /// As `load`, and the file sets none: it is empty, or only its first comments were written.
     pub fn load_again(
         path: &Path,
         env: impl Fn(&str) -> Option<String>,
     ) -> Result<Loaded, ConfigErrors> {
         let loading = Loading {
-            wants_text: true,
+            wants_keys: true,
             ..Loading::default()
         };
         loading.run(Some(path), &env)
@@ -106,9 +108,9 @@ struct Loading {
     places: HashMap<&'static str, Place>,
     errors: Vec<Finding>,
     warnings: Vec<Finding>,
-    /// Whether an empty file is an error.
-    wants_text: bool,
-    has_text: bool,
+    /// Whether a file that sets nothing is an error.
+    wants_keys: bool,
+    sets_keys: bool,
 }
 
 impl Loading {
@@ -130,7 +132,7 @@ impl Loading {
             config: self.config,
             warnings: self.warnings,
             file,
-            has_text: self.has_text,
+            sets_keys: self.sets_keys,
         })
     }
 
@@ -145,12 +147,14 @@ impl Loading {
                 return None;
             }
         };
-        self.has_text = !bytes.trim_ascii().is_empty();
-        if self.wants_text && !self.has_text {
-            let text = "is empty, and was not when it was read before";
+        let entries = raw::entries(&file, &bytes, &mut self.errors);
+        self.sets_keys = !entries.is_empty();
+        if self.wants_keys && !self.sets_keys {
+            let text =
+                "is empty or has only comments, and has set keys before; for all defaults, restart";
             self.error(Place::File(Arc::clone(&file)), text.to_owned());
         }
-        for entry in raw::entries(&file, &bytes, &mut self.errors) {
+        for entry in entries {
             let place = Place::Line {
                 file: Arc::clone(&file),
                 number: entry.line,

@@ -57,7 +57,12 @@ pub(super) fn entries(
 
 fn entry(line: usize, bytes: &[u8]) -> Result<Option<Entry>, String> {
     let text = str::from_utf8(bytes).map_err(|_| "the line is not UTF-8 text".to_owned())?;
-    let text = without_comment(text.trim()).trim();
+    let text = text.trim();
+    // Else all of a file whose lines end with it alone would be its first comment.
+    if text.contains('\r') {
+        return Err("the line has a carriage return in it; lines end with LF or CRLF".to_owned());
+    }
+    let text = without_comment(text).trim();
     if text.is_empty() {
         return Ok(None);
     }
@@ -140,7 +145,7 @@ mod tests {
 
     #[test]
     fn odd_lines_are_named_and_the_rest_still_read() {
-        let (entries, findings) = parse(b"port\n=1\na=\xff\nb=\x1b[31m\nc=1");
+        let (entries, findings) = parse(b"port\n=1\na=\xff\nb=\x1b[31m\nc=1\n# d\rport=1\r\n");
         assert_eq!(entries, [(5, "c".to_owned(), "1".to_owned())]);
         assert_eq!(
             findings,
@@ -149,6 +154,7 @@ mod tests {
                 r#"server.conf:2: "=1" has no key before the "=""#,
                 "server.conf:3: the line is not UTF-8 text",
                 "server.conf:4: the line has a control character in it",
+                "server.conf:6: the line has a carriage return in it; lines end with LF or CRLF",
             ]
         );
     }

@@ -18,7 +18,7 @@ use std::str::FromStr;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerName {
-    /// An address.
+    /// An address; IPv4 mapped into IPv6 is IPv4.
     Address(IpAddr),
     /// A name, in lower case.
     Name(String),
@@ -31,7 +31,9 @@ impl ServerName {
     #[must_use]
     pub fn is(&self, host: &str) -> bool {
         match self {
-            Self::Address(own) => host.parse::<IpAddr>().is_ok_and(|other| other == *own),
+            Self::Address(own) => host
+                .parse::<IpAddr>()
+                .is_ok_and(|other| other.to_canonical() == *own),
             Self::Name(own) => own.eq_ignore_ascii_case(host),
             Self::Wildcard(own) => host.split_once('.').is_some_and(|(label, behind)| {
                 !label.is_empty() && own.eq_ignore_ascii_case(behind)
@@ -62,8 +64,8 @@ impl FromStr for ServerName {
         let inner = text
             .strip_prefix('[')
             .and_then(|text| text.strip_suffix(']'));
-        if let Ok(address) = inner.unwrap_or(text).parse() {
-            return Ok(Self::Address(address));
+        if let Ok(address) = inner.unwrap_or(text).parse::<IpAddr>() {
+            return Ok(Self::Address(address.to_canonical()));
         }
         let (name, is_wildcard) = match text.strip_prefix("*.") {
             Some(name) => (name, true),
@@ -110,6 +112,8 @@ mod tests {
             ("192.0.2.7", "192.0.2.70", false),
             ("[2001:db8::1]", "2001:DB8:0::1", true),
             ("2001:db8::1", "2001:db8::1", true),
+            ("::ffff:192.0.2.7", "192.0.2.7", true),
+            ("192.0.2.7", "::ffff:c000:207", true),
             ("intranet", "intranet", true),
         ] {
             assert_eq!(

@@ -46,15 +46,18 @@ impl LogFile {
         })
     }
 
-    /// Opens the path again: another program has moved the file. Returns whether it is another one now.
+    /// Opens the path again: another program has moved the file. Returns whether it is another one now. A
+    /// pipe is not opened: that would wait for its reader.
     ///
     /// # Errors
-    /// It cannot be opened; the file stays the one that it was.
+    /// It cannot be opened, or is no regular file where it was one; the file stays the one that it was.
     pub(super) fn reopen(&mut self) -> io::Result<bool> {
         let held = self.file.metadata()?;
         if !held.is_file() {
-            // Opening a pipe waits for its reader.
             return Ok(false);
+        }
+        if fs::metadata(&self.path).is_ok_and(|found| !found.is_file()) {
+            return Err(io::Error::other("it is not a regular file any more"));
         }
         (self.file, self.size) = append_to(&self.path, permissions(&held))?;
         self.failed_at = None;
@@ -341,6 +344,25 @@ mod tests {
         assert!(case.log.reopen().is_err());
         case.append("2\n").unwrap();
         assert_eq!(fs::read(case.path("moved")).unwrap(), b"1\n2\n");
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_the_file_is_not_waited_for() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+        let mut case = Case::new();
+        case.append("1......\n").unwrap();
+        let path = case.path("log");
+        fs::rename(&path, case.path("moved")).unwrap();
+        mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        assert!(case.log.reopen().is_err());
+        // Nor when there is no room.
+        assert!(case.append("2......\n").is_err());
+        assert_eq!(fs::read(case.path("moved")).unwrap(), b"1......\n2......\n");
+        fs::remove_file(&path).unwrap();
+        assert!(case.log.reopen().unwrap());
+        case.append("3......\n").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"3......\n");
     }
 
     #[test]

@@ -58,7 +58,8 @@ struct Progress {
 impl Files {
     /// Those of the database that was just opened at `path`.
     pub(super) fn of(path: &Path) -> Self {
-        let index = Named::beside(path, "-shm");
+        let followed = followed(path);
+        let index = Named::beside(&followed, "-shm");
         let index_read = match File::open(&index.path) {
             Ok(file) => Some(file),
             Err(error) => {
@@ -71,7 +72,7 @@ impl Files {
         };
         let mut files = Self {
             main: Named::beside(path, ""),
-            wal: Named::beside(path, "-wal"),
+            wal: Named::beside(&followed, "-wal"),
             index,
             index_read,
             seen: None,
@@ -182,6 +183,16 @@ impl Progress {
     fn is_under_way(&self) -> bool {
         self.done != self.begun
     }
+}
+
+/// The file that a link leads to: SQLite keeps its others beside that one. A path that is none is left as it
+/// is, for it stays good when a folder above it is renamed.
+pub(super) fn followed(path: &Path) -> PathBuf {
+    let is_link = path
+        .symlink_metadata()
+        .is_ok_and(|found| found.is_symlink());
+    let followed = is_link.then(|| fs::canonicalize(path).ok()).flatten();
+    followed.unwrap_or_else(|| path.to_path_buf())
 }
 
 fn identity(file: &Path) -> io::Result<(u64, u64)> {

@@ -11,6 +11,7 @@
 //! may hold addresses that differ in case alone: these stay, and work, so the rule stands in
 //! triggers, which judge what is written from now on, and not in a unique index.
 
+use super::files::followed;
 use super::stops;
 use super::trouble::Cause;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
@@ -157,6 +158,7 @@ pub(super) fn inspect(path: &Path, busy_timeout: Duration) -> Result<(), OpenErr
         Err(error) => return Err(OpenError::Io(error)),
     }
     let mut flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let path = &followed(path);
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     let db = match path.to_str() {
@@ -197,7 +199,29 @@ pub(super) fn create_private(path: &Path) -> Result<(), OpenError> {
         .open(path);
     match made {
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => follow_private(path),
+        Err(error) => Err(OpenError::Io(error)),
+    }
+}
+
+/// A link is there, too, and may lead to a file that is yet to be made.
+fn follow_private(path: &Path) -> Result<(), OpenError> {
+    if !path
+        .symlink_metadata()
+        .is_ok_and(|found| found.is_symlink())
+    {
+        return Ok(());
+    }
+    let made = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path);
+    match made {
+        Ok(_) => Ok(()),
+        // Whether it may be written is looked at later.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
+        Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => Ok(()),
         Err(error) => Err(OpenError::Io(error)),
     }
 }
