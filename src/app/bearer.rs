@@ -50,12 +50,15 @@ pub fn is_origin_allowed(request: &Request<'_>, listed: &[Origin]) -> bool {
 pub fn is_site_allowed(request: &Request<'_>, listed: &[Origin], cors: &CorsOrigins) -> bool {
     let is_cross_site = (request.fields().get_all("sec-fetch-site"))
         .any(|site| site.eq_ignore_ascii_case(b"cross-site"));
-    if is_cross_site && request.fields().get("origin").is_none() {
-        return false;
+    let is_listed =
+        |origin: &str| listed.iter().any(|listed| listed.is(origin)) || cors.include(origin);
+    if is_cross_site {
+        // Our own pages never are.
+        let mut origins = request.fields().get_all("origin");
+        return matches!((origins.next(), origins.next()), (Some(origin), None)
+            if str::from_utf8(origin).is_ok_and(is_listed));
     }
-    is_origin_among(request, |origin| {
-        listed.iter().any(|listed| listed.is(origin)) || cors.include(origin)
-    })
+    is_origin_among(request, is_listed)
 }
 
 /// The listed origin of the page behind a request: the one that may read the answer.

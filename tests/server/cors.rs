@@ -94,6 +94,7 @@ fn pages_of_other_sites_use_up_no_attempts_of_their_visitors() {
                 &[json, PREFLIGHT[0]][..],
                 &[json, ("Origin", "null")],
                 &[json, site],
+                &[json, site, ("Origin", "https://localhost")],
             ] {
                 let answer = connection.request(method, path, fields, body.as_bytes());
                 assert_eq!(answer.status, 403, "{method} {path} {fields:?}");
