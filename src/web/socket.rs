@@ -135,9 +135,11 @@ impl<S> Socket<S> {
         let message_due_us = self.message_due_us;
         if !self.machine.is_closing() {
             self.wait(cx, silence(cx.id(), config.ping_interval));
+        } else if self.machine.is_close_sent() {
+            config.ws.message_bytes_wanted_max = 0; // nobody hears of them
         }
         tools.buffers.lend(self.machine.split().0);
-        let used = self.read(tools, cx, input, &mut config);
+        let used = self.read(tools, cx, input, &config);
         tools.buffers.take_back(self.machine.split().0);
         if self.machine.split().0.is_message_under_way() {
             let due_us = self.micros_to(after(cx.now(), config.message_timeout));
@@ -154,14 +156,13 @@ impl<S> Socket<S> {
         tools: &mut Tools<'_, V>,
         cx: &mut Cx<'_>,
         input: &mut [u8],
-        config: &mut Config,
+        config: &Config,
     ) -> usize {
         let mut used = 0;
         let bytes_before = self.bytes_in;
+        let was_closed = self.machine.is_close_sent();
         for _ in 0..config.messages_per_turn {
-            if self.machine.is_close_sent() {
-                config.ws.message_bytes_wanted_max = 0; // nobody hears of them
-            } else if cx.is_over_mark() {
+            if cx.is_over_mark() && !self.machine.is_close_sent() {
                 return used; // `drained` resumes
             }
             let rest = input.get_mut(used..).unwrap_or_default();
@@ -172,7 +173,9 @@ impl<S> Socket<S> {
                         let bytes = self.bytes_in - bytes_before;
                         bytes >= TURN_BYTES || cx.needs_flush() || !cx.has_time()
                     };
-                    if used < input.len() && is_enough(cx) {
+                    // Behind our own Close nothing is looked at, which the next turn begins with.
+                    let has_closed = || !was_closed && self.machine.is_close_sent();
+                    if used < input.len() && (has_closed() || is_enough(cx)) {
                         break;
                     }
                 }
