@@ -14,7 +14,7 @@ use crate::client::{Client, Failure};
 type Outcome = Result<Option<Instant>, Failure>;
 type Act = fn(&Target) -> Outcome;
 
-pub(crate) const ACTS: [(&str, Act); 18] = [
+pub(crate) const ACTS: [(&str, Act); 19] = [
     ("half handshakes, 500", half_handshakes),
     ("unfinished ClientHellos, 9,000", unfinished_hellos),
     ("idle connects, 9,000 from 200 addresses", idle_connects),
