@@ -261,7 +261,7 @@ impl Default for Config {
             jwt_expiry_seconds: 3600,
             accept_legacy_tokens: true,
             login_attempts_per_minute: 10,
-            logins_per_minute_per_ip: 60,
+            logins_per_minute_per_ip: 300,
             registrations_per_minute_per_ip: 10,
             conflicts_per_minute_per_ip: 20,
             renames_per_day: 3,

@@ -489,7 +489,7 @@ fn defaults_are_those_of_the_protocol() {
         metrics_address=127.0.0.1:9464\npublic_dir=public\nlog_format=text\nserver_header=0\n\
         strict_transport_security=off\ncompress_files=1\nanswer_bytes_per_second_min=240\nforwarded_field=X-Forwarded-For\n\
         allowed_networks=\ndenied_networks=\nregistrations_per_minute_per_ip=10\n\
-        renames_per_day=3\nlogins_per_minute_per_ip=60\nconflicts_per_minute_per_ip=20\n\
+        renames_per_day=3\nlogins_per_minute_per_ip=300\nconflicts_per_minute_per_ip=20\n\
         body_bytes_per_second_min=240\nmax_output_memory=536870912\nmax_input_memory=268435456\n\
         max_files=100000\nmax_open_files=512\nmax_file_memory=67108864\n\
         public_port=0\nserver_names=\nlog_max_size=104857600\nlog_keep=10";
