@@ -103,6 +103,27 @@ struct Watching {
 }
 
 impl Notices {
+    /// Ready to be told, of nothing yet: what this takes is taken before anybody is served.
+    pub(super) fn new() -> Self {
+        let mut notices = Self::default();
+        notices.open();
+        notices
+    }
+
+    fn open(&mut self) {
+        match inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC) {
+            Ok(inotify) => {
+                self.watching = Some(Watching {
+                    inotify,
+                    folders: HashSet::new(),
+                    entered: HashSet::new(),
+                });
+            }
+            Err(Errno::MFILE | Errno::NFILE) => self.met = Some(Obstacle::Instances),
+            Err(error) => self.met = Some(Obstacle::Unavailable(error.kind())),
+        }
+    }
+
     /// A look begins.
     pub(super) fn begin(&mut self, root: &Path) {
         // First: what changes from now on may or may not be seen.
@@ -110,17 +131,7 @@ impl Notices {
         self.met = None;
         if self.watching.is_none() && (self.obstacle.is_none() || self.looks >= LOOKS_BETWEEN) {
             self.looks = 0;
-            match inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC) {
-                Ok(inotify) => {
-                    self.watching = Some(Watching {
-                        inotify,
-                        folders: HashSet::new(),
-                        entered: HashSet::new(),
-                    });
-                }
-                Err(Errno::MFILE | Errno::NFILE) => self.met = Some(Obstacle::Instances),
-                Err(error) => self.met = Some(Obstacle::Unavailable(error.kind())),
-            }
+            self.open();
         }
         self.looks = self.looks.saturating_add(1);
     }

@@ -110,7 +110,7 @@ impl Watch {
             options,
             current: first,
             failure: None,
-            notices: Notices::default(),
+            notices: Notices::new(),
             quiet: 0,
             retired: Vec::new(),
             closing: Vec::new(),
