@@ -4,8 +4,8 @@
 //! One user, the witness, is online before and after everybody else and writes it down. What any
 //! other user hears between their own `join` and `leave` has to be exactly what stands between
 //! these two in the record, byte for byte: nothing lost, nothing twice, nothing out of order. Only
-//! what users do not hear of themselves (`typing`) is left out, and the joins right behind their own of
-//! those who are in their first list.
+//! what users do not hear of themselves (`typing`) is left out. Who is in their first list may have joined
+//! right behind them: then that is heard, too.
 //!
 //! Lists of users come to each at a time of its own. Each has to be what the list before it and the
 //! joins and leaves since add up to.
@@ -73,8 +73,8 @@ pub(crate) struct Reader<'a> {
     heard: VecDeque<String>,
     /// Who is online, as far as the user has heard.
     online: HashSet<String>,
-    /// Who was in the first list, until something else than their joins stands in the record.
-    listed: Option<HashSet<String>>,
+    /// Who was in the first list, and has not been announced since.
+    listed: HashSet<String>,
 }
 
 /// The member of a message with this name, if it is text.
@@ -151,7 +151,7 @@ impl Record {
             name,
             at,
             heard: VecDeque::new(),
-            listed: Some(online.clone()),
+            listed: online.clone(),
             online,
         })
     }
@@ -253,7 +253,7 @@ impl Reader<'_> {
         let who = text(message, "username");
         let fits = match text(message, "type") {
             "users" => return check_users(&self.online, message),
-            "join" => self.online.insert(who.to_owned()),
+            "join" => self.online.insert(who.to_owned()) || self.listed.remove(who),
             "leave" => self.online.remove(who),
             _ => true,
         };
@@ -261,17 +261,6 @@ impl Reader<'_> {
         match fits {
             true => Ok(()),
             false => Err(format!("{}: wanted no {message}", self.name).into()),
-        }
-    }
-
-    /// Passes the joins of those who were in the first list.
-    fn pass_listed(&mut self, log: &Log) {
-        while let (Some(listed), Some(event)) = (&self.listed, log.event(self.at)) {
-            if event.kind == Kind::Join && listed.contains(&event.who) {
-                self.at += 1;
-            } else {
-                self.listed = None;
-            }
         }
     }
 
@@ -283,7 +272,6 @@ impl Reader<'_> {
 
     fn compare_with(&mut self, log: &Log) -> Result<u64, Failure> {
         let mut compared = 0;
-        self.pass_listed(log);
         while let Some(heard) = self.heard.front() {
             if self.at < log.before {
                 return Err("the record was forgotten too early".into());
