@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::opening::Opening;
-use super::response::{Part, Response};
+use super::response::{Kept, Part, Response};
 use super::service::{Reply, Service};
 use super::stream::Streaming;
 use super::tools::Tools;
@@ -113,12 +113,15 @@ pub(super) struct Sending {
     pub(super) is_reading: bool,
     /// Enough is queued: what goes on is `drained`, which was asked for.
     pub(super) is_ahead: bool,
+    /// Dropped when all parts are queued.
+    _kept: Kept,
 }
 
 impl Sending {
-    pub(super) const fn new(parts: VecDeque<Part>) -> Self {
+    pub(super) const fn new(parts: VecDeque<Part>, kept: Kept) -> Self {
         Self {
             parts,
+            _kept: kept,
             is_reading: false,
             is_ahead: false,
         }

@@ -1,5 +1,6 @@
 //! An answer as a service makes it.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
@@ -28,7 +29,12 @@ pub struct Response {
     pub(super) fields: Lines,
     pub(super) body: Body,
     pub(super) close: bool,
+    /// Dropped with the response, once all of it was written.
+    pub(super) kept: Kept,
 }
+
+/// A value that lives as long as a response is under way.
+pub(super) type Kept = Option<Box<dyn Any + Send>>;
 
 /// Field lines, as they go out: those made once for many answers, and what this one adds to them.
 #[derive(Debug)]
@@ -242,6 +248,7 @@ impl Response {
             fields: Lines::new(b""),
             body,
             close: false,
+            kept: None,
         }
     }
 
@@ -289,6 +296,7 @@ impl Response {
             },
             body,
             close: false,
+            kept: None,
         }
     }
 
@@ -337,6 +345,14 @@ impl Response {
         self
     }
 
+    /// Keeps `guard` until the last of the response is in the connection's output queue, or the connection
+    /// ends, and drops it then: the permit of a download that is limited, say. It replaces an earlier one.
+    #[must_use]
+    pub fn keep(mut self, guard: impl Any + Send) -> Self {
+        self.kept = Some(Box::new(guard));
+        self
+    }
+
     /// The status.
     pub fn status(&self) -> u16 {
         self.status
@@ -366,8 +382,8 @@ impl Response {
         matches!(self.body, Body::Stream)
     }
 
-    /// Whether head and body go out in one go.
-    pub(super) fn is_whole(&self) -> bool {
+    /// `true` where head and body go out in one go, `false` where the body follows piece by piece.
+    pub fn is_whole(&self) -> bool {
         matches!(
             self.body,
             Body::Empty | Body::Bytes(_) | Body::Static(_) | Body::Shared(_)

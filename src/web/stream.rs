@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::post::ExchangeId;
-use super::response::Response;
+use super::response::{Kept, Response};
 use crate::proto::http1::encode::{self, BodyForm};
 use crate::reactor::{Cx, Sent, Shared};
 
@@ -36,14 +36,17 @@ pub(super) struct Streaming {
     bytes: u64,
     is_finished: bool,
     wrote_at: Instant,
+    /// Dropped with the stream.
+    _kept: Kept,
 }
 
 /// How much may be written before the answer's turn has come without going over the mark.
 const WAITING_BYTES_MARK: usize = 64 * 1024;
 
 impl Streaming {
-    pub(super) fn new(head: Response, now: Instant) -> Self {
+    pub(super) fn new(mut head: Response, now: Instant) -> Self {
         Self {
+            _kept: head.kept.take(),
             status: head.status(),
             head: Some(head),
             form: BodyForm::Absent,

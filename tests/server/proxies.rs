@@ -1,11 +1,12 @@
 //! Behind proxies: PROXY headers and fields that name the client, and networks that are served or not.
 
+use std::fs;
 use std::io::{self, Write as _};
 
 use crate::support::http::{tcp, tcp_from};
 use crate::support::users::PASSWORD;
 use crate::support::ws::KEY;
-use crate::support::{Connection, Server, wait_for};
+use crate::support::{Connection, Folder, Server, wait_for};
 use serde_json::json;
 
 const LINE: &[u8] = b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\r\n";
@@ -305,6 +306,53 @@ fn requests_under_way_behind_a_proxy_count_for_the_client_it_names() {
     assert_eq!(statuses, [200, 200, 429, 429, 429, 200]);
     connection.send(request("192.0.2.1"));
     connection.answer().expect(200);
+}
+
+#[test]
+fn downloads_behind_a_proxy_count_for_the_client_it_names() {
+    let folder = Folder::new();
+    let public = folder.file("public");
+    fs::create_dir(&public).unwrap();
+    fs::write(public.join("small.txt"), "small").unwrap();
+    let large = fs::File::create(public.join("large.bin")).unwrap();
+    large.set_len(64 * 1024 * 1024).unwrap();
+    folder.configure(&format!(
+        "trusted_proxies=127.0.0.1\nmax_connections_per_ip=2\npublic_dir={}",
+        public.display()
+    ));
+    let server = folder.start();
+    let ask = |method: &str, path: &str, client: &str| {
+        let mut connection = server.connect();
+        connection.send_request(method, path, &[("X-Forwarded-For", client)], b"");
+        let status = String::from_utf8(connection.peek(12)[..12].to_vec()).unwrap();
+        (connection, status)
+    };
+    let download = |client: &str| ask("GET", "/large.bin", client);
+    let (ok, too_many) = ("HTTP/1.1 200", "HTTP/1.1 429");
+    // Nobody takes more than the beginning: each is under way until its connection ends.
+    let held = [download("192.0.2.1"), download("192.0.2.1")];
+    assert!(held.iter().all(|(_, status)| status == ok));
+    assert_eq!(download("192.0.2.1").1, too_many);
+    assert_eq!(ask("GET", "/small.txt", "192.0.2.1").1, ok);
+    assert_eq!(download("192.0.2.2").1, ok);
+    // Without a field they are the proxy's, which has no such limit.
+    assert_eq!(download("").1, ok);
+    drop(held);
+    wait_for("a place to be free", || {
+        let asked = download("192.0.2.1");
+        (asked.1 == ok).then_some(asked)
+    });
+    // What was taken whole, and what has no body, is not under way.
+    let mut connection = server.connect();
+    let fields = [("X-Forwarded-For", "192.0.2.3")];
+    for _ in 0..4 {
+        connection
+            .request("GET", "/large.bin", &fields, b"")
+            .expect(200);
+        connection
+            .request("HEAD", "/large.bin", &fields, b"")
+            .expect(200);
+    }
 }
 
 #[test]

@@ -236,7 +236,11 @@ impl Site {
     }
 
     /// The place of a request that takes its time, if its client is behind a proxy.
-    fn place(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Result<Option<Place>, Response> {
+    pub(super) fn place(
+        &mut self,
+        cx: &Cx<'_>,
+        request: &Request<'_>,
+    ) -> Result<Option<Place>, Response> {
         if !request.is_forwarded() {
             return Ok(None); // its connection counts
         }

@@ -224,12 +224,12 @@ impl Site {
             Route::Login => self.login(cx, request),
             Route::Me => self.me(cx, request),
             Route::UpdateMe => self.update_me(cx, request),
-            Route::Home if !request.wants_websocket() => self.file(request, HOME).into(),
+            Route::Home if !request.wants_websocket() => self.file(cx, request, HOME).into(),
             Route::Home | Route::Chat => self.open_chat(cx, request),
             Route::Live => Self::live().into(),
             Route::Ready => self.ready(cx, request),
-            Route::Page(file) => self.file(request, file).into(),
-            Route::File => self.file(request, &path).into(),
+            Route::Page(file) => self.file(cx, request, file).into(),
+            Route::File => self.file(cx, request, &path).into(),
         }
     }
 
@@ -295,7 +295,20 @@ impl Site {
             || matches!(request.path(), "/healthz" | "/readyz")
     }
 
-    fn file(&self, request: &Request<'_>, path: &str) -> Response {
+    /// A file of the public folder. A long download through a proxy counts for the client while it lasts.
+    fn file(&mut self, cx: &Cx<'_>, request: &Request<'_>, path: &str) -> Response {
+        let response = self.find_file(request, path);
+        if response.is_whole() {
+            return response;
+        }
+        match self.place(cx, request) {
+            Ok(Some(place)) => response.keep(place),
+            Ok(None) => response,
+            Err(refusal) => refusal,
+        }
+    }
+
+    fn find_file(&self, request: &Request<'_>, path: &str) -> Response {
         if let Some(answer) = self.folder.answer(request, path) {
             return answer;
         }

@@ -49,14 +49,15 @@ impl<S> Http<S> {
                     // Answers before it have ended the connection.
                     self.ends = true;
                 }
-                State::Ready(response) => {
+                State::Ready(mut response) => {
+                    let kept = response.kept.take();
                     let parts = self.send(tools, cx, asked, response, &line.record());
                     if !parts.is_empty() {
                         self.exchanges.push_front(Exchange {
                             number,
                             asked,
                             line,
-                            state: State::Sending(Sending::new(parts)),
+                            state: State::Sending(Sending::new(parts, kept)),
                             due: None,
                         });
                         self.send_parts(tools, cx);
