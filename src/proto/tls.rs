@@ -354,5 +354,5 @@ impl fmt::Debug for Tls {
 }
 
 #[cfg(test)]
-#[cfg(feature = "app")]
+#[cfg(feature = "tls")]
 pub(crate) mod tests;

@@ -62,7 +62,6 @@ mod service;
 mod socket;
 mod stream;
 #[cfg(test)]
-#[cfg(feature = "app")]
 mod tests;
 mod tools;
 mod topics;

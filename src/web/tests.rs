@@ -1,12 +1,15 @@
 //! The web layer as a whole: a service in an engine, against a scripted client.
 
+#[cfg(feature = "tls")]
 mod cleartext;
 mod deadlines;
 mod held;
 mod http;
 mod pipelining;
+#[cfg(feature = "ws")]
 mod socket;
 mod streams;
+#[cfg(feature = "ws")]
 mod topics;
 
 use std::time::Duration;
@@ -48,6 +51,10 @@ struct Site {
 }
 
 #[derive(Debug)]
+#[cfg_attr(
+    not(feature = "ws"),
+    expect(dead_code, reason = "some of it is for WebSockets")
+)]
 enum Mail {
     Answer(String),
     /// For the service: sends a frame to every socket.
@@ -76,6 +83,10 @@ impl Service for Site {
         self.open -= 1;
     }
 
+    #[cfg_attr(
+        not(feature = "ws"),
+        expect(unused_variables, reason = "WebSockets alone are known by number")
+    )]
     fn request(&mut self, cx: &mut Cx<'_>, request: &Request<'_>) -> Reply<()> {
         let path = request.path();
         let number = path.rsplit('/').next().unwrap();
@@ -87,6 +98,7 @@ impl Service for Site {
         Reply::Send(match path {
             "/echo" => Response::new(200, super::Body::Bytes(request.body().to_vec())),
             "/close" => Response::text(200, "bye").close(),
+            #[cfg(feature = "ws")]
             "/ws" => {
                 self.sockets.push(cx.id());
                 return Reply::Upgrade(());
@@ -224,9 +236,16 @@ fn plain(world: &mut World) -> Client {
     Client::plain(world.accept(&Security::Plain).unwrap())
 }
 
+/// A client over TLS, or where the build has none, a plain one.
+#[cfg(feature = "tls")]
 fn secure(world: &mut World) -> Client {
     let config = crate::proto::tls::tests::server_config();
     Client::secure(world.accept(&Security::Tls(config)).unwrap())
+}
+
+#[cfg(not(feature = "tls"))]
+fn secure(world: &mut World) -> Client {
+    plain(world)
 }
 
 /// Sends `bytes` and waits for silence.

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use proptest::prelude::*;
 
 use super::presence::{BYTES_PER_SECOND, INTERVAL_MS};
+use super::tests::rounds;
 use super::*;
 
 const JOIN: &str = r#"{"type":"join"}"#;
@@ -303,7 +304,7 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24 * rounds()) })]
 
     #[test]
     fn bounds_hold_whatever_the_order(

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use proptest::prelude::*;
 use serde_json::Value;
 
+use super::tests::rounds;
 use super::*;
 
 const USERS: u32 = 12;
@@ -502,7 +503,7 @@ fn check(chat: &Chat<u32>, world: &mut World) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48 * rounds()) })]
 
     #[test]
     fn everybody_gets_what_is_his(acts in prop::collection::vec(act(), 1..250), limit in 3_u32..8) {

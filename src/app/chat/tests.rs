@@ -3,6 +3,11 @@
 use super::simulation::Joined;
 use super::*;
 
+/// Factor for the number of cases of a test: `TEST_ROUNDS` of the environment, or 1.
+pub(super) fn rounds() -> u32 {
+    std::env::var("TEST_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap())
+}
+
 const NOW: u64 = 1_700_000_000;
 
 /// Everything sent since the last look, in order, and who has joined.

@@ -15,7 +15,7 @@ use crate::reactor::{
     CloseReason, Config, ConnId, Cx, Handler, Origin, Preface, Security, Sent, Shared, Stall,
 };
 
-#[cfg(feature = "app")]
+#[cfg(feature = "tls")]
 use crate::reactor::Cleartext;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -26,7 +26,7 @@ enum Call<'a> {
     Open,
     Preface(&'a [u8]),
     Data(&'a mut [u8]),
-    #[cfg(feature = "app")]
+    #[cfg(feature = "tls")]
     Cleartext(&'a [u8]),
     Eof,
     Drained,
@@ -39,11 +39,11 @@ enum Call<'a> {
 }
 
 /// What a closure makes of cleartext.
-#[cfg(feature = "app")]
+#[cfg(feature = "tls")]
 const REFUSED: usize = 0;
-#[cfg(feature = "app")]
+#[cfg(feature = "tls")]
 const INCOMPLETE: usize = 1;
-#[cfg(feature = "app")]
+#[cfg(feature = "tls")]
 const ANSWERED: usize = 2;
 
 /// What a closure makes of a preface that is to go on.
@@ -70,7 +70,7 @@ impl<F: FnMut(&mut Cx<'_>, Call<'_>) -> usize> Probe<F> {
         self.log.push(match &call {
             Call::Preface(input) => format!("preface {}", input.len()),
             Call::Data(input) => format!("data {}", input.len()),
-            #[cfg(feature = "app")]
+            #[cfg(feature = "tls")]
             Call::Cleartext(input) => format!("cleartext {}", input.len()),
             Call::Stalled(_) => "stalled".to_owned(),
             call => format!("{call:?}").to_lowercase(),
@@ -109,7 +109,7 @@ impl<F: FnMut(&mut Cx<'_>, Call<'_>) -> usize> Handler for Probe<F> {
         self.call(cx, Call::Data(input))
     }
 
-    #[cfg(feature = "app")]
+    #[cfg(feature = "tls")]
     fn cleartext(&mut self, cx: &mut Cx<'_>, conn: &mut ConnId, input: &[u8]) -> Cleartext {
         assert_eq!(*conn, cx.id());
         match self.call(cx, Call::Cleartext(input)) {
@@ -185,13 +185,13 @@ fn echo(cx: &mut Cx<'_>, call: Call<'_>) -> usize {
 fn securities() -> Vec<Security> {
     vec![
         Security::Plain,
-        #[cfg(feature = "app")]
+        #[cfg(feature = "tls")]
         Security::Tls(crate::proto::tls::tests::server_config()),
     ]
 }
 
 fn client(peer: Peer, security: &Security) -> Client {
-    #[cfg(feature = "app")]
+    #[cfg(feature = "tls")]
     if let Security::Tls(_) = security {
         return Client::secure(peer);
     }
@@ -209,7 +209,7 @@ fn small(rng: &mut Rng) -> Config {
 
 /// Changes keys now and then where there are any.
 fn refresh_keys(client: &mut Client, rng: &mut Rng) {
-    #[cfg(feature = "app")]
+    #[cfg(feature = "tls")]
     if let Some(tls) = &mut client.tls
         && !tls.is_handshaking()
         && rng.one_in(8)

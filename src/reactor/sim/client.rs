@@ -7,7 +7,7 @@ use super::{Peer, Rng};
 /// A client: bytes, or TLS around them.
 pub(crate) struct Client {
     pub(crate) peer: Peer,
-    #[cfg(feature = "app")]
+    #[cfg(feature = "tls")]
     pub(crate) tls: Option<crate::proto::tls::tests::Client>,
     outbox: VecDeque<u8>,
     shuts: bool,
@@ -18,7 +18,7 @@ impl Client {
     pub(crate) fn plain(peer: Peer) -> Self {
         Self {
             peer,
-            #[cfg(feature = "app")]
+            #[cfg(feature = "tls")]
             tls: None,
             outbox: VecDeque::new(),
             shuts: false,
@@ -26,7 +26,7 @@ impl Client {
         }
     }
 
-    #[cfg(feature = "app")]
+    #[cfg(feature = "tls")]
     pub(crate) fn secure(peer: Peer) -> Self {
         let tls = crate::proto::tls::tests::Client::new(&[&rustls::version::TLS13]);
         Self {
@@ -36,7 +36,7 @@ impl Client {
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) {
-        #[cfg(feature = "app")]
+        #[cfg(feature = "tls")]
         if let Some(tls) = &mut self.tls {
             tls.write(bytes);
             return;
@@ -49,7 +49,7 @@ impl Client {
         self.shuts = true;
     }
 
-    #[cfg(feature = "app")]
+    #[cfg(feature = "tls")]
     fn stage(&mut self) {
         if let Some(tls) = &mut self.tls {
             if self.shuts && !tls.is_handshaking() {
@@ -60,7 +60,7 @@ impl Client {
     }
 
     fn accept(&mut self, bytes: Vec<u8>) {
-        #[cfg(feature = "app")]
+        #[cfg(feature = "tls")]
         if let Some(tls) = &mut self.tls {
             tls.input(&bytes);
             self.received.append(&mut tls.plain);
@@ -71,7 +71,7 @@ impl Client {
 
     /// Moves some bytes each way.
     pub(crate) fn pump_some(&mut self, rng: &mut Rng) {
-        #[cfg(feature = "app")]
+        #[cfg(feature = "tls")]
         self.stage();
         if rng.one_in(2) {
             let most = 1 << rng.below(18);
@@ -84,21 +84,21 @@ impl Client {
             let some = self.peer.take(rng.below(most));
             self.accept(some);
         }
-        #[cfg(feature = "app")]
+        #[cfg(feature = "tls")]
         self.stage();
         self.shut_if_done();
     }
 
     /// Moves everything there is each way. Returns whether there was anything.
     pub(crate) fn pump(&mut self) -> bool {
-        #[cfg(feature = "app")]
+        #[cfg(feature = "tls")]
         self.stage();
         let out: Vec<u8> = self.outbox.drain(..).collect();
         self.peer.send(&out);
         let taken = self.peer.take_all();
         let moved = !out.is_empty() || !taken.is_empty();
         self.accept(taken);
-        #[cfg(feature = "app")]
+        #[cfg(feature = "tls")]
         self.stage();
         self.shut_if_done();
         moved
@@ -110,19 +110,19 @@ impl Client {
         }
     }
 
-    #[cfg(feature = "app")]
+    #[cfg(feature = "tls")]
     pub(crate) fn is_handshaking(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
     }
 
-    #[cfg(not(feature = "app"))]
+    #[cfg(not(feature = "tls"))]
     pub(crate) fn is_handshaking(&self) -> bool {
         false
     }
 
     /// Whether the server ended its side, over TLS with a close_notify.
     pub(crate) fn saw_orderly_end(&self) -> bool {
-        #[cfg(feature = "app")]
+        #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls
             && !tls.closed
         {

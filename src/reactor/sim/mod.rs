@@ -50,9 +50,14 @@ impl Rng {
     }
 }
 
-/// Runs a test for many seeds; the failing one is printed.
+/// Factor for the number of seeds and cases of a test: `TEST_ROUNDS` of the environment, or 1.
+pub(crate) fn rounds() -> u32 {
+    std::env::var("TEST_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap())
+}
+
+/// Runs a test for `count` seeds, or [`rounds`] times as many; the failing one is printed.
 pub(crate) fn for_seeds(count: u64, test: impl Fn(&mut Rng)) {
-    for seed in 0..count {
+    for seed in 0..count * u64::from(rounds()) {
         let run = std::panic::AssertUnwindSafe(|| test(&mut Rng::new(seed)));
         if let Err(panic) = std::panic::catch_unwind(run) {
             eprintln!("failing seed: {seed}");
@@ -347,12 +352,10 @@ impl<H: Handler> Sim<H> {
         self.engine.core.connections()
     }
 
-    #[cfg(feature = "app")]
     pub(crate) fn held_input_bytes(&self) -> usize {
         self.engine.core.held_input_bytes
     }
 
-    #[cfg(feature = "app")]
     pub(crate) fn queued_bytes(&self) -> usize {
         self.engine.core.queued_bytes_total()
     }
@@ -475,7 +478,6 @@ impl<H: Handler> Sim<H> {
     }
 
     /// Turns until mail that another thread posts has made `done` true.
-    #[cfg(feature = "app")]
     pub(crate) fn wait_for_mail(&mut self, mut done: impl FnMut(&mut Self) -> bool) {
         let give_up = super::now() + Duration::from_secs(60);
         while !done(self) {

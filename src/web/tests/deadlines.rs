@@ -137,6 +137,7 @@ fn the_time_reads_stop_is_not_the_body_s() {
     assert_eq!(statuses(&mut client), (vec![200, 200], false));
 }
 
+#[cfg(feature = "ws")]
 #[test]
 fn any_time_may_be_configured() {
     const HOUR: Duration = Duration::from_secs(3600);
@@ -206,6 +207,7 @@ fn any_time_may_be_configured() {
     }
 }
 
+#[cfg(feature = "ws")]
 const UPGRADE: &[u8] =
     b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";

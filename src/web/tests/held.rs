@@ -3,8 +3,10 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
+#[cfg(feature = "ws")]
 use super::socket::HANDSHAKE;
 use super::*;
+#[cfg(feature = "ws")]
 use crate::proto::ws::{Event, Machine, Role};
 use crate::web::reader::can_read_now;
 
@@ -59,6 +61,7 @@ fn a_body_for_which_there_is_no_room_is_503() {
     }
 }
 
+#[cfg(feature = "ws")]
 #[test]
 fn a_message_for_which_there_is_no_room_is_1013() {
     let (mut world, first) = crowded();
@@ -85,6 +88,7 @@ fn a_message_for_which_there_is_no_room_is_1013() {
     world.audit();
 }
 
+#[cfg(feature = "ws")]
 #[test]
 fn a_handshake_that_awaits_its_turn_is_held_and_503_without_room() {
     let reactor = ReactorConfig {

@@ -240,14 +240,14 @@ fn the_tail_has_a_limit() {
 }
 
 /// The first bytes of a ClientHello that will be longer.
-#[cfg(feature = "app")]
+#[cfg(feature = "tls")]
 fn unfinished_hello(bytes: usize) -> Vec<u8> {
     let mut hello = vec![b'x'; bytes];
     hello[..9].copy_from_slice(&[22, 3, 1, 0x3F, 0, 1, 0, 0x3E, 0xFC]);
     hello
 }
 
-#[cfg(feature = "app")]
+#[cfg(feature = "tls")]
 #[test]
 fn unfinished_handshakes_count_as_input() {
     let config = Config {
@@ -281,7 +281,7 @@ fn unfinished_handshakes_count_as_input() {
     sim.audit();
 }
 
-#[cfg(feature = "app")]
+#[cfg(feature = "tls")]
 #[test]
 fn handshakes_that_fail_hold_nothing_while_they_end() {
     let mut sim = probe(Config::default(), echo);

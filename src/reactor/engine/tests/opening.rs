@@ -33,7 +33,7 @@ fn outbound_connections() {
     );
 }
 
-#[cfg(feature = "app")]
+#[cfg(feature = "tls")]
 #[test]
 fn a_handshake_takes_only_so_long() {
     let security = &securities()[1];
@@ -51,7 +51,7 @@ fn a_handshake_takes_only_so_long() {
     sim.audit();
 }
 
-#[cfg(feature = "app")]
+#[cfg(feature = "tls")]
 #[test]
 fn what_is_not_tls_gets_an_alert() {
     let openings: [(&[u8], bool); 4] = [
@@ -90,7 +90,7 @@ fn what_is_not_tls_gets_an_alert() {
     }
 }
 
-#[cfg(feature = "app")]
+#[cfg(feature = "tls")]
 #[test]
 fn cleartext_can_be_answered() {
     let request = b"GET / HTTP/1.1\r\n\r\n";
@@ -140,7 +140,7 @@ fn cleartext_can_be_answered() {
     });
 }
 
-#[cfg(feature = "app")]
+#[cfg(feature = "tls")]
 #[test]
 fn cleartext_has_the_time_and_the_room_of_a_handshake() {
     let act = |cx: &mut Cx<'_>, call: Call<'_>| match call {
@@ -168,7 +168,7 @@ fn cleartext_has_the_time_and_the_room_of_a_handshake() {
     sim.audit();
 }
 
-#[cfg(feature = "app")]
+#[cfg(feature = "tls")]
 #[test]
 fn cleartext_within_tls_is_no_cleartext() {
     let mut sim = probe(Config::default(), echo);
