@@ -12,6 +12,7 @@ mod http1_differential;
 mod http1_properties;
 mod http1_vectors;
 mod layers;
+mod links;
 mod reactor;
 #[cfg(feature = "files")]
 mod static_files;
