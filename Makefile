@@ -16,10 +16,10 @@ nextest := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build certs test test-pages browser clients ws-clients check fmt clippy doc deny \
-	run-bench autobahn autobahn-ci autobahn-quick bench instructions instructions-update \
-	bench-peers check-peers \
-	bench-broadcast attacks slowhttptest crash-test soak fuzz clean \
+.PHONY: help run build certs test test-long test-pages browser clients ws-clients check fmt clippy doc \
+	check-pages deny run-bench autobahn autobahn-ci autobahn-quick bench instructions \
+	instructions-update bench-peers check-peers bench-broadcast attacks slowhttptest crash-test soak \
+	fuzz fuzz-short clean \
 	$(BUILDS:%=test-%) $(BUILDS:%=clippy-%)
 
 help: ## List the targets
@@ -59,9 +59,33 @@ else
 	$(CARGO) test --locked $(call flags,$*)
 endif
 
+# Ten times the seeds and cases of `make test`, every case of Autobahn, and what takes minutes besides.
+test-long: browser clients ## Run what takes longer, about two hours: more seeds, Autobahn, fuzzing, soak
+	TEST_ROUNDS=10 PROPTEST_CASES=2560 CRASH_ROUNDS=50 $(CARGO) test --locked
+	$(MAKE) check-peers
+	$(MAKE) autobahn
+	$(MAKE) fuzz-short FUZZ_SECONDS=300
+	$(MAKE) attacks
+	$(MAKE) soak
+
 test-pages: ## Run the tests of the pages' own logic, in Node
 	@if command -v node >/dev/null; then node --test tests/pages/*.mjs; \
 	else echo "NOTE: no Node here: THE TESTS OF THE PAGES' LOGIC ARE SKIPPED"; fi
+
+# Formatter and type checker of the pages' scripts, at the versions in tests/pages/package-lock.json.
+PAGES_TOOLS := target/pages/node_modules/.bin
+
+$(PAGES_TOOLS)/tsc: tests/pages/package-lock.json
+	@mkdir -p target/pages && cp tests/pages/package.json tests/pages/package-lock.json target/pages/
+	@npm ci --silent --no-audit --no-fund --prefix target/pages
+	@touch $@
+
+check-pages: ## Check formatting and types of the pages' scripts (needs npm)
+	@command -v npm >/dev/null || { \
+		echo "NOTE: no npm here: THE SCRIPTS OF THE PAGES ARE NOT CHECKED"; [ -z "$$CI" ]; exit; }; \
+	$(MAKE) --no-print-directory $(PAGES_TOOLS)/tsc \
+	&& $(PAGES_TOOLS)/prettier --config tests/pages/prettier.json --check public/js tests/pages/*.mjs \
+	&& $(PAGES_TOOLS)/tsc -p tests/pages
 
 browser: ## Install Chromium for the browser tests, if root and missing
 	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \
@@ -74,10 +98,11 @@ browser: ## Install Chromium for the browser tests, if root and missing
 	echo "NOTE: no Chromium here and it could not be installed: THE BROWSER TESTS ARE SKIPPED"
 
 clients: ws-clients ## Install the programs the tests want: curl, wrk, WebSocket clients, strace ..; if missing
-	@missing=; for name in curl wrk python3 strace faketime; do \
+	@missing=; for name in curl wrk python3 strace faketime node npm; do \
 		command -v $$name >/dev/null || missing="$$missing $$name"; \
 	done; \
 	[ -z "$$missing" ] && exit 0; \
+	case "$$missing" in *" node"*) missing="$${missing/ node/ nodejs}";; esac; \
 	if [ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null \
 		&& apt-get update -qq \
 		&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
@@ -107,7 +132,7 @@ autobahn-ci: ## The same with the cases that take no more than a minute together
 autobahn-quick: ## The same without its longest cases, 20 minutes
 	CARGO="$(CARGO)" tests/autobahn/run --quick
 
-check: fmt clippy doc ## Formatting, lints and docs, warnings as errors
+check: fmt clippy doc check-pages ## Formatting, lints and docs, warnings as errors
 
 fmt: ## Check the formatting
 	$(CARGO) fmt --all --check
@@ -176,6 +201,24 @@ fuzz: ## Fuzz each target for FUZZ_SECONDS (needs nightly and cargo-fuzz)
 		$(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz $$target \
 			tests/fuzz/corpus/$$target tests/fuzz/seeds/$$target -- \
 			-max_total_time=$(FUZZ_SECONDS) -max_len=1024; \
+	done
+
+# On stable, without a sanitizer: what takes no tools but cargo-fuzz, and two minutes to build.
+FUZZ_TOOLS := target/tools/bin/cargo-fuzz
+
+$(FUZZ_TOOLS):
+	$(CARGO) install cargo-fuzz --version 0.13.2 --locked --debug --root target/tools
+
+fuzz-short: $(FUZZ_TOOLS) ## Fuzz each target for a while without a sanitizer, from its seeds (on stable)
+	$(FUZZ_TOOLS) fuzz build --fuzz-dir tests/fuzz --sanitizer none --dev
+	@set -e; corpus=$$(mktemp -d); trap 'rm -rf "$$corpus"' EXIT; \
+	for target in $$($(FUZZ_TOOLS) fuzz list --fuzz-dir tests/fuzz); do \
+		mkdir "$$corpus/$$target"; \
+		$(FUZZ_TOOLS) fuzz run --fuzz-dir tests/fuzz --sanitizer none --dev $$target \
+			"$$corpus/$$target" tests/fuzz/seeds/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=1024 -verbosity=0 >"$$corpus/log" 2>&1 \
+			|| { cat "$$corpus/log"; echo "fuzz target $$target failed"; exit 1; }; \
+		echo "fuzz target $$target: $(FUZZ_SECONDS) s"; \
 	done
 
 clean: ## Remove what was built (certificates, .env and databases stay)
