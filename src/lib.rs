@@ -64,6 +64,8 @@
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 compile_error!("edgeloop is made for epoll: it runs on 64-bit Linux");
 
+#[macro_use]
+pub mod invariant;
 pub mod proto;
 pub mod reactor;
 pub mod web;

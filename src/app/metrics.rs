@@ -73,6 +73,10 @@ fn reactor(page: &mut Page, cx: &Cx<'_>) {
     for (reason, count) in CloseReason::ALL.iter().zip(&stats.closed) {
         page.labelled("connections_closed_total", "reason", label(*reason), count);
     }
+    let help = "Callbacks that have panicked, each of which has ended its connection.";
+    page.counter("panics_total", help, stats.panics);
+    let help = "Broken invariants: faults of the server, logged once for each place.";
+    page.counter("invariant_violations_total", help, crate::invariant::violations());
     let help = "Accepts that failed for want of descriptors or memory.";
     page.counter("accepts_exhausted_total", help, stats.exhausted);
     let help = "Bytes read from sockets.";
@@ -285,6 +289,7 @@ const fn label(reason: CloseReason) -> &'static str {
         CloseReason::InputOverflow => "input_overflow",
         CloseReason::TooSlow => "too_slow",
         CloseReason::OutputOverflow => "output_overflow",
+        CloseReason::Panicked => "panicked",
         CloseReason::Shutdown => "shutdown",
     }
 }

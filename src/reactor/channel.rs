@@ -67,8 +67,7 @@ pub(super) struct Channel {
     pub(super) overflow: Overflow,
     /// Its reads stopped because all connections together hold too much output.
     pub(super) held_back: bool,
-    /// The end is a proper one, not the alert of a connection that failed.
-    pub(super) orderly: bool,
+    pub(super) ending: Ending,
     pub(super) handler_due_ms: u64,
     pub(super) engine_due_ms: u64,
     /// When the peer is to have taken what it has to, while output waits; from `RESTING` on, how long it will
@@ -99,6 +98,17 @@ impl Intake {
         let here = self.tail.saturating_add(self.cipher);
         self.taken.saturating_add(here as usize)
     }
+}
+
+/// How a connection ends that is flushed first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Properly.
+    Orderly,
+    /// With the alert of a TLS connection that failed.
+    Alert,
+    /// With the last words of a handler that has panicked.
+    Panicked,
 }
 
 /// Whether more output was queued than the limits allow.
@@ -264,7 +274,7 @@ impl Channel {
             awaits_drained: false,
             overflow: Overflow::None,
             held_back: false,
-            orderly: true,
+            ending: Ending::Orderly,
             handler_due_ms: NEVER,
             engine_due_ms: NEVER,
             send_due_ms: NEVER,
@@ -294,10 +304,10 @@ impl Channel {
 
     /// Why a connection that was finished ended.
     pub(super) fn end_reason(&self) -> CloseReason {
-        if self.orderly {
-            CloseReason::Finished
-        } else {
-            CloseReason::Tls
+        match self.ending {
+            Ending::Orderly => CloseReason::Finished,
+            Ending::Alert => CloseReason::Tls,
+            Ending::Panicked => CloseReason::Panicked,
         }
     }
 

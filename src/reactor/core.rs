@@ -425,6 +425,15 @@ impl Core {
         self.private_output_bytes + self.ledger.bytes()
     }
 
+    /// Counts anew what is counted as it comes and goes: a callback that panicked may have added some
+    /// output or input without its being noted.
+    #[cold]
+    pub(super) fn recount(&mut self) {
+        let channels = || self.channels.iter().map(|(_, channel)| channel);
+        self.private_output_bytes = channels().map(Channel::private_output_bytes).sum();
+        self.held_input_bytes = channels().map(|channel| channel.intake.bytes()).sum();
+    }
+
     /// What all output takes, counted anew.
     #[cfg(test)]
     pub(super) fn count_output(&self) -> usize {

@@ -6,6 +6,7 @@
 
 mod attempt;
 mod buffers;
+mod panics;
 mod preface;
 mod relief;
 #[cfg(test)]
@@ -80,13 +81,8 @@ impl<H: Handler> Engine<H> {
             (_, Security::Tls(_)) => Phase::Handshake,
         };
         let id = self.core.insert(phase);
-        let Some(conn) = self.handler.open(
-            &mut Cx {
-                core: &mut self.core,
-                id,
-            },
-            origin,
-        ) else {
+        let opened = self.guard(id, |handler, cx, _, _| handler.open(cx, origin));
+        let Some(conn) = opened.flatten() else {
             self.core.remove(id);
             self.core.stats.refused += 1;
             return None;
@@ -180,6 +176,7 @@ impl<H: Handler> Engine<H> {
         if !self.wants_input(id) {
             return Readiness::Kept;
         }
+        let room_len = self.core.config.read_bytes.max(1);
         let Some(channel) = self.core.channel(id) else {
             return Readiness::Cleared;
         };
@@ -190,9 +187,8 @@ impl<H: Handler> Engine<H> {
         if channel.tls.is_some() {
             return self.receive_tls(id, wire, closing);
         }
-        let tail = take_tail(channel, &mut self.buffers.plain);
+        let tail = take_tail(channel, &mut self.buffers.plain, room_len);
         let room = self.buffers.plain.get_mut(tail..).unwrap_or_default();
-        let room_len = room.len().min(self.core.config.read_bytes);
         let read = read(wire, room.get_mut(..room_len).unwrap_or_default());
         match read {
             Attempt::Bytes(count) => {
@@ -226,7 +222,7 @@ impl<H: Handler> Engine<H> {
         if !std::mem::take(&mut channel.resumed) || channel.phase != Phase::Open {
             return;
         }
-        let tail = take_tail(channel, &mut self.buffers.plain);
+        let tail = take_tail(channel, &mut self.buffers.plain, 0);
         if tail > 0 {
             self.deliver(id, tail);
         }
@@ -239,20 +235,12 @@ impl<H: Handler> Engine<H> {
 
     /// Hands the first `len` bytes of the input buffer to the handler and keeps its leavings.
     fn deliver(&mut self, id: ConnId, len: usize) {
-        let Self {
-            core,
-            handler,
-            conns,
-            buffers,
-            ..
-        } = self;
-        let Some(conn) = conns.get_mut(id.index()).and_then(Option::as_mut) else {
-            return;
-        };
-        core.budget.count_bytes(len);
-        let input = buffers.plain.get_mut(..len).unwrap_or_default();
-        let used = handler.data(&mut Cx { core, id }, conn, input).min(len);
-        self.keep_tail(id, used..len);
+        self.core.budget.count_bytes(len);
+        let used = self.guard_conn(id, |handler, cx, conn, buffers| {
+            let input = buffers.plain.get_mut(..len).unwrap_or_default();
+            handler.data(cx, conn, input).min(len)
+        });
+        self.keep_tail(id, used.unwrap_or(len)..len);
     }
 
     fn keep_tail(&mut self, id: ConnId, range: std::ops::Range<usize>) {
@@ -280,10 +268,7 @@ impl<H: Handler> Engine<H> {
 
     /// Calls the handler back about a connection, if it still has a state.
     fn call(&mut self, id: ConnId, callback: fn(&mut H, &mut Cx<'_>, &mut H::Conn)) {
-        if let Some(conn) = self.conns.get_mut(id.index()).and_then(Option::as_mut) {
-            let core = &mut self.core;
-            callback(&mut self.handler, &mut Cx { core, id }, conn);
-        }
+        self.guard_conn(id, |handler, cx, conn, _| callback(handler, cx, conn));
     }
 
     fn eof(&mut self, id: ConnId) {
@@ -474,9 +459,9 @@ impl<H: Handler> Engine<H> {
     /// Calls the handler back whose own deadline has passed: once a turn, whatever it sets anew.
     fn expire_service(&mut self) {
         if self.core.take_service_deadline() {
-            let id = ConnId::NONE;
-            let core = &mut self.core;
-            self.handler.service_expired(&mut Cx { core, id });
+            self.guard(ConnId::NONE, |handler, cx, _, _| {
+                handler.service_expired(cx);
+            });
         }
     }
 
@@ -534,10 +519,7 @@ impl<H: Handler> Engine<H> {
     }
 
     fn stalled(&mut self, id: ConnId, stall: Stall) {
-        if let Some(conn) = self.conns.get_mut(id.index()).and_then(Option::as_mut) {
-            let core = &mut self.core;
-            self.handler.stalled(&mut Cx { core, id }, conn, stall);
-        }
+        self.guard_conn(id, |handler, cx, conn, _| handler.stalled(cx, conn, stall));
     }
 
     /// Delivers mail, as much as there is time for. The rest comes first in the next turn.
@@ -559,19 +541,12 @@ impl<H: Handler> Engine<H> {
     }
 
     fn mail(&mut self, to: Option<ConnId>, mail: H::Mail) {
-        let Self {
-            core,
-            handler,
-            conns,
-            ..
-        } = self;
         let id = to.unwrap_or(ConnId::NONE);
-        let is_open = core.channel(id).is_some_and(|channel| channel.is_live());
-        let conn = conns
-            .get_mut(id.index())
-            .and_then(Option::as_mut)
-            .filter(|_| is_open);
-        handler.mail(&mut Cx { core, id }, conn, mail);
+        let channel = self.core.channel(id);
+        let is_open = channel.is_some_and(|channel| channel.is_live());
+        self.guard(id, |handler, cx, conn, _| {
+            handler.mail(cx, conn.filter(|_| is_open), mail);
+        });
     }
 
     /// Tells some more connections that the reactor is shutting down.
@@ -615,8 +590,7 @@ impl<H: Handler> Engine<H> {
             *count += 1;
         }
         if let Some(conn) = conn {
-            let core = &mut self.core;
-            self.handler.closed(&mut Cx { core, id }, conn, reason);
+            self.guard(id, |handler, cx, _, _| handler.closed(cx, conn, reason));
         }
     }
 

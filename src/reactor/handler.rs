@@ -17,6 +17,11 @@ use super::{Config, ConnId, ListenerId, Phases, Security, Shared, Stats};
 /// A callback gets the state of its own connection and may queue bytes on any connection by id.
 /// To make another connection act, it posts mail to it.
 ///
+/// A callback that panics ends its connection, with [`CloseReason::Panicked`], and nothing else: the panic
+/// is logged and counted ([`Stats::panics`]), and [`panicked`](Self::panicked) may say a last
+/// word. The reactor goes on, and so does the handler: what its own state is like after a panic is up
+/// to it. Where panics abort the process there is nothing to catch.
+///
 /// ```
 /// use edgeloop::reactor::{Cx, Handler, Origin};
 ///
@@ -122,6 +127,13 @@ pub trait Handler {
     /// `conn` is `None` for mail to no connection and to one that has closed in the meantime.
     fn mail(&mut self, cx: &mut Cx<'_>, conn: Option<&mut Self::Conn>, mail: Self::Mail) {
         let _ = (cx, conn, mail);
+    }
+
+    /// A callback for the connection panicked, and ends it: what is written here are its last words. Unless
+    /// the connection finishes here, it is closed at once, by default without any. `conn` is as the
+    /// panic has left it.
+    fn panicked(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
+        let _ = (cx, conn);
     }
 
     /// The connection is gone. Called once for each connection that `open` took.
@@ -237,13 +249,15 @@ pub enum CloseReason {
     /// More output was queued than the limit for a connection, or for all together, allows, and
     /// the handler had no last words for it ([`Stall::Full`]).
     OutputOverflow,
+    /// A callback for it panicked.
+    Panicked,
     /// The reactor ended.
     Shutdown,
 }
 
 impl CloseReason {
     /// All of them, in the order of [`Stats::closed`](super::Stats::closed).
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Finished,
         Self::Closed,
         Self::Reset,
@@ -253,6 +267,7 @@ impl CloseReason {
         Self::InputOverflow,
         Self::TooSlow,
         Self::OutputOverflow,
+        Self::Panicked,
         Self::Shutdown,
     ];
 }
@@ -269,6 +284,7 @@ impl fmt::Display for CloseReason {
             Self::InputOverflow => "unconsumed input over the limit",
             Self::TooSlow => "read too slowly",
             Self::OutputOverflow => "queued output over the limit",
+            Self::Panicked => "callback panicked",
             Self::Shutdown => "shut down",
         })
     }

@@ -84,6 +84,18 @@ pub(crate) struct Queue {
     spare: Vec<u8>,
 }
 
+/// Takes back what was appended when `write` panics.
+struct Undo<'a> {
+    chunk: &'a mut Vec<u8>,
+    len: usize,
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        self.chunk.truncate(self.len);
+    }
+}
+
 impl Queue {
     pub(crate) fn len(&self) -> usize {
         self.bytes
@@ -114,7 +126,12 @@ impl Queue {
             return 0;
         };
         let before = chunk.len();
-        write(chunk);
+        let undo = Undo {
+            chunk: &mut *chunk,
+            len: before,
+        };
+        write(undo.chunk);
+        std::mem::forget(undo);
         let added = chunk.len().saturating_sub(before);
         if chunk.is_empty()
             && let Some(Chunk::Own(unused)) = self.chunks.pop_back()
@@ -124,6 +141,14 @@ impl Queue {
         self.bytes += added;
         self.private_bytes += added;
         added
+    }
+
+    /// Drops the chunk that a panic in [`append`](Self::append) has left empty.
+    #[cold]
+    pub(crate) fn drop_empty(&mut self) {
+        if matches!(self.chunks.back(), Some(Chunk::Own(chunk)) if chunk.is_empty()) {
+            self.chunks.pop_back();
+        }
     }
 
     /// Lets go of the room that it has for more, when it is empty.

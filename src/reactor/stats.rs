@@ -101,6 +101,8 @@ pub struct Stats {
     pub exhausted: u64,
     /// Connections that have ended, by [`CloseReason`].
     pub closed: [u64; CloseReason::ALL.len()],
+    /// Callbacks that have panicked.
+    pub panics: u64,
     /// Bytes read from sockets.
     pub bytes_in: u64,
     /// Bytes that sockets took.

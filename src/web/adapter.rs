@@ -161,7 +161,7 @@ impl<S: Service> Web<S> {
         let machine = upgrade.machine();
         let path = self.buffers.path(&path);
         let (origin, now) = (conn.origin(), cx.now());
-        let mut socket = Box::new(Socket::new(
+        let socket = Box::new(Socket::new(
             origin,
             peer,
             upgrade.socket,
@@ -171,13 +171,17 @@ impl<S: Service> Web<S> {
         ));
         let config = *self.service.config();
         cx.set_timeout(silence(cx.id(), config.ping_interval));
+        // It is a WebSocket from here on, so that the service hears of its end whatever comes of this.
+        conn.side = Side::Socket(socket);
+        let Side::Socket(socket) = &mut conn.side else {
+            return;
+        };
         socket.with(&config, &mut self.buffers, cx, |ws, state| {
             self.service.opened(ws, state)
         });
         if cx.is_draining() {
             socket.end(&config, cx, CloseCode::GOING_AWAY, "");
         }
-        conn.side = Side::Socket(socket);
         // Frames may have come with the handshake.
         cx.resume();
     }
@@ -346,7 +350,9 @@ impl<S: Service> Handler for Web<S> {
 
     fn closed(&mut self, cx: &mut Cx<'_>, conn: Self::Conn, reason: CloseReason) {
         log::debug!("{}: {} {reason}", cx.id(), conn.origin().peer());
-        let origin = conn.origin();
+        if let Some(admission) = conn.admission {
+            self.service.released(cx, conn.origin(), admission);
+        }
         match conn.side {
             Side::Http(http) => http.closed(&mut self.tools(cx), cx),
             Side::Socket(socket) => {
@@ -355,8 +361,15 @@ impl<S: Service> Handler for Web<S> {
                 self.service.closed(cx, state, &ended);
             }
         }
-        if let Some(admission) = conn.admission {
-            self.service.released(cx, origin, admission);
+    }
+
+    fn panicked(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
+        match &mut conn.side {
+            Side::Http(http) => http.panicked(&mut self.tools(cx), cx),
+            Side::Socket(socket) => {
+                let config = self.service.config();
+                socket.end(config, cx, CloseCode::INTERNAL_ERROR, "internal error");
+            }
         }
     }
 }

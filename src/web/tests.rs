@@ -5,6 +5,7 @@ mod cleartext;
 mod deadlines;
 mod held;
 mod http;
+mod panics;
 mod pipelining;
 #[cfg(feature = "ws")]
 mod socket;

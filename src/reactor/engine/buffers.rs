@@ -8,7 +8,7 @@ use crate::reactor::channel::Channel;
 /// The buffers all connections share: each is used within one call and empty between calls.
 pub(super) struct Buffers {
     /// Input for the handler: what it left over last time, then what came now.
-    pub(super) plain: Box<[u8]>,
+    pub(super) plain: Vec<u8>,
     /// TLS records as they were read.
     #[cfg(feature = "tls")]
     pub(super) cipher: Box<[u8]>,
@@ -26,7 +26,7 @@ impl Buffers {
         // Room for a handshake message in pieces (RFC 8446 §4), or for most of a record.
         let read_bytes = config.read_bytes.max(32 * 1024);
         Self {
-            plain: zeroed(config.tail_bytes_max + read_bytes),
+            plain: vec![0; config.tail_bytes_max + read_bytes],
             #[cfg(feature = "tls")]
             cipher: zeroed(read_bytes),
             #[cfg(feature = "tls")]
@@ -45,12 +45,17 @@ fn sealed_bytes(plain_bytes: usize) -> usize {
     records * (RECORD_PLAINTEXT_BYTES_MAX + RECORD_OVERHEAD_BYTES_MAX)
 }
 
-/// Moves what the handler left to the front of the input buffer; returns how much that is.
-pub(super) fn take_tail(channel: &mut Channel, plain: &mut [u8]) -> usize {
+/// Moves what the handler left to the front of the input buffer, behind which `more` bytes have room; returns
+/// how much that is.
+pub(super) fn take_tail(channel: &mut Channel, plain: &mut Vec<u8>, more: usize) -> usize {
+    let len = channel.held().map_or(0, |held| held.plain.len());
+    // The handler may have raised `tail_bytes_max` or `read_bytes` since the buffer was made.
+    if plain.len() < len + more {
+        plain.resize(len + more, 0);
+    }
     let Some(held) = channel.held_mut() else {
         return 0;
     };
-    let len = held.plain.len();
     if let Some(room) = plain.get_mut(..len) {
         room.copy_from_slice(&held.plain);
     }

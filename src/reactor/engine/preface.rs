@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::reactor::channel::{Channel, NEVER, Phase, ms};
 use crate::reactor::core::Core;
-use crate::reactor::{CloseReason, ConnId, Cx, Handler, Preface};
+use crate::reactor::{CloseReason, ConnId, Handler, Preface};
 
 /// The most that is kept until it can be told what it is.
 const PREFACE_BYTES_MAX: usize = 16 * 1024;
@@ -23,21 +23,17 @@ impl<H: Handler> Engine<H> {
             return self.drop_preface(id, 0, len);
         }
         let is_secure = is_secure(channel);
-        let Self {
-            core,
-            handler,
-            conns,
-            buffers,
-            ..
-        } = self;
-        let conn = conns.get_mut(id.index()).and_then(Option::as_mut)?;
-        let buffer = match is_secure {
-            #[cfg(feature = "tls")]
-            true => &mut buffers.cipher,
-            _ => &mut buffers.plain,
-        };
-        let input = buffer.get(..len).unwrap_or_default();
-        match handler.preface(&mut Cx { core, id }, conn, input) {
+        let outcome = self.guard_conn(id, |handler, cx, conn, buffers| {
+            let buffer = match is_secure {
+                #[cfg(feature = "tls")]
+                true => &*buffers.cipher,
+                _ => buffers.plain.as_slice(),
+            };
+            let input = buffer.get(..len).unwrap_or_default();
+            handler.preface(cx, conn, input)
+        })?;
+        let core = &mut self.core;
+        match outcome {
             Preface::Passed(used) if used <= len => self.drop_preface(id, used, len),
             Preface::Passed(used) if used - len <= DROPPED_BYTES_MAX => {
                 let Core { channels, pool, .. } = core;
@@ -90,8 +86,8 @@ impl<H: Handler> Engine<H> {
         }
         let buffer = match is_secure(channel) {
             #[cfg(feature = "tls")]
-            true => &mut buffers.cipher,
-            _ => &mut buffers.plain,
+            true => &mut *buffers.cipher,
+            _ => buffers.plain.as_mut_slice(),
         };
         let used = used + dropped;
         buffer.copy_within(used..len, 0);

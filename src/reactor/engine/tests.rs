@@ -4,6 +4,7 @@ mod deadlines;
 mod delivery;
 mod limits;
 mod opening;
+mod panics;
 mod slow;
 mod turns;
 
@@ -35,6 +36,7 @@ enum Call<'a> {
     Stalled(Stall),
     Draining,
     Mail(u32),
+    Panicked,
     Closed,
 }
 
@@ -152,6 +154,10 @@ impl<F: FnMut(&mut Cx<'_>, Call<'_>) -> usize> Handler for Probe<F> {
         let has_conn = conn.is_some();
         self.log.push(format!("mail {mail} {has_conn}"));
         (self.act)(cx, Call::Mail(mail));
+    }
+
+    fn panicked(&mut self, cx: &mut Cx<'_>, _: &mut ConnId) {
+        self.call(cx, Call::Panicked);
     }
 
     fn closed(&mut self, cx: &mut Cx<'_>, conn: ConnId, reason: CloseReason) {

@@ -6,10 +6,10 @@ use super::attempt::{Attempt, after_read, after_write, read, write};
 use super::buffers::{Buffers, take_tail};
 use super::{Engine, Readiness};
 use crate::proto::tls::{PENDING_BYTES_MAX, RECORD_OVERHEAD_BYTES_MAX, RECORD_PLAINTEXT_BYTES_MAX};
-use crate::reactor::channel::{Channel, NEVER, Phase, keep, ms};
+use crate::reactor::channel::{Channel, Ending, NEVER, Phase, keep, ms};
 use crate::reactor::core::Core;
 use crate::reactor::link::Wire;
-use crate::reactor::{Cleartext, CloseReason, ConnId, Cx, Handler};
+use crate::reactor::{Cleartext, CloseReason, ConnId, Handler};
 
 impl<H: Handler> Engine<H> {
     pub(super) fn receive_tls(
@@ -77,19 +77,15 @@ impl<H: Handler> Engine<H> {
     /// Shows the first `len` bytes of the record buffer to the handler as they are. Returns
     /// whether it has taken them on itself.
     fn take_cleartext(&mut self, id: ConnId, len: usize) -> bool {
-        let Self {
-            core,
-            handler,
-            conns,
-            buffers,
-            ..
-        } = self;
-        let Some(conn) = conns.get_mut(id.index()).and_then(Option::as_mut) else {
-            return false;
+        let meant_for_tls = self.core.queued_bytes(id);
+        let outcome = self.guard_conn(id, |handler, cx, conn, buffers| {
+            let input = buffers.cipher.get(..len).unwrap_or_default();
+            handler.cleartext(cx, conn, input)
+        });
+        let Some(outcome) = outcome else {
+            return true; // it panicked
         };
-        let meant_for_tls = core.queued_bytes(id);
-        let input = buffers.cipher.get(..len).unwrap_or_default();
-        match handler.cleartext(&mut Cx { core, id }, conn, input) {
+        match outcome {
             Cleartext::Refused => false,
             Cleartext::Incomplete => {
                 self.keep_cipher(id, 0..len);
@@ -129,7 +125,7 @@ impl<H: Handler> Engine<H> {
         let Some(channel) = channels.get_mut(id.index()) else {
             return;
         };
-        let tail = take_tail(channel, &mut buffers.plain);
+        let tail = take_tail(channel, &mut buffers.plain, len);
         let before = channel.private_output_bytes();
         let mut spill = std::mem::take(&mut channel.hold(pool).spill);
         let spilled = spill.len();
@@ -200,7 +196,7 @@ impl<H: Handler> Engine<H> {
                 held.output.clear();
             }
             channel.phase = Phase::Flush;
-            channel.orderly = false;
+            channel.ending = Ending::Alert;
             channel.handler_due_ms = NEVER;
             channel.engine_due_ms = lingers_ms;
             let after = channel.private_output_bytes();
@@ -280,7 +276,7 @@ impl<H: Handler> Engine<H> {
 ///
 /// Returns how many bytes it filled, or `None` when TLS cannot go on.
 fn encrypt(channel: &mut Channel, buffers: &mut Buffers, len_max: usize) -> Option<usize> {
-    let ends = channel.phase == Phase::Flush && channel.orderly;
+    let ends = channel.phase == Phase::Flush && channel.ending != Ending::Alert;
     let (tls, held) = channel.tls_and_held();
     let (tls, held) = (tls?, held?);
     let Buffers { out, record, .. } = buffers;

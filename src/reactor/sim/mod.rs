@@ -322,6 +322,8 @@ pub(crate) struct Sim<H: Handler> {
     mailbox: Mailbox<H::Mail>,
     start: Instant,
     now: Instant,
+    /// How many panics of callbacks the test wants: no other is caught unseen.
+    pub(crate) panics: u64,
 }
 
 impl<H: Handler> Sim<H> {
@@ -337,6 +339,7 @@ impl<H: Handler> Sim<H> {
             mailbox,
             start: now,
             now,
+            panics: 0,
         }
     }
 
@@ -441,6 +444,8 @@ impl<H: Handler> Sim<H> {
         self.engine.turn(&mut self.links);
         self.engine.core.end_turn();
         self.now = CLOCK.get().unwrap_or(self.now);
+        let panics = self.engine.core.stats.panics;
+        assert!(panics <= self.panics, "a callback panicked");
     }
 
     /// Turns until there is nothing left to do but wait.
@@ -498,6 +503,7 @@ impl<H: Handler> Sim<H> {
     pub(crate) fn audit(&self) {
         self.audit_output();
         let core = &self.engine.core;
+        assert_eq!(core.stats.panics, self.panics, "panics of callbacks");
         let held: usize = core.channels.iter().map(|(_, c)| c.intake.bytes()).sum();
         assert_eq!(core.held_input_bytes, held, "input is miscounted");
         for (_, channel) in &core.channels {

@@ -6,7 +6,7 @@ use super::{Http, Switch};
 use crate::proto::http1::encode::{self, BodyForm};
 use crate::proto::http1::{After, Asked, Awaits, BodyLength};
 use crate::reactor::{Cx, Shared};
-use crate::web::exchange::{Exchange, Record, Sending, State};
+use crate::web::exchange::{Exchange, Line, Record, Sending, State};
 use crate::web::post::ExchangeId;
 use crate::web::reader::{AHEAD_BYTES_MAX, Piece};
 use crate::web::response::{Part, Response};
@@ -60,6 +60,7 @@ impl<S> Http<S> {
                             state: State::Sending(Sending::new(parts, kept)),
                             due: None,
                         });
+                        self.is_half_out = false;
                         self.send_parts(tools, cx);
                     }
                 }
@@ -137,6 +138,7 @@ impl<S> Http<S> {
         let form = self.write_head(tools, cx, asked, response, length);
         let has_body = form != BodyForm::Absent;
         let body_bytes = if has_body { body_bytes } else { 0 };
+        self.is_half_out = has_body && !parts.is_empty();
         self.serve(tools, cx, record, status, body_bytes);
         if has_body { parts } else { VecDeque::new() }
     }
@@ -161,6 +163,29 @@ impl<S> Http<S> {
         let more = tools.service.field_lines(self.origin);
         let more = more.map(AsRef::as_ref).unwrap_or_default();
         response.write(cx, length, asked, after, tools.common, more)
+    }
+
+    /// A callback has panicked: the oldest request gets a 500 where nothing of its answer is out, and the
+    /// connection ends. Where something is, it ends at once, in the middle.
+    #[cold]
+    pub(in crate::web) fn panicked<V: Service<Socket = S>>(
+        &mut self,
+        tools: &mut Tools<'_, V>,
+        cx: &mut Cx<'_>,
+    ) {
+        if self.is_half_out || self.exchanges.is_under_way() {
+            return cx.close();
+        }
+        if self.machine.owed() > 0 {
+            self.machine.stop();
+            let (asked, line) = match self.exchanges.pop() {
+                Some(exchange) => (exchange.asked, exchange.line),
+                None => (Asked::REFUSED, Line::unknown(self.origin.peer(), cx.now())),
+            };
+            let response = tools.service.refusal(500, "internal server error");
+            self.send(tools, cx, asked, response.close(), &line.record());
+        }
+        cx.finish();
     }
 
     /// Tells the service of an answer that was given.

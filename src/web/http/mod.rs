@@ -45,6 +45,8 @@ pub(super) struct Http<S> {
     is_full: bool,
     /// Reading stopped because the answer to an upgrade decides what the rest is.
     is_held: bool,
+    /// A head is out whose body is in no exchange yet.
+    is_half_out: bool,
 }
 
 /// The switch to a WebSocket, when its turn has come.
@@ -80,6 +82,7 @@ impl<S> Http<S> {
             owes_continue: false,
             is_full: false,
             is_held: false,
+            is_half_out: false,
         }
     }
 

@@ -27,6 +27,7 @@ impl<S> Http<S> {
         };
         let form = self.write_head(tools, cx, exchange.asked, head, BodyLength::Chunked);
         let is_finished = streaming.is_complete();
+        self.is_half_out = form != BodyForm::Absent && !is_finished;
         streaming.begin(cx, form);
         if form == BodyForm::Absent || is_finished {
             self.end_stream(tools, cx, &exchange);
@@ -37,6 +38,7 @@ impl<S> Http<S> {
         }
         let number = exchange.number;
         self.exchanges.push_front(exchange);
+        self.is_half_out = false;
         if !cx.is_over_mark() {
             self.with_stream(tools, cx, number, V::drained);
         }
