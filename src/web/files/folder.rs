@@ -196,6 +196,7 @@ impl Folder {
         let known_that_fits = known.filter(|slot| self.has_room(slot, options));
         if let Some(slot) = known_that_fits
             && slot.is_settled
+            && self.is_as_read_now(slot, options)
             && matches!(disk::stamp(found), Ok(Some(stamp)) if stamp == slot.stamp)
         {
             self.insert(&found.path, slot.clone());
@@ -232,6 +233,18 @@ impl Folder {
         match slot.entry.content() {
             Content::Memory(bytes) => bytes.len() as u64 <= room.small_bytes_max,
             Content::Disk { .. } => slot.entry.file().is_none() || room.may_hold_open,
+        }
+    }
+
+    /// Whether a file that is not in memory, or not held open, would not be if it were read now: there may be more
+    /// room than there was.
+    fn is_as_read_now(&self, slot: &Slot, options: &Options) -> bool {
+        let room = self.room(options);
+        match slot.entry.content() {
+            Content::Memory(_) => true,
+            Content::Disk { len, .. } => {
+                *len > room.small_bytes_max && slot.entry.file().is_some() == room.may_hold_open
+            }
         }
     }
 

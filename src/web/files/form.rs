@@ -231,7 +231,10 @@ impl<'a> Lines<'a> {
         }
         add("ETag", &etag)?;
         let date = date::format(self.modified_secs);
-        let date = str::from_utf8(&date).unwrap_or_default();
+        let date = str::from_utf8(&date).unwrap_or_else(|_| {
+            invariant!("a date is ASCII");
+            ""
+        });
         let page_start = add("Last-Modified", date)?;
         let mut about_start = page_start;
         if !self.cache_control.is_empty() {

@@ -248,7 +248,8 @@ fn what_does_not_fit_in_memory_is_held_open() {
     let folder = folder.settle();
     write(root.path(), "a", "12345678");
     let folder = folder.refresh(root.path(), &options).unwrap();
-    assert_eq!(folder.memory_bytes(), 8);
+    // There is no room for `c` any more, and now some for `d`, as in a folder that is loaded anew.
+    assert_eq!(folder.memory_bytes(), 8 + 2);
     for (path, want) in [("/a", "12345678"), ("/c", "12345"), ("/d", "12")] {
         assert_eq!(text(&folder, path).as_deref(), Some(want));
     }
@@ -308,6 +309,20 @@ fn numbers_of_files_are_bounded() {
     }
     let same = next.refresh(root.path(), &options).unwrap();
     assert!(same.is_same(&next));
+    // More room is used by files that were known before there was any.
+    let next = next.settle();
+    let roomier = Options {
+        open_files_max: 5,
+        ..options.clone()
+    };
+    let more = next.refresh(root.path(), &roomier).unwrap();
+    assert_eq!((more.len(), open_files(&more)), (8, 5));
+    let in_memory = Options {
+        small_file_bytes_max: 10,
+        ..options
+    };
+    let more = more.settle().refresh(root.path(), &in_memory).unwrap();
+    assert_eq!((more.memory_bytes(), open_files(&more)), (12, 0));
 }
 
 /// How many files a picture really holds open.
