@@ -63,6 +63,17 @@ fn fragmented(mut wire: &[u8], sizes: &[usize]) -> Vec<u8> {
     bytes
 }
 
+/// How long each frame's payload is.
+fn payload_bytes(mut wire: &[u8]) -> Vec<usize> {
+    let mut lengths = Vec::new();
+    while let Some((header, header_bytes)) = Header::decode(wire).unwrap() {
+        let length = usize::try_from(header.payload_bytes).unwrap();
+        lengths.push(length);
+        wire = &wire[header_bytes + length..];
+    }
+    lengths
+}
+
 /// Without pings, and without saying how long what was dropped was.
 fn messages(outcome: &Outcome) -> Vec<Owned> {
     let events = outcome.events.iter();
@@ -209,10 +220,11 @@ proptest! {
         let how = Compression { keeps_windows, ..EACH };
         let limits = Limits { packed_bytes_held_max, ..LIMITS };
         let sent = wire(&how, &events);
-        let expected = Outcome {
-            events: events.into_iter().map(|event| event.if_wanted(WANTED_MAX)).collect(),
-            error: None,
-        };
+        // What does not compress may be over the limit only as it is sent.
+        let expected = events.into_iter().zip(payload_bytes(&sent)).map(|(event, sent)| {
+            if sent > WANTED_MAX { Owned::TooLong(0) } else { event.if_wanted(WANTED_MAX) }
+        });
+        let expected = Outcome { events: expected.collect(), error: None };
         for bytes in [&sent, &fragmented(&sent, &fragments)] {
             let whole = drive(&mut machine(Role::Client, &how), &limits, [&**bytes]);
             prop_assert_eq!(whole.error, None);
