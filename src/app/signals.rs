@@ -2,6 +2,7 @@
 //! moment: what may take its time, a reload or another server's start, is done by two others.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::{self, Child};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -55,15 +56,23 @@ pub fn handle(post: Post<Mail>, reloader: Reloader, listeners: Vec<Listener>) ->
     spawn("reload", move || reload_all(&reloading, reloader, &reloads))?;
     spawn("handover", move || hand_over_all(&handing_over, &handovers))?;
     spawn("signals", move || {
-        for signal in signals.forever() {
-            match signal {
-                SIGHUP => remember(&reload),
-                SIGUSR2 if process::id() == CONTAINER_INIT => log::error!(
-                    "SIGUSR2 does nothing here: this is process 1 of a container, which would end with it"
-                ),
-                SIGUSR2 => remember(&hand_over),
-                _ => shared.stop(),
+        // Where the kernel has no memory for a moment, the iterator panics; signals have to be heard again
+        // after that.
+        let mut listen = || {
+            for signal in signals.forever() {
+                match signal {
+                    SIGHUP => remember(&reload),
+                    SIGUSR2 if process::id() == CONTAINER_INIT => log::error!(
+                        "SIGUSR2 does nothing here: this is process 1 of a container, which would end with it"
+                    ),
+                    SIGUSR2 => remember(&hand_over),
+                    _ => shared.stop(),
+                }
             }
+        };
+        while catch_unwind(AssertUnwindSafe(&mut listen)).is_err() {
+            log::error!("the thread that waits for signals panicked, and goes on in a second");
+            thread::sleep(Duration::from_secs(1));
         }
     })
 }

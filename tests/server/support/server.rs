@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::thread::JoinHandle;
 
 use rustls::pki_types::CertificateDer;
@@ -147,6 +147,7 @@ impl Folder {
             port,
             log,
             folder: self.clone(),
+            expected_panic: OnceLock::new(),
         }
     }
 }
@@ -158,9 +159,16 @@ pub(crate) struct Server {
     port: u16,
     log: Log,
     folder: Folder,
+    /// A text in the lines of panics that a test provokes.
+    expected_panic: OnceLock<&'static str>,
 }
 
 impl Server {
+    /// Panics of the server with this text in a line are no fault of it: the test provokes them.
+    pub(crate) fn expect_panic(&self, text: &'static str) {
+        self.expected_panic.set(text).unwrap();
+    }
+
     /// A server with the defaults of the configuration.
     pub(crate) fn start() -> Self {
         Self::with_config("")
@@ -275,7 +283,16 @@ impl Drop for Server {
                 self.port,
                 self.log.text()
             );
+            return;
         }
+        // The server catches panics, which is not to hide any.
+        let mut faults = self.log.lines();
+        faults.retain(|line| {
+            let is_fault = line.contains("panicked") || line.contains("broken invariant");
+            let expected = self.expected_panic.get();
+            is_fault && !expected.is_some_and(|text| line.contains(text))
+        });
+        assert!(faults.is_empty(), "the server panicked: {faults:?}");
     }
 }
 
