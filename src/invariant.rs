@@ -2,12 +2,17 @@
 //!
 //! A broken invariant is a fault of this program, whatever a peer has sent. In debug builds and in tests it
 //! panics. In release builds it is logged once for each place and counted, and the code that found it
-//! ends the connection that it was at work on.
+//! ends the connection that it was at work on, or goes on without what is missing.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::panic::Location;
+use std::slice::SliceIndex;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 static VIOLATIONS: AtomicU64 = AtomicU64::new(0);
+/// The places that are in the log.
+static LOGGED: Mutex<Vec<&Location<'_>>> = Mutex::new(Vec::new());
 
 /// Number of broken invariants since the process began.
 pub fn violations() -> u64 {
@@ -31,10 +36,9 @@ pub fn violations() -> u64 {
 /// ```
 #[macro_export]
 macro_rules! invariant {
-    ($message:literal $(, $argument:expr)* $(,)?) => {{
-        static IS_LOGGED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
-        $crate::invariant::report(&IS_LOGGED, file!(), line!(), format_args!($message $(, $argument)*));
-    }};
+    ($message:literal $(, $argument:expr)* $(,)?) => {
+        $crate::invariant::report(format_args!($message $(, $argument)*))
+    };
     ($condition:expr, $message:literal $(, $argument:expr)* $(,)?) => {{
         let holds: bool = $condition;
         if !holds {
@@ -50,22 +54,79 @@ macro_rules! invariant {
 /// In debug builds.
 #[doc(hidden)]
 #[cold]
-#[expect(clippy::panic, reason = "a fault of this program ends the test that shows it")]
-pub fn report(is_logged: &AtomicBool, file: &str, line: u32, message: fmt::Arguments<'_>) {
+#[track_caller]
+#[expect(
+    clippy::panic,
+    reason = "a fault of this program ends the test that shows it"
+)]
+pub fn report(message: fmt::Arguments<'_>) {
     VIOLATIONS.fetch_add(1, Ordering::Relaxed);
     if cfg!(debug_assertions) {
-        panic!("broken invariant: {message} ({file}:{line})");
+        panic!("broken invariant: {message}");
     }
-    if !is_logged.swap(true, Ordering::Relaxed) {
-        log::error!("broken invariant: {message} ({file}:{line}); this is a fault of the server, please report it");
+    let place = Location::caller();
+    let is_logged = LOGGED.lock().is_ok_and(|mut logged| {
+        let is_logged = logged.contains(&place);
+        if !is_logged {
+            logged.push(place);
+        }
+        is_logged
+    });
+    if !is_logged {
+        log::error!(
+            "broken invariant at {place}: {message}. Please report this fault of the program"
+        );
     }
+}
+
+/// The part of `slice` in `range`. That is within it: else an invariant is broken, and the part is empty.
+#[doc(hidden)]
+#[inline]
+#[track_caller]
+pub fn part<T, I>(slice: &[T], range: I) -> &[T]
+where
+    I: SliceIndex<[T], Output = [T]>,
+{
+    slice.get(range).unwrap_or_else(|| {
+        outside(slice.len());
+        &[]
+    })
+}
+
+/// The same, to be changed.
+#[doc(hidden)]
+#[inline]
+#[track_caller]
+pub fn part_mut<T, I>(slice: &mut [T], range: I) -> &mut [T]
+where
+    I: SliceIndex<[T], Output = [T]>,
+{
+    let len = slice.len();
+    match slice.get_mut(range) {
+        Some(part) => part,
+        None => {
+            outside(len);
+            &mut []
+        }
+    }
+}
+
+#[cold]
+#[track_caller]
+fn outside(len: usize) {
+    invariant!("a range is within the {} elements of a slice", len);
 }
 
 #[cfg(test)]
 mod tests {
+    use super::{part, part_mut};
+
     #[test]
     fn what_holds_is_said_to_hold() {
         assert!(invariant!(1 + 1 == 2, "numbers add up"));
+        assert_eq!(part(b"abc", 1..), b"bc");
+        assert_eq!(part_mut(&mut [1, 2, 3], ..2), [1, 2]);
+        assert_eq!(part(b"abc", 3..), b"");
     }
 
     #[test]
@@ -73,5 +134,12 @@ mod tests {
     #[should_panic(expected = "broken invariant: 3 is even")]
     fn what_does_not_hold_panics_where_tests_run() {
         invariant!(3 % 2 == 0, "{} is even", 3);
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "a range is within the 3 elements")]
+    fn a_part_that_there_is_not_panics_where_tests_run() {
+        part(b"abc", 4..);
     }
 }

@@ -17,6 +17,7 @@
     reason = "it prints what it counted, and an operation that fails has nothing to count"
 )]
 
+use edgeloop::invariant;
 mod baseline;
 mod callgrind;
 #[path = "../client/mod.rs"]

@@ -9,6 +9,7 @@
     reason = "a benchmark that fails has nothing to measure"
 )]
 
+use edgeloop::invariant;
 mod chat;
 #[path = "../client/mod.rs"]
 mod client;

@@ -76,7 +76,11 @@ fn reactor(page: &mut Page, cx: &Cx<'_>) {
     let help = "Callbacks that have panicked, each of which has ended its connection.";
     page.counter("panics_total", help, stats.panics);
     let help = "Broken invariants: faults of the server, logged once for each place.";
-    page.counter("invariant_violations_total", help, crate::invariant::violations());
+    page.counter(
+        "invariant_violations_total",
+        help,
+        crate::invariant::violations(),
+    );
     let help = "Accepts that failed for want of descriptors or memory.";
     page.counter("accepts_exhausted_total", help, stats.exhausted);
     let help = "Bytes read from sockets.";

@@ -5,6 +5,7 @@
 //! encrypted straight into the buffer they are written from. An idle connection holds its keys and
 //! little else.
 
+use crate::invariant::part_mut;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -169,7 +170,7 @@ impl Tls {
             return Err(self.refuse_length(out));
         }
         loop {
-            let records = cipher.get_mut(received.used..).unwrap_or_default();
+            let records = part_mut(cipher, received.used..);
             let UnbufferedStatus { discard, state } = self.conn.process_tls_records(records);
             received.used += discard;
             self.begun |= received.used > 0;
@@ -205,7 +206,7 @@ impl Tls {
                     return Ok(received);
                 }
                 Err(error) => {
-                    self.write_alert(cipher.get_mut(received.used..).unwrap_or_default(), out);
+                    self.write_alert(part_mut(cipher, received.used..), out);
                     return Err(TlsError::Protocol(error));
                 }
             }
@@ -340,7 +341,7 @@ fn append(out: &mut Vec<u8>, mut write: impl FnMut(&mut [u8]) -> Result<usize, u
     let mut written = 0;
     if let Err(needed) = write(&mut []) {
         out.resize(start + needed, 0);
-        written = write(out.get_mut(start..).unwrap_or_default()).unwrap_or(0);
+        written = write(part_mut(out, start..)).unwrap_or(0);
     }
     out.truncate(start + written);
 }

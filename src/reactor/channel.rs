@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::output::Queue;
 use super::{CloseReason, Config};
+use crate::invariant::part;
 #[cfg(feature = "tls")]
 use crate::proto::tls::Tls;
 
@@ -190,7 +191,7 @@ impl Held {
 
     /// What goes to the socket before anything else.
     pub(super) fn unsent(&self) -> &[u8] {
-        self.spill.get(self.spilled..).unwrap_or_default()
+        part(&self.spill, self.spilled..)
     }
 
     #[cfg(feature = "tls")]

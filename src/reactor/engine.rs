@@ -29,6 +29,7 @@ use super::link::Wire;
 use super::mailbox::{Letter, Mailbox};
 use super::output::SLICES_MAX;
 use super::{CloseReason, Config, ConnId, Cx, Handler, Origin, Security, Stall};
+use crate::invariant::{part, part_mut};
 #[cfg(feature = "tls")]
 use crate::proto::tls::Tls;
 
@@ -114,6 +115,8 @@ impl<H: Handler> Engine<H> {
         }
         if let Some(slot) = self.conns.get_mut(id.index()) {
             *slot = Some(conn);
+        } else {
+            invariant!("the table of states has room for {id}");
         }
         if self
             .core
@@ -188,8 +191,8 @@ impl<H: Handler> Engine<H> {
             return self.receive_tls(id, wire, closing);
         }
         let tail = take_tail(channel, &mut self.buffers.plain, room_len);
-        let room = self.buffers.plain.get_mut(tail..).unwrap_or_default();
-        let read = read(wire, room.get_mut(..room_len).unwrap_or_default());
+        let room = part_mut(&mut self.buffers.plain, tail..);
+        let read = read(wire, part_mut(room, ..room_len));
         match read {
             Attempt::Bytes(count) => {
                 self.core.stats.bytes_in += count as u64;
@@ -237,7 +240,7 @@ impl<H: Handler> Engine<H> {
     fn deliver(&mut self, id: ConnId, len: usize) {
         self.core.budget.count_bytes(len);
         let used = self.guard_conn(id, |handler, cx, conn, buffers| {
-            let input = buffers.plain.get_mut(..len).unwrap_or_default();
+            let input = part_mut(&mut buffers.plain, ..len);
             handler.data(cx, conn, input).min(len)
         });
         self.keep_tail(id, used.unwrap_or(len)..len);
@@ -421,7 +424,7 @@ impl<H: Handler> Engine<H> {
         }
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let used = held.output.slices(&mut slices);
-        let pieces = slices.get(..used).unwrap_or_default();
+        let pieces = part(&slices, ..used);
         let offered = pieces.iter().map(|piece| piece.len()).sum();
         let written = match pieces {
             [piece] => write(|| wire.write(piece)),
@@ -584,10 +587,13 @@ impl<H: Handler> Engine<H> {
     /// Takes a dead connection out of the tables.
     fn reap(&mut self, id: ConnId, reason: CloseReason) {
         let conn = self.conns.get_mut(id.index()).and_then(Option::take);
+        invariant!(conn.is_some(), "{id} is in the tables, so it has a state");
         self.core.remove(id);
         let ended = CloseReason::ALL.iter().position(|other| *other == reason);
         if let Some(count) = ended.and_then(|index| self.core.stats.closed.get_mut(index)) {
             *count += 1;
+        } else {
+            invariant!("{reason:?} is among all reasons");
         }
         if let Some(conn) = conn {
             self.guard(id, |handler, cx, _, _| handler.closed(cx, conn, reason));

@@ -422,6 +422,8 @@ impl<H: Handler> Reactor<H> {
         }
         if let Some(slot) = self.links.get_mut(id.index()) {
             *slot = Some(link);
+        } else {
+            invariant!("the table of sockets has room for {id}");
         }
         Some(id)
     }

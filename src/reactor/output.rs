@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::blocks::Blocks;
 use super::shared::{Ledger, Shared};
+use crate::invariant::part;
 
 #[derive(Debug)]
 enum Chunk {
@@ -249,7 +250,7 @@ impl Queue {
             if left == 0 {
                 return None;
             }
-            let bytes = chunk.bytes().get(skip..).unwrap_or_default();
+            let bytes = part(chunk.bytes(), skip..);
             record.extend_from_slice(bytes.get(..left).unwrap_or(bytes));
             skip = 0;
             Some(())
@@ -263,7 +264,7 @@ impl Queue {
         let mut slices = slices.iter_mut();
         self.chunks.iter().try_for_each(|chunk| {
             let slice = slices.next()?;
-            *slice = IoSlice::new(chunk.bytes().get(skip..).unwrap_or_default());
+            *slice = IoSlice::new(part(chunk.bytes(), skip..));
             skip = 0;
             used += 1;
             Some(())

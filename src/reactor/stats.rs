@@ -24,6 +24,8 @@ impl Histogram {
         let index = Self::BOUNDS_US.partition_point(|bound| *bound < us);
         if let Some(count) = self.counts.get_mut(index) {
             *count += 1;
+        } else {
+            invariant!("there is a count for each bound and one above");
         }
         self.sum_us = self.sum_us.saturating_add(us);
     }

@@ -100,6 +100,8 @@ impl Wheel {
             entry.due_ms = due_ms.min(self.now_ms.saturating_add(SPAN_MS));
             self.armed += 1;
             self.place(key);
+        } else {
+            invariant!("the wheel has room for timer {key}");
         }
     }
 
@@ -197,6 +199,8 @@ impl Wheel {
     fn vacate(&mut self, level: usize, slot: usize) {
         if let Some(bits) = self.occupied.get_mut(level) {
             *bits &= !(1 << slot);
+        } else {
+            invariant!("the wheel has a level {level}");
         }
     }
 
@@ -220,7 +224,7 @@ impl Wheel {
     /// Links an unlinked entry into the list its time calls for.
     fn place(&mut self, key: u32) {
         let Some(due_ms) = self.entries.get(key as usize).map(|entry| entry.due_ms) else {
-            return;
+            return invariant!("timer {key} is in the wheel");
         };
         let list = if due_ms <= self.now_ms {
             DUE
@@ -250,6 +254,8 @@ impl Wheel {
         let slot = usize::try_from(digit).unwrap_or(0);
         if let Some(bits) = self.occupied.get_mut(level) {
             *bits |= 1 << slot;
+        } else {
+            invariant!("the wheel has a level {level}");
         }
         level * SLOTS + slot
     }
@@ -277,6 +283,8 @@ impl Wheel {
     fn set_head(&mut self, list: usize, key: u32) {
         if let Some(head) = self.heads.get_mut(list) {
             *head = key;
+        } else {
+            invariant!("the wheel has a list {list}");
         }
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::open_files::OpenFiles;
 use super::post::{Chunk, ExchangeId, Post};
 use super::response::{FileBody, FileSource, Source};
+use crate::invariant::part_mut;
 use crate::reactor::Shared;
 
 /// The most that is read, and held for one connection, at a time.
@@ -227,7 +228,7 @@ impl Pool {
             if piece.len() >= len
                 && let Some(bytes) = piece.get_mut()
             {
-                let filled = fill(bytes.get_mut(..len).unwrap_or_default())?;
+                let filled = fill(part_mut(bytes, ..len))?;
                 return Ok(piece.slice(0..filled));
             }
         }

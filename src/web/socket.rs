@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::message::{Message, WsCx, send};
 use super::tools::{Buffers, Tools};
 use super::{Config, Ended, Service};
+use crate::invariant::part_mut;
 use crate::proto::ws::{CloseCode, Event, Machine, Sender, Step};
 use crate::reactor::{ConnId, Cx, Origin, after};
 
@@ -165,7 +166,7 @@ impl<S> Socket<S> {
             if cx.is_over_mark() && !self.machine.is_close_sent() {
                 return used; // `drained` resumes
             }
-            let rest = input.get_mut(used..).unwrap_or_default();
+            let rest = part_mut(input, used..);
             match self.step(tools, cx, rest, config) {
                 Stepped::On(count) => {
                     used += count;

@@ -176,6 +176,8 @@ impl<T: Clone + Eq + Hash> Topics<T> {
                 place: entry.subscribers.len(),
             });
             entry.subscribers.push(Subscriber { id, window });
+        } else {
+            invariant!("topic {topic} is in the table of topics");
         }
         true
     }

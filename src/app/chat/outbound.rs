@@ -128,10 +128,18 @@ impl<K: Copy + Eq + Hash> Serialize for Online<'_, K> {
     }
 }
 
+/// JSON as text, which it always is.
+pub(super) fn text(json: &[u8]) -> &str {
+    std::str::from_utf8(json).unwrap_or_else(|_| {
+        invariant!("JSON is UTF-8");
+        ""
+    })
+}
+
 /// Writes `message` as JSON into `buffer`, whose old content goes.
 pub(super) fn json<'b>(message: &impl Serialize, buffer: &'b mut Vec<u8>) -> &'b str {
     buffer.clear();
     let written = serde_json::to_writer(&mut *buffer, message);
-    debug_assert!(written.is_ok(), "text and numbers always go into a Vec");
-    std::str::from_utf8(buffer).unwrap_or_default()
+    invariant!(written.is_ok(), "text and numbers always go into a Vec");
+    text(buffer)
 }

@@ -147,7 +147,7 @@ impl<K: Copy + Eq + Hash> Presence<K> {
             self.by_age.insert(place, *k);
         }
         let list = UserList {
-            json: std::str::from_utf8(&self.json).unwrap_or_default(),
+            json: outbound::text(&self.json),
             version: self.version,
         };
         (&self.receivers, list)

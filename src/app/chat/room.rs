@@ -123,6 +123,8 @@ impl<K: Copy + Eq + Hash> Room<K> {
         self.set_names(id, identity);
         if let Some(user) = self.users.get_mut(id.0) {
             user.connections += 1;
+        } else {
+            invariant!("a user who connects is in the table of users");
         }
         self.connections.insert(
             k,

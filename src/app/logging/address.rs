@@ -24,7 +24,10 @@ impl AddressText {
             }
             SocketAddr::V6(address) => write!(self.0, "{address}").unwrap_or_default(),
         }
-        str::from_utf8(&self.0).unwrap_or_default()
+        str::from_utf8(&self.0).unwrap_or_else(|_| {
+            invariant!("an address is ASCII");
+            ""
+        })
     }
 }
 

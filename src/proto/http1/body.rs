@@ -3,6 +3,7 @@
 use super::error::Error;
 use super::fields::{is_token_byte, is_value_byte};
 use super::limits::Limits;
+use crate::invariant::part;
 
 /// What is left to read of a body.
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +97,7 @@ impl Chunked {
         let mut used = 0;
         while let Some((byte, _)) = input.get(used..).and_then(<[u8]>::split_first) {
             if self.state == State::Data {
-                let data = take(input.get(used..).unwrap_or_default(), &mut self.left);
+                let data = take(part(input, used..), &mut self.left);
                 if self.left == 0 {
                     self.state = State::DataCr;
                 }
@@ -245,5 +246,5 @@ fn take<'b>(input: &'b [u8], left: &mut u64) -> &'b [u8] {
         .unwrap_or(usize::MAX)
         .min(input.len());
     *left = left.saturating_sub(length as u64);
-    input.get(..length).unwrap_or_default()
+    part(input, ..length)
 }

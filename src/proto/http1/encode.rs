@@ -7,6 +7,7 @@ use std::fmt;
 use super::date;
 use super::fields::{is_token, is_value};
 use super::head::{Asked, Version};
+use crate::invariant::part;
 
 /// The interim answer that a client with `Expect: 100-continue` waits for (RFC 9110 §15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -244,7 +245,7 @@ fn number(out: &mut Vec<u8>, number: u64, radix: u8) {
             break;
         }
     }
-    out.extend_from_slice(digits.get(start..).unwrap_or_default());
+    out.extend_from_slice(part(&digits, start..));
 }
 
 /// The reason phrase of a status (RFC 9110 §15); empty for an unknown one, as RFC 9112 §4 allows.

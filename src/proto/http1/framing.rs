@@ -1,6 +1,7 @@
 use super::error::Error;
 use super::fields::{is_token, list};
 use super::head::Version;
+use crate::invariant::part;
 
 /// How the length of a request body is told (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ impl FramingFields {
         self.coded = true;
         for coding in list(value) {
             let (name, parameters) = match coding.iter().position(|byte| *byte == b';') {
-                Some(end) => (coding.get(..end).unwrap_or_default(), true),
+                Some(end) => (part(coding, ..end), true),
                 None => (coding, false),
             };
             let name = name.trim_ascii_end();

@@ -6,6 +6,7 @@ use super::framing::{Framing, FramingFields};
 use super::limits::FIELDS_MAX;
 use super::scan::{Scan, scan};
 use super::target::{Target, is_authority};
+use crate::invariant::part;
 
 /// The head of a request: the request line and the fields, borrowed from the bytes received.
 #[derive(Clone, Copy, Debug)]
@@ -343,7 +344,7 @@ fn field_line_cause(line: &[u8]) -> Option<Error> {
     let Some(colon) = line.iter().position(|byte| *byte == b':') else {
         return Some(Error::FieldName);
     };
-    match line.get(..colon).unwrap_or_default() {
+    match part(line, ..colon) {
         [] => Some(Error::FieldNameEmpty),
         [.., b' ' | b'\t'] => Some(Error::SpaceBeforeColon),
         name if super::fields::is_token(name) => None,

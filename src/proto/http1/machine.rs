@@ -5,6 +5,7 @@ use super::framing::Framing;
 use super::head::{Asked, Head};
 use super::limits::{FIELDS_MAX, Limits};
 use super::scan::{Line, Scan, check_request_line, first_line, scan, skip_empty_lines};
+use crate::invariant::part;
 
 /// The server side of one HTTP/1.1 connection, without its bytes.
 ///
@@ -279,10 +280,10 @@ impl Machine {
             0 => skip_empty_lines(input, empty_lines)?,
             _ => (0, empty_lines),
         };
-        let rest = input.get(skipped..).unwrap_or_default();
+        let rest = part(input, skipped..);
         let window = rest.get(..limits.head_bytes_max).unwrap_or(rest);
         let scan = scan(window, scanned as usize);
-        let seen = window.get(..scan.reach()).unwrap_or_default();
+        let seen = part(window, ..scan.reach());
         if line == Line::Unknown && check_request_line(seen, limits.target_bytes_max)? {
             line = Line::Measured;
         }
@@ -429,6 +430,21 @@ mod tests {
                 other => panic!("{length}: {other:?}"),
             }
         }
+    }
+
+    /// What follows a line without a target was measured as if it were the target.
+    #[test]
+    fn a_line_without_a_target_is_refused_as_such_however_it_comes() {
+        let limits = Limits {
+            target_bytes_max: 8,
+            ..Limits::default()
+        };
+        let input = b"1\r\nLonger-Than-A-Target: x\r\n\r\n";
+        let mut machine = Machine::new();
+        let whole = machine.step(input, &limits).unwrap_err();
+        let mut machine = Machine::new();
+        let pieces = (1..=input.len()).find_map(|end| machine.step(&input[..end], &limits).err());
+        assert_eq!((whole, pieces), (Error::RequestLine, Some(whole)));
     }
 
     #[test]

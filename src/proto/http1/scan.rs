@@ -2,6 +2,7 @@
 //! not be in it.
 
 use super::error::Error;
+use crate::invariant::part;
 
 /// Empty lines before a request line that are skipped: some old clients send one after a body
 /// (RFC 9112 §2.2).
@@ -65,7 +66,10 @@ pub(super) fn check_request_line(seen: &[u8], target_bytes_max: usize) -> Result
             Ok(false)
         };
     };
-    let rest = seen.get(method_end + 1..).unwrap_or_default();
+    if seen.get(method_end) == Some(&b'\r') {
+        return Ok(true); // the line ends here, without a target
+    }
+    let rest = part(seen, method_end + 1..);
     if rest.len() <= target_bytes_max {
         return Ok(false);
     }

@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 use super::class::{Class, class};
 use super::error::Error;
 use super::head::Method;
+use crate::invariant::part;
 
 /// The parts of a request target (RFC 9112 §3.2).
 pub(super) struct Target<'b> {
@@ -93,7 +94,7 @@ pub(super) fn is_authority(authority: &str) -> bool {
 
 /// What comes before the first colon, and the rest from there on; the first `plain` bytes are none.
 fn split_at_colon(authority: &str, plain: usize) -> (&str, &str) {
-    let behind = authority.as_bytes().get(plain..).unwrap_or_default();
+    let behind = part(authority.as_bytes(), plain..);
     let colon = behind.iter().position(|byte| *byte == b':');
     let end = colon.map_or(authority.len(), |place| plain + place);
     authority.split_at_checked(end).unwrap_or((authority, ""))
@@ -101,7 +102,7 @@ fn split_at_colon(authority: &str, plain: usize) -> (&str, &str) {
 
 /// RFC 3986 §3.2.2, and not empty. The first `plain` bytes are known to be in [`NAME`].
 fn is_registered_name(name: &str, plain: usize) -> bool {
-    let mut rest = name.as_bytes().get(plain..).unwrap_or_default();
+    let mut rest = part(name.as_bytes(), plain..);
     while let Some((byte, after)) = rest.split_first() {
         rest = match (byte, after) {
             (b'%', [high, low, after @ ..]) if hex_pair(*high, *low).is_some() => after,

@@ -69,7 +69,10 @@ impl Message {
         *self = match opcode {
             Opcode::Text => {
                 // The buffer is empty, and nothing is UTF-8.
-                let text = String::from_utf8(self.take()).unwrap_or_default();
+                let text = String::from_utf8(self.take()).unwrap_or_else(|error| {
+                    invariant!("a buffer between two messages is empty: {error}");
+                    String::new()
+                });
                 Self::Text {
                     text,
                     decoder: Decoder::new(),

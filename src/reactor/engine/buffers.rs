@@ -1,5 +1,6 @@
 //! The buffers all connections of a reactor share.
 
+use crate::invariant::part_mut;
 #[cfg(feature = "tls")]
 use crate::proto::tls::{RECORD_OVERHEAD_BYTES_MAX, RECORD_PLAINTEXT_BYTES_MAX};
 use crate::reactor::Config;
@@ -56,9 +57,7 @@ pub(super) fn take_tail(channel: &mut Channel, plain: &mut Vec<u8>, more: usize)
     let Some(held) = channel.held_mut() else {
         return 0;
     };
-    if let Some(room) = plain.get_mut(..len) {
-        room.copy_from_slice(&held.plain);
-    }
+    part_mut(plain, ..len).copy_from_slice(&held.plain);
     held.plain.clear();
     len
 }

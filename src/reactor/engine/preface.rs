@@ -1,6 +1,7 @@
 //! What comes ahead of everything else: a word of a proxy about its client.
 
 use super::Engine;
+use crate::invariant::part;
 use crate::reactor::channel::{Channel, NEVER, Phase, ms};
 use crate::reactor::core::Core;
 use crate::reactor::{CloseReason, ConnId, Handler, Preface};
@@ -29,7 +30,7 @@ impl<H: Handler> Engine<H> {
                 true => &*buffers.cipher,
                 _ => buffers.plain.as_slice(),
             };
-            let input = buffer.get(..len).unwrap_or_default();
+            let input = part(buffer, ..len);
             handler.preface(cx, conn, input)
         })?;
         let core = &mut self.core;

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::attempt::{Attempt, after_read, after_write, read, write};
 use super::buffers::{Buffers, take_tail};
 use super::{Engine, Readiness};
+use crate::invariant::{part, part_mut};
 use crate::proto::tls::{PENDING_BYTES_MAX, RECORD_OVERHEAD_BYTES_MAX, RECORD_PLAINTEXT_BYTES_MAX};
 use crate::reactor::channel::{Channel, Ending, NEVER, Phase, keep, ms};
 use crate::reactor::core::Core;
@@ -24,13 +25,11 @@ impl<H: Handler> Engine<H> {
         };
         let waiting = channel.held_mut().map_or(0, |held| {
             let len = held.cipher.len();
-            if let Some(room) = buffers.cipher.get_mut(..len) {
-                room.copy_from_slice(&held.cipher);
-            }
+            part_mut(&mut buffers.cipher, ..len).copy_from_slice(&held.cipher);
             held.cipher.clear();
             len
         });
-        let room = buffers.cipher.get_mut(waiting..).unwrap_or_default();
+        let room = part_mut(&mut buffers.cipher, waiting..);
         let room_len = room.len();
         match read(wire, room) {
             Attempt::Bytes(count) => {
@@ -79,7 +78,7 @@ impl<H: Handler> Engine<H> {
     fn take_cleartext(&mut self, id: ConnId, len: usize) -> bool {
         let meant_for_tls = self.core.queued_bytes(id);
         let outcome = self.guard_conn(id, |handler, cx, conn, buffers| {
-            let input = buffers.cipher.get(..len).unwrap_or_default();
+            let input = part(&buffers.cipher, ..len);
             handler.cleartext(cx, conn, input)
         });
         let Some(outcome) = outcome else {
@@ -129,8 +128,8 @@ impl<H: Handler> Engine<H> {
         let before = channel.private_output_bytes();
         let mut spill = std::mem::take(&mut channel.hold(pool).spill);
         let spilled = spill.len();
-        let cipher = buffers.cipher.get_mut(..len).unwrap_or_default();
-        let plain = buffers.plain.get_mut(tail..).unwrap_or_default();
+        let cipher = part_mut(&mut buffers.cipher, ..len);
+        let plain = part_mut(&mut buffers.plain, tail..);
         let outcome = channel.tls.as_mut().map(|tls| {
             let was_established = tls.is_established();
             let received = tls.receive(cipher, plain, &mut spill);
@@ -252,13 +251,13 @@ impl<H: Handler> Engine<H> {
             self.core.kill(id, CloseReason::Tls);
             return Readiness::Cleared;
         };
-        let sealed = self.buffers.out.get(..len).unwrap_or_default();
+        let sealed = part(&self.buffers.out, ..len);
         if sealed.is_empty() {
             return Readiness::Kept;
         }
         match write(|| wire.write(sealed)) {
             Some(count) => {
-                let rest = sealed.get(count..).unwrap_or_default();
+                let rest = part(sealed, count..);
                 channel.hold(pool).put_back(rest);
                 self.core.stats.bytes_out += count as u64;
                 after_write(count, len)

@@ -3,7 +3,7 @@
 use super::{Engine, Readiness};
 use crate::reactor::budget::Stage;
 use crate::reactor::link::{Link, Wire};
-use crate::reactor::{ConnId, Handler};
+use crate::reactor::{CloseReason, ConnId, Handler};
 
 /// The wires, by table index.
 pub(in crate::reactor) type Links<W> = Vec<Option<Link<W>>>;
@@ -37,6 +37,9 @@ impl<H: Handler> Engine<H> {
             channel.ready = false;
             if let Some(Some(link)) = links.get_mut(id.index()) {
                 self.serve(id, link);
+            } else {
+                invariant!("{id} is in the tables, so it has a socket");
+                self.core.kill(id, CloseReason::Panicked);
             }
             self.relieve(links);
             if !self.core.has_time() {
@@ -60,7 +63,7 @@ impl<H: Handler> Engine<H> {
             }
         }
         if link.broken && !(link.readable && self.wants_input(id)) {
-            self.core.kill(id, crate::reactor::CloseReason::Reset);
+            self.core.kill(id, CloseReason::Reset);
         }
     }
 
@@ -105,6 +108,8 @@ impl<H: Handler> Engine<H> {
             }
             if let Some(link) = links.get_mut(id.index()) {
                 *link = None;
+            } else {
+                invariant!("{id} is in the tables, so it has a socket");
             }
             self.reap(id, reason);
             self.relieve(links);

@@ -15,6 +15,7 @@ use super::opening::Opening;
 use super::post::ExchangeId;
 use super::tools::Tools;
 use super::{Config, Reply, Request, Service};
+use crate::invariant::part;
 use crate::proto::http1::{Asked, Awaits, Framing, Head, Limits, Machine, Step};
 use crate::reactor::{Cx, Origin, after};
 
@@ -114,7 +115,7 @@ impl<S> Http<S> {
             if cx.is_over_mark() {
                 return used; // `drained` resumes
             }
-            let rest = input.get(used..).unwrap_or_default();
+            let rest = part(input, used..);
             if self.machine.awaits() == Awaits::Request {
                 if rest.is_empty() {
                     return used;
@@ -135,7 +136,7 @@ impl<S> Http<S> {
                 }
                 Ok(Step::Head { used: count, head }) => {
                     used += count;
-                    let behind = input.get(used..).unwrap_or_default();
+                    let behind = part(input, used..);
                     used += self.begin(tools, cx, &head, behind, &http);
                     handled += usize::from(self.receiving.is_none());
                 }
@@ -208,7 +209,7 @@ impl<S> Http<S> {
             (used, body) = (count, data);
         }
         if self.machine.awaits() == Awaits::Answer {
-            let rest = behind.get(used..).unwrap_or_default();
+            let rest = part(behind, used..);
             if let Ok(Step::End { used: count }) = self.machine.step(rest, limits) {
                 used += count;
             }

@@ -230,7 +230,9 @@ fn a_websocket_is_closed_with_1011() {
             let (received, is_over) = provoke(callback, &bytes, secure);
             let text = String::from_utf8_lossy(&received);
             assert!(text.starts_with("HTTP/1.1 101 "), "{callback}: {text}");
-            let has_close = received.windows(4).any(|bytes| bytes == [0x88, 16, 3, 0xf3]);
+            let has_close = received
+                .windows(4)
+                .any(|bytes| bytes == [0x88, 16, 3, 0xf3]);
             assert_eq!(has_close, callback != "closed", "{callback}");
             assert!(is_over, "{callback}");
         }

@@ -1,7 +1,7 @@
 //! The layers keep to themselves: what each may see is written here, and the sources are read.
 //!
 //! `main -> app -> {web, cluster}`, `web -> {reactor, proto}`, `cluster -> reactor`,
-//! `reactor -> proto::tls`; `proto` sees nothing of ours.
+//! `reactor -> proto::tls`; `proto` sees nothing of ours. All of them see `invariant`.
 
 mod source;
 
@@ -10,12 +10,13 @@ use std::path::Path;
 use source::{Source, module_of};
 
 /// What a layer may import of the others. A longer path is a part of a layer.
-const EDGES: [(&str, &[&str]); 5] = [
-    ("app", &["web", "cluster"]),
-    ("web", &["reactor", "proto"]),
-    ("cluster", &["reactor"]),
-    ("reactor", &["proto::tls"]),
-    ("proto", &[]),
+const EDGES: [(&str, &[&str]); 6] = [
+    ("app", &["web", "cluster", "invariant"]),
+    ("web", &["reactor", "proto", "invariant"]),
+    ("cluster", &["reactor", "invariant"]),
+    ("reactor", &["proto::tls", "invariant"]),
+    ("proto", &["invariant"]),
+    ("invariant", &[]),
 ];
 
 /// The other crates `proto` may use, and where.

@@ -6,6 +6,7 @@ use flate2::{Compress, Compression as Level, Decompress, FlushCompress, FlushDec
 
 use super::super::Error;
 use super::{Compression, Direction, WindowBits};
+use crate::invariant::part;
 
 /// What ends a flush: an empty block that is not on the wire (§7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
@@ -80,9 +81,9 @@ impl Inflater {
             let made = count(before.1, self.stream.total_out());
             // What came before an error counts, too: where it was cut makes no difference.
             if made > 0 {
-                sink(self.chunk.get(..made).unwrap_or_default())?;
+                sink(part(&self.chunk, ..made))?;
             }
-            input = input.get(taken..).unwrap_or_default();
+            input = part(input, taken..);
             match status {
                 Err(_) => return Err(Error::DeflateInvalid),
                 Ok(Status::StreamEnd) => self.has_ended = true,
@@ -164,7 +165,7 @@ impl Deflater {
         let start = self.stream.total_in();
         loop {
             let done = count(start, self.stream.total_in());
-            let rest = data.get(done..).unwrap_or_default();
+            let rest = part(data, done..);
             let status = self.stream.compress_vec(rest, out, FlushCompress::Sync);
             if status.is_err() {
                 return false;

@@ -76,10 +76,7 @@ fn fragile(callback: &'static str) -> Sim<Probe<impl FnMut(&mut Cx<'_>, Call<'_>
 }
 
 /// Another connection is served as if nothing had happened.
-fn is_served(
-    sim: &mut Sim<Probe<impl FnMut(&mut Cx<'_>, Call<'_>) -> usize>>,
-    other: &mut Client,
-) {
+fn is_served(sim: &mut Sim<Probe<impl FnMut(&mut Cx<'_>, Call<'_>) -> usize>>, other: &mut Client) {
     other.received.clear();
     other.write(b"still here?");
     run(sim, &mut [other]);
@@ -119,7 +116,10 @@ fn whatever_callback_panics_ends_its_connection_alone() {
                 _ => Some("closed(panicked)"),
             };
             if let Some(reason) = reason {
-                assert!(calls.iter().any(|call| call == reason), "{callback}: {calls:?}");
+                assert!(
+                    calls.iter().any(|call| call == reason),
+                    "{callback}: {calls:?}"
+                );
                 assert!(!sim.engine.core.is_open(id));
                 assert!(!first.received.windows(4).any(|bytes| bytes == b"half"));
             }
