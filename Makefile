@@ -17,7 +17,7 @@ nextest := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help run build certs test test-long test-pages browser clients ws-clients check fmt clippy doc \
-	check-pages deny run-bench autobahn autobahn-ci autobahn-quick bench instructions \
+	check-pages config-docs deny run-bench autobahn autobahn-ci autobahn-quick bench instructions \
 	instructions-update bench-peers check-peers bench-broadcast attacks slowhttptest crash-test soak \
 	fuzz fuzz-short clean \
 	$(BUILDS:%=test-%) $(BUILDS:%=clippy-%)
@@ -145,6 +145,9 @@ $(BUILDS:%=clippy-%): clippy-%:
 doc: ## Build the docs
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --no-default-features
+
+config-docs: ## Write server.conf and docs/configuration.md from the table of keys
+	UPDATE_CONFIG_DOCS=1 $(CARGO) test --locked --lib config::document
 
 deny: ## Check licences, bans and sources of all dependencies, and advisories
 	$(CARGO) deny --locked --all-features check --hide-inclusion-graph \

@@ -9,7 +9,7 @@ use clap::Parser;
 use edgeloop::app::cert;
 use edgeloop::app::check;
 use edgeloop::app::cli::{BackupArgs, CertArgs, Cli, Command, DbArgs};
-use edgeloop::app::config::{Config, Loaded, environment};
+use edgeloop::app::config::{Config, Loaded, environment, server_conf};
 use edgeloop::app::handover;
 use edgeloop::app::logging::Logging;
 use edgeloop::app::reload::ConfigFile;
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
     let mut cli = Cli::parse();
     match cli.command.take() {
         Some(Command::Cert(args)) => make_cert(args),
+        Some(Command::Config) => print_config(),
         Some(Command::CheckDb(args)) => with_db(args, |db| {
             let users = upkeep::check(db)?;
             Ok(format!("{} is sound and has {users} users", db.display()))
@@ -33,6 +34,13 @@ fn main() -> ExitCode {
             Ok(format!("{} has {users} users", to.display()))
         }),
         None => start(cli),
+    }
+}
+
+fn print_config() -> ExitCode {
+    match io::stdout().write_all(server_conf().as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&[format!("cannot write the configuration: {error}")]),
     }
 }
 

@@ -57,6 +57,8 @@ pub struct Cli {
 pub enum Command {
     /// Make a self-signed certificate and its key: cert.pem and key.pem
     Cert(CertArgs),
+    /// Print a server.conf with every key, its default and what it is for
+    Config,
     /// Read all of the database and say whether it is sound; a server may be using it
     CheckDb(DbArgs),
     /// Copy the database as it is now to a new file; a server may be using it

@@ -13,7 +13,7 @@ use crate::web::files::Watcher;
 /// A configuration to put in force.
 #[derive(Debug)]
 pub struct Reload {
-    /// The new configuration; what cannot change in a running server is ignored.
+    /// The new configuration, with what cannot change in a running server as it is.
     pub config: Config,
     /// What new connections do TLS with.
     pub tls: Tls,
@@ -104,7 +104,8 @@ impl Reloader {
         };
         let mut file = self.file.clone();
         file.has_read(&loaded);
-        let config = loaded.config;
+        let Changes { live, restart } = self.current.changes(&loaded.config);
+        let config = self.current.with_live_changes(loaded.config);
         let tls = match self.tls_files.load_all(&config) {
             Ok(tls) => tls,
             Err(error) => {
@@ -118,7 +119,6 @@ impl Reloader {
         for warning in &tls.warnings {
             log::warn!("{warning}");
         }
-        let Changes { live, restart } = self.current.changes(&config);
         if !live.is_empty() {
             log::info!("changed: {}", live.join(", "));
         }

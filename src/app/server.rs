@@ -23,7 +23,7 @@ use super::passwords::{Cost, HasherPool};
 use super::reload::{ConfigFile, Reloader};
 use super::routes;
 use super::signals;
-use super::site::{Mail, Site};
+use super::site::{Mail, Site, apply_to_reactor};
 use super::sockets::{self, ListenError};
 use super::store::{self, Store};
 use super::supervisor;
@@ -178,18 +178,12 @@ pub(super) fn hashers() -> usize {
 /// # Errors
 /// A sentence: it may have too little to serve anybody.
 pub(super) fn reactor_config(config: &Config, hashers: usize) -> Result<ReactorConfig, String> {
-    let default = ReactorConfig::default();
     let mut reactor = ReactorConfig {
-        tail_bytes_max: default
-            .tail_bytes_max
-            .max(config.max_header_size + 16 * 1024),
-        handshake_timeout: config.ssl_handshake_timeout,
-        send_timeout: config.connection_timeout,
-        send_bytes_per_second_min: config.answer_bytes_per_second_min,
         output_bytes_max_total: config.max_output_memory,
         input_bytes_max_total: config.max_input_memory,
-        ..default
+        ..ReactorConfig::default()
     };
+    apply_to_reactor(config, &mut reactor);
     memory::fit(
         &mut reactor,
         hashers,

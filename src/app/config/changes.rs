@@ -1,7 +1,7 @@
 //! What a re-read configuration changes, for SIGHUP.
 
 use super::Config;
-use super::keys::{KEYS, Reload};
+use super::keys::{self, Reload};
 
 /// The keys whose values differ between two configurations, in the order of `server.conf`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Config {
     #[must_use]
     pub fn changes(&self, new: &Self) -> Changes {
         let mut changes = Changes::default();
-        for key in KEYS.iter().filter(|key| (key.differs)(self, new)) {
+        for key in keys::all().filter(|key| (key.differs)(self, new)) {
             match key.reload {
                 Reload::Live => changes.live.push(key.name),
                 Reload::Restart => changes.restart.push(key.name),
@@ -35,5 +35,15 @@ impl Config {
             changes.restart.push("SECRET_KEY");
         }
         changes
+    }
+
+    /// `new` as it counts in a server that runs with this configuration: what takes a restart stays as it is.
+    #[must_use]
+    pub fn with_live_changes(&self, mut new: Self) -> Self {
+        for key in keys::all().filter(|key| key.reload == Reload::Restart) {
+            (key.keep)(&mut new, self);
+        }
+        new.secret_key = self.secret_key.clone();
+        new
     }
 }

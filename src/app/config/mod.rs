@@ -1,7 +1,7 @@
 //! The configuration: `server.conf`, then the environment.
 //!
 //! Two stages, so that every message can name its line: `raw` makes `key=value` lines of the
-//! file, `value` makes typed values of those. `keys` is the one table of keys.
+//! file, `value` makes typed values of those. `table` is the one table of keys.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -11,6 +11,7 @@ use crate::web::ForwardedBy;
 
 pub use changes::Changes;
 pub use cors::CorsOrigins;
+pub use document::server_conf;
 pub use finding::{ConfigErrors, Finding, Place};
 pub use level::{LogFormat, LogLevel};
 pub use load::{Loaded, environment};
@@ -21,6 +22,7 @@ pub use server_name::{ServerName, ServerNameError};
 
 mod changes;
 mod cors;
+mod document;
 mod finding;
 mod keys;
 mod later;
@@ -31,6 +33,7 @@ mod origin;
 mod raw;
 mod secret;
 mod server_name;
+mod table;
 mod value;
 
 /// Scripts, styles and connections of our own origin only, no frames, no plug-ins.

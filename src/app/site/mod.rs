@@ -16,12 +16,13 @@ use std::time::{Duration, Instant};
 
 use self::access::AccessLog;
 use self::health::Probe;
+pub(super) use self::web_config::apply_to_reactor;
 use self::web_config::web_config;
 use super::accounts::{AccountError, Accounts, LoginError, Registration};
 use super::answers::Answers;
 use super::chain::Shown;
 use super::chat::{Chat, Fault, Identity};
-use super::config::{Config, Secret};
+use super::config::{Config, CorsOrigins};
 use super::forms;
 use super::gate::Gate;
 use super::hosts;
@@ -134,22 +135,19 @@ impl Site {
         folder: Arc<Folder>,
         post: Post<Mail>,
     ) -> Self {
-        let web = web_config(&config);
-        let mut topics = Topics::new();
-        topics.set_compression(web.compression.unwrap_or_default());
-        Self {
+        let mut site = Self {
             routes,
-            web,
-            tokens: tokens(&config, &config.secret_key, accounts.database_id()),
-            answers: Answers::new(config.cors_allow_origin.clone()),
-            chat: Chat::new(config.messages_per_minute),
-            topics,
+            web: web::Config::DEFAULT,
+            tokens: tokens(&config, accounts.database_id()),
+            answers: Answers::new(CorsOrigins::Nobody),
+            chat: Chat::new(0),
+            topics: Topics::new(),
             list: EncodedList::default(),
             gate: Gate::new(&config),
             sockets: HashMap::new(),
             secure: Vec::new(),
             certificates: Vec::new(),
-            secure_lines: secure_lines(&config),
+            secure_lines: None,
             port: config.port,
             start: None,
             metrics: None,
@@ -160,11 +158,27 @@ impl Site {
             process: Process::new(),
             logging: None,
             probe: Probe::default(),
-            config,
+            config: Config::default(),
             post,
             accounts,
             folder,
-        }
+        };
+        site.apply(config);
+        site
+    }
+
+    /// Puts a configuration in force, at the start and after a reload alike: whatever is made of one is made here.
+    fn apply(&mut self, config: Config) {
+        self.web = web_config(&config);
+        self.topics
+            .set_compression(self.web.compression.unwrap_or_default());
+        self.answers = Answers::new(config.cors_allow_origin.clone());
+        self.secure_lines = secure_lines(&config);
+        self.tokens = tokens(&config, self.accounts.database_id());
+        self.chat
+            .set_messages_per_minute(config.messages_per_minute);
+        self.gate.configure(&config);
+        self.config = config;
     }
 
     /// Says which listeners speak TLS, and on which port, and which one is for metrics.
@@ -323,27 +337,12 @@ impl Site {
 
     fn reload(&mut self, cx: &mut Cx<'_>, reload: Reload) {
         let Reload { config, tls } = reload;
-        self.web = web_config(&config);
-        let compression = self.web.compression.unwrap_or_default();
-        self.topics.set_compression(compression);
-        self.answers = Answers::new(config.cors_allow_origin.clone());
-        self.secure_lines = secure_lines(&config);
-        let secret = &self.config.secret_key;
-        self.tokens = tokens(&config, secret, self.accounts.database_id());
-        self.chat
-            .set_messages_per_minute(config.messages_per_minute);
-        self.gate.configure(&config);
-        cx.config_mut().handshake_timeout = config.ssl_handshake_timeout;
-        cx.config_mut().send_timeout = config.connection_timeout;
-        cx.config_mut().send_bytes_per_second_min = config.answer_bytes_per_second_min;
-        // A head has to fit the buffers, which were made at the start.
-        let head_bytes_max = cx.config_mut().tail_bytes_max;
-        self.web.http.head_bytes_max = self.web.http.head_bytes_max.min(head_bytes_max);
+        apply_to_reactor(&config, cx.config_mut());
+        self.apply(config);
         for &listener in &self.secure {
             cx.secure(listener, web::Security::Tls(Arc::clone(&tls.config)));
         }
         self.certificates = tls.served;
-        self.config = config;
         log::info!("configuration and certificates are in force");
     }
 }
@@ -575,8 +574,8 @@ impl Service for Site {
 }
 
 /// Issues and judges tokens for the users of this database.
-fn tokens(config: &Config, secret: &Secret, database_id: &str) -> Tokens {
-    Tokens::new(secret.bytes(), config.jwt_expiry_seconds)
+fn tokens(config: &Config, database_id: &str) -> Tokens {
+    Tokens::new(config.secret_key.bytes(), config.jwt_expiry_seconds)
         .for_database(database_id, config.accept_legacy_tokens)
 }
 

@@ -1,5 +1,18 @@
 use crate::app::{chat, config::Config};
-use crate::web;
+use crate::web::{self, ReactorConfig};
+
+/// Puts the reactor's part of the configuration in force, but for the ceilings, which go by the memory of the
+/// process at the start.
+pub(in crate::app) fn apply_to_reactor(config: &Config, reactor: &mut ReactorConfig) {
+    let default = ReactorConfig::default();
+    // A head may be left until the rest of it comes.
+    reactor.tail_bytes_max = default
+        .tail_bytes_max
+        .max(config.max_header_size + 16 * 1024);
+    reactor.handshake_timeout = config.ssl_handshake_timeout;
+    reactor.send_timeout = config.connection_timeout;
+    reactor.send_bytes_per_second_min = config.answer_bytes_per_second_min;
+}
 
 /// The web layer's part of the configuration.
 pub(super) fn web_config(config: &Config) -> web::Config {

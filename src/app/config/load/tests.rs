@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::*;
-use crate::app::config::keys::{KEYS, Reload};
+use crate::app::config::keys::{self, Reload};
 use crate::app::config::{LogFormat, LogLevel};
 use crate::web::ForwardedBy;
 
@@ -165,7 +165,7 @@ fn every_key_is_read_into_its_own_field() {
         secret_key: Secret::from(SECRET.to_owned()),
     };
     assert_eq!(load(text), expected);
-    for key in KEYS {
+    for key in keys::all() {
         assert!(text.contains(&format!("{}=", key.name)), "{}", key.name);
     }
 }
@@ -195,7 +195,7 @@ fn errors_display_one_per_line() {
 
 #[test]
 fn only_lists_may_be_empty() {
-    for key in KEYS {
+    for key in keys::all() {
         let text = format!("{}=", key.name);
         let may_be_empty = [
             "server_names",
@@ -405,8 +405,7 @@ fn changes_are_divided_by_what_they_take() {
 
 #[test]
 fn what_needs_a_restart_is_known() {
-    let restart: Vec<_> = KEYS
-        .iter()
+    let restart: Vec<_> = keys::all()
         .filter(|key| key.reload == Reload::Restart)
         .map(|key| key.name)
         .collect();
@@ -451,13 +450,13 @@ fn the_shipped_file_shows_every_key_in_order_with_its_default() {
     let settings = shipped_settings();
     assert_eq!(load(&settings.join("\n")), defaults());
     let shown = settings.iter().map(|line| line.split('=').next().unwrap());
-    assert!(shown.eq(KEYS.iter().map(|key| key.name)));
+    assert!(shown.eq(keys::all().map(|key| key.name)));
 }
 
 #[test]
 fn the_shipped_file_marks_what_needs_a_restart() {
     let text = include_str!("../../../../server.conf");
-    for key in KEYS {
+    for key in keys::all() {
         let (before, _) = text.split_once(&format!("\n#{}=", key.name)).unwrap();
         let comment = before.lines().last().unwrap();
         assert!(comment.starts_with("# "), "{}: {comment}", key.name);
