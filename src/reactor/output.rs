@@ -250,7 +250,7 @@ impl Queue {
             if left == 0 {
                 return None;
             }
-            let bytes = part(chunk.bytes(), skip..);
+            let bytes = chunk.bytes().get(skip..).unwrap_or_default();
             record.extend_from_slice(bytes.get(..left).unwrap_or(bytes));
             skip = 0;
             Some(())

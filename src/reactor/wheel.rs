@@ -101,7 +101,7 @@ impl Wheel {
             self.armed += 1;
             self.place(key);
         } else {
-            invariant!("the wheel has room for timer {key}");
+            invariant!("the wheel has room for a timer");
         }
     }
 
@@ -200,7 +200,7 @@ impl Wheel {
         if let Some(bits) = self.occupied.get_mut(level) {
             *bits &= !(1 << slot);
         } else {
-            invariant!("the wheel has a level {level}");
+            invariant!("the wheel has the level");
         }
     }
 
@@ -224,7 +224,7 @@ impl Wheel {
     /// Links an unlinked entry into the list its time calls for.
     fn place(&mut self, key: u32) {
         let Some(due_ms) = self.entries.get(key as usize).map(|entry| entry.due_ms) else {
-            return invariant!("timer {key} is in the wheel");
+            return invariant!("the timer is in the wheel");
         };
         let list = if due_ms <= self.now_ms {
             DUE
@@ -255,7 +255,7 @@ impl Wheel {
         if let Some(bits) = self.occupied.get_mut(level) {
             *bits |= 1 << slot;
         } else {
-            invariant!("the wheel has a level {level}");
+            invariant!("the wheel has the level");
         }
         level * SLOTS + slot
     }
@@ -284,7 +284,7 @@ impl Wheel {
         if let Some(head) = self.heads.get_mut(list) {
             *head = key;
         } else {
-            invariant!("the wheel has a list {list}");
+            invariant!("the wheel has the list");
         }
     }
 }
