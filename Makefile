@@ -72,7 +72,7 @@ test-pages: ## Run the tests of the pages' own logic, in Node
 	@if command -v node >/dev/null; then node --test tests/pages/*.mjs; \
 	else echo "NOTE: no Node here: THE TESTS OF THE PAGES' LOGIC ARE SKIPPED"; fi
 
-# Formatter and type checker of the pages' scripts, at the versions in tests/pages/package-lock.json.
+# Formatter and type checker of the pages' scripts and their tests, at the versions in tests/pages/package-lock.json.
 PAGES_TOOLS := target/pages/node_modules/.bin
 
 $(PAGES_TOOLS)/tsc: tests/pages/package-lock.json
@@ -80,12 +80,12 @@ $(PAGES_TOOLS)/tsc: tests/pages/package-lock.json
 	@npm ci --silent --no-audit --no-fund --prefix target/pages
 	@touch $@
 
-check-pages: ## Check formatting and types of the pages' scripts (needs npm)
+check-pages: ## Check formatting and types of the pages' scripts and their tests (needs npm)
 	@command -v npm >/dev/null || { \
 		echo "NOTE: no npm here: THE SCRIPTS OF THE PAGES ARE NOT CHECKED"; [ -z "$$CI" ]; exit; }; \
 	$(MAKE) --no-print-directory $(PAGES_TOOLS)/tsc \
 	&& $(PAGES_TOOLS)/prettier --config tests/pages/prettier.json --check public/js tests/pages/*.mjs \
-	&& $(PAGES_TOOLS)/tsc -p tests/pages
+	&& $(PAGES_TOOLS)/tsc -p tests/pages && $(PAGES_TOOLS)/tsc -p tests/pages/tsconfig.tests.json
 
 browser: ## Install Chromium for the browser tests, if root and missing
 	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \
