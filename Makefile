@@ -72,7 +72,7 @@ test-pages: ## Run the tests of the pages' own logic, in Node
 	@if command -v node >/dev/null; then node --test tests/pages/*.mjs; \
 	else echo "NOTE: no Node here: THE TESTS OF THE PAGES' LOGIC ARE SKIPPED"; fi
 
-# Formatter and type checker of the pages' scripts and their tests, at the versions in tests/pages/package-lock.json.
+# Formatter and type checker, at the versions in tests/pages/package-lock.json.
 PAGES_TOOLS := target/pages/node_modules/.bin
 
 $(PAGES_TOOLS)/tsc: tests/pages/package-lock.json
