@@ -17,7 +17,7 @@ nextest := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help run build certs test test-long test-pages browser clients ws-clients check fmt clippy doc \
-	check-pages deny run-bench autobahn autobahn-ci autobahn-quick bench instructions \
+	check-pages fmt-pages deny run-bench autobahn autobahn-ci autobahn-quick bench instructions \
 	instructions-update bench-peers check-peers bench-broadcast attacks slowhttptest crash-test soak \
 	fuzz fuzz-short clean \
 	$(BUILDS:%=test-%) $(BUILDS:%=clippy-%)
@@ -80,12 +80,18 @@ $(PAGES_TOOLS)/tsc: tests/pages/package-lock.json
 	@npm ci --silent --no-audit --no-fund --prefix target/pages
 	@touch $@
 
+PRETTIER := $(PAGES_TOOLS)/prettier --config tests/pages/prettier.json
+PAGES_SCRIPTS := public/js tests/pages/*.mjs
+
 check-pages: ## Check formatting and types of the pages' scripts and their tests (needs npm)
 	@command -v npm >/dev/null || { \
 		echo "NOTE: no npm here: THE SCRIPTS OF THE PAGES ARE NOT CHECKED"; [ -z "$$CI" ]; exit; }; \
 	$(MAKE) --no-print-directory $(PAGES_TOOLS)/tsc \
-	&& $(PAGES_TOOLS)/prettier --config tests/pages/prettier.json --check public/js tests/pages/*.mjs \
+	&& $(PRETTIER) --check $(PAGES_SCRIPTS) \
 	&& $(PAGES_TOOLS)/tsc -p tests/pages && $(PAGES_TOOLS)/tsc -p tests/pages/tsconfig.tests.json
+
+fmt-pages: $(PAGES_TOOLS)/tsc ## Format the pages' scripts and their tests (needs npm)
+	$(PRETTIER) --write $(PAGES_SCRIPTS)
 
 browser: ## Install Chromium for the browser tests, if root and missing
 	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \
