@@ -17,7 +17,8 @@ nextest := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help run build certs test test-long test-pages browser clients ws-clients check fmt clippy doc \
-	check-pages config-docs deny run-bench autobahn autobahn-ci autobahn-quick bench instructions \
+	check-pages fmt-pages config-docs deny run-bench autobahn autobahn-ci autobahn-quick bench \
+	instructions \
 	instructions-update bench-peers check-peers bench-broadcast attacks slowhttptest crash-test soak \
 	fuzz fuzz-short clean \
 	$(BUILDS:%=test-%) $(BUILDS:%=clippy-%)
@@ -72,7 +73,7 @@ test-pages: ## Run the tests of the pages' own logic, in Node
 	@if command -v node >/dev/null; then node --test tests/pages/*.mjs; \
 	else echo "NOTE: no Node here: THE TESTS OF THE PAGES' LOGIC ARE SKIPPED"; fi
 
-# Formatter and type checker of the pages' scripts, at the versions in tests/pages/package-lock.json.
+# Formatter and type checker, at the versions in tests/pages/package-lock.json.
 PAGES_TOOLS := target/pages/node_modules/.bin
 
 $(PAGES_TOOLS)/tsc: tests/pages/package-lock.json
@@ -80,12 +81,18 @@ $(PAGES_TOOLS)/tsc: tests/pages/package-lock.json
 	@npm ci --silent --no-audit --no-fund --prefix target/pages
 	@touch $@
 
-check-pages: ## Check formatting and types of the pages' scripts (needs npm)
+PRETTIER := $(PAGES_TOOLS)/prettier --config tests/pages/prettier.json
+PAGES_SCRIPTS := public/js tests/pages/*.mjs
+
+check-pages: ## Check formatting and types of the pages' scripts and their tests (needs npm)
 	@command -v npm >/dev/null || { \
 		echo "NOTE: no npm here: THE SCRIPTS OF THE PAGES ARE NOT CHECKED"; [ -z "$$CI" ]; exit; }; \
 	$(MAKE) --no-print-directory $(PAGES_TOOLS)/tsc \
-	&& $(PAGES_TOOLS)/prettier --config tests/pages/prettier.json --check public/js tests/pages/*.mjs \
-	&& $(PAGES_TOOLS)/tsc -p tests/pages
+	&& $(PRETTIER) --check $(PAGES_SCRIPTS) \
+	&& $(PAGES_TOOLS)/tsc -p tests/pages && $(PAGES_TOOLS)/tsc -p tests/pages/tsconfig.tests.json
+
+fmt-pages: $(PAGES_TOOLS)/tsc ## Format the pages' scripts and their tests (needs npm)
+	$(PRETTIER) --write $(PAGES_SCRIPTS)
 
 browser: ## Install Chromium for the browser tests, if root and missing
 	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \

@@ -34,13 +34,17 @@ fn prose(text: &str) -> impl Iterator<Item = (usize, String)> {
     lines.map(|(number, line)| (number, line.split('`').step_by(2).collect()))
 }
 
-/// The destinations of a line: `[text](destination)`, and `[name]: destination`.
+/// The destinations of a line: `[text](destination)`, `[name]: destination`, and those of HTML.
 fn destinations(line: &str) -> Vec<&str> {
     let mut found: Vec<&str> = line
         .split("](")
         .skip(1)
         .filter_map(|rest| rest.split([')', ' ']).next())
         .collect();
+    for attribute in ["href=\"", "src=\""] {
+        let after = line.split(attribute).skip(1);
+        found.extend(after.filter_map(|rest| rest.split('"').next()));
+    }
     if line.starts_with('[')
         && let Some((_, destination)) = line.split_once("]: ")
     {
@@ -80,6 +84,12 @@ fn anchors(text: &str) -> HashSet<String> {
     found
 }
 
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .canonicalize()
+        .unwrap()
+}
+
 /// The fault of a link in `file`, if it has one.
 fn fault(file: &Path, text: &str, destination: &str) -> Option<String> {
     if destination.contains("://") || destination.starts_with("mailto:") {
@@ -92,6 +102,8 @@ fn fault(file: &Path, text: &str, destination: &str) -> Option<String> {
         text
     } else if !target.exists() {
         return Some(format!("there is no {path}"));
+    } else if !target.canonicalize().unwrap().starts_with(root()) {
+        return Some(format!("{path} is outside the repository"));
     } else if wanted.is_empty() {
         return None;
     } else {
@@ -104,9 +116,9 @@ fn fault(file: &Path, text: &str, destination: &str) -> Option<String> {
 
 #[test]
 fn every_link_leads_to_a_file_and_a_heading() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = root();
     let mut files = Vec::new();
-    markdown(root, &mut files);
+    markdown(&root, &mut files);
     let mut links = 0;
     let mut faults = Vec::new();
     for file in &files {
@@ -115,7 +127,7 @@ fn every_link_leads_to_a_file_and_a_heading() {
             for destination in destinations(&line) {
                 links += 1;
                 if let Some(fault) = fault(file, &text, destination) {
-                    let name = file.strip_prefix(root).unwrap().display();
+                    let name = file.strip_prefix(&root).unwrap().display();
                     faults.push(format!("{name}:{number}: {destination}: {fault}"));
                 }
             }
@@ -136,11 +148,14 @@ fn links_and_anchors_are_read_as_github_reads_them() {
     assert_eq!(destinations("[f]: g.md"), ["g.md"]);
     let lines: Vec<_> = prose("a `[x](y)` b\n```\n[x](y)\n```\nc").collect();
     assert_eq!(lines, [(1, "a  b".to_owned()), (5, "c".to_owned())]);
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let html = r#"<a href="h"><img src="i.png" alt="j"></a>"#;
+    assert_eq!(destinations(html), ["h", "i.png"]);
+    let file = root().join("README.md");
     let fault = |destination| fault(&file, text, destination);
     assert_eq!(fault("https://example.com/x"), None);
     assert_eq!(fault("#same-1"), None);
     assert_eq!(fault("#two").unwrap(), "no heading is #two");
     assert_eq!(fault("none.md").unwrap(), "there is no none.md");
     assert!(fault("README.md#no-such-heading").is_some());
+    assert_eq!(fault("..").unwrap(), ".. is outside the repository");
 }

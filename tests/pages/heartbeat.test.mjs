@@ -2,7 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Heartbeat } from '../../public/js/heartbeat.js';
 
-/** Checks every `stepMs` and says when there was something to do; a question is sent, not answered. */
+/**
+ * Checks every `stepMs` and returns when there was something to do; a question is sent, not answered.
+ *
+ * @param {Heartbeat} heartbeat
+ * @param {{from: number, to: number, stepMs: number}} times in milliseconds
+ */
 function run(heartbeat, { from, to, stepMs }) {
   const done = [];
   for (let now = from; now <= to; now += stepMs) {

@@ -5,6 +5,7 @@ import { RULES } from '../../public/js/rules.js';
 import { claims } from '../../public/js/session.js';
 import { asSentence, fieldOf } from '../../public/js/words.js';
 
+/** @type {(field: string, value: string) => boolean} */
 const obeys = (field, value) => RULES[field].every((rule) => rule.holds(value));
 
 test('usernames', () => {
@@ -55,7 +56,8 @@ test('Retry-After is a number of seconds or a date', () => {
 });
 
 test('claims are read, and nonsense is not', () => {
-  const jwt = (payload) => `h.${Buffer.from(JSON.stringify(payload)).toString('base64url')}.s`;
+  const jwt = (/** @type {unknown} */ payload) =>
+    `h.${Buffer.from(JSON.stringify(payload)).toString('base64url')}.s`;
   assert.equal(claims(jwt({ sub: 1, username: 'bob?>~' }))?.username, 'bob?>~');
   for (const bad of [null, '', 'a.b', 'a.b.c', jwt({ sub: 1 }), jwt(null), jwt({ username: 7 })]) {
     assert.equal(claims(bad), null);

@@ -12,10 +12,19 @@ import {
 const NOW = 1_714_564_800_000;
 const BOB = 'private:bob';
 
+/**
+ * @typedef {import('../../public/js/chat/state.js').Event} Event
+ * @typedef {import('../../public/js/chat/state.js').State} State
+ */
+
+/** @type {(events: Event[], state?: State) => State} */
 const run = (events, state = initialState('me')) => events.reduce(reduce, state);
+/** @type {(message: any, at?: number) => Event} */
 const got = (message, at = NOW) => ({ type: 'received', message, at });
+/** @type {(id: string, username: string, message?: string, more?: object) => Event} */
 const said = (id, username, message = 'hello', more = {}) =>
   got({ type: 'message', id, username, message, timestamp: NOW / 1000, mentions: [], ...more });
+/** @type {(id: string, key?: string) => Event} */
 const composed = (id, key = GENERAL) => ({
   type: 'composed',
   id,
@@ -24,15 +33,36 @@ const composed = (id, key = GENERAL) => ({
   mentions: [],
   at: NOW,
 });
+/** @type {(id: string) => Event} */
 const dispatched = (id) => ({ type: 'dispatched', id, at: NOW });
+/** @type {Event} */
 const online = { type: 'connection', connection: { phase: 'online' } };
+/** @type {Event} */
 const offline = { type: 'connection', connection: { phase: 'offline', retryAt: null } };
+/**
+ * A conversation that the state must have.
+ *
+ * @type {(state: State, key?: string) => import('../../public/js/chat/conversation.js').Conversation}
+ */
+const conversation = (state, key = GENERAL) => {
+  const found = state.conversations.get(key);
+  assert.ok(found, key);
+  return found;
+};
+/**
+ * Entries of a conversation: messages or notes, as each test expects.
+ *
+ * @type {(state: State, key?: string) => any[]}
+ */
 const entries = (state, key = GENERAL) => state.conversations.get(key)?.entries ?? [];
+/** @type {(state: State, key?: string) => string[]} */
 const texts = (state, key) => entries(state, key).map((entry) => entry.text);
+/** @type {(...names: string[]) => Event} */
 const users = (...names) =>
   got({ type: 'users', users: names.map((username) => ({ username, isOnline: true })) });
 
 test('a state is never changed in place', () => {
+  /** @type {(value: any) => any} */
   const freeze = (value) => {
     if (value && typeof value === 'object' && !Object.isFrozen(value)) {
       Object.freeze(value);
@@ -48,6 +78,7 @@ test('a state is never changed in place', () => {
     emoji: '👍',
     action: 'add',
   };
+  /** @type {Event[]} */
   const events = [
     online,
     users('me', 'bob'),
@@ -172,6 +203,7 @@ test('a private message on its way when the line is lost is its author’s to se
 test('what waits goes out under the name the server gives', () => {
   let state = run([online, composed('x')], initialState());
   assert.equal(state.pending[0].author, '');
+  /** @type {Event} */
   const identified = { type: 'identified', username: 'me' };
   state = run([identified, dispatched('x')], state);
   assert.equal(state.me, 'me');
@@ -198,7 +230,7 @@ test('what was kept comes back before what was written since, and what is old is
     got({ type: 'error', code: 'invalid', message: 'No', id: '3' }),
   ]);
   const kept = { active: BOB, keys: [BOB, GENERAL], pending: before.pending };
-  const back = (at) => run([composed('4'), { type: 'restored', kept, at }]);
+  const back = (/** @type {number} */ at) => run([composed('4'), { type: 'restored', kept, at }]);
   let state = back(NOW + 3_600_000);
   assert.equal(state.active, BOB);
   assert.ok(state.conversations.has(BOB));
@@ -219,14 +251,14 @@ test('a notification leads to the newest message it can mean', () => {
     said('3', 'eve', 'hi @me'),
     said('4', 'bob', 'hi @me', { timestamp: NOW / 1000 + 1 }),
   ]);
-  const room = state.conversations.get(GENERAL);
+  const room = conversation(state);
   const notification = { from: 'bob', message: 'hi @me', timestamp: NOW / 1000 };
   assert.equal(mentioning(room, notification)?.id, '2');
   assert.equal(mentioning(room, { ...notification, message: 'bye @me' }), null);
 });
 
 test('a refused message goes back to its author with the reason', () => {
-  const refusal = (id) =>
+  const refusal = (/** @type {string} */ id) =>
     got({ type: 'error', code: 'rate_limited', message: 'Slow down', id, retryAfter: 3 });
   let state = run([online, composed('g'), dispatched('g'), refusal('g')]);
   assert.deepEqual(
@@ -245,7 +277,7 @@ test('a refused message goes back to its author with the reason', () => {
 test('unread counts only what the user cannot see', () => {
   const secret = got({ type: 'private_message', from: 'bob', message: 'psst', timestamp: 1 });
   let state = run([said('1', 'bob'), secret, secret]);
-  assert.equal(state.conversations.get(BOB).unread, 2);
+  assert.equal(conversation(state, BOB).unread, 2);
   assert.equal(unreadTotal(state), 2);
   state = run([{ type: 'opened', key: BOB }, said('2', 'bob')], state);
   assert.deepEqual(
@@ -264,8 +296,9 @@ test('unread counts only what the user cannot see', () => {
 
 test('typing ends with a stop, a message, a departure, time, or the connection', () => {
   const typing = got({ type: 'typing', username: 'bob' });
-  const names = (state) => Object.keys(state.conversations.get(GENERAL).typing);
+  const names = (/** @type {State} */ state) => Object.keys(conversation(state).typing);
   assert.deepEqual(names(run([typing])), ['bob']);
+  /** @type {Event[]} */
   const ends = [
     got({ type: 'stop_typing', username: 'bob' }),
     said('1', 'bob'),
@@ -281,10 +314,11 @@ test('somebody who merely types opens no conversation', () => {
   const typing = got({ type: 'private_typing', from: 'bob' });
   assert.equal(run([typing]).conversations.has(BOB), false);
   const state = run([{ type: 'opened', key: BOB }, typing]);
-  assert.deepEqual(Object.keys(state.conversations.get(BOB).typing), ['bob']);
+  assert.deepEqual(Object.keys(conversation(state, BOB).typing), ['bob']);
 });
 
 test('reactions are sets of users, and go when the last one does', () => {
+  /** @type {(username: string, action: string) => Event} */
   const reaction = (username, action) =>
     got({ type: 'reaction', username, messageId: 'a', emoji: '👍', action, location: GENERAL });
   let state = run([
@@ -309,6 +343,7 @@ test('a private reaction lands in the conversation with the other user, on both 
     timestamp: 1,
     id: 'p',
   });
+  /** @type {(username: string, location: string) => Event} */
   const reaction = (username, location) =>
     got({ type: 'reaction', username, messageId: 'p', emoji: '👀', action: 'add', location });
   const state = run([secret, reaction('me', 'private:bob'), reaction('bob', 'private:me')]);
@@ -342,8 +377,11 @@ test('what is kept is bounded', () => {
 });
 
 test('the first replay is no news; a gap is told', () => {
+  /** @type {(id: string, seq: number) => Event} */
   const replayed = (id, seq) => said(id, 'bob', id, { seq, history: true });
+  /** @type {(seq: number, recovered: boolean) => Event} */
   const end = (seq, recovered) => got({ type: 'history_end', seq, epoch: 'e', recovered });
+  /** @type {Event} */
   const away = { type: 'visible', visible: false };
   let state = run([away, replayed('1', 1), replayed('2', 2), end(2, true)]);
   assert.equal(unreadTotal(state), 0);
@@ -351,7 +389,7 @@ test('the first replay is no news; a gap is told', () => {
   state = run([replayed('3', 3), end(9, false)], state);
   assert.equal(unreadTotal(state), 1);
   assert.equal(state.seq, 9);
-  assert.match(texts(state).at(-1), /missing/);
+  assert.match(texts(state).at(-1) ?? '', /missing/);
 });
 
 test('an acknowledgement confirms too', () => {

@@ -11,8 +11,21 @@ import {
   unreadText,
 } from '../../public/js/chat/text.js';
 
+/** @type {(day: number, hour: number, minute?: number) => number} */
 const at = (day, hour, minute = 0) => new Date(2024, 4, day, hour, minute).getTime();
-const message = (id, author, time) => ({ kind: 'message', id, author, at: time });
+/** @type {(id: string, author: string, at: number) => import('../../public/js/chat/conversation.js').Message} */
+const message = (id, author, at) => ({
+  kind: 'message',
+  key: 'general',
+  id,
+  author,
+  text: 'hello',
+  at,
+  mentions: [],
+  reactions: [],
+  reactable: true,
+  delivery: 'sent',
+});
 
 test('days have names as long as those are clear', () => {
   const now = at(15, 9);
@@ -41,6 +54,7 @@ test('a separator before each day, and messages of one author together', () => {
 });
 
 test('a coming or going ends a group', () => {
+  /** @type {import('../../public/js/chat/conversation.js').Note} */
   const note = { kind: 'note', id: 'n', at: at(1, 8), text: 'x joined' };
   const rows = rowsOf([message('1', 'bob', at(1, 8)), note, message('2', 'bob', at(1, 8))]);
   assert.deepEqual(

@@ -103,6 +103,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::reactor::sim::rounds;
 
     const CODINGS: [Coding; 2] = [Coding::Gzip, Coding::Brotli];
 
@@ -164,7 +165,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(32))]
+        #![proptest_config(ProptestConfig::with_cases(32 * rounds()))]
 
         /// What is kept decodes to what was compressed.
         #[test]
