@@ -226,7 +226,7 @@ fuzz-short: $(FUZZ_TOOLS) ## Fuzz each target for a while without a sanitizer, f
 		mkdir "$$corpus/$$target"; \
 		$(FUZZ_TOOLS) fuzz run --fuzz-dir tests/fuzz --sanitizer none --dev $$target \
 			"$$corpus/$$target" tests/fuzz/seeds/$$target -- \
-			-max_total_time=$(FUZZ_SECONDS) -max_len=1024 -verbosity=0 >"$$corpus/log" 2>&1 \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=1024 -verbosity=0 $(FUZZ_FLAGS) >"$$corpus/log" 2>&1 \
 			|| { cat "$$corpus/log"; echo "fuzz target $$target failed"; exit 1; }; \
 		echo "fuzz target $$target: $(FUZZ_SECONDS) s"; \
 	done
