@@ -199,8 +199,6 @@ impl Wheel {
     fn vacate(&mut self, level: usize, slot: usize) {
         if let Some(bits) = self.occupied.get_mut(level) {
             *bits &= !(1 << slot);
-        } else {
-            invariant!("the wheel has the level");
         }
     }
 
@@ -254,8 +252,6 @@ impl Wheel {
         let slot = usize::try_from(digit).unwrap_or(0);
         if let Some(bits) = self.occupied.get_mut(level) {
             *bits |= 1 << slot;
-        } else {
-            invariant!("the wheel has the level");
         }
         level * SLOTS + slot
     }
@@ -283,8 +279,6 @@ impl Wheel {
     fn set_head(&mut self, list: usize, key: u32) {
         if let Some(head) = self.heads.get_mut(list) {
             *head = key;
-        } else {
-            invariant!("the wheel has the list");
         }
     }
 }
