@@ -107,6 +107,7 @@ pub(super) enum Ending {
     /// Properly.
     Orderly,
     /// With the alert of a TLS connection that failed.
+    #[cfg(feature = "tls")]
     Alert,
     /// With the last words of a handler that has panicked.
     Panicked,
@@ -307,6 +308,7 @@ impl Channel {
     pub(super) fn end_reason(&self) -> CloseReason {
         match self.ending {
             Ending::Orderly => CloseReason::Finished,
+            #[cfg(feature = "tls")]
             Ending::Alert => CloseReason::Tls,
             Ending::Panicked => CloseReason::Panicked,
         }

@@ -23,6 +23,7 @@ pub(super) struct Buffers {
 
 impl Buffers {
     pub(super) fn new(config: &Config) -> Self {
+        #[cfg(feature = "tls")]
         let zeroed = |len: usize| vec![0; len].into_boxed_slice();
         // Room for a handshake message in pieces (RFC 8446 §4), or for most of a record.
         let read_bytes = config.read_bytes.max(32 * 1024);
