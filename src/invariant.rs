@@ -22,7 +22,7 @@ pub fn violations() -> u64 {
 /// Checks what cannot be otherwise: `invariant!(condition, "message")` returns whether it holds.
 ///
 /// `invariant!("message")` stands where the code is not reached. Both take arguments for the message, as
-/// [`format!`] does. See the [module](crate::invariant) for what becomes of a violation.
+/// [`format!`] does. See the [module](mod@crate::invariant) for what becomes of a violation.
 ///
 /// ```
 /// fn third(bytes: &[u8; 4]) -> u8 {
