@@ -32,10 +32,10 @@ use edgeloop::app::cert::{self, CertRequest};
 use edgeloop::app::tls_files::TlsFiles;
 use edgeloop::proto::ws::deflate::{Compression, Deflaters};
 use edgeloop::proto::ws::frame::{self, Opcode};
-use edgeloop::proto::ws::{Event, Machine, Role};
+use edgeloop::proto::ws::{Event, Role, WsMachine};
 use edgeloop::web::{self, Cx, Message, Reply, Request, Response, Security, Service, WsCx};
 
-use self::client::{Client, Failure, OFFER, agreed, resident_bytes, settled, trust};
+use self::client::{Client, Failure, OFFER, negotiated, resident_bytes, settled, trust};
 
 #[global_allocator]
 static HEAP: Cap<System> = Cap::new(System, usize::MAX);
@@ -108,11 +108,11 @@ fn main() -> Result<ExitCode, Failure> {
 }
 
 /// No pings: the clients look for their echo alone.
-fn config(keeps_windows: bool) -> web::Config {
-    web::Config {
+fn config(keeps_windows: bool) -> web::WebConfig {
+    web::WebConfig {
         ping_interval: Duration::from_secs(24 * 3600),
         compression: Some(compression(keeps_windows)),
-        ..web::Config::DEFAULT
+        ..web::WebConfig::DEFAULT
     }
 }
 
@@ -123,13 +123,13 @@ fn compression(keeps_windows: bool) -> Compression {
     }
 }
 
-struct Echo(web::Config);
+struct Echo(web::WebConfig);
 
 impl Service for Echo {
     type Socket = ();
     type Mail = ();
 
-    fn config(&self) -> &web::Config {
+    fn config(&self) -> &web::WebConfig {
         &self.0
     }
 
@@ -245,9 +245,9 @@ impl Clients {
 
     fn run(&mut self, step: Step) -> Result<(), Failure> {
         writeln!(self.to, "{}", step.name())?;
-        let mut answer = String::new();
-        self.from.read_line(&mut answer)?;
-        if answer.trim() != step.name() {
+        let mut response = String::new();
+        self.from.read_line(&mut response)?;
+        if response.trim() != step.name() {
             return Err(format!("the clients failed to {}", step.name()).into());
         }
         Ok(())
@@ -299,29 +299,35 @@ fn run_clients(
 /// Every other message is sent compressed.
 fn carry(client: &mut Client, how: &Compression) -> Result<(), Failure> {
     let payload = vec![b'x'; MESSAGE_BYTES];
-    let (mut plain, mut packed) = (Vec::new(), Vec::new());
+    let (mut plain, mut compressed) = (Vec::new(), Vec::new());
     frame::encode_masked(&mut plain, Opcode::Binary, &payload, [1, 2, 3, 4]);
-    let (mut deflaters, agreed) = (Deflaters::default(), agreed(how)?);
+    let (mut deflaters, negotiated) = (Deflaters::default(), negotiated(how)?);
     let event = Event::Binary(&payload);
     let (mut own, mut peer) = (
-        Machine::with_compression(Role::Client, agreed),
-        Machine::with_compression(Role::Server, agreed),
+        WsMachine::with_compression(Role::Client, negotiated),
+        WsMachine::with_compression(Role::Server, negotiated),
     );
     for number in 0..CARRIED_MESSAGES {
         let is_plain = number % 2 == 0;
-        packed.clear();
+        compressed.clear();
         if !is_plain {
             let (_, sender) = own.split();
-            sender.send_masked_compressed(&mut packed, event, [1, 2, 3, 4], &mut deflaters, how)?;
+            sender.send_masked_compressed(
+                &mut compressed,
+                event,
+                [1, 2, 3, 4],
+                &mut deflaters,
+                how,
+            )?;
         }
         let mut echo = Vec::new();
         let (_, sender) = peer.split();
         sender.send_compressed(&mut echo, event, &mut deflaters, how)?;
-        client.write_all(if is_plain { &plain } else { &packed })?;
+        client.write_all(if is_plain { &plain } else { &compressed })?;
         client.flush()?;
-        let mut answer = vec![0; echo.len()];
-        client.read_exact(&mut answer)?;
-        if answer != echo {
+        let mut response = vec![0; echo.len()];
+        client.read_exact(&mut response)?;
+        if response != echo {
             return Err("the echo is not what was sent".into());
         }
     }

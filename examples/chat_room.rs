@@ -3,7 +3,8 @@
 use std::error::Error;
 
 use edgeloop::web::{
-    self, Cx, Ended, Except, Message, Reply, Request, Response, Security, Service, Topics, WsCx,
+    self, Cx, Exclude, Message, Reply, Request, Response, Security, Service, Topics,
+    WebSocketClosed, WsCx,
 };
 
 #[derive(Default)]
@@ -14,7 +15,7 @@ struct Room {
 impl Room {
     fn tell_all(&mut self, cx: &mut Cx<'_>, text: &str) {
         let message = Message::Text(text);
-        self.topics.publish(cx, [&"room"], message, Except::Nobody);
+        self.topics.publish(cx, [&"room"], message, Exclude::Nobody);
     }
 
     fn tell_how_many(&mut self, cx: &mut Cx<'_>) {
@@ -45,7 +46,7 @@ impl Service for Room {
         }
     }
 
-    fn closed(&mut self, cx: &mut Cx<'_>, _: (), _: &Ended<'_>) {
+    fn closed(&mut self, cx: &mut Cx<'_>, _: (), _: &WebSocketClosed<'_>) {
         self.topics.remove(cx.id());
         self.tell_how_many(cx);
     }

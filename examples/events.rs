@@ -13,8 +13,8 @@ use std::error::Error;
 use std::time::Duration;
 
 use edgeloop::web::{
-    self, Cx, ExchangeId, Found, Intake, Method, Post, ReactorConfig, Reply, Request, Response,
-    RouteError, Router, Security, Service, Shared, StreamCx, To, UploadCx,
+    self, BodyMode, Cx, ExchangeId, Method, ReactorConfig, Reply, Request, RequestBody, Response,
+    RouteError, RouteMatch, Router, Security, Service, ServiceSender, Shared, StreamCx, To,
 };
 
 /// A comment now and then shows each side that the other is still there.
@@ -32,7 +32,7 @@ enum Route {
 
 struct Events {
     routes: Router<Route>,
-    post: Post<Shared>,
+    post: ServiceSender<Shared>,
     /// Streams and long polls that hear of what is said.
     listening: HashSet<ExchangeId>,
     /// Bytes of each upload under way.
@@ -43,24 +43,26 @@ impl Service for Events {
     type Socket = ();
     type Mail = Shared;
 
-    fn intake(&mut self, _: &mut Cx<'_>, request: &Request<'_>) -> Intake {
+    fn body_mode(&mut self, _: &mut Cx<'_>, request: &Request<'_>) -> BodyMode {
         match request.path() {
-            "/count" => Intake::Stream(UPLOAD_BYTES_MAX),
-            "/say" => Intake::CollectUpTo(1000),
-            _ => Intake::Answer(Response::empty(404)),
+            "/count" => BodyMode::Stream(UPLOAD_BYTES_MAX),
+            "/say" => BodyMode::CollectUpTo(1000),
+            _ => BodyMode::Answer(Response::empty(404)),
         }
     }
 
-    fn body(&mut self, upload: &mut UploadCx<'_, '_>, data: &[u8]) {
+    fn body(&mut self, upload: &mut RequestBody<'_, '_>, data: &[u8]) {
         *self.uploads.entry(upload.exchange()).or_default() += data.len() as u64;
     }
 
     fn request(&mut self, _: &mut Cx<'_>, request: &Request<'_>) -> Reply<()> {
         let route = match self.routes.find(request.method(), request.path()) {
-            Found::Route(route, _) => *route,
-            Found::Options(allow) => return Response::empty(204).field("Allow", allow).into(),
-            Found::NotAllowed(allow) => return Response::empty(405).field("Allow", allow).into(),
-            Found::Nothing => return Response::empty(404).into(),
+            RouteMatch::Route(route, _) => *route,
+            RouteMatch::Options(allow) => return Response::empty(204).field("Allow", allow).into(),
+            RouteMatch::NotAllowed(allow) => {
+                return Response::empty(405).field("Allow", allow).into();
+            }
+            RouteMatch::Nothing => return Response::empty(404).into(),
         };
         match route {
             Route::Events => {
@@ -94,7 +96,7 @@ impl Service for Events {
     }
 
     /// The stream has begun, or its client has caught up.
-    fn drained(&mut self, stream: &mut StreamCx<'_, '_>) {
+    fn writable(&mut self, stream: &mut StreamCx<'_, '_>) {
         stream.set_timeout(HEARTBEAT);
     }
 
@@ -108,21 +110,21 @@ impl Service for Events {
             To::Stream(stream) => {
                 stream.send(&event);
             }
-            To::Exchange(_, answer) => {
-                self.listening.remove(&answer.exchange());
-                answer.reply(Response::new(200, web::Body::Shared(event)));
+            To::Exchange(_, responder) => {
+                self.listening.remove(&responder.exchange());
+                responder.reply(Response::new(200, web::Body::Shared(event)));
             }
             _ => {}
         }
     }
 
     /// Nothing was said in time.
-    fn overdue(&mut self, _: &mut Cx<'_>, exchange: ExchangeId) -> Response {
+    fn response_timeout(&mut self, _: &mut Cx<'_>, exchange: ExchangeId) -> Response {
         self.listening.remove(&exchange);
         Response::empty(204)
     }
 
-    fn abandoned(&mut self, _: &mut Cx<'_>, exchange: ExchangeId) {
+    fn request_aborted(&mut self, _: &mut Cx<'_>, exchange: ExchangeId) {
         self.listening.remove(&exchange);
         self.uploads.remove(&exchange);
     }

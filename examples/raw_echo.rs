@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use edgeloop::reactor::{Config, Cx, Handler, Origin, Reactor, Security};
+use edgeloop::reactor::{Cx, Endpoint, Handler, Reactor, ReactorConfig, Security};
 
 struct Echo;
 
@@ -10,7 +10,7 @@ impl Handler for Echo {
     type Conn = ();
     type Mail = ();
 
-    fn open(&mut self, _: &mut Cx<'_>, _: Origin) -> Option<()> {
+    fn open(&mut self, _: &mut Cx<'_>, _: Endpoint) -> Option<()> {
         Some(())
     }
 
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args()
         .nth(1)
         .unwrap_or_else(|| "127.0.0.1:7000".into());
-    let mut reactor = Reactor::new(Config::default(), Echo)?;
+    let mut reactor = Reactor::new(ReactorConfig::default(), Echo)?;
     let (_, address) = reactor.listen(address.parse()?, Security::Plain)?;
     eprintln!("echoing on {address}");
     Ok(reactor.run()?)

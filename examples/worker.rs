@@ -6,7 +6,8 @@ use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 
 use edgeloop::web::{
-    self, Cx, ExchangeId, Post, ReactorConfig, Reply, Request, Response, Security, Service, To,
+    self, Cx, ExchangeId, ReactorConfig, Reply, Request, Response, Security, Service,
+    ServiceSender, To,
 };
 
 struct Primes {
@@ -14,7 +15,7 @@ struct Primes {
 }
 
 impl Primes {
-    fn start(post: Post<String>) -> Self {
+    fn start(post: ServiceSender<String>) -> Self {
         let (jobs, queue) = mpsc::sync_channel::<(u64, ExchangeId)>(16);
         thread::spawn(move || {
             for (number, exchange) in queue {
@@ -43,8 +44,8 @@ impl Service for Primes {
     }
 
     fn mail(&mut self, to: To<'_, '_, '_, ()>, text: String) {
-        if let To::Exchange(_, answer) = to {
-            answer.reply(Response::text(200, text));
+        if let To::Exchange(_, responder) = to {
+            responder.reply(Response::text(200, text));
         }
     }
 }

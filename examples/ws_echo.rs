@@ -13,13 +13,13 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
-struct Echo(web::Config);
+struct Echo(web::WebConfig);
 
 impl Service for Echo {
     type Socket = ();
     type Mail = ();
 
-    fn config(&self) -> &web::Config {
+    fn config(&self) -> &web::WebConfig {
         &self.0
     }
 
@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (flags, args): (Vec<_>, Vec<_>) = args.partition(|arg| arg.starts_with("--"));
     let mut args = args.into_iter();
     let address = args.next().unwrap_or_else(|| "127.0.0.1:9001".into());
-    let mut config = web::Config::default();
+    let mut config = web::WebConfig::default();
     config.ws.frame_bytes_max = MESSAGE_BYTES_MAX as u64;
     config.ws.message_bytes_max = MESSAGE_BYTES_MAX;
     // The Autobahn suite cuts 4 MiB into pieces of 64 bytes.

@@ -1,4 +1,4 @@
-//! What cannot happen, where the code relies on it.
+//! Invariants: conditions that the code relies on.
 //!
 //! A broken invariant is a fault of this program, whatever a peer has sent. In debug builds and in tests it
 //! panics. In release builds it is logged once for each place and counted, and the code that found it

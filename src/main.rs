@@ -7,15 +7,15 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use edgeloop::app::cert;
-use edgeloop::app::check;
 use edgeloop::app::cli::{BackupArgs, CertArgs, Cli, Command, DbArgs};
 use edgeloop::app::config::{Config, Loaded, environment, server_conf};
 use edgeloop::app::handover;
 use edgeloop::app::logging::Logging;
+use edgeloop::app::preflight;
 use edgeloop::app::reload::ConfigFile;
 use edgeloop::app::server::{self, Setup};
 use edgeloop::app::signals;
-use edgeloop::app::store::upkeep;
+use edgeloop::app::store::maintenance;
 
 /// Wrong usage, configuration or certificate files; clap uses the same.
 const USAGE: u8 = 2;
@@ -26,11 +26,11 @@ fn main() -> ExitCode {
         Some(Command::Cert(args)) => make_cert(args),
         Some(Command::Config) => print_config(),
         Some(Command::CheckDb(args)) => with_db(args, |db| {
-            let users = upkeep::check(db)?;
+            let users = maintenance::check(db)?;
             Ok(format!("{} is sound and has {users} users", db.display()))
         }),
         Some(Command::Backup(BackupArgs { to, db })) => with_db(db, |db| {
-            let users = upkeep::backup(db, &to)?;
+            let users = maintenance::backup(db, &to)?;
             Ok(format!("{} has {users} users", to.display()))
         }),
         None => start(cli),
@@ -40,20 +40,20 @@ fn main() -> ExitCode {
 fn print_config() -> ExitCode {
     match io::stdout().write_all(server_conf().as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => refuse(&[format!("cannot write the configuration: {error}")]),
+        Err(error) => reject(&[format!("cannot write the configuration: {error}")]),
     }
 }
 
 fn start(cli: Cli) -> ExitCode {
     if let Err(error) = signals::hear_early() {
-        return refuse(&[format!("cannot take signals: {error}")]);
+        return reject(&[format!("cannot take signals: {error}")]);
     }
     let mut config_file = ConfigFile::new(cli.config, handover::required_config());
     let loaded = match config_file.load() {
         Ok(loaded) => loaded,
-        Err(errors) => return refuse(errors.findings()),
+        Err(errors) => return reject(errors.findings()),
     };
-    let files = check::files(&loaded.config, cli.port_file.as_deref());
+    let files = preflight::files(&loaded.config, cli.port_file.as_deref());
     let inherited = handover::inherited().map_err(|error| format!("LISTEN_FDS: {error}"));
     if cli.check {
         let (mut errors, warnings) = match files {
@@ -66,16 +66,16 @@ fn start(cli: Cli) -> ExitCode {
     }
     let (tls_files, tls) = match files {
         Ok(tls) => tls,
-        Err(errors) => return refuse(&errors),
+        Err(errors) => return reject(&errors),
     };
     let inherited = match inherited {
         Ok(inherited) => inherited,
-        Err(error) => return refuse(&[error]),
+        Err(error) => return reject(&[error]),
     };
     let rust_log = environment("RUST_LOG");
     let logging = match Logging::install(&loaded.config, rust_log.as_deref()) {
         Ok(logging) => logging,
-        Err(error) => return refuse(&[error]),
+        Err(error) => return reject(&[error]),
     };
     log_panics();
     for warning in &loaded.warnings {
@@ -112,7 +112,7 @@ fn report(
     warnings: &[String],
     is_activated: bool,
 ) -> ExitCode {
-    let found = check::rehearse(&loaded.config, is_activated);
+    let found = preflight::rehearse(&loaded.config, is_activated);
     for error in found.errors {
         // A folder that is missing is found twice.
         let key = error.split(": ").next().unwrap_or_default();
@@ -129,14 +129,14 @@ fn report(
     if errors.is_empty() {
         say(format_args!("configuration is valid"))
     } else {
-        refuse(&errors)
+        reject(&errors)
     }
 }
 
 /// Does something with the database that the configuration names.
 fn with_db(
     args: DbArgs,
-    work: impl FnOnce(&Path) -> Result<String, upkeep::UpkeepError>,
+    work: impl FnOnce(&Path) -> Result<String, maintenance::MaintenanceError>,
 ) -> ExitCode {
     // The secret is for tokens: whoever looks after the database need not have it.
     let any_secret = || Some("-".repeat(32));
@@ -145,7 +145,7 @@ fn with_db(
         name => environment(name),
     };
     match Config::load(args.config.as_deref(), environment) {
-        Err(errors) => refuse(errors.findings()),
+        Err(errors) => reject(errors.findings()),
         Ok(loaded) => match work(&loaded.config.db_path) {
             Ok(line) => say(line),
             Err(error) => {
@@ -163,12 +163,12 @@ fn make_cert(args: CertArgs) -> ExitCode {
             files.cert.display(),
             files.key.display()
         )),
-        Err(error) => refuse(&[error]),
+        Err(error) => reject(&[error]),
     }
 }
 
 /// Tells every error; the exit code says that nothing was started.
-fn refuse(errors: &[impl Display]) -> ExitCode {
+fn reject(errors: &[impl Display]) -> ExitCode {
     for error in errors {
         complain(error);
     }

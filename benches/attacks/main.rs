@@ -10,7 +10,7 @@
     reason = "a benchmark reads the clock and prints what it measured"
 )]
 
-mod acts;
+mod attack_kinds;
 #[path = "../client/mod.rs"]
 mod client;
 
@@ -30,7 +30,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use rustls::ClientConfig;
 use socket2::{Domain, SockRef, Socket, Type};
 
-use self::acts::ACTS;
+use self::attack_kinds::ACTS;
 use self::client::{Client, Failure, trust};
 
 /// Shorter than the defaults, so that the table is had in minutes.
@@ -125,7 +125,7 @@ fn main() -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let (server, mut target) = start(&args.server.canonicalize()?, folder.path())?;
     pin(1);
-    target.token = acts::log_in(&target)?;
+    target.token = attack_kinds::log_in(&target)?;
     let quiet = probe(&target, &AtomicBool::new(false), ATTACK_TIME)?;
     println!("| attack | probe p50 ms | p99 ms | answers | attackers gone after s |");
     println!("|---|---|---|---|---|");
@@ -219,7 +219,7 @@ fn probe(target: &Target, stop: &AtomicBool, time: Duration) -> Result<String, F
     let mut due = begun;
     while begun.elapsed() < time && !stop.load(Ordering::Relaxed) {
         thread::sleep(due.saturating_duration_since(Instant::now()));
-        acts::get(&mut client, "/login")?;
+        attack_kinds::get(&mut client, "/login")?;
         latencies.record(u64::try_from(due.elapsed().as_micros())?)?;
         due += PROBE_INTERVAL;
     }

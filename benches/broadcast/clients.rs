@@ -64,17 +64,17 @@ impl Clients {
     /// Has something done.
     pub(crate) fn ask(&mut self, what: &str) -> Result<Value, Failure> {
         writeln!(self.to, "{what}")?;
-        let mut answer = String::new();
-        self.from.read_line(&mut answer)?;
-        serde_json::from_str(&answer)
-            .map_err(|_| format!("the clients failed to {what}: {answer:?}").into())
+        let mut response = String::new();
+        self.from.read_line(&mut response)?;
+        serde_json::from_str(&response)
+            .map_err(|_| format!("the clients failed to {what}: {response:?}").into())
     }
 
     /// Publishes everything.
     pub(crate) fn publish(&mut self) -> Result<Deliveries, Failure> {
-        let answer = self.ask("publish")?;
+        let response = self.ask("publish")?;
         let number = |name| {
-            let number = answer.get(name).and_then(Value::as_u64);
+            let number = response.get(name).and_then(Value::as_u64);
             number.ok_or("an answer without a number")
         };
         Ok(Deliveries {
@@ -116,7 +116,7 @@ pub(crate) fn run(args: &Args, address: SocketAddr, cert: &Path) -> Result<(), F
     };
     let mut room = None;
     for line in io::stdin().lines() {
-        let answer = match line?.as_str() {
+        let response = match line?.as_str() {
             "connect" => {
                 room = Some(Room::connect(&target, &terms, |_| {})?);
                 json!({})
@@ -128,7 +128,7 @@ pub(crate) fn run(args: &Args, address: SocketAddr, cert: &Path) -> Result<(), F
             }
             other => return Err(format!("no such thing to do: {other}").into()),
         };
-        println!("{answer}");
+        println!("{response}");
     }
     Ok(())
 }

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use edgeloop::proto::ws::deflate::Compression;
 use edgeloop::web::{
-    self, Cx, Ended, Except, Message, Reply, Request, Response, Security, Service, Topics, WsCx,
+    self, Cx, Exclude, Message, Reply, Request, Response, Security, Service, Topics,
+    WebSocketClosed, WsCx,
 };
 use rustls::ServerConfig;
 use socket2::SockRef;
@@ -19,7 +20,7 @@ use crate::Failure;
 pub(crate) struct Counts(Arc<Mutex<BTreeMap<u16, usize>>>);
 
 struct Room {
-    config: web::Config,
+    config: web::WebConfig,
     topics: Topics<()>,
     counts: Counts,
 }
@@ -28,7 +29,7 @@ impl Service for Room {
     type Socket = ();
     type Mail = ();
 
-    fn config(&self) -> &web::Config {
+    fn config(&self) -> &web::WebConfig {
         &self.config
     }
 
@@ -45,10 +46,11 @@ impl Service for Room {
     }
 
     fn message(&mut self, ws: &mut WsCx<'_, '_>, (): &mut (), message: Message<'_>) {
-        self.topics.publish(ws.cx(), [&()], message, Except::Sender);
+        self.topics
+            .publish(ws.cx(), [&()], message, Exclude::Sender);
     }
 
-    fn closed(&mut self, cx: &mut Cx<'_>, (): (), ended: &Ended<'_>) {
+    fn closed(&mut self, cx: &mut Cx<'_>, (): (), ended: &WebSocketClosed<'_>) {
         self.topics.remove(cx.id());
         let mut counts = self.counts.0.lock().unwrap_or_else(PoisonError::into_inner);
         *counts.entry(ended.code.value()).or_default() += 1;
@@ -69,9 +71,9 @@ pub(crate) fn serve(
     let mut topics = Topics::new();
     topics.set_compression(compression);
     let room = Room {
-        config: web::Config {
+        config: web::WebConfig {
             compression: compress.then_some(compression),
-            ..web::Config::DEFAULT
+            ..web::WebConfig::DEFAULT
         },
         topics,
         counts,

@@ -54,16 +54,16 @@ impl Client {
         let request = upgrade_request(host, path, fields);
         self.write_all(request.as_bytes())?;
         self.flush()?;
-        let mut answer = Vec::new();
+        let mut response = Vec::new();
         let mut piece = [0; 1024];
-        while !answer.windows(4).any(|four| four == b"\r\n\r\n") {
+        while !response.windows(4).any(|four| four == b"\r\n\r\n") {
             match self.read(&mut piece)? {
                 0 => return Err("the server closed instead of upgrading".into()),
-                count => answer.extend(piece.iter().take(count)),
+                count => response.extend(piece.iter().take(count)),
             }
         }
-        if !answer.starts_with(b"HTTP/1.1 101 ") {
-            return Err(format!("no upgrade: {}", answer.escape_ascii()).into());
+        if !response.starts_with(b"HTTP/1.1 101 ") {
+            return Err(format!("no upgrade: {}", response.escape_ascii()).into());
         }
         Ok(())
     }

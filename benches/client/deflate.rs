@@ -1,6 +1,6 @@
 //! Compression as our clients offer it.
 
-use edgeloop::proto::ws::deflate::{Agreed, Compression};
+use edgeloop::proto::ws::deflate::{Compression, NegotiatedDeflate};
 use edgeloop::proto::ws::handshake;
 
 use super::Failure;
@@ -9,7 +9,7 @@ use super::Failure;
 pub(crate) const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
 
 /// What a server that compresses like this agrees to.
-pub(crate) fn agreed(how: &Compression) -> Result<Agreed, Failure> {
+pub(crate) fn negotiated(how: &Compression) -> Result<NegotiatedDeflate, Failure> {
     let fields = [
         ("Upgrade", "websocket"),
         ("Connection", "Upgrade"),
@@ -18,5 +18,5 @@ pub(crate) fn agreed(how: &Compression) -> Result<Agreed, Failure> {
         ("Sec-WebSocket-Extensions", "permessage-deflate"),
     ];
     let opening = handshake::read_request("GET", true, fields)?;
-    opening.agree(how).ok_or_else(|| "no offer".into())
+    opening.negotiate(how).ok_or_else(|| "no offer".into())
 }

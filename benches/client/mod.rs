@@ -23,7 +23,7 @@ mod wire;
 use std::error::Error;
 
 pub(crate) use self::blocking::Client;
-pub(crate) use self::deflate::{OFFER, agreed};
+pub(crate) use self::deflate::{OFFER, negotiated};
 pub(crate) use self::open::{Opening, content_length, open};
 pub(crate) use self::process::{Cpu, Memory, kernel_bytes, resident_bytes, settled, slab_bytes};
 pub(crate) use self::room::{Outcome, Room, Terms, until};

@@ -37,7 +37,7 @@ struct Entry {
     number: usize,
     wire: Wire,
     has_asked: bool,
-    answer: Vec<u8>,
+    response: Vec<u8>,
 }
 
 /// Opens so many, at most `at_once` under way, and registers each in `poll` with its number as token,
@@ -79,7 +79,7 @@ pub(crate) fn open(
                     number: begun,
                     wire,
                     has_asked: false,
-                    answer: Vec::new(),
+                    response: Vec::new(),
                 });
             }
             begun += 1;
@@ -134,12 +134,12 @@ impl Entry {
                 self.wire.send(request.as_bytes())?;
                 self.has_asked = true;
             }
-            let answer = &mut self.answer;
+            let response = &mut self.response;
             let progress = self.wire.receive(room, |plain| {
-                answer.extend_from_slice(plain);
+                response.extend_from_slice(plain);
                 Ok(())
             })?;
-            if self.has_asked && is_whole(&self.answer, opening)? {
+            if self.has_asked && is_whole(&self.response, opening)? {
                 return Ok(ControlFlow::Break(()));
             }
             let has_to_ask = self.wire.is_ready() && !self.has_asked;
@@ -153,10 +153,10 @@ impl Entry {
 }
 
 /// Whether this is the answer that was hoped for, all of it.
-fn is_whole(answer: &[u8], opening: &Opening) -> Result<bool, Failure> {
+fn is_whole(received: &[u8], opening: &Opening) -> Result<bool, Failure> {
     let mut fields = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut fields);
-    let httparse::Status::Complete(head_bytes) = response.parse(answer)? else {
+    let httparse::Status::Complete(head_bytes) = response.parse(received)? else {
         return Ok(false);
     };
     let expected = match opening {
@@ -166,7 +166,7 @@ fn is_whole(answer: &[u8], opening: &Opening) -> Result<bool, Failure> {
     if response.code != Some(expected) {
         return Err(format!("{:?} instead of {expected}", response.code).into());
     }
-    let content = answer.len() - head_bytes;
+    let content = received.len() - head_bytes;
     if expected == 101 {
         // Nobody has sent anything yet.
         return match content {

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use edgeloop::proto::ws::deflate::Agreed;
+use edgeloop::proto::ws::deflate::NegotiatedDeflate;
 use edgeloop::proto::ws::frame::{self, Header, Opcode};
-use edgeloop::proto::ws::{Event, Limits, Machine, Role, Step};
+use edgeloop::proto::ws::{Event, Role, WsLimits, WsMachine, WsStep};
 use hdrhistogram::Histogram;
 
 use super::wire::Progress;
@@ -51,7 +51,7 @@ pub(crate) struct Record {
     /// The frame of each message, in their order, until everybody has it, and who has not.
     frames: Vec<(Box<[u8]>, usize)>,
     receivers: usize,
-    agreed: Option<Agreed>,
+    negotiated: Option<NegotiatedDeflate>,
     begun: Instant,
     interval: Duration,
     /// In nanoseconds.
@@ -64,7 +64,7 @@ impl Record {
     pub(crate) fn new(
         messages: Messages,
         receivers: usize,
-        agreed: Option<Agreed>,
+        negotiated: Option<NegotiatedDeflate>,
         begun: Instant,
         interval: Duration,
     ) -> Result<Self, Failure> {
@@ -72,7 +72,7 @@ impl Record {
             messages,
             frames: Vec::new(),
             receivers,
-            agreed,
+            negotiated,
             begun,
             interval,
             latencies: Histogram::new(3)?,
@@ -125,23 +125,23 @@ impl Record {
         let Some(frame) = input.get(..end) else {
             return Ok(false);
         };
-        let mut machine = match self.agreed {
-            Some(agreed) => Machine::with_compression(Role::Client, agreed),
-            None => Machine::new(Role::Client),
+        let mut machine = match self.negotiated {
+            Some(negotiated) => WsMachine::with_compression(Role::Client, negotiated),
+            None => WsMachine::new(Role::Client),
         };
         let (receiver, _) = machine.split();
         let mut copy = frame.to_vec();
-        let limits = Limits {
-            frame_bytes_max: header.payload_bytes.max(Limits::DEFAULT.frame_bytes_max),
-            message_bytes_max: self.messages.bytes.max(Limits::DEFAULT.message_bytes_max),
-            ..Limits::DEFAULT
+        let limits = WsLimits {
+            frame_bytes_max: header.payload_bytes.max(WsLimits::DEFAULT.frame_bytes_max),
+            message_bytes_max: self.messages.bytes.max(WsLimits::DEFAULT.message_bytes_max),
+            ..WsLimits::DEFAULT
         };
         let found = match receiver.step(&mut copy, &limits)? {
-            Step::Event {
+            WsStep::Event {
                 event: Event::Text(text),
                 ..
             } if self.messages.is_text => text.as_bytes(),
-            Step::Event {
+            WsStep::Event {
                 event: Event::Binary(bytes),
                 ..
             } if !self.messages.is_text => bytes,

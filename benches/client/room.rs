@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 use mio::{Events, Poll, Token};
 
 use super::receiver::{Messages, Receiver, Record};
-use super::{Failure, OFFER, Opening, Target, Wire, agreed, open};
+use super::{Failure, OFFER, Opening, Target, Wire, negotiated, open};
 
 /// The most that is read from a connection at once.
 const READ_BYTES: usize = 64 << 10;
@@ -100,12 +100,12 @@ impl Room {
         let messages = Messages { bytes, is_text };
         let millis = u64::try_from(duration.as_millis())?;
         let total = usize::try_from(u64::from(rate) * millis / 1000)?;
-        let agreed = compress
-            .then(|| agreed(&Compression::DEFAULT))
+        let negotiated = compress
+            .then(|| negotiated(&Compression::DEFAULT))
             .transpose()?;
         let begun = Instant::now() + Duration::from_millis(100);
         let interval = Duration::from_secs(1) / rate;
-        let mut record = Record::new(messages, self.receivers.len(), agreed, begun, interval)?;
+        let mut record = Record::new(messages, self.receivers.len(), negotiated, begun, interval)?;
         let mut buffer = vec![0; READ_BYTES];
         for receiver in self.receivers.iter_mut().filter(|one| !one.is_closed) {
             receiver.receive(&mut buffer, None)?;

@@ -20,7 +20,7 @@
     reason = "the port is printed for whoever starts it"
 )]
 
-mod answer;
+mod response;
 mod room;
 mod stream;
 
@@ -77,5 +77,5 @@ fn main() -> Result<(), Failure> {
         (None, true) => Stream::of_echoes(args.bytes, args.write_bytes),
         (None, false) => Stream::of_answers(args.bytes, args.write_bytes),
     };
-    answer::serve(config, stream, args.write_bytes, tell)
+    response::serve(config, stream, args.write_bytes, tell)
 }

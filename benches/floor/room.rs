@@ -113,13 +113,13 @@ impl Floor {
             };
             let is_short = count < room.len();
             let cipher = self.cipher.get_mut(..waiting + count).unwrap_or_default();
-            let mut answer = Vec::new();
+            let mut response = Vec::new();
             let received = connection
                 .tls
-                .receive(cipher, &mut self.plain, &mut answer)?;
+                .receive(cipher, &mut self.plain, &mut response)?;
             let rest = cipher.get(received.used..).unwrap_or_default();
             connection.cipher.extend_from_slice(rest);
-            connection.socket.write_all(&answer)?;
+            connection.socket.write_all(&response)?;
             let plain = self.plain.get(..received.plain).unwrap_or_default();
             connection.input.extend_from_slice(plain);
             self.handle(index)?;

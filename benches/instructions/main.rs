@@ -22,9 +22,9 @@ mod baseline;
 mod callgrind;
 #[path = "../client/mod.rs"]
 mod client;
+#[path = "../components/mod.rs"]
+mod components;
 mod operations;
-#[path = "../parts/mod.rs"]
-mod parts;
 
 use std::process::ExitCode;
 
@@ -95,7 +95,7 @@ fn drive(args: &Args) -> Result<ExitCode, Failure> {
     }
     let callgrind = Callgrind::new()?;
     // Those under valgrind get what there is here.
-    parts::callback::allow_descriptors();
+    components::callback::allow_descriptors();
     let mut stored = Baseline::read()?;
     let tools = callgrind.tools()?;
     for (was, is) in stored

@@ -4,9 +4,11 @@ use std::hint::black_box;
 
 use edgeloop::web::Method;
 
-use crate::parts::frames::{ASCII, GREEK, text_of};
-use crate::parts::http::{BROWSER_GET, SMALL_GET};
-use crate::parts::{Repeat, chat, deflate, frames, http, queue, router, tls, tokens, web, wheel};
+use crate::components::frames::{ASCII, GREEK, text_of};
+use crate::components::http::{BROWSER_GET, SMALL_GET};
+use crate::components::{
+    Repeat, chat, deflate, frames, http, queue, router, tls, tokens, web, wheel,
+};
 
 /// An operation, and how many times it is done for one count and for the other.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ const LATENCY_MAX: u64 = 3_600_000_000_000;
 /// A connection, and when each operation under way on it was begun.
 pub(crate) struct Connection {
     wire: Wire,
-    answers: Answers,
+    responses: Answers,
     pub(crate) is_closed: bool,
 }
 
@@ -26,9 +26,9 @@ pub(crate) struct Tally {
     /// In nanoseconds.
     pub(crate) latencies: Histogram<u64>,
     /// Answers that were hoped for.
-    pub(crate) answered: usize,
+    pub(crate) responded: usize,
     /// Others, by status.
-    pub(crate) refused: BTreeMap<u16, usize>,
+    pub(crate) rejected: BTreeMap<u16, usize>,
     /// Operations that were due, but for which there was never a connection.
     pub(crate) never_begun: usize,
     /// Of content: heads and TLS are not counted.
@@ -39,15 +39,15 @@ impl Tally {
     pub(crate) fn new() -> Result<Self, Failure> {
         Ok(Self {
             latencies: Histogram::new_with_bounds(1, LATENCY_MAX, 3)?,
-            answered: 0,
-            refused: BTreeMap::new(),
+            responded: 0,
+            rejected: BTreeMap::new(),
             never_begun: 0,
             content_bytes: 0,
         })
     }
 
     pub(crate) fn done(&mut self) -> usize {
-        self.answered + self.refused.values().sum::<usize>()
+        self.responded + self.rejected.values().sum::<usize>()
     }
 
     /// An operation that was due at `due` has ended.
@@ -70,20 +70,20 @@ impl Connection {
     pub(crate) const fn new(wire: Wire, job: Job) -> Self {
         Self {
             wire,
-            answers: Answers::new(job),
+            responses: Answers::new(job),
             is_closed: false,
         }
     }
 
     /// How much of the answer being read is here, from 0 to 1.
     pub(crate) fn progress(&self) -> f64 {
-        self.answers.progress()
+        self.responses.progress()
     }
 
     /// Begins an operation that was due then, with the next flush.
     pub(crate) fn ask(&mut self, due: Instant) {
-        self.answers.begun.push_back(due);
-        self.wire.queue(self.answers.job.request());
+        self.responses.begun.push_back(due);
+        self.wire.queue(self.responses.job.request());
     }
 
     /// Writes what is to be written, as far as the socket takes it.
@@ -132,14 +132,14 @@ impl Connection {
     /// Reads once.
     pub(crate) fn read(&mut self, room: &mut [u8], tally: &mut Tally) -> Result<Progress, Failure> {
         let mut now = None;
-        let answers = &mut self.answers;
+        let responses = &mut self.responses;
         let progress = self.wire.receive(room, |plain| {
             let now = *now.get_or_insert_with(Instant::now);
-            answers.take(plain, now, tally)
+            responses.take(plain, now, tally)
         })?;
-        if !answers.pongs.is_empty() {
-            self.wire.send(&answers.pongs)?;
-            answers.pongs.clear();
+        if !responses.pongs.is_empty() {
+            self.wire.send(&responses.pongs)?;
+            responses.pongs.clear();
         }
         Ok(progress)
     }
@@ -223,14 +223,14 @@ impl Answers {
             if rest.is_empty() {
                 return Ok(used);
             }
-            let Some(answer) = self.job.answer(rest)? else {
+            let Some(response) = self.job.respond(rest)? else {
                 return Ok(used);
             };
             let Answer {
                 head_bytes,
                 content_bytes,
                 kind,
-            } = answer;
+            } = response;
             used += head_bytes;
             self.kind = kind;
             self.content_bytes = content_bytes;
@@ -252,11 +252,11 @@ impl Answers {
             AnswerKind::Expected => {
                 let due = self.begun.pop_front().ok_or("an answer nobody asked for")?;
                 tally.end(due, now);
-                tally.answered += 1;
+                tally.responded += 1;
             }
             AnswerKind::Refused(status) => {
                 self.begun.pop_front().ok_or("an answer nobody asked for")?;
-                *tally.refused.entry(status).or_default() += 1;
+                *tally.rejected.entry(status).or_default() += 1;
             }
         }
         Ok(())

@@ -34,7 +34,7 @@ struct Attempt {
     wire: Wire,
     due: Instant,
     step: Step,
-    answer: Vec<u8>,
+    response: Vec<u8>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -102,7 +102,7 @@ impl Handshakes {
         for index in 0..self.lanes.len() {
             self.begin(index, start)?;
         }
-        while tally.answered < self.lanes.len() {
+        while tally.responded < self.lanes.len() {
             self.turn(Duration::from_secs(1), &mut tally)?;
             if start.elapsed() > PATIENCE {
                 return Err("the first handshakes take too long".into());
@@ -126,7 +126,7 @@ impl Handshakes {
             wire,
             due,
             step: Step::Handshake,
-            answer: Vec::new(),
+            response: Vec::new(),
         });
         Ok(())
     }
@@ -158,7 +158,7 @@ impl Handshakes {
                 continue;
             }
             tally.end(attempt.due, Instant::now());
-            tally.answered += 1;
+            tally.responded += 1;
             lane.under_way = None;
             done.push(index);
         }
@@ -187,14 +187,14 @@ impl Attempt {
                     }
                 };
             }
-            let answer = &mut self.answer;
+            let response = &mut self.response;
             let progress = self.wire.receive(room, |plain| {
-                answer.extend_from_slice(plain);
+                response.extend_from_slice(plain);
                 Ok(())
             })?;
             if let (Step::Request, Some(job)) = (self.step, job)
-                && let Some(head) = job.answer(&self.answer)?
-                && (self.answer.len() - head.head_bytes) as u64 >= head.content_bytes
+                && let Some(head) = job.respond(&self.response)?
+                && (self.response.len() - head.head_bytes) as u64 >= head.content_bytes
             {
                 self.step = self.close()?;
             }
@@ -250,13 +250,13 @@ impl Load for Handshakes {
             for index in self.turn(self.schedule.patience(), &mut tally)? {
                 self.schedule.free(index);
             }
-            if tally.answered != seen || !self.schedule.is_busy() {
-                (seen, last) = (tally.answered, now);
+            if tally.responded != seen || !self.schedule.is_busy() {
+                (seen, last) = (tally.responded, now);
             } else if now.saturating_duration_since(last) > PATIENCE {
                 return Err("no handshake has ended for ten seconds".into());
             }
-            progress.tick(|| format!("{} handshakes", tally.answered));
+            progress.tick(|| format!("{} handshakes", tally.responded));
         }
-        Measured::new(start.elapsed(), tally.answered as f64, tally)
+        Measured::new(start.elapsed(), tally.responded as f64, tally)
     }
 }

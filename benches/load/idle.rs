@@ -135,7 +135,7 @@ impl Plan {
                         }
                     }
                 }
-                progress.tick(|| format!("{} echoes", tally.answered));
+                progress.tick(|| format!("{} echoes", tally.responded));
             }
             first = end;
         }

@@ -89,7 +89,7 @@ impl Job {
     }
 
     /// Reads the head of an answer at the front of `input`; `None` if it is not whole.
-    pub(crate) fn answer(&self, input: &[u8]) -> Result<Option<Answer>, Failure> {
+    pub(crate) fn respond(&self, input: &[u8]) -> Result<Option<Answer>, Failure> {
         match self.kind {
             Kind::Get => http_answer(input, None),
             Kind::Post { expected } => http_answer(input, Some(expected)),

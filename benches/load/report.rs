@@ -59,8 +59,8 @@ pub(crate) struct Measured {
 impl Measured {
     /// `operations`: parts of them included.
     pub(crate) fn new(elapsed: Duration, operations: f64, tally: Tally) -> Result<Self, Failure> {
-        if tally.answered == 0 && !tally.refused.is_empty() {
-            return Err(format!("all were refused, by status: {:?}", tally.refused).into());
+        if tally.responded == 0 && !tally.rejected.is_empty() {
+            return Err(format!("all were refused, by status: {:?}", tally.rejected).into());
         }
         Ok(Self {
             elapsed,
@@ -126,7 +126,7 @@ impl Measured {
             let count = tally.never_begun as f64;
             figures.push(Figure::new("never_begun", "never begun", count));
         }
-        figures.extend(tally.refused.iter().map(|(status, count)| {
+        figures.extend(tally.rejected.iter().map(|(status, count)| {
             let (key, title) = (format!("status_{status}"), format!("refused {status}"));
             Figure::new(&key, &title, *count as f64)
         }));

@@ -94,7 +94,7 @@ impl Load for Slow {
             progress.tick(|| format!("{} bytes of content", tally.content_bytes));
         }
         let closed = self.readers.iter().filter(|one| one.is_closed).count();
-        let operations = tally.answered as f64;
+        let operations = tally.responded as f64;
         let mut measured = Measured::new(start.elapsed(), operations, tally)?;
         measured.more = vec![Figure::new("closed", "closed", closed as f64)];
         Ok(measured)

@@ -166,7 +166,7 @@ impl Load for Steady {
             }
             progress.tick(|| format!("{} operations", tally.done()));
         }
-        let operations = tally.answered as f64 + self.progress() - parts;
+        let operations = tally.responded as f64 + self.progress() - parts;
         Measured::new(start.elapsed(), operations, tally)
     }
 }
@@ -187,7 +187,11 @@ pub(crate) fn ask_once(target: &Target, job: &Job, others: &[u16]) -> Result<(),
             return Err("the server does not answer".into());
         }
     }
-    match tally.refused.keys().find(|status| !others.contains(status)) {
+    match tally
+        .rejected
+        .keys()
+        .find(|status| !others.contains(status))
+    {
         Some(status) => Err(format!("{status} is the answer").into()),
         None => Ok(()),
     }

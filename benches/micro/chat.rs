@@ -3,7 +3,7 @@
 use divan::Bencher;
 use divan::counter::ItemsCount;
 
-use crate::parts::chat;
+use crate::components::chat;
 
 #[divan::bench]
 fn received(bencher: Bencher<'_, '_>) {

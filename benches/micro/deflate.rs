@@ -3,7 +3,7 @@
 use divan::Bencher;
 use divan::counter::BytesCount;
 
-use crate::parts::deflate;
+use crate::components::deflate;
 
 const SIZES: [usize; 3] = [100, 1 << 10, 16 << 10];
 

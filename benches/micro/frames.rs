@@ -3,7 +3,7 @@
 use divan::Bencher;
 use divan::counter::BytesCount;
 
-use crate::parts::frames::{self, ASCII, GREEK};
+use crate::components::frames::{self, ASCII, GREEK};
 
 const SIZES: [usize; 2] = [64, 16 << 10];
 

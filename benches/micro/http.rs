@@ -4,7 +4,7 @@ use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use edgeloop::proto::http1::date;
 
-use crate::parts::http::{self, BODY_BYTES, BROWSER_GET, SMALL_GET};
+use crate::components::http::{self, BODY_BYTES, BROWSER_GET, SMALL_GET};
 
 #[divan::bench(args = [100, 700])]
 fn head_parse(bencher: Bencher<'_, '_>, head_bytes: usize) {

@@ -13,11 +13,11 @@ use edgeloop::invariant;
 mod chat;
 #[path = "../client/mod.rs"]
 mod client;
+#[path = "../components/mod.rs"]
+mod components;
 mod deflate;
 mod frames;
 mod http;
-#[path = "../parts/mod.rs"]
-mod parts;
 mod queue;
 mod router;
 mod tls;
@@ -27,7 +27,7 @@ mod wheel;
 
 use divan::Bencher;
 
-use self::parts::Repeat;
+use self::components::Repeat;
 
 impl Repeat for Bencher<'_, '_> {
     fn repeat<T>(self, operation: impl FnMut() -> T) {

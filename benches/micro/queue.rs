@@ -2,7 +2,7 @@
 
 use divan::Bencher;
 
-use crate::parts::queue;
+use crate::components::queue;
 
 #[divan::bench(args = [64, 4096])]
 fn append_and_drain(bencher: Bencher<'_, '_>, bytes: usize) {

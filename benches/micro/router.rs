@@ -3,7 +3,7 @@
 use divan::Bencher;
 use edgeloop::web::Method;
 
-use crate::parts::router;
+use crate::components::router;
 
 #[divan::bench(args = ["/chat", "/css/base.css"])]
 fn server(bencher: Bencher<'_, '_>, path: &str) {

@@ -3,7 +3,7 @@
 use divan::Bencher;
 use divan::counter::BytesCount;
 
-use crate::parts::tls;
+use crate::components::tls;
 
 const SIZES: [usize; 2] = [64, 16 << 10];
 

@@ -2,7 +2,7 @@
 
 use divan::Bencher;
 
-use crate::parts::tokens;
+use crate::components::tokens;
 
 #[divan::bench]
 fn verify(bencher: Bencher<'_, '_>) {

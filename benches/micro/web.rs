@@ -2,7 +2,7 @@
 
 use divan::Bencher;
 
-use crate::parts::web;
+use crate::components::web;
 
 #[divan::bench]
 fn get(bencher: Bencher<'_, '_>) {

@@ -2,7 +2,7 @@
 
 use divan::{Bencher, black_box};
 
-use crate::parts::wheel::{self, due_ms, wheel};
+use crate::components::wheel::{self, due_ms, wheel};
 
 const TIMERS: [u32; 3] = [100, 10_000, 1_000_000];
 

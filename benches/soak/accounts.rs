@@ -81,8 +81,8 @@ fn register(connection: &mut Connection, name: &str, status: u16) -> Result<(), 
         "email": format!("{name}@example.com"),
         "password": PASSWORD,
     });
-    let answer = connection.post("/register", &body)?;
-    answer.expect("/register", status).map(drop)
+    let response = connection.post("/register", &body)?;
+    response.expect("/register", status).map(drop)
 }
 
 fn credentials(name: &str, password: &str) -> Value {
@@ -90,8 +90,8 @@ fn credentials(name: &str, password: &str) -> Value {
 }
 
 fn log_in(connection: &mut Connection, name: &str) -> Result<String, Failure> {
-    let answer = connection.post("/login", &credentials(name, PASSWORD))?;
-    let body = answer.expect("/login", 200)?.json()?;
+    let response = connection.post("/login", &credentials(name, PASSWORD))?;
+    let body = response.expect("/login", 200)?.json()?;
     let token = body.pointer("/data/token").and_then(Value::as_str);
     Ok(token.ok_or("wanted a token")?.to_owned())
 }

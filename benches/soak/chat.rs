@@ -80,9 +80,9 @@ fn session(
     let since = chat.record.len();
     let mut socket = Socket::open(chat.target, own_address(10, number), user, random)?;
     socket.send(&json!({"type": "typing", "id": "early"}))?;
-    let refused = socket.hear_now()?;
-    if !refused.contains("\"not_joined\"") {
-        return Err(format!("wanted not_joined, got {refused}").into());
+    let rejected = socket.hear_now()?;
+    if !rejected.contains("\"not_joined\"") {
+        return Err(format!("wanted not_joined, got {rejected}").into());
     }
     let users = socket.join()?;
     let reader = chat.record.reader(&user.name, since, &users)?;

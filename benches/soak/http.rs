@@ -75,8 +75,8 @@ impl Connection {
     ) -> Result<Response, Failure> {
         let bytes = self.request_bytes(line, fields, body);
         self.send(bytes.as_bytes())?;
-        let answer = self.answer(line.starts_with("HEAD "));
-        answer.map_err(|error| format!("{line}: {error}").into())
+        let response = self.respond(line.starts_with("HEAD "));
+        response.map_err(|error| format!("{line}: {error}").into())
     }
 
     pub(crate) fn post(&mut self, target: &str, body: &Value) -> Result<Response, Failure> {
@@ -89,7 +89,7 @@ impl Connection {
     }
 
     /// The next answer; one to `HEAD` has no body.
-    pub(crate) fn answer(&mut self, is_to_head: bool) -> Result<Response, Failure> {
+    pub(crate) fn respond(&mut self, is_to_head: bool) -> Result<Response, Failure> {
         let mut seen = self.taken;
         let end = loop {
             let from = seen.saturating_sub(3).max(self.taken);

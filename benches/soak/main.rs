@@ -40,12 +40,12 @@ mod crowd;
 mod http;
 mod idle;
 mod level;
+mod misbehaving_clients;
+mod misbehaving_websockets;
 mod net;
 mod pages;
 mod record;
 mod reunion;
-mod rude;
-mod rude_ws;
 mod server;
 mod socket;
 mod tally;
@@ -285,7 +285,8 @@ impl Load<'_> {
             }
             for _ in 0..RUDE_WORKERS {
                 let seed = seeds.next();
-                clients.push(scope.spawn(move || rude::run(target, tally, rude, seed)));
+                clients
+                    .push(scope.spawn(move || misbehaving_clients::run(target, tally, rude, seed)));
             }
             for worker in 0..CROWD_WORKERS {
                 let seed = seeds.next();

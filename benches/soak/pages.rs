@@ -97,9 +97,9 @@ pub(crate) fn probe(target: &Target, tally: &Tally, pages: &[Page]) {
                 return Ok(());
             };
             let start = now();
-            let answer = open.ask("GET /", "", "")?;
+            let response = open.ask("GET /", "", "")?;
             tally.probed(now().duration_since(start));
-            page.expect_whole(answer).map(drop)
+            page.expect_whole(response).map(drop)
         };
         if let Err(error) = ask() {
             tally.error("probe", &error);
@@ -171,9 +171,9 @@ impl Reader<'_> {
             .collect();
         connection.send(requests.as_bytes())?;
         for page in &asked {
-            let answer = connection.answer(false);
-            let answer = answer.map_err(|error| format!("pipelined {}: {error}", page.path))?;
-            page.expect_whole(answer)?;
+            let response = connection.respond(false);
+            let response = response.map_err(|error| format!("pipelined {}: {error}", page.path))?;
+            page.expect_whole(response)?;
         }
         Ok(u64::try_from(asked.len())?)
     }
@@ -195,20 +195,20 @@ impl Page {
     }
 
     /// Checks an answer that has all of it.
-    fn expect_whole(&self, answer: Response) -> Result<Response, Failure> {
-        let answer = answer.expect(&self.path, 200)?;
-        if answer.body == self.body {
-            return Ok(answer);
+    fn expect_whole(&self, response: Response) -> Result<Response, Failure> {
+        let response = response.expect(&self.path, 200)?;
+        if response.body == self.body {
+            return Ok(response);
         }
-        let (wanted, got) = (self.body.len(), answer.body.len());
+        let (wanted, got) = (self.body.len(), response.body.len());
         Err(format!("{}: wanted {wanted} bytes, got {got} others", self.path).into())
     }
 
     fn conditional(&self, connection: &mut Connection) -> Result<u64, Failure> {
-        let answer = self.expect_whole(connection.ask(&self.get(), "", "")?)?;
+        let response = self.expect_whole(connection.ask(&self.get(), "", "")?)?;
         let wanted = |name| {
-            let value = answer.field(name);
-            value.ok_or_else(|| format!("{}: wanted {name}, got {answer}", self.path))
+            let value = response.field(name);
+            value.ok_or_else(|| format!("{}: wanted {name}, got {response}", self.path))
         };
         let (tag, modified) = (wanted("etag")?, wanted("last-modified")?);
         for (condition, status) in [
@@ -216,8 +216,8 @@ impl Page {
             (format!("If-Modified-Since: {modified}\r\n"), 304),
             ("If-None-Match: \"another\"\r\n".to_owned(), 200),
         ] {
-            let answer = connection.ask(&self.get(), &condition, "")?;
-            answer.expect(&format!("{} {condition}", self.path), status)?;
+            let response = connection.ask(&self.get(), &condition, "")?;
+            response.expect(&format!("{} {condition}", self.path), status)?;
         }
         Ok(4)
     }
@@ -226,33 +226,33 @@ impl Page {
         let first = random.below(self.body.len());
         let last = first + random.below(self.body.len() - first);
         let range = format!("Range: bytes={first}-{last}\r\n");
-        let answer = connection.ask(&self.get(), &range, "")?;
-        let answer = answer.expect(&format!("{} {range}", self.path), 206)?;
-        if self.body.get(first..=last) != Some(answer.body.as_slice()) {
-            let got = answer.body.len();
+        let response = connection.ask(&self.get(), &range, "")?;
+        let response = response.expect(&format!("{} {range}", self.path), 206)?;
+        if self.body.get(first..=last) != Some(response.body.as_slice()) {
+            let got = response.body.len();
             return Err(format!("{} {range}: got {got} other bytes", self.path).into());
         }
         Ok(1)
     }
 
     fn head(&self, connection: &mut Connection) -> Result<u64, Failure> {
-        let answer = connection.ask(&format!("HEAD {}", self.path), "", "")?;
-        let answer = answer.expect(&format!("HEAD {}", self.path), 200)?;
+        let response = connection.ask(&format!("HEAD {}", self.path), "", "")?;
+        let response = response.expect(&format!("HEAD {}", self.path), 200)?;
         let wanted = self.body.len().to_string();
-        if answer.field("content-length") != Some(&wanted) {
-            return Err(format!("HEAD {}: wanted length {wanted}: {answer}", self.path).into());
+        if response.field("content-length") != Some(&wanted) {
+            return Err(format!("HEAD {}: wanted length {wanted}: {response}", self.path).into());
         }
         Ok(1)
     }
 
     /// The last request of a connection, which the server then closes.
     fn last(&self, connection: &mut Connection) -> Result<u64, Failure> {
-        let answer = connection.ask(&self.get(), "Connection: close\r\n", "")?;
-        let answer = self.expect_whole(answer)?;
-        if !answer.closes() {
-            return Err(format!("{}: wanted Connection: close: {answer}", self.path).into());
+        let response = connection.ask(&self.get(), "Connection: close\r\n", "")?;
+        let response = self.expect_whole(response)?;
+        if !response.closes() {
+            return Err(format!("{}: wanted Connection: close: {response}", self.path).into());
         }
-        match connection.answer(false) {
+        match connection.respond(false) {
             Ok(more) => Err(format!("wanted the end, got {more}").into()),
             Err(end) if end.to_string().contains("the server closed") => Ok(1),
             Err(other) => Err(format!("wanted a clean end: {other}").into()),

@@ -9,16 +9,18 @@ mod login;
 
 pub use login::LoginError;
 
-use super::limits::Network;
-use super::marks::Marks;
+use super::completion::{Completion, Overloaded, Promise};
+use super::limits::ClientNetwork;
 use super::passwords::{HashError, Hasher, HasherPool, Password};
+use super::pseudonyms::Pseudonyms;
 use super::queue::Load;
-use super::reply::{Overloaded, Promise, Reply};
-use super::rules::{self, RuleError};
-use super::store::{Changes, Identified, Logins, NewUser, Renames, Store, StoreError, User, Users};
+use super::store::{
+    Identified, Logins, NewUser, Renames, Store, StoreError, User, UserChanges, UserTable,
+};
+use super::validation::{self, RuleError};
 use std::fmt;
 
-/// What `POST /register` brings.
+/// Body of `POST /register`.
 #[derive(Debug)]
 pub struct New {
     /// The name shown.
@@ -31,7 +33,7 @@ pub struct New {
     pub password: Password,
 }
 
-/// What `PUT /me` brings; `None` for a member that was not sent.
+/// Body of `PUT /me`; `None` for a member that was not sent.
 ///
 /// `username` is honoured when it differs from the user's own. A `password` in the body is no
 /// part of this: changing it takes the current one, and another endpoint.
@@ -91,7 +93,7 @@ impl fmt::Display for AccountError {
 }
 
 impl AccountError {
-    /// Whether it tells that another account has, or has had, what was asked for.
+    /// Returns `true` if it tells that another account has, or has had, what was asked for.
     pub(crate) const fn is_conflict(self) -> bool {
         matches!(self, Self::EmailTaken | Self::UsernameTaken)
     }
@@ -127,12 +129,12 @@ impl From<HashError> for AccountError {
     }
 }
 
-/// How a registration came out.
+/// Outcome of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Registration {
     /// The id of the new user, if there is one.
     pub outcome: Result<i64, AccountError>,
-    /// Whether a password was hashed for it, which is what it costs.
+    /// `true` if a password was hashed for it, which is what it costs.
     pub has_hashed: bool,
 }
 
@@ -155,7 +157,7 @@ impl Registration {
 /// The user accounts: a store and a pool of hashers, and the flows over both.
 #[derive(Debug)]
 pub struct Accounts {
-    users: Users,
+    users: UserTable,
     logins: Logins,
     hasher: Hasher,
     // Dropped in this order: a hasher's last answers may still become writes.
@@ -168,12 +170,12 @@ type OwedRegistration = Promise<Registration>;
 
 impl Accounts {
     /// The accounts in `store`, with passwords hashed by `pool`, and what is noted of logins marked
-    /// with `marks`.
+    /// with `pseudonyms`.
     #[must_use]
-    pub fn new(store: Store, pool: HasherPool, marks: Marks) -> Self {
+    pub fn new(store: Store, pool: HasherPool, pseudonyms: Pseudonyms) -> Self {
         Self {
             users: store.users(),
-            logins: store.logins(marks),
+            logins: store.logins(pseudonyms),
             hasher: pool.hasher(),
             pool,
             store,
@@ -188,8 +190,8 @@ impl Accounts {
     pub fn register(
         &self,
         new: New,
-        network: Network,
-        reply: Reply<Registration>,
+        network: ClientNetwork,
+        reply: Completion<Registration>,
     ) -> Result<(), Overloaded> {
         if let Err(rule) = check_rules(&new) {
             reply(Registration::cheap(rule));
@@ -208,13 +210,13 @@ impl Accounts {
             .check_free(email, username, Box::new(hash_if_free))
     }
 
-    /// What the database is known by in tokens.
+    /// Id of the database in tokens.
     #[must_use]
     pub fn database_id(&self) -> &str {
         self.store.id()
     }
 
-    /// How much the store and the hashers have to do, and had.
+    /// Load of the store and of the hashers, now and so far.
     pub(super) fn loads(&self) -> [(&'static str, Load); 2] {
         [("store", self.store.load()), ("hashing", self.pool.load())]
     }
@@ -223,9 +225,13 @@ impl Accounts {
     ///
     /// # Errors
     /// [`Overloaded`] when the store's queue is full.
-    pub fn me(&self, id: i64, reply: Reply<Result<User, AccountError>>) -> Result<(), Overloaded> {
-        let answer = move |found: Result<User, StoreError>| reply(found.map_err(Into::into));
-        self.users.find(id, Box::new(answer))
+    pub fn me(
+        &self,
+        id: i64,
+        reply: Completion<Result<User, AccountError>>,
+    ) -> Result<(), Overloaded> {
+        let response = move |found: Result<User, StoreError>| reply(found.map_err(Into::into));
+        self.users.find(id, Box::new(response))
     }
 
     /// Answers the user with this id and the names the user is found by.
@@ -235,12 +241,12 @@ impl Accounts {
     pub fn identify(
         &self,
         id: i64,
-        reply: Reply<Result<Identified, AccountError>>,
+        reply: Completion<Result<Identified, AccountError>>,
     ) -> Result<(), Overloaded> {
-        let answer = move |found: Result<Identified, StoreError>| {
+        let response = move |found: Result<Identified, StoreError>| {
             reply(found.map_err(Into::into));
         };
-        self.users.identify(id, Box::new(answer))
+        self.users.identify(id, Box::new(response))
     }
 
     /// Changes what `profile` has of the user's profile, all or nothing, and answers the username
@@ -255,16 +261,16 @@ impl Accounts {
         id: i64,
         profile: Profile,
         renames: Renames,
-        reply: Reply<Result<String, AccountError>>,
+        reply: Completion<Result<String, AccountError>>,
     ) -> Result<(), Overloaded> {
         if profile.is_empty() {
             reply(Err(AccountError::NothingToUpdate));
             return Ok(());
         }
         if profile.broken_rule().is_none() {
-            let answer = move |done: Result<String, StoreError>| reply(done.map_err(Into::into));
+            let response = move |done: Result<String, StoreError>| reply(done.map_err(Into::into));
             let changes = profile.into();
-            return self.users.update(id, changes, renames, Box::new(answer));
+            return self.users.update(id, changes, renames, Box::new(response));
         }
         let users = self.users.clone();
         let update_changed = move |found| {
@@ -294,9 +300,9 @@ impl Profile {
         let judge = |value: &Option<String>, rule: fn(&str) -> Result<(), RuleError>| {
             value.as_deref().and_then(|value| rule(value).err())
         };
-        judge(&self.username, rules::username)
-            .or_else(|| judge(&self.email, rules::email))
-            .or_else(|| judge(&self.name, rules::name))
+        judge(&self.username, validation::username)
+            .or_else(|| judge(&self.email, validation::email))
+            .or_else(|| judge(&self.name, validation::name))
     }
 
     fn without_values_of(mut self, user: &User) -> Self {
@@ -307,7 +313,7 @@ impl Profile {
     }
 }
 
-impl From<Profile> for Changes {
+impl From<Profile> for UserChanges {
     fn from(profile: Profile) -> Self {
         let Profile {
             name,
@@ -323,17 +329,17 @@ impl From<Profile> for Changes {
 }
 
 fn check_rules(new: &New) -> Result<(), RuleError> {
-    rules::username(&new.username)?;
-    rules::email(&new.email)?;
-    rules::password(new.password.as_str())?;
-    rules::name(&new.name)
+    validation::username(&new.username)?;
+    validation::email(&new.email)?;
+    validation::password(new.password.as_str())?;
+    validation::name(&new.name)
 }
 
 fn hash_then_insert(
     hasher: &Hasher,
-    users: Users,
+    users: UserTable,
     new: New,
-    network: Network,
+    network: ClientNetwork,
     owed: OwedRegistration,
 ) {
     let New {
@@ -354,19 +360,19 @@ fn hash_then_insert(
         }
         Err(error) => owed.keep(Registration::cheap(error)),
     };
-    note_refusal(hasher.hash(network, password, Box::new(insert_hashed)));
+    note_rejection(hasher.hash(network, password, Box::new(insert_hashed)));
 }
 
-fn insert(users: &Users, new: NewUser, owed: OwedRegistration) {
+fn insert(users: &UserTable, new: NewUser, owed: OwedRegistration) {
     let owed = owed.or(|| Registration::hashed(Err(AccountError::Overloaded)));
-    let answer = move |inserted: Result<i64, StoreError>| {
+    let response = move |inserted: Result<i64, StoreError>| {
         owed.keep(Registration::hashed(inserted.map_err(Into::into)));
     };
-    note_refusal(users.insert(new, Box::new(answer)));
+    note_rejection(users.insert(new, Box::new(response)));
 }
 
 fn update_changed(
-    users: &Users,
+    users: &UserTable,
     user: &User,
     profile: Profile,
     renames: Renames,
@@ -376,12 +382,12 @@ fn update_changed(
     if let Some(rule) = changed.broken_rule() {
         return owed.keep(Err(rule.into()));
     }
-    let answer = move |done: Result<String, StoreError>| owed.keep(done.map_err(Into::into));
-    note_refusal(users.update(user.id, changed.into(), renames, Box::new(answer)));
+    let response = move |done: Result<String, StoreError>| owed.keep(done.map_err(Into::into));
+    note_rejection(users.update(user.id, changed.into(), renames, Box::new(response)));
 }
 
 /// A refused step has dropped its reply, and with it the promise, which has answered `Overloaded`.
-fn note_refusal(step: Result<(), Overloaded>) {
+fn note_rejection(step: Result<(), Overloaded>) {
     if let Err(overloaded) = step {
         log::debug!("a step of an account's flow was refused: {overloaded}");
     }

@@ -1,22 +1,22 @@
-//! How the files of `public_dir` are served.
+//! Options for serving the files of `public_dir`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::config::{Config, CorsOrigins};
-use crate::web::files::{Asset, Folder, Options};
+use crate::web::files::{Asset, FileOptions, Snapshot};
 
-/// What scripts of other origins may read of an answer besides what they always may: what it takes to
+/// Fields that scripts of other origins may read besides those they always may: what it takes to
 /// fetch a file in parts, and to keep it.
 const EXPOSED: &str = "Accept-Ranges, Content-Encoding, Content-Range, ETag";
 
 /// The options that this configuration asks for.
 #[must_use]
-pub fn options(config: &Config) -> Options {
+pub fn options(config: &Config) -> FileOptions {
     let policy = config.content_security_policy.clone();
     let cors = config.cors_allow_origin.clone();
-    let default = Options::default();
-    Options {
+    let default = FileOptions::default();
+    FileOptions {
         compress_bytes_max: if config.compress_files {
             default.compress_bytes_max
         } else {
@@ -34,8 +34,8 @@ pub fn options(config: &Config) -> Options {
 ///
 /// # Errors
 /// A sentence: the folder cannot be read, or a field of the configuration not be sent.
-pub(super) fn load(config: &Config) -> Result<Folder, String> {
-    Folder::load(&config.public_dir, &options(config))
+pub(super) fn load(config: &Config) -> Result<Snapshot, String> {
+    Snapshot::load(&config.public_dir, &options(config))
         .map_err(|error| format!("public_dir: {}: {error}", config.public_dir.display()))
 }
 

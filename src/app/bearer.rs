@@ -1,4 +1,4 @@
-//! Where a request carries its token, and whether it may open a WebSocket at all.
+//! Tokens in requests, and the check if one may open a WebSocket at all.
 
 use super::config::{CorsOrigins, Origin};
 use crate::web::{Fields, Request, subprotocols};
@@ -36,7 +36,7 @@ pub fn handshake<'a>(fields: &Fields<'a>) -> Option<(&'a str, Option<&'a str>)> 
     }
 }
 
-/// Whether the page behind a request may open a WebSocket (RFC 6455 §10.2): one of our own, or of
+/// Returns `true` if the page behind a request may open a WebSocket (RFC 6455 §10.2): one of our own, or of
 /// a listed origin. Clients that are no browser send no `Origin` and hold the token themselves.
 pub fn is_origin_allowed(request: &Request<'_>, listed: &[Origin]) -> bool {
     is_origin_among(request, |origin| {
@@ -44,7 +44,7 @@ pub fn is_origin_allowed(request: &Request<'_>, listed: &[Origin]) -> bool {
     })
 }
 
-/// Whether a request that counts attempts or changes something may come from the page behind it: one of
+/// Returns `true` if a request that counts attempts or changes something may come from the page behind it: one of
 /// our own, of an origin in `listed`, or one whose scripts may read the answers (`cors`, where `*` is
 /// any but the opaque `null`). What a browser says came from another site without naming a page is not.
 pub fn is_site_allowed(request: &Request<'_>, listed: &[Origin], cors: &CorsOrigins) -> bool {

@@ -23,7 +23,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Clients whose clock is behind ours by up to this still accept a new certificate.
 const CLOCK_SKEW: Duration = Duration::from_secs(60 * 60);
 
-/// What certificate to make, and where.
+/// Request for a certificate: names, days, and the folder to write to.
 #[derive(Debug, Clone)]
 pub struct CertRequest {
     /// Folder for `cert.pem` and `key.pem`; made when missing.
@@ -32,7 +32,7 @@ pub struct CertRequest {
     pub hosts: Vec<String>,
     /// Days until it expires.
     pub days: u32,
-    /// Whether files that exist are replaced.
+    /// `true` if files that exist are replaced.
     pub force: bool,
 }
 

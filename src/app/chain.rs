@@ -1,4 +1,4 @@
-//! What there is to say of a chain of certificates beyond that each of them can be read: when they count,
+//! Checks of a chain of certificates beyond that each of them can be read: when they count,
 //! and whether each was issued by the next.
 
 use std::time::SystemTime;

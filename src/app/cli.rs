@@ -35,7 +35,7 @@ Exit codes:
     args_conflicts_with_subcommands = true
 )]
 pub struct Cli {
-    /// What to run instead of the server.
+    /// Subcommand to run instead of the server.
     #[command(subcommand)]
     pub command: Option<Command>,
 

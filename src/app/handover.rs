@@ -16,23 +16,23 @@ use std::time::Duration;
 use listenfd::ListenFd;
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 
-/// Where the successor says that it listens: a number of ours, written to through proc(5).
+/// Descriptor on which the successor reports that it listens: a number of ours, written to through proc(5).
 const READY_FD: &str = "EDGELOOP_READY_FD";
 /// The configuration file that the successor has to find, and not empty, as the server before it did: else it
 /// would serve with defaults what was configured otherwise.
 const CONFIG: &str = "EDGELOOP_CONFIG_REQUIRED";
-/// What each of the sockets is for. The configuration may have changed meanwhile, and must not make another
+/// Purposes of the sockets. The configuration may have changed meanwhile, and must not make another
 /// listener of one.
 const PURPOSES: &str = "EDGELOOP_LISTENERS";
-/// How long it may take for that.
+/// Time limit for that.
 pub(super) const READY_TIME: Duration = Duration::from_secs(60);
 /// Descriptors handed on begin here, or behind: the numbers below are most likely in use.
 const FIRST_FD: RawFd = 64;
-/// What the successor says it on: its standard input, which it has no other use for, so that nothing stays open
+/// Descriptor of the successor's report: its standard input, which it has no other use for, so that nothing stays open
 /// behind it but what the next one replaces.
 const STDIN: RawFd = 0;
 
-/// What clients get at a listening socket.
+/// Purpose of a listening socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// All there is, over TLS.
@@ -67,7 +67,7 @@ impl Purpose {
 pub struct Listener {
     /// The socket.
     pub socket: TcpListener,
-    /// What it is for; a service manager does not say.
+    /// Its purpose; a service manager does not give one.
     pub purpose: Option<Purpose>,
 }
 
@@ -102,7 +102,7 @@ pub fn required_config() -> Option<PathBuf> {
 }
 
 /// Tells the server whose place this one takes that it listens, if there is one.
-pub fn tell_ready() {
+pub fn notify_ready() {
     let Ok(fd) = env::var(READY_FD) else {
         return;
     };
@@ -114,7 +114,7 @@ pub fn tell_ready() {
     }
 }
 
-/// What it takes to start a server in the place of this one, set aside while there are descriptors.
+/// Resources to start a successor, set aside while there are descriptors.
 #[derive(Debug)]
 pub struct Handover {
     passed: Passed,
@@ -176,13 +176,13 @@ impl Handover {
     }
 }
 
-/// Where a server that was started says that it listens.
+/// Pipe on which a successor reports that it listens.
 #[derive(Debug)]
 pub struct Ready(PipeReader);
 
-/// What it said.
+/// Report of a successor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum SuccessorReport {
     /// It listens.
     Ready,
     /// It has ended.
@@ -194,7 +194,7 @@ pub enum Answer {
 impl Ready {
     /// Waits for it.
     #[must_use]
-    pub fn wait(self) -> Answer {
+    pub fn wait(self) -> SuccessorReport {
         let Self(mut ready) = self;
         let (tell, told) = mpsc::channel();
         let waiting = thread::Builder::new().spawn(move || {
@@ -204,12 +204,12 @@ impl Ready {
         // Without a thread nobody tells anything.
         if let Err(error) = waiting {
             log::error!("nobody can wait for the other server: {error}");
-            return Answer::TooLate;
+            return SuccessorReport::TooLate;
         }
         match told.recv_timeout(READY_TIME) {
-            Ok(true) => Answer::Ready,
-            Ok(false) | Err(RecvTimeoutError::Disconnected) => Answer::Ended,
-            Err(RecvTimeoutError::Timeout) => Answer::TooLate,
+            Ok(true) => SuccessorReport::Ready,
+            Ok(false) | Err(RecvTimeoutError::Disconnected) => SuccessorReport::Ended,
+            Err(RecvTimeoutError::Timeout) => SuccessorReport::TooLate,
         }
     }
 }

@@ -24,7 +24,7 @@ fn bare(host: &str) -> &str {
     inner.unwrap_or_else(|| name.strip_suffix('.').unwrap_or(name))
 }
 
-/// Whether only this machine has such a host.
+/// Returns `true` if only this machine has such a host.
 fn is_local(bare: &str) -> bool {
     bare.eq_ignore_ascii_case("localhost")
         || bare
@@ -32,7 +32,7 @@ fn is_local(bare: &str) -> bool {
             .is_ok_and(|ip: IpAddr| ip.to_canonical().is_loopback())
 }
 
-/// Whether the server answers to this host: to any without `names`, else to those and to this machine's own.
+/// Returns `true` if the server answers to this host: to any without `names`, else to those and to this machine's own.
 pub(super) fn is_served(names: &[ServerName], host: Option<&str>) -> bool {
     if names.is_empty() {
         return true;
@@ -43,7 +43,7 @@ pub(super) fn is_served(names: &[ServerName], host: Option<&str>) -> bool {
     is_local(host) || names.iter().any(|name| name.is(host))
 }
 
-/// Whether the listener for metrics at `bound` answers to this host: to those of this machine, to its own
+/// Returns `true` if the listener for metrics at `bound` answers to this host: to those of this machine, to its own
 /// address, to names without a dot, and to names that are listed. Names without a dot, as containers have them, are
 /// given out by the network they are asked in: nobody elsewhere owns one. A client that names none is no browser.
 pub(super) fn is_for_metrics(

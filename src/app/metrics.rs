@@ -1,4 +1,4 @@
-//! What the server has done, in the text format that Prometheus reads (version 0.0.4).
+//! Metrics of the server, in the text format that Prometheus reads (version 0.0.4).
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write};
@@ -11,15 +11,15 @@ use crate::web::{CloseReason, Cx, Histogram, Traffic};
 /// Ticks of proc(5) in a second: the same on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Where the numbers come from.
+/// Sources of the metrics.
 #[derive(Debug)]
-pub(super) struct Counted<'a, 'b> {
+pub(super) struct MetricSources<'a, 'b> {
     /// The reactor's view.
     pub(super) cx: &'a Cx<'b>,
     /// Requests, WebSockets and messages.
     pub(super) traffic: &'a Traffic,
-    /// Who was turned away, by the key of the limit.
-    pub(super) turned_away: &'a BTreeMap<&'static str, u64>,
+    /// Rejections, by the key of the limit.
+    pub(super) rejected: &'a BTreeMap<&'static str, u64>,
     /// Messages over the limit of their user.
     pub(super) rate_limited: u64,
     /// Messages put on their way to those who have subscribed.
@@ -37,7 +37,7 @@ pub(super) struct Counted<'a, 'b> {
 }
 
 /// Everything there is to tell.
-pub(super) fn text(counted: &Counted<'_, '_>) -> String {
+pub(super) fn text(counted: &MetricSources<'_, '_>) -> String {
     let mut page = Page::default();
     let version = env!("CARGO_PKG_VERSION");
     page.head("build_info", "gauge", "Always 1: the version is the label.");
@@ -67,7 +67,7 @@ fn reactor(page: &mut Page, cx: &Cx<'_>) {
     let help = "Connections that were taken.";
     page.counter("connections_accepted_total", help, stats.accepted);
     let help = "Connections that were closed at once.";
-    page.counter("connections_refused_total", help, stats.refused);
+    page.counter("connections_refused_total", help, stats.rejected);
     let help = "Connections that have ended, by reason.";
     page.head("connections_closed_total", "counter", help);
     for (reason, count) in CloseReason::ALL.iter().zip(&stats.closed) {
@@ -118,7 +118,7 @@ fn requests(page: &mut Page, traffic: &Traffic) {
     page.counter("answer_body_bytes_total", help, traffic.body_bytes);
 }
 
-fn sockets(page: &mut Page, counted: &Counted<'_, '_>) {
+fn sockets(page: &mut Page, counted: &MetricSources<'_, '_>) {
     let traffic = counted.traffic;
     let help = "WebSockets that are open.";
     page.gauge("websockets", help, traffic.sockets());
@@ -140,14 +140,11 @@ fn sockets(page: &mut Page, counted: &Counted<'_, '_>) {
     page.counter("deliveries_skipped_total", help, counted.skipped);
 }
 
-fn limits(page: &mut Page, counted: &Counted<'_, '_>) {
+fn limits(page: &mut Page, counted: &MetricSources<'_, '_>) {
     let help = "Connections, requests and messages turned away, by the key of the limit.";
     page.head("turned_away_total", "counter", help);
     let messages = ("messages_per_minute", counted.rate_limited);
-    let others = counted
-        .turned_away
-        .iter()
-        .map(|(key, count)| (*key, *count));
+    let others = counted.rejected.iter().map(|(key, count)| (*key, *count));
     for (key, count) in others.chain([messages]) {
         page.labelled("turned_away_total", "limit", key, count);
     }
@@ -163,8 +160,8 @@ fn workers(page: &mut Page, queues: &[(&str, Load)]) {
     let help = "Jobs that wait for a worker.";
     family("queue_waiting", "gauge", help, |load| load.waiting as f64);
     let help = "Jobs that found no room in the queue.";
-    let refused = |load: &Load| load.refused as f64;
-    family("queue_refused_total", "counter", help, refused);
+    let rejected = |load: &Load| load.rejected as f64;
+    family("queue_refused_total", "counter", help, rejected);
     let help = "Jobs that were taken.";
     let taken = |load: &Load| load.waits.count() as f64;
     family("queue_jobs_total", "counter", help, taken);
@@ -213,7 +210,7 @@ impl Process {
         let system = fs::read_to_string("/proc/stat").unwrap_or_default();
         let booted = system.lines().find_map(|line| line.strip_prefix("btime "));
         let booted = booted.and_then(|text| text.trim().parse::<f64>().ok());
-        let since = Fields::read().ticks(22).map(seconds);
+        let since = StatFields::read().ticks(22).map(seconds);
         Self {
             started: booted.zip(since).map(|(booted, since)| booted + since),
         }
@@ -252,7 +249,7 @@ impl Process {
         let most = most.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
         let help = "The most descriptors that may be.";
         page.plain("process_max_fds", "gauge", help, most);
-        let stat = Fields::read();
+        let stat = StatFields::read();
         let used = stat.ticks(14).zip(stat.ticks(15));
         let used = used.map(|(user, kernel)| seconds(user + kernel));
         let help = "Processor time, in user and kernel mode.";
@@ -264,9 +261,9 @@ impl Process {
 
 /// The fields of `/proc/self/stat`, from the third on: the second one may hold spaces, and ends with the
 /// last parenthesis.
-struct Fields(String);
+struct StatFields(String);
 
-impl Fields {
+impl StatFields {
     fn read() -> Self {
         Self(fs::read_to_string("/proc/self/stat").unwrap_or_default())
     }

@@ -8,11 +8,11 @@ mod engine;
 
 pub use engine::{Cost, Credential, Verdict};
 
-use super::limits::Network;
+use super::completion::{Completion, Overloaded, Promise};
+use super::limits::ClientNetwork;
 use super::queue::{FairQueue, FairWorker, Load, shielded};
-use super::reply::{Overloaded, Promise, Reply};
 use crate::web::priority::stand_back;
-use engine::Engine;
+use engine::HashEngine;
 use std::fmt;
 use std::thread::{self, JoinHandle};
 use zeroize::Zeroizing;
@@ -94,7 +94,7 @@ pub struct HasherPool {
 /// the networks they are for, so that one with many of them does not keep the others waiting.
 #[derive(Clone)]
 pub struct Hasher {
-    queue: FairQueue<Job>,
+    queue: FairQueue<HashJob>,
 }
 
 impl HasherPool {
@@ -114,7 +114,7 @@ impl HasherPool {
             threads: Vec::new(),
         };
         for number in 0..threads {
-            let engine = Engine::new(cost).ok_or(StartError::BadCost)?;
+            let engine = HashEngine::new(cost).ok_or(StartError::BadCost)?;
             let worker = queue.worker();
             let thread = thread::Builder::new()
                 .name(format!("hasher-{number}"))
@@ -131,7 +131,7 @@ impl HasherPool {
         Ok(pool)
     }
 
-    /// How many threads suit a machine: all cores but one, at least 1, at most 4.
+    /// Number of threads that suit a machine: all cores but one, at least 1, at most 4.
     #[must_use]
     pub fn threads_for(cores: usize) -> usize {
         cores.saturating_sub(1).clamp(1, 4)
@@ -143,7 +143,7 @@ impl HasherPool {
         self.hasher.clone()
     }
 
-    /// How much its threads have to do, and had.
+    /// Load of its threads, now and so far.
     pub(super) fn load(&self) -> Load {
         self.hasher.queue.load()
     }
@@ -170,12 +170,12 @@ impl Hasher {
     /// [`Overloaded`] when the queue is full or the pool closed.
     pub fn hash(
         &self,
-        network: Network,
+        network: ClientNetwork,
         password: Password,
-        reply: Reply<Result<String, HashError>>,
+        reply: Completion<Result<String, HashError>>,
     ) -> Result<(), Overloaded> {
         let promise = Promise::new(reply, || Err(HashError::Unavailable));
-        self.submit(network, Job::Hash { password, promise })
+        self.submit(network, HashJob::Hash { password, promise })
     }
 
     /// Checks, for somebody in `network`, a password against what the database has of the user, [`Credential::Absent`] if there
@@ -186,14 +186,14 @@ impl Hasher {
     /// [`Overloaded`] when the queue is full or the pool closed.
     pub fn check(
         &self,
-        network: Network,
+        network: ClientNetwork,
         password: Password,
         credential: Credential,
         legacy_left: bool,
-        reply: Reply<Result<Verdict, HashError>>,
+        reply: Completion<Result<Verdict, HashError>>,
     ) -> Result<(), Overloaded> {
         let promise = Promise::new(reply, || Err(HashError::Unavailable));
-        let job = Job::Check {
+        let job = HashJob::Check {
             password,
             credential,
             legacy_left,
@@ -202,11 +202,11 @@ impl Hasher {
         self.submit(network, job)
     }
 
-    fn submit(&self, network: Network, job: Job) -> Result<(), Overloaded> {
+    fn submit(&self, network: ClientNetwork, job: HashJob) -> Result<(), Overloaded> {
         match self.queue.push_for(network, job) {
             Ok(None) => Ok(()),
             Ok(Some(displaced)) => {
-                displaced.refuse();
+                displaced.reject();
                 Ok(())
             }
             Err(job) => {
@@ -223,7 +223,7 @@ impl fmt::Debug for Hasher {
     }
 }
 
-enum Job {
+enum HashJob {
     Hash {
         password: Password,
         promise: Promise<Result<String, HashError>>,
@@ -236,8 +236,8 @@ enum Job {
     },
 }
 
-impl Job {
-    fn run(self, engine: &mut Engine) {
+impl HashJob {
+    fn run(self, engine: &mut HashEngine) {
         match self {
             Self::Hash { password, promise } => promise.keep(engine.hash(&password)),
             Self::Check {
@@ -250,7 +250,7 @@ impl Job {
     }
 
     /// Answers that there is no room for it any more.
-    fn refuse(self) {
+    fn reject(self) {
         match self {
             Self::Hash { promise, .. } => promise.keep(Err(HashError::Overloaded)),
             Self::Check { promise, .. } => promise.keep(Err(HashError::Overloaded)),
@@ -265,7 +265,7 @@ impl Job {
     }
 }
 
-fn work(worker: &FairWorker<Job>, mut engine: Engine) {
+fn work(worker: &FairWorker<HashJob>, mut engine: HashEngine) {
     while let Some(job) = worker.take() {
         // An engine carries nothing from one job to the next but memory that is written first.
         shielded("a hashing job", || job.run(&mut engine));
@@ -277,7 +277,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc::channel;
 
-    const HERE: Network = Network::V4(1);
+    const HERE: ClientNetwork = ClientNetwork::V4(1);
     const SMALL: Cost = Cost {
         memory_kib: 64,
         passes: 1,
@@ -329,7 +329,9 @@ mod tests {
         for n in 0..5 {
             let tell = tell.clone();
             let reply = Box::new(move |hash: Result<_, _>| tell.send((n, hash.is_ok())).unwrap());
-            let hashed = pool.hasher().hash(Network::V4(n), password("x"), reply);
+            let hashed = pool
+                .hasher()
+                .hash(ClientNetwork::V4(n), password("x"), reply);
             taken += u32::from(hashed.is_ok());
         }
         assert_eq!(taken, 2);
@@ -351,10 +353,10 @@ mod tests {
         let taken = (0..9).filter(|n| hash(HERE, *n).is_ok()).count();
         assert_eq!(taken, 4, "as long as nobody else comes");
         let taken = (10..13)
-            .filter(|n| hash(Network::V4(2), *n).is_ok())
+            .filter(|n| hash(ClientNetwork::V4(2), *n).is_ok())
             .count();
         assert_eq!(taken, 2, "half of it");
-        hash(Network::V4(3), 20).unwrap();
+        hash(ClientNetwork::V4(3), 20).unwrap();
         for displaced in [3, 2, 11] {
             assert_eq!(told.recv(), Ok((displaced, Some(HashError::Overloaded))));
         }
@@ -377,12 +379,12 @@ mod tests {
         drop((release, tell));
         pool.close();
         assert_eq!(told.try_iter().collect::<Vec<_>>(), [true; 3]);
-        let refused = hasher.hash(
+        let rejected = hasher.hash(
             HERE,
             password("x"),
             Box::new(|_| panic!("must not be called")),
         );
-        assert_eq!(refused, Err(Overloaded));
+        assert_eq!(rejected, Err(Overloaded));
     }
 
     #[test]

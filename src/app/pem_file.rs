@@ -35,7 +35,7 @@ pub(super) fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
 /// A section between its `BEGIN` and `END` lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Section<'a> {
-    /// What it says it is.
+    /// Its label.
     pub(super) label: &'a str,
     /// The line it begins at.
     pub(super) line: usize,
@@ -50,7 +50,7 @@ impl Section<'_> {
         self.label.ends_with("PRIVATE KEY")
     }
 
-    /// Whether it stands rightly in a file of certificates or keys: some keep both in one, and OpenSSL puts
+    /// Returns `true` if it stands rightly in a file of certificates or keys: some keep both in one, and OpenSSL puts
     /// the parameters of a key before it.
     pub(super) fn is_expected(&self) -> bool {
         self.is_certificate()
@@ -59,14 +59,14 @@ impl Section<'_> {
     }
 }
 
-/// What is wrong at a line. Nothing of the text is quoted: it may be of a key.
-pub(super) type Fault = (usize, &'static str);
+/// Error at a line. Nothing of the text is quoted: it may be of a key.
+pub(super) type PemError = (usize, &'static str);
 
 /// Finds all sections. Between them there may be plain text.
 ///
 /// # Errors
 /// The first line at which a section could be lost.
-pub(super) fn sections(text: &[u8]) -> Result<Vec<Section<'_>>, Fault> {
+pub(super) fn sections(text: &[u8]) -> Result<Vec<Section<'_>>, PemError> {
     let mut found = Vec::new();
     let mut open: Option<Section<'_>> = None;
     for (number, line) in (1..).zip(lines(text)) {
@@ -132,7 +132,7 @@ fn marker<'a>(line: &'a str, start: &str) -> Option<&'a str> {
     (!label.contains("--")).then_some(label)
 }
 
-/// Whether this was a marker before a word processor, a form or a hand went over it.
+/// Returns `true` if this was a marker before a word processor, a form or a hand went over it.
 fn is_damaged_marker(line: &str) -> bool {
     let line = line.to_ascii_uppercase();
     let is_marker = line.contains("BEGIN ") || line.contains("END ");

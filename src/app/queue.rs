@@ -15,7 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use self::fair::Fair;
-use super::limits::Network;
+use super::limits::ClientNetwork;
 use crate::web::{Histogram, now};
 
 /// Jobs are taken in the order they came.
@@ -65,42 +65,42 @@ impl<T> Waiting for Fair<Timed<T>> {
 
 /// The pushing side. Pushing never waits for room.
 pub(super) struct Pushing<W> {
-    shared: Arc<Shared<W>>,
+    shared: Arc<QueueShared<W>>,
 }
 
 /// The taking side, one per worker thread. Dropping the last one closes the queue and drops what
 /// is in it.
 pub(super) struct Taking<W: Waiting> {
-    shared: Arc<Shared<W>>,
+    shared: Arc<QueueShared<W>>,
     /// When it took what it is busy with.
     since: Cell<Option<Instant>>,
 }
 
-/// How much there is to do, and was.
+/// Load of a queue, now and so far.
 #[derive(Clone, Debug)]
 pub(super) struct Load {
     /// Jobs that wait.
     pub(super) waiting: usize,
-    /// How long those waited that are under way or done.
+    /// Waiting times of those that are under way or done.
     pub(super) waits: Histogram,
     /// Jobs for which there was no room.
-    pub(super) refused: u64,
+    pub(super) rejected: u64,
     /// The time workers have spent on those that are done, all workers together.
     pub(super) busy: Duration,
 }
 
-struct Shared<W> {
-    state: Mutex<State<W>>,
-    /// How long jobs kept their workers.
+struct QueueShared<W> {
+    state: Mutex<QueueState<W>>,
+    /// Time for which jobs kept their workers.
     busy_us: AtomicU64,
     changed: Condvar,
     jobs_max: usize,
 }
 
-struct State<W> {
+struct QueueState<W> {
     jobs: W,
     waits: Histogram,
-    refused: u64,
+    rejected: u64,
     workers: usize,
     closed: bool,
 }
@@ -110,7 +110,7 @@ impl<T> Queue<T> {
     pub(super) fn push(&self, job: T) -> Result<(), T> {
         let mut state = self.shared.lock();
         if state.closed || state.jobs.len() >= self.shared.jobs_max {
-            state.refused += 1;
+            state.rejected += 1;
             return Err(job);
         }
         state.jobs.push_back((now(), job));
@@ -126,15 +126,15 @@ impl<T> FairQueue<T> {
     ///
     /// # Errors
     /// There is no room for `job`, or the queue is closed.
-    pub(super) fn push_for(&self, network: Network, job: T) -> Result<Option<T>, T> {
+    pub(super) fn push_for(&self, network: ClientNetwork, job: T) -> Result<Option<T>, T> {
         let mut state = self.shared.lock();
         if state.closed {
-            state.refused += 1;
+            state.rejected += 1;
             return Err(job);
         }
         let timed = (now(), job);
         let pushed = state.jobs.push(network, timed, self.shared.jobs_max);
-        state.refused += u64::from(!matches!(pushed, Ok(None)));
+        state.rejected += u64::from(!matches!(pushed, Ok(None)));
         drop(state);
         self.shared.changed.notify_one();
         match pushed {
@@ -146,15 +146,15 @@ impl<T> FairQueue<T> {
 
 impl<W: Waiting> Pushing<W> {
     pub(super) fn new(jobs_max: usize) -> Self {
-        let state = State {
+        let state = QueueState {
             jobs: W::default(),
             waits: Histogram::default(),
-            refused: 0,
+            rejected: 0,
             workers: 0,
             closed: false,
         };
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(QueueShared {
                 state: Mutex::new(state),
                 busy_us: AtomicU64::new(0),
                 changed: Condvar::new(),
@@ -163,13 +163,13 @@ impl<W: Waiting> Pushing<W> {
         }
     }
 
-    /// How much there is to do, and was.
+    /// Load of a queue, now and so far.
     pub(super) fn load(&self) -> Load {
         let state = self.shared.lock();
         Load {
             waiting: state.jobs.count(),
             waits: state.waits.clone(),
-            refused: state.refused,
+            rejected: state.rejected,
             busy: Duration::from_micros(self.shared.busy_us.load(Ordering::Relaxed)),
         }
     }
@@ -228,7 +228,7 @@ impl<W: Waiting> Taking<W> {
             return !state.closed;
         }
         let now = now();
-        let State { jobs, waits, .. } = &mut *state;
+        let QueueState { jobs, waits, .. } = &mut *state;
         for _ in 0..jobs_max {
             let Some((since, job)) = jobs.take_next() else {
                 break;
@@ -241,7 +241,7 @@ impl<W: Waiting> Taking<W> {
         true
     }
 
-    /// What was taken last is done with.
+    /// Notes that the job taken last is done.
     fn end(&self) {
         if let Some(since) = self.since.take() {
             let busy = now().saturating_duration_since(since);
@@ -250,9 +250,9 @@ impl<W: Waiting> Taking<W> {
         }
     }
 
-    fn wait(&self, patience: Option<Duration>) -> MutexGuard<'_, State<W>> {
+    fn wait(&self, patience: Option<Duration>) -> MutexGuard<'_, QueueState<W>> {
         self.end();
-        let idle = |state: &mut State<W>| state.jobs.count() == 0 && !state.closed;
+        let idle = |state: &mut QueueState<W>| state.jobs.count() == 0 && !state.closed;
         let (changed, state) = (&self.shared.changed, self.shared.lock());
         match patience {
             None => changed
@@ -281,9 +281,9 @@ impl<W: Waiting> Drop for Taking<W> {
     }
 }
 
-impl<W> Shared<W> {
+impl<W> QueueShared<W> {
     /// No code that can panic runs under the lock, so a poisoned state is still whole.
-    fn lock(&self) -> MutexGuard<'_, State<W>> {
+    fn lock(&self) -> MutexGuard<'_, QueueState<W>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -409,11 +409,11 @@ mod tests {
         assert_eq!(pushed, 3);
         assert_eq!(worker.take(), Some(0));
         let load = queue.load();
-        assert_eq!((load.waiting, load.waits.count(), load.refused), (2, 1, 2));
+        assert_eq!((load.waiting, load.waits.count(), load.rejected), (2, 1, 2));
         assert_eq!(load.busy, Duration::ZERO);
         worker.take_many(9, PATIENCE, &mut Vec::new());
         let load = queue.load();
-        assert_eq!((load.waiting, load.waits.count(), load.refused), (0, 3, 2));
+        assert_eq!((load.waiting, load.waits.count(), load.rejected), (0, 3, 2));
     }
 
     #[test]

@@ -4,22 +4,22 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use super::assets;
-use super::config::{Changes, Config, ConfigErrors, Loaded, environment};
-use super::descriptors;
+use super::config::{Config, ConfigChanges, ConfigErrors, Loaded, environment};
+use super::fd_limit;
 use super::logging::Logging;
-use super::tls_files::{Tls, TlsFiles};
+use super::tls_files::{TlsFiles, TlsSettings};
 use crate::web::files::Watcher;
 
 /// A configuration to put in force.
 #[derive(Debug)]
-pub struct Reload {
+pub struct NewConfig {
     /// The new configuration, with what cannot change in a running server as it is.
     pub config: Config,
-    /// What new connections do TLS with.
-    pub tls: Tls,
+    /// TLS settings of new connections.
+    pub tls: TlsSettings,
 }
 
-/// Where the configuration is read. A file that was there once has to stay, and to set something: without
+/// Source of the configuration. A file that was there once has to stay, and to set something: without
 /// it all that it forbids would be allowed.
 #[derive(Clone, Debug, Default)]
 pub struct ConfigFile {
@@ -90,7 +90,7 @@ impl Reloader {
 
     /// Reads everything again. `None`: something is wrong, the log says what, and all stays as
     /// it was.
-    pub fn reload(&mut self) -> Option<Reload> {
+    pub fn reload(&mut self) -> Option<NewConfig> {
         // Also with a configuration that is refused: logrotate knows nothing of it.
         self.logging.reopen();
         let loaded = match self.file.load() {
@@ -104,7 +104,7 @@ impl Reloader {
         };
         let mut file = self.file.clone();
         file.has_read(&loaded);
-        let Changes { live, restart } = self.current.changes(&loaded.config);
+        let ConfigChanges { live, restart } = self.current.changes(&loaded.config);
         let config = self.current.with_live_changes(loaded.config);
         let tls = match self.tls_files.load_all(&config) {
             Ok(tls) => tls,
@@ -126,7 +126,7 @@ impl Reloader {
             log::warn!("takes effect only after a restart: {}", restart.join(", "));
         }
         if config.max_connections > self.current.max_connections {
-            descriptors::provide(config.max_connections);
+            fd_limit::provide(config.max_connections);
         }
         self.logging.set_level(config.log_level);
         self.logging.set_rotation(&config);
@@ -135,6 +135,6 @@ impl Reloader {
         }
         self.file = file;
         self.current = config.clone();
-        Some(Reload { config, tls })
+        Some(NewConfig { config, tls })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::web::{Method, RouteError, Router};
 
-/// What a request is for.
+/// Target of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     /// `POST /register`
@@ -28,7 +28,7 @@ pub enum Route {
 }
 
 impl Route {
-    /// Whether a WebSocket can be opened there.
+    /// Returns `true` if a WebSocket can be opened there.
     pub fn takes_websocket(self) -> bool {
         matches!(self, Self::Chat | Self::Home)
     }
@@ -37,9 +37,9 @@ impl Route {
 /// The file of the page at `/`.
 pub const HOME: &str = "/index.html";
 
-/// What the server understands at all: the answer to `OPTIONS *` (RFC 9110 §9.3.7).
+/// Methods the server knows: the response to `OPTIONS *` (RFC 9110 §9.3.7).
 pub const METHODS: &str = "GET, HEAD, POST, PUT, OPTIONS";
-/// What may be asked of files.
+/// Methods for files.
 pub const FILE_METHODS: &str = "GET, HEAD, OPTIONS";
 
 /// The table of the contract.
@@ -71,7 +71,7 @@ pub fn table() -> Result<Router<Route>, RouteError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::Found;
+    use crate::web::RouteMatch;
 
     #[test]
     fn the_table_of_the_contract() {
@@ -89,7 +89,7 @@ mod tests {
         ] {
             let found = table.find(Method::from(method), path);
             assert!(
-                matches!(found, Found::Route(found, _) if *found == route),
+                matches!(found, RouteMatch::Route(found, _) if *found == route),
                 "{path}"
             );
         }
@@ -100,12 +100,12 @@ mod tests {
         ] {
             let found = table.find(Method::from(method), path);
             assert!(
-                matches!(found, Found::NotAllowed(found) if found == allow),
+                matches!(found, RouteMatch::NotAllowed(found) if found == allow),
                 "{path}"
             );
             let found = table.find(Method::Options, path);
             assert!(
-                matches!(found, Found::Options(found) if found == allow),
+                matches!(found, RouteMatch::Options(found) if found == allow),
                 "{path}"
             );
         }

@@ -12,36 +12,36 @@ use socket2::SockRef;
 
 use super::accounts::Accounts;
 use super::assets;
-use super::check;
 use super::config::Config;
-use super::descriptors;
+use super::fd_limit;
 use super::handover::{self, Listener, Purpose};
 use super::logging::Logging;
-use super::marks::Marks;
-use super::memory;
+use super::memory_limit;
 use super::passwords::{Cost, HasherPool};
+use super::preflight;
+use super::pseudonyms::Pseudonyms;
 use super::reload::{ConfigFile, Reloader};
 use super::routes;
 use super::signals;
-use super::site::{Mail, Site, apply_to_reactor};
+use super::site::{App, Mail, apply_to_reactor};
 use super::sockets::{self, ListenError};
 use super::store::{self, Store};
-use super::supervisor;
-use super::tls_files::{Tls, TlsFiles};
+use super::systemd;
+use super::tls_files::{TlsFiles, TlsSettings};
 use crate::web::files::Watcher;
-use crate::web::{self, Post, Reactor, ReactorConfig, Security, Web};
+use crate::web::{self, Reactor, ReactorConfig, Security, ServiceSender, Web};
 
-/// What the command has checked and opened before the server starts.
+/// Everything that the command has checked and opened before the server starts.
 #[derive(Debug)]
 pub struct Setup {
     /// The checked configuration.
     pub config: Config,
-    /// Where the configuration is read again on SIGHUP.
+    /// File that is read again on SIGHUP.
     pub config_file: ConfigFile,
     /// Loads the certificate files again on SIGHUP; keeps the ticket keys.
     pub tls_files: TlsFiles,
-    /// What to serve TLS with.
-    pub tls: Tls,
+    /// TLS settings to serve with.
+    pub tls: TlsSettings,
     /// Gets the real port as a decimal line once the server listens.
     pub port_file: Option<PathBuf>,
     /// Sockets to listen on instead of those of the configuration: see
@@ -51,7 +51,7 @@ pub struct Setup {
     pub logging: Logging,
 }
 
-/// How many jobs may wait for a hashing thread: a second or two of work.
+/// Limit on jobs that wait for a hashing thread: a second or two of work.
 const HASH_JOBS_MAX: usize = 64;
 
 /// Runs until a signal stops it.
@@ -84,7 +84,7 @@ pub fn run(setup: Setup) -> ExitCode {
 
 /// A server that listens.
 struct Started {
-    reactor: Reactor<Web<Site>>,
+    reactor: Reactor<Web<App>>,
     /// Ends with the server.
     _watcher: Arc<Watcher>,
 }
@@ -94,7 +94,7 @@ impl Started {
         config: Config,
         config_file: ConfigFile,
         tls_files: TlsFiles,
-        tls: Tls,
+        tls: TlsSettings,
         port_file: Option<&Path>,
         inherited: Vec<Listener>,
         logging: &Arc<Logging>,
@@ -105,11 +105,11 @@ impl Started {
         // `check::rehearse` calls too.
         let hashers = hashers();
         let reactor_config = reactor_config(&config, hashers)?;
-        let store = Store::open(&config.db_path, store::Options::default())
-            .map_err(|error| check::db_error(&config, &error))?;
+        let store = Store::open(&config.db_path, store::StoreOptions::default())
+            .map_err(|error| preflight::db_error(&config, &error))?;
         let hasher = HasherPool::start(Cost::default(), hashers, HASH_JOBS_MAX)
             .map_err(|error| error.to_string())?;
-        let accounts = Accounts::new(store, hasher, Marks::new(config.secret_key.bytes()));
+        let accounts = Accounts::new(store, hasher, Pseudonyms::new(config.secret_key.bytes()));
         let options = assets::options(&config);
         let folder = Arc::new(assets::load(&config)?);
 
@@ -117,17 +117,17 @@ impl Started {
         let mut kept = None;
         let site_config = config.clone();
         let first = Arc::clone(&folder);
-        let mut reactor = web::reactor(reactor_config, |post: Post<Mail>| {
+        let mut reactor = web::reactor(reactor_config, |post: ServiceSender<Mail>| {
             kept = Some(post.clone());
-            Site::new(site_config, routes, accounts, first, post)
+            App::new(site_config, routes, accounts, first, post)
         })
         .map_err(|error| format!("cannot start the event loop: {error}"))?;
         let post = kept.ok_or("the reactor made no service")?;
-        reactor.handler().service().logs_to(Arc::clone(logging));
+        reactor.handler().service().set_logging(Arc::clone(logging));
 
         reactor.handler().service().serves(tls.served);
         let listening = listen(&mut reactor, &config, &tls.config, inherited)?;
-        descriptors::provide(config.max_connections);
+        fd_limit::provide(config.max_connections);
         let news = post.clone();
         let watcher = Watcher::start(&config.public_dir, options, folder, move |folder| {
             // Once the reactor has ended there is nobody to show it to.
@@ -150,8 +150,8 @@ impl Started {
             write_port(path, port)
                 .map_err(|error| format!("--port-file: {}: {error}", path.display()))?;
         }
-        supervisor::ready();
-        handover::tell_ready();
+        systemd::ready();
+        handover::notify_ready();
         Ok(Self {
             reactor,
             _watcher: watcher,
@@ -167,7 +167,7 @@ impl Started {
     }
 }
 
-/// How many threads hash passwords.
+/// Number of threads hash passwords.
 pub(super) fn hashers() -> usize {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     HasherPool::threads_for(cores)
@@ -184,7 +184,7 @@ pub(super) fn reactor_config(config: &Config, hashers: usize) -> Result<ReactorC
         ..ReactorConfig::default()
     };
     apply_to_reactor(config, &mut reactor);
-    memory::fit(
+    memory_limit::fit(
         &mut reactor,
         hashers,
         config.max_connections,
@@ -193,7 +193,7 @@ pub(super) fn reactor_config(config: &Config, hashers: usize) -> Result<ReactorC
     Ok(reactor)
 }
 
-/// What the server listens on.
+/// Sockets and port of the server.
 struct Listening {
     /// The port of the secure listeners.
     port: u16,
@@ -203,7 +203,7 @@ struct Listening {
 
 /// Opens the listeners, or takes those that were inherited.
 fn listen(
-    reactor: &mut Reactor<Web<Site>>,
+    reactor: &mut Reactor<Web<App>>,
     config: &Config,
     tls: &Arc<rustls::ServerConfig>,
     inherited: Vec<Listener>,
@@ -236,7 +236,7 @@ fn listen(
     open(reactor, config, tls, sockets, metrics)
 }
 
-/// What a socket is for that does not say so.
+/// Purpose of a socket that was passed without one.
 fn purpose_at(config: &Config, bound: SocketAddr) -> Purpose {
     if config.metrics_address == Some(bound) {
         Purpose::Metrics
@@ -249,7 +249,7 @@ fn purpose_at(config: &Config, bound: SocketAddr) -> Purpose {
 
 /// Lets clients come.
 fn open(
-    reactor: &mut Reactor<Web<Site>>,
+    reactor: &mut Reactor<Web<App>>,
     config: &Config,
     tls: &Arc<rustls::ServerConfig>,
     sockets: Vec<(TcpListener, Purpose)>,
@@ -300,7 +300,7 @@ fn open(
         }
     }
     let site = reactor.handler().service();
-    site.listens(secure, port, for_metrics);
+    site.set_listeners(secure, port, for_metrics);
     Ok(Listening {
         port,
         sockets: kept,
@@ -346,14 +346,14 @@ fn page_url(bound: SocketAddr, public_port: u16) -> String {
 }
 
 /// Lets the service manager know that the loop goes round, if it wants to.
-fn watch(post: &Post<Mail>) -> io::Result<()> {
+fn watch(post: &ServiceSender<Mail>) -> io::Result<()> {
     let (tell, told) = mpsc::channel();
     let post = post.clone();
     let ask = move || post.to_service_urgently(Mail::Alive(tell.clone())).is_ok();
-    supervisor::watch(ask, told)
+    systemd::watch(ask, told)
 }
 
-/// How much the kernel takes of what a peer's window has no room for: the most of a write. Without a
+/// Bytes that the kernel takes beyond a peer's window: the most of a write. Without a
 /// bound it takes megabytes, and a peer that never reads is not seen to be slow. Accepted sockets inherit
 /// it (tcp(7), `TCP_NOTSENT_LOWAT`).
 const UNSENT_BYTES_MAX: u32 = 128 << 10;

@@ -14,17 +14,17 @@ use std::time::Duration;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
-use super::handover::{Answer, Handover, Listener, READY_TIME};
+use super::handover::{Handover, Listener, READY_TIME, SuccessorReport};
 use super::reload::Reloader;
 use super::site::Mail;
-use super::supervisor;
-use crate::web::Post;
+use super::systemd;
+use crate::web::ServiceSender;
 
 /// The exit code after a second signal to stop: not all that was asked for was done.
 const IMPATIENT: i32 = 1;
 /// With this process all others of its container end (pid_namespaces(7)).
 const CONTAINER_INIT: u32 = 1;
-/// How long a reload may take before the log says that it hangs.
+/// Time of a reload after which it is logged as hanging.
 const RELOAD_TIME: Duration = Duration::from_secs(30);
 
 /// Handles SIGHUP, SIGUSR2, SIGINT and SIGTERM from now on. `listeners` are for the server that takes the
@@ -32,10 +32,14 @@ const RELOAD_TIME: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// The handlers or the threads cannot be set up.
-pub fn handle(post: Post<Mail>, reloader: Reloader, listeners: Vec<Listener>) -> io::Result<()> {
+pub fn handle(
+    post: ServiceSender<Mail>,
+    reloader: Reloader,
+    listeners: Vec<Listener>,
+) -> io::Result<()> {
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR2])?;
-    let shared = Arc::new(Shared {
-        state: Mutex::new(State {
+    let shared = Arc::new(SignalsShared {
+        state: Mutex::new(SignalsState {
             handover: Some(Handover::new(&listeners)?),
             successor: None,
             is_stopping: false,
@@ -116,15 +120,15 @@ fn remember(work: &SyncSender<()>) {
     work.try_send(()).ok();
 }
 
-/// What the threads know of each other.
-struct Shared {
-    state: Mutex<State>,
+/// State that the threads share.
+struct SignalsShared {
+    state: Mutex<SignalsState>,
     /// The file that a server in the place of this one has to read.
     required: Mutex<Option<PathBuf>>,
-    post: Post<Mail>,
+    post: ServiceSender<Mail>,
 }
 
-struct State {
+struct SignalsState {
     /// Holds the sockets until the end begins: then nobody new is to come.
     handover: Option<Handover>,
     /// Has been started, and does not listen yet.
@@ -132,8 +136,8 @@ struct State {
     is_stopping: bool,
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl SignalsShared {
+    fn state(&self) -> MutexGuard<'_, SignalsState> {
         locked(&self.state)
     }
 
@@ -149,7 +153,7 @@ impl Shared {
             // It may have ended by itself in this moment.
             successor.kill().ok();
         }
-        supervisor::stopping();
+        systemd::stopping();
         // Nobody there: it has stopped.
         self.post.to_service(Mail::Stop).ok();
     }
@@ -160,16 +164,16 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn reload_all(shared: &Shared, mut reloader: Reloader, reloads: &Receiver<()>) {
+fn reload_all(shared: &SignalsShared, mut reloader: Reloader, reloads: &Receiver<()>) {
     while reloads.recv().is_ok() && !shared.state().is_stopping {
-        supervisor::reloading();
+        systemd::reloading();
         let (done, is_done) = mpsc::channel::<()>();
         let warned = thread::Builder::new().name("reload-time".into()).spawn(move || {
             if let Err(RecvTimeoutError::Timeout) = is_done.recv_timeout(RELOAD_TIME) {
                 log::error!(
                     "a reload hangs: what it reads has not come within {RELOAD_TIME:?}, and until it does all stays as it was"
                 );
-                supervisor::ready();
+                systemd::ready();
             }
         });
         if let Err(error) = warned {
@@ -181,7 +185,7 @@ fn reload_all(shared: &Shared, mut reloader: Reloader, reloads: &Receiver<()>) {
         if shared.state().is_stopping {
             return;
         }
-        supervisor::ready();
+        systemd::ready();
         let mail = reload.map(|reload| Mail::Reload(Box::new(reload)));
         if mail.is_some_and(|mail| shared.post.to_service(mail).is_err()) {
             return;
@@ -189,7 +193,7 @@ fn reload_all(shared: &Shared, mut reloader: Reloader, reloads: &Receiver<()>) {
     }
 }
 
-fn hand_over_all(shared: &Shared, handovers: &Receiver<()>) {
+fn hand_over_all(shared: &SignalsShared, handovers: &Receiver<()>) {
     while handovers.recv().is_ok() {
         let Some(handover) = shared.state().handover.take() else {
             return;
@@ -198,7 +202,7 @@ fn hand_over_all(shared: &Shared, handovers: &Receiver<()>) {
         match hand_over(shared, handover) {
             Ok(Some(pid)) => {
                 log::info!("process {pid} has taken over; stopping");
-                supervisor::succeeded_by(pid);
+                systemd::succeeded_by(pid);
                 shared.post.to_service(Mail::Stop).ok();
                 return;
             }
@@ -215,7 +219,7 @@ fn hand_over_all(shared: &Shared, handovers: &Receiver<()>) {
 
 /// Starts another server and waits until it listens: then gives its process id, and this one stops. `None`:
 /// this one was told to stop meanwhile, and the other has been ended.
-fn hand_over(shared: &Shared, mut handover: Handover) -> Result<Option<u32>, String> {
+fn hand_over(shared: &SignalsShared, mut handover: Handover) -> Result<Option<u32>, String> {
     let required = locked(&shared.required).clone();
     // Not under the lock: a command on a dead mount does not start.
     let started = handover.start(required.as_deref());
@@ -232,7 +236,7 @@ fn hand_over(shared: &Shared, mut handover: Handover) -> Result<Option<u32>, Str
     let pid = successor.id();
     state.successor = Some(successor);
     drop(state);
-    let answer = ready.wait();
+    let response = ready.wait();
     let mut state = shared.state();
     let Some(mut successor) = state.successor.take() else {
         return Ok(None);
@@ -242,20 +246,20 @@ fn hand_over(shared: &Shared, mut handover: Handover) -> Result<Option<u32>, Str
         end(&mut successor);
         return Ok(None);
     }
-    match answer {
-        Answer::Ready => {
+    match response {
+        SuccessorReport::Ready => {
             state.is_stopping = true;
             state.handover = None;
             Ok(Some(pid))
         }
-        Answer::Ended => {
+        SuccessorReport::Ended => {
             drop(state);
             match successor.wait() {
                 Ok(status) => Err(format!("it ended with {status}")),
                 Err(error) => Err(error.to_string()),
             }
         }
-        Answer::TooLate => {
+        SuccessorReport::TooLate => {
             drop(state);
             end(&mut successor);
             Err(format!("it did not listen within {READY_TIME:?}"))

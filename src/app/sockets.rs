@@ -43,7 +43,7 @@ pub(super) struct ListenError {
 }
 
 impl ListenError {
-    /// Whether another socket has the address: which may be gone in a moment.
+    /// Returns `true` if another socket has the address: which may be gone in a moment.
     pub(super) fn is_taken(&self) -> bool {
         self.error.kind() == io::ErrorKind::AddrInUse
     }

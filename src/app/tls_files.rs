@@ -20,17 +20,17 @@ use super::config::Config;
 use super::pem_file::{self, Section};
 use super::tls_names::ByName;
 
-/// What is spoken over TLS (RFC 7301 §6), the better one first: curl asks for HTTP/1.0 by name.
+/// Protocols over TLS (RFC 7301 §6), the better one first: curl asks for HTTP/1.0 by name.
 const PROTOCOLS: [&str; 2] = ["http/1.1", "http/1.0"];
 
-/// What a configuration's files hold.
+/// TLS settings from the files of a configuration.
 #[derive(Clone, Debug)]
-pub struct Tls {
-    /// What to serve with.
+pub struct TlsSettings {
+    /// Settings to serve with.
     pub config: Arc<ServerConfig>,
     /// The certificates that are served.
     pub served: Vec<Shown>,
-    /// What clients may not like about them; each names its file.
+    /// Warnings about them; each names its file.
     pub warnings: Vec<String>,
 }
 
@@ -75,7 +75,7 @@ impl TlsFiles {
     /// # Errors
     ///
     /// See [`TlsFilesError`]; each names its file.
-    pub fn load_all(&self, config: &Config) -> Result<Tls, TlsFilesError> {
+    pub fn load_all(&self, config: &Config) -> Result<TlsSettings, TlsFilesError> {
         let (now, mut warnings, mut served) = (chain::now(), Vec::new(), Vec::new());
         let mut load = |cert: &Path, key: &Path| {
             let certified = self.certified_key(cert, key)?;
@@ -96,7 +96,7 @@ impl TlsFiles {
             chain::inspect_each(&read_chain(file)?, now, &mut found);
             warnings.extend(named(file, found));
         }
-        Ok(Tls {
+        Ok(TlsSettings {
             config: self.serve(ByName::new(first, others), clients)?,
             served,
             warnings,
@@ -342,7 +342,7 @@ fn sections<'a>(file: &Path, text: &'a [u8]) -> Result<Vec<Section<'a>>, TlsFile
     }
 }
 
-/// Whether there is a key that takes a passphrase: of PKCS #8 (RFC 7468 §11), or with the header of
+/// Returns `true` if there is a key that takes a passphrase: of PKCS #8 (RFC 7468 §11), or with the header of
 /// OpenSSL's older form (RFC 1421 §4.6.1.1).
 fn is_encrypted(text: &[u8]) -> bool {
     let mut lines = text.split(|&byte| byte == b'\n' || byte == b'\r');

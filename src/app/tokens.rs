@@ -21,11 +21,11 @@ pub struct Tokens {
     expiry_secs: u64,
     /// The database whose users the tokens name.
     database: Option<Box<str>>,
-    /// Whether tokens are good that name no database.
+    /// `true` if tokens are good that name no database.
     accepts_legacy: bool,
 }
 
-/// What a verified token says.
+/// Claims of a verified token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
     /// `sub`: the user's id. It, not the name, says who the bearer is.
@@ -217,18 +217,18 @@ struct Presented {
     username: String,
     iat: u64,
     exp: u64,
-    aud: Option<Audience>,
+    aud: Option<AudienceClaim>,
 }
 
 /// One text, or a list of which one has to fit (RFC 7519 section 4.1.3).
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Audience {
+enum AudienceClaim {
     One(Box<str>),
     Any(Vec<Box<str>>),
 }
 
-impl Audience {
+impl AudienceClaim {
     fn names(&self, id: &str) -> bool {
         match self {
             Self::One(one) => **one == *id,

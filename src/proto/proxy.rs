@@ -4,10 +4,10 @@
 //! believed: anybody can send such a header.
 //!
 //! ```
-//! use edgeloop::proto::proxy::{Preface, read};
+//! use edgeloop::proto::proxy::{ProxyHeader, read};
 //!
 //! let input = b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\r\nGET / HTTP/1.1\r\n";
-//! let Ok(Preface::Header { client, used }) = read(input) else { panic!() };
+//! let Ok(ProxyHeader::Header { client, used }) = read(input) else { panic!() };
 //! assert_eq!(client, "192.0.2.7:56324".parse().ok());
 //! assert_eq!(input.get(used..used + 5), Some(&b"GET /"[..]));
 //! ```
@@ -23,9 +23,9 @@ const BINARY_START: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// The signature, version and command, family and protocol, length.
 const BINARY_HEAD_BYTES: usize = BINARY_START.len() + 4;
 
-/// What a connection begins with.
+/// First bytes of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Preface {
+pub enum ProxyHeader {
     /// It may become a header: more bytes will tell.
     Incomplete,
     /// No such header.
@@ -68,42 +68,42 @@ impl error::Error for ProxyError {}
 ///
 /// # Errors
 /// It begins like a header and is none.
-pub fn read(input: &[u8]) -> Result<Preface, ProxyError> {
+pub fn read(input: &[u8]) -> Result<ProxyHeader, ProxyError> {
     match input.first() {
-        None => Ok(Preface::Incomplete),
+        None => Ok(ProxyHeader::Incomplete),
         Some(b'P') => starts(input, TEXT_START, read_text),
         Some(b'\r') => starts(input, BINARY_START, read_binary),
-        Some(_) => Ok(Preface::Absent),
+        Some(_) => Ok(ProxyHeader::Absent),
     }
 }
 
 fn starts(
     input: &[u8],
     start: &[u8],
-    read: fn(&[u8]) -> Result<Preface, ProxyError>,
-) -> Result<Preface, ProxyError> {
+    read: fn(&[u8]) -> Result<ProxyHeader, ProxyError>,
+) -> Result<ProxyHeader, ProxyError> {
     if input.starts_with(start) {
         read(input)
     } else if start.starts_with(input) {
-        Ok(Preface::Incomplete)
+        Ok(ProxyHeader::Incomplete)
     } else {
-        Ok(Preface::Absent)
+        Ok(ProxyHeader::Absent)
     }
 }
 
-fn read_text(input: &[u8]) -> Result<Preface, ProxyError> {
+fn read_text(input: &[u8]) -> Result<ProxyHeader, ProxyError> {
     let head = input.get(..TEXT_BYTES_MAX).unwrap_or(input);
     let Some(end) = head.windows(2).position(|pair| pair == b"\r\n") else {
         let is_full = head.len() == TEXT_BYTES_MAX;
         return match is_full {
             true => Err(ProxyError::Line),
-            false => Ok(Preface::Incomplete),
+            false => Ok(ProxyHeader::Incomplete),
         };
     };
     let line = head.get(TEXT_START.len()..end).unwrap_or_default();
     let line = str::from_utf8(line).map_err(|_| ProxyError::Line)?;
     let client = client_of(line).ok_or(ProxyError::Line)?;
-    Ok(Preface::Header {
+    Ok(ProxyHeader::Header {
         used: end + 2,
         client,
     })
@@ -141,12 +141,12 @@ fn port(text: &str) -> Option<u16> {
     text.parse().ok().filter(|_| is_plain)
 }
 
-fn read_binary(input: &[u8]) -> Result<Preface, ProxyError> {
+fn read_binary(input: &[u8]) -> Result<ProxyHeader, ProxyError> {
     let Some((head, rest)) = input.split_at_checked(BINARY_HEAD_BYTES) else {
-        return Ok(Preface::Incomplete);
+        return Ok(ProxyHeader::Incomplete);
     };
     let Some(&[command, family, high, low]) = head.last_chunk::<4>() else {
-        return Ok(Preface::Incomplete);
+        return Ok(ProxyHeader::Incomplete);
     };
     let length = usize::from(u16::from_be_bytes([high, low]));
     let used = BINARY_HEAD_BYTES + length;
@@ -158,17 +158,17 @@ fn read_binary(input: &[u8]) -> Result<Preface, ProxyError> {
     let client: Option<SocketAddr> = match family {
         _ if !is_proxied => None,
         0x11 => match source::<4>(rest, length, 12)? {
-            None => return Ok(Preface::Incomplete),
+            None => return Ok(ProxyHeader::Incomplete),
             Some((source, port)) => Some((source, port).into()),
         },
         0x21 => match source::<16>(rest, length, 36)? {
-            None => return Ok(Preface::Incomplete),
+            None => return Ok(ProxyHeader::Incomplete),
             Some((source, port)) => Some((source, port).into()),
         },
         // Not specified, UDP, a Unix socket, or unknown: the connection's own addresses count.
         _ => None,
     };
-    Ok(Preface::Header { used, client })
+    Ok(ProxyHeader::Header { used, client })
 }
 
 /// The source in two addresses of `N` bytes and two ports, `bytes` in all, in a header that holds `length`
@@ -194,9 +194,9 @@ mod tests {
     use proptest::prelude::*;
     use std::net::Ipv6Addr;
 
-    fn header(used: usize, client: Option<&str>) -> Result<Preface, ProxyError> {
+    fn header(used: usize, client: Option<&str>) -> Result<ProxyHeader, ProxyError> {
         let client = client.map(|client| client.parse().unwrap());
-        Ok(Preface::Header { used, client })
+        Ok(ProxyHeader::Header { used, client })
     }
 
     fn binary(command: u8, family: u8, body: &[u8]) -> Vec<u8> {
@@ -242,7 +242,7 @@ mod tests {
             for len in 0..line.len() {
                 assert_eq!(
                     read(&line.as_bytes()[..len]),
-                    Ok(Preface::Incomplete),
+                    Ok(ProxyHeader::Incomplete),
                     "{len} of {line}"
                 );
             }
@@ -316,7 +316,7 @@ mod tests {
             let more = [&input[..], b"more"].concat();
             assert_eq!(read(&more), found);
             for len in 0..=input.len().min(100) {
-                let incomplete = Ok(Preface::Incomplete);
+                let incomplete = Ok(ProxyHeader::Incomplete);
                 let expected = if len < needed { incomplete } else { found };
                 assert_eq!(read(&input[..len]), expected, "{len} bytes");
             }
@@ -341,7 +341,7 @@ mod tests {
             b"PROXYX",
             b"\0",
         ] {
-            assert_eq!(read(input), Ok(Preface::Absent));
+            assert_eq!(read(input), Ok(ProxyHeader::Absent));
         }
     }
 
@@ -353,13 +353,13 @@ mod tests {
             rest in prop::collection::vec(any::<u8>(), 0..200),
         ) {
             let input = [start, &rest].concat();
-            let mut found = Ok(Preface::Incomplete);
+            let mut found = Ok(ProxyHeader::Incomplete);
             for len in 0..=input.len() {
                 let now = read(&input[..len]);
-                if found != Ok(Preface::Incomplete) {
+                if found != Ok(ProxyHeader::Incomplete) {
                     prop_assert_eq!(now, found);
                 }
-                if let Ok(Preface::Header { used, .. }) = now {
+                if let Ok(ProxyHeader::Header { used, .. }) = now {
                     prop_assert!(used <= BINARY_HEAD_BYTES + usize::from(u16::MAX));
                 }
                 found = now;

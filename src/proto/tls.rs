@@ -39,13 +39,13 @@ pub struct Tls {
     /// Something of the peer's has been used.
     begun: bool,
     /// Something was said to the peer: from there on it may expect records to be encrypted.
-    answered: bool,
+    responded: bool,
     established: bool,
     /// rustls has failed, or panicked: it is not to be called again.
     is_over: bool,
 }
 
-/// What [`Tls::receive`] did.
+/// Result of [`Tls::receive`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
     /// Bytes of ciphertext that are done with. The rest is the start of a record: it is to be
@@ -101,18 +101,18 @@ impl Tls {
         Ok(Self {
             conn: Box::new(conn),
             begun: false,
-            answered: false,
+            responded: false,
             established: false,
             is_over: false,
         })
     }
 
-    /// Whether anything that came was a record of the peer's.
+    /// Returns `true` if anything that came was a record of the peer's.
     pub fn has_begun(&self) -> bool {
         self.begun
     }
 
-    /// Whether the handshake is complete and [`encrypt`](Self::encrypt) can be used.
+    /// Returns `true` if the handshake is complete and [`encrypt`](Self::encrypt) can be used.
     pub fn is_established(&self) -> bool {
         self.established
     }
@@ -167,7 +167,7 @@ impl Tls {
             eof: false,
         };
         if !self.begun && hello_bytes(cipher) > HELLO_BYTES_MAX {
-            return Err(self.refuse_length(out));
+            return Err(self.reject_length(out));
         }
         loop {
             let records = part_mut(cipher, received.used..);
@@ -187,7 +187,7 @@ impl Tls {
                 }
                 Ok(ConnectionState::EncodeTlsData(data)) => {
                     encode(data, out);
-                    self.answered = true;
+                    self.responded = true;
                 }
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
                 Ok(ConnectionState::PeerClosed) => received.eof = true,
@@ -201,7 +201,7 @@ impl Tls {
                     self.established = !self.conn.is_handshaking();
                     let is_long = cipher.len() > PENDING_BYTES_MAX;
                     if is_long && cipher.len() - received.used > PENDING_BYTES_MAX {
-                        return Err(self.refuse_length(out));
+                        return Err(self.reject_length(out));
                     }
                     return Ok(received);
                 }
@@ -283,9 +283,9 @@ impl Tls {
     /// Is done with a peer whose handshake message is longer than any of ours has to be. What is encrypted
     /// already gets no alert: only rustls could encrypt it.
     #[cold]
-    fn refuse_length(&mut self, out: &mut Vec<u8>) -> TlsError {
+    fn reject_length(&mut self, out: &mut Vec<u8>) -> TlsError {
         self.is_over = true;
-        if !self.answered {
+        if !self.responded {
             out.extend_from_slice(&DECODE_ERROR_RECORD);
         }
         TlsError::Protocol(InvalidMessage::HandshakePayloadTooLarge.into())
@@ -318,7 +318,7 @@ impl Tls {
     }
 }
 
-/// How long the ClientHello says it is that `records` begin with (RFC 8446 §4); 0 where they do not, or not yet.
+/// Declared length of the ClientHello that `records` begin with (RFC 8446 §4); 0 if there is none yet.
 fn hello_bytes(records: &[u8]) -> usize {
     match *records {
         [22, _, _, high, low, 1, a, b, c, ..] if u16::from_be_bytes([high, low]) >= 4 => {

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::iter::once;
 
-/// How many items a block has.
+/// Number of items a block has.
 const ITEMS: usize = 64;
 
 /// A double-ended queue whose memory follows its length by at most a block or two. A short one is a
@@ -121,7 +121,7 @@ impl<T> Blocks<T> {
         self.fill_last();
     }
 
-    /// Where the first item is, from the one at `index` on, that is wanted.
+    /// Position of the first wanted item, from the one at `index` on.
     pub(super) fn position(
         &self,
         index: usize,
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Debug)]
-    enum Act {
+    enum BlockOp {
         Push(usize),
         PopFront(usize),
         PopBack,
@@ -184,14 +184,14 @@ mod tests {
         Truncate(usize),
     }
 
-    fn act() -> impl Strategy<Value = Act> {
+    fn act() -> impl Strategy<Value = BlockOp> {
         prop_oneof![
-            3 => (0..100_usize).prop_map(Act::Push),
-            2 => (0..100_usize).prop_map(Act::PopFront),
-            1 => Just(Act::PopBack),
-            2 => (0..300_usize).prop_map(Act::Insert),
-            2 => (0..300_usize).prop_map(Act::Remove),
-            1 => (0..300_usize).prop_map(Act::Truncate),
+            3 => (0..100_usize).prop_map(BlockOp::Push),
+            2 => (0..100_usize).prop_map(BlockOp::PopFront),
+            1 => Just(BlockOp::PopBack),
+            2 => (0..300_usize).prop_map(BlockOp::Insert),
+            2 => (0..300_usize).prop_map(BlockOp::Remove),
+            1 => (0..300_usize).prop_map(BlockOp::Truncate),
         ]
     }
 
@@ -201,20 +201,20 @@ mod tests {
             let (mut blocks, mut queue) = (Blocks::default(), VecDeque::new());
             for (number, act) in acts.into_iter().enumerate() {
                 match act {
-                    Act::Push(count) => for n in 0..count {
+                    BlockOp::Push(count) => for n in 0..count {
                         blocks.push_back((number, n));
                         queue.push_back((number, n));
                     },
-                    Act::PopFront(count) => for _ in 0..count {
+                    BlockOp::PopFront(count) => for _ in 0..count {
                         prop_assert_eq!(blocks.pop_front(), queue.pop_front());
                     },
-                    Act::PopBack => prop_assert_eq!(blocks.pop_back(), queue.pop_back()),
-                    Act::Insert(index) => {
+                    BlockOp::PopBack => prop_assert_eq!(blocks.pop_back(), queue.pop_back()),
+                    BlockOp::Insert(index) => {
                         blocks.insert(index, (number, 0));
                         queue.insert(index.min(queue.len()), (number, 0));
                     }
-                    Act::Remove(index) => prop_assert_eq!(blocks.remove(index), queue.remove(index)),
-                    Act::Truncate(len) => {
+                    BlockOp::Remove(index) => prop_assert_eq!(blocks.remove(index), queue.remove(index)),
+                    BlockOp::Truncate(len) => {
                         let mut dropped = Vec::new();
                         blocks.truncate(len, |item| dropped.push(*item));
                         prop_assert_eq!(dropped, queue.iter().skip(len).copied().collect::<Vec<_>>());

@@ -16,7 +16,7 @@ const PIECE_SHIFT: u32 = 12;
 /// Parts of a turn's time: one is what the pieces between two readings should take.
 const PARTS: u32 = 16;
 
-/// What a turn does one after the other, each for a share of its time.
+/// Stages of a turn, in order, each with a share of its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     /// Delivers mail.
@@ -60,7 +60,7 @@ impl Stage {
     }
 }
 
-/// How much of a turn's time is left to the stage it is in.
+/// Time left to the current stage of a turn.
 #[derive(Debug)]
 pub(super) struct Budget {
     stage: Stage,
@@ -71,12 +71,12 @@ pub(super) struct Budget {
     /// When the stage has had its time: known from its first reading on.
     ends: Option<Instant>,
     is_over: bool,
-    /// Whether the clock was read in this turn, and found that pieces took long.
+    /// `true` if the clock was read in this turn, and found that pieces took long.
     has_read: bool,
     is_slow: bool,
     /// Pieces of work since the last reading.
     pieces: u32,
-    /// How many there may be before the next one.
+    /// Limit on their number before the next one.
     pieces_max: u32,
 }
 
@@ -128,14 +128,14 @@ impl Budget {
 
     /// Counts a piece of work. Returns whether the clock has to be read to know if there is time for
     /// another.
-    pub(super) fn count(&mut self) -> Due {
+    pub(super) fn count(&mut self) -> ClockCheck {
         self.pieces = self.pieces.saturating_add(1);
         if self.is_over {
-            Due::Over
+            ClockCheck::Over
         } else if self.pieces < self.pieces_max {
-            Due::Later
+            ClockCheck::Later
         } else {
-            Due::Now
+            ClockCheck::Now
         }
     }
 
@@ -179,7 +179,7 @@ impl Budget {
 
 /// When the clock is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Due {
+pub(super) enum ClockCheck {
     /// After more work.
     Later,
     /// Now.
@@ -201,9 +201,9 @@ mod tests {
         for count in 1..=most {
             *now += piece;
             let goes_on = match budget.count() {
-                Due::Later => true,
-                Due::Over => false,
-                Due::Now => {
+                ClockCheck::Later => true,
+                ClockCheck::Over => false,
+                ClockCheck::Now => {
                     readings += 1;
                     budget.read(*now, TURN)
                 }
@@ -305,12 +305,12 @@ mod tests {
         budget.begin_turn(now);
         budget.begin(Stage::Read);
         budget.count_bytes(4095);
-        assert_eq!(budget.count(), Due::Later);
+        assert_eq!(budget.count(), ClockCheck::Later);
         budget.count_bytes(1 << 20);
-        assert_eq!(budget.count(), Due::Now);
+        assert_eq!(budget.count(), ClockCheck::Now);
         budget.read(now, TURN);
         budget.count_heavy();
-        assert_eq!(budget.count(), Due::Now);
+        assert_eq!(budget.count(), ClockCheck::Now);
     }
 
     #[test]
@@ -318,8 +318,8 @@ mod tests {
         let (mut budget, now) = start();
         budget.begin_turn(now);
         budget.begin(Stage::Read);
-        assert_eq!(budget.count(), Due::Now);
+        assert_eq!(budget.count(), ClockCheck::Now);
         assert!(!budget.read(now, Duration::ZERO));
-        assert_eq!(budget.count(), Due::Over);
+        assert_eq!(budget.count(), ClockCheck::Over);
     }
 }

@@ -4,10 +4,10 @@
 //! any [`Wire`] and at any time it is told. [`Reactor`](super::Reactor) adds sockets; tests add
 //! wires of memory and a clock of their own.
 
-mod attempt;
 mod buffers;
 mod panics;
-mod preface;
+mod proxy_header;
+mod read_outcome;
 mod relief;
 #[cfg(test)]
 mod tests;
@@ -19,50 +19,55 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
-use self::attempt::{Attempt, after_read, after_write, read, write};
-use self::buffers::{Buffers, take_tail};
+use self::buffers::{ScratchBuffers, take_tail};
+use self::read_outcome::{ReadOutcome, after_read, after_write, read, write};
 pub(super) use self::turn::Links;
 use super::budget::Stage;
-use super::channel::{Channel, NEVER, Overflow, Pace, Phase, keep, ms};
-use super::core::Core;
-use super::link::Wire;
-use super::mailbox::{Letter, Mailbox};
-use super::output::SLICES_MAX;
-use super::{CloseReason, Config, ConnId, Cx, Handler, Origin, Security, Stall};
+use super::conn_state::{ConnState, NEVER, Overflow, Pace, Phase, keep, ms};
+use super::conn_table::ConnTable;
+use super::mailbox::{AddressedMail, Mailbox};
+use super::output_queue::SLICES_MAX;
+use super::socket::Transport;
+use super::{CloseReason, ConnId, Cx, Endpoint, Handler, ReactorConfig, Security, Stall};
 use crate::invariant::{part, part_mut};
 #[cfg(feature = "tls")]
 use crate::proto::tls::Tls;
 
-/// Whether the wire may have more to give, or take, without waiting for an event.
+/// Readiness of a transport: it may have more to give, or take, without an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Readiness {
     Kept,
     Cleared,
 }
 
-/// How many connections hear of a shutdown in one turn.
+/// Number of connections hear of a shutdown in one turn.
 const TOLD_PER_TURN: usize = 256;
 
 pub(super) struct Engine<H: Handler> {
-    pub(super) core: Core,
+    pub(super) core: ConnTable,
     pub(super) handler: H,
     /// The handler's state of each connection, by table index.
     conns: Vec<Option<H::Conn>>,
-    buffers: Buffers,
+    buffers: ScratchBuffers,
     /// The list of connections being flushed; between turns, those there was no time for.
     flushing: Vec<ConnId>,
     /// Mail that was collected and is not delivered: what goes ahead of other mail, and that.
-    urgent: VecDeque<Letter<H::Mail>>,
-    letters: VecDeque<Letter<H::Mail>>,
+    urgent: VecDeque<AddressedMail<H::Mail>>,
+    letters: VecDeque<AddressedMail<H::Mail>>,
     /// Writes are to find out whether a socket takes more.
     is_probing: bool,
 }
 
 impl<H: Handler> Engine<H> {
-    pub(super) fn new(config: Config, handler: H, now: Instant, clock: fn() -> Instant) -> Self {
-        let buffers = Buffers::new(&config);
+    pub(super) fn new(
+        config: ReactorConfig,
+        handler: H,
+        now: Instant,
+        clock: fn() -> Instant,
+    ) -> Self {
+        let buffers = ScratchBuffers::new(&config);
         Self {
-            core: Core::new(config, now, clock),
+            core: ConnTable::new(config, now, clock),
             handler,
             conns: Vec::new(),
             buffers,
@@ -74,18 +79,18 @@ impl<H: Handler> Engine<H> {
     }
 
     /// Takes a new connection into the tables, if the handler wants it.
-    pub(super) fn open(&mut self, origin: Origin, security: &Security) -> Option<ConnId> {
-        let phase = match (origin, security) {
-            (Origin::Connected { .. }, _) => Phase::Connect,
+    pub(super) fn open(&mut self, endpoint: Endpoint, security: &Security) -> Option<ConnId> {
+        let phase = match (endpoint, security) {
+            (Endpoint::Connected { .. }, _) => Phase::Connect,
             (_, Security::Plain) => Phase::Open,
             #[cfg(feature = "tls")]
             (_, Security::Tls(_)) => Phase::Handshake,
         };
         let id = self.core.insert(phase);
-        let opened = self.guard(id, |handler, cx, _, _| handler.open(cx, origin));
+        let opened = self.guard(id, |handler, cx, _, _| handler.open(cx, endpoint));
         let Some(conn) = opened.flatten() else {
             self.core.remove(id);
-            self.core.stats.refused += 1;
+            self.core.stats.rejected += 1;
             return None;
         };
         self.core.stats.accepted += 1;
@@ -93,8 +98,8 @@ impl<H: Handler> Engine<H> {
         if let Security::Tls(config) = security {
             match Tls::new(std::sync::Arc::clone(config)) {
                 Ok(tls) => {
-                    if let Some(channel) = self.core.channel(id) {
-                        channel.tls = Some(tls);
+                    if let Some(state) = self.core.state(id) {
+                        state.tls = Some(tls);
                     }
                 }
                 Err(error) => {
@@ -105,8 +110,8 @@ impl<H: Handler> Engine<H> {
         }
         if phase != Phase::Open {
             let due_ms = self.core.now_ms() + ms(self.core.config.handshake_timeout);
-            if let Some(channel) = self.core.channel(id) {
-                channel.engine_due_ms = due_ms;
+            if let Some(state) = self.core.state(id) {
+                state.engine_due_ms = due_ms;
             }
             self.core.arm(id);
         }
@@ -120,10 +125,10 @@ impl<H: Handler> Engine<H> {
         }
         if self
             .core
-            .drain
+            .shutting_down
             .is_some_and(|drain| id.index() < drain.cursor)
         {
-            self.tell_drain(id);
+            self.notify_shutdown(id);
         }
         Some(id)
     }
@@ -133,8 +138,8 @@ impl<H: Handler> Engine<H> {
         if let Err(error) = outcome {
             log::debug!("{id}: connect: {error}");
             self.core.kill(id, CloseReason::ConnectFailed);
-        } else if let Some(channel) = self.core.channel(id)
-            && channel.phase == Phase::Connect
+        } else if let Some(state) = self.core.state(id)
+            && state.phase == Phase::Connect
         {
             self.core.opened(id);
         }
@@ -142,31 +147,31 @@ impl<H: Handler> Engine<H> {
 
     /// The wire takes bytes: what waits for that goes out at the end of this turn.
     fn writable(&mut self, id: ConnId, outcome: impl FnOnce() -> io::Result<()>) {
-        let Some(channel) = self.core.channel(id) else {
+        let Some(state) = self.core.state(id) else {
             return;
         };
-        if channel.phase == Phase::Connect {
+        if state.phase == Phase::Connect {
             self.connected(id, outcome());
-        } else if channel.queued_bytes() > 0 || channel.phase == Phase::Flush {
+        } else if state.queued_bytes() > 0 || state.phase == Phase::Flush {
             self.core.make_dirty(id);
         }
     }
 
-    /// Whether the connection would take input now.
+    /// Returns `true` if the connection would take input now.
     fn wants_input(&self, id: ConnId) -> bool {
         let crowded = self.core.is_crowded();
-        let channel = self.core.channels.get(id.index());
-        channel
-            .filter(|channel| channel.generation == id.generation())
-            .is_some_and(|channel| match channel.phase {
+        let state = self.core.states.get(id.index());
+        state
+            .filter(|state| state.generation == id.generation())
+            .is_some_and(|state| match state.phase {
                 Phase::Open => {
-                    let held_back = channel.over_mark || (crowded && channel.queued_bytes() > 0);
-                    let ended = channel.eof || channel.eof_waits;
-                    !(channel.paused || channel.resumed || ended || held_back)
+                    let held_back = state.above_high_water || (crowded && state.queued_bytes() > 0);
+                    let ended = state.eof || state.eof_waits;
+                    !(state.paused || state.resumed || ended || held_back)
                 }
                 Phase::Handshake => true,
                 // A peer that is still sending may take nothing before it is done.
-                Phase::Flush | Phase::Linger => !channel.eof,
+                Phase::Flush | Phase::Linger => !state.eof,
                 Phase::Connect | Phase::Reap => false,
             })
     }
@@ -175,42 +180,42 @@ impl<H: Handler> Engine<H> {
     ///
     /// `closing`: an event said that the peer closed, so a short read does not mean that there
     /// is nothing more.
-    fn receive(&mut self, id: ConnId, wire: &mut impl Wire, closing: bool) -> Readiness {
+    fn receive(&mut self, id: ConnId, wire: &mut impl Transport, closing: bool) -> Readiness {
         if !self.wants_input(id) {
             return Readiness::Kept;
         }
         let room_len = self.core.config.read_bytes.max(1);
-        let Some(channel) = self.core.channel(id) else {
+        let Some(state) = self.core.state(id) else {
             return Readiness::Cleared;
         };
-        if matches!(channel.phase, Phase::Flush | Phase::Linger) {
+        if matches!(state.phase, Phase::Flush | Phase::Linger) {
             return self.discard(id, wire, closing);
         }
         #[cfg(feature = "tls")]
-        if channel.tls.is_some() {
+        if state.tls.is_some() {
             return self.receive_tls(id, wire, closing);
         }
-        let tail = take_tail(channel, &mut self.buffers.plain, room_len);
+        let tail = take_tail(state, &mut self.buffers.plain, room_len);
         let room = part_mut(&mut self.buffers.plain, tail..);
         let read = read(wire, part_mut(room, ..room_len));
         match read {
-            Attempt::Bytes(count) => {
+            ReadOutcome::Bytes(count) => {
                 self.core.stats.bytes_in += count as u64;
-                if let Some(len) = self.pass_preface(id, tail + count) {
+                if let Some(len) = self.skip_proxy_header(id, tail + count) {
                     self.deliver(id, len);
                 }
                 after_read(count, room_len, closing)
             }
-            Attempt::Eof => {
+            ReadOutcome::Eof => {
                 self.keep_tail(id, 0..tail);
                 self.eof(id);
                 Readiness::Cleared
             }
-            Attempt::Nothing => {
+            ReadOutcome::Nothing => {
                 self.keep_tail(id, 0..tail);
                 Readiness::Cleared
             }
-            Attempt::Failed => {
+            ReadOutcome::Failed => {
                 self.core.kill(id, CloseReason::Reset);
                 Readiness::Cleared
             }
@@ -219,18 +224,18 @@ impl<H: Handler> Engine<H> {
 
     /// Delivers input again that the handler left earlier.
     fn redeliver(&mut self, id: ConnId) {
-        let Some(channel) = self.core.channel(id) else {
+        let Some(state) = self.core.state(id) else {
             return;
         };
-        if !std::mem::take(&mut channel.resumed) || channel.phase != Phase::Open {
+        if !std::mem::take(&mut state.resumed) || state.phase != Phase::Open {
             return;
         }
-        let tail = take_tail(channel, &mut self.buffers.plain, 0);
+        let tail = take_tail(state, &mut self.buffers.plain, 0);
         if tail > 0 {
             self.deliver(id, tail);
         }
-        if let Some(channel) = self.core.channel(id)
-            && std::mem::take(&mut channel.eof_waits)
+        if let Some(state) = self.core.state(id)
+            && std::mem::take(&mut state.eof_waits)
         {
             self.eof(id);
         }
@@ -254,18 +259,18 @@ impl<H: Handler> Engine<H> {
         if !self.core.hold_tail(id, range.len()) {
             self.core.kill(id, CloseReason::InputOverflow);
         }
-        let Core { channels, pool, .. } = &mut self.core;
-        let Some(channel) = channels.get_mut(id.index()) else {
+        let ConnTable { states, pool, .. } = &mut self.core;
+        let Some(state) = states.get_mut(id.index()) else {
             return;
         };
         if range.is_empty() {
-            channel.release(pool);
-        } else if !channel.is_live() {
-            channel.release(pool);
+            state.release(pool);
+        } else if !state.is_live() {
+            state.release(pool);
             self.core.hold_tail(id, 0);
         } else {
             let tail = self.buffers.plain.get(range).unwrap_or_default();
-            keep(&mut channel.hold(pool).plain, tail);
+            keep(&mut state.hold(pool).plain, tail);
         }
     }
 
@@ -275,17 +280,17 @@ impl<H: Handler> Engine<H> {
     }
 
     fn eof(&mut self, id: ConnId) {
-        let Some(channel) = self.core.channel(id) else {
+        let Some(state) = self.core.state(id) else {
             return;
         };
-        if channel.phase == Phase::Open && channel.has_unfinished_input() {
-            channel.eof_waits = true;
+        if state.phase == Phase::Open && state.has_unfinished_input() {
+            state.eof_waits = true;
             return;
         }
-        if std::mem::replace(&mut channel.eof, true) {
+        if std::mem::replace(&mut state.eof, true) {
             return;
         }
-        match channel.phase {
+        match state.phase {
             Phase::Open => self.call(id, H::eof),
             Phase::Linger => self.kill_ended(id),
             Phase::Handshake => self.core.kill(id, CloseReason::Tls),
@@ -294,19 +299,19 @@ impl<H: Handler> Engine<H> {
     }
 
     /// Drops what a peer still sends when we have finished, or are about to.
-    fn discard(&mut self, id: ConnId, wire: &mut impl Wire, closing: bool) -> Readiness {
+    fn discard(&mut self, id: ConnId, wire: &mut impl Transport, closing: bool) -> Readiness {
         let room_len = self.buffers.plain.len();
         match read(wire, &mut self.buffers.plain) {
-            Attempt::Bytes(count) => {
+            ReadOutcome::Bytes(count) => {
                 self.core.linger_on(id);
                 after_read(count, room_len, closing)
             }
-            Attempt::Nothing => Readiness::Cleared,
-            Attempt::Eof => {
+            ReadOutcome::Nothing => Readiness::Cleared,
+            ReadOutcome::Eof => {
                 self.eof(id);
                 Readiness::Cleared
             }
-            Attempt::Failed => {
+            ReadOutcome::Failed => {
                 self.kill_ended(id);
                 Readiness::Cleared
             }
@@ -315,45 +320,45 @@ impl<H: Handler> Engine<H> {
 
     /// Ends a connection that has said its last word.
     fn kill_ended(&mut self, id: ConnId) {
-        if let Some(reason) = self.core.channel(id).map(|channel| channel.end_reason()) {
+        if let Some(reason) = self.core.state(id).map(|state| state.end_reason()) {
             self.core.kill(id, reason);
         }
     }
 
     /// Sends what is queued, in one write.
-    fn flush(&mut self, id: ConnId, wire: &mut impl Wire) -> Readiness {
-        let Some(channel) = self.core.channel(id) else {
+    fn flush(&mut self, id: ConnId, wire: &mut impl Transport) -> Readiness {
+        let Some(state) = self.core.state(id) else {
             return Readiness::Cleared;
         };
-        if matches!(channel.phase, Phase::Connect | Phase::Reap) {
+        if matches!(state.phase, Phase::Connect | Phase::Reap) {
             return Readiness::Kept;
         }
-        let before = channel.queued_bytes();
-        let private_before = channel.private_output_bytes();
+        let before = state.queued_bytes();
+        let private_before = state.private_output_bytes();
         let now_ms = self.core.now_ms();
         let readiness = self.write_once(id, wire);
-        let Core {
-            channels,
+        let ConnTable {
+            states,
             pool,
             config,
             budget,
             ..
         } = &mut self.core;
-        let Some(channel) = channels.get_mut(id.index()) else {
+        let Some(state) = states.get_mut(id.index()) else {
             return Readiness::Cleared;
         };
-        let after = channel.queued_bytes();
+        let after = state.queued_bytes();
         budget.count_bytes(before.saturating_sub(after));
-        let is_clear = (channel.over_mark && after <= config.output_mark_bytes / 2)
-            || (channel.awaits_drained && after == 0);
-        channel.is_blocked = after > 0;
-        let private_after = channel.private_output_bytes();
-        channel.note_sent(before.saturating_sub(after), after, now_ms);
+        let is_clear = (state.above_high_water && after <= config.output_high_water_bytes / 2)
+            || (state.notifies_when_flushed && after == 0);
+        state.is_blocked = after > 0;
+        let private_after = state.private_output_bytes();
+        state.note_sent(before.saturating_sub(after), after, now_ms);
         if after == 0 {
-            channel.release(pool);
+            state.release(pool);
         }
-        let is_timed = channel.sent(before.saturating_sub(after), after, config, now_ms);
-        let held_back = channel.held_back;
+        let is_timed = state.sent(before.saturating_sub(after), after, config, now_ms);
+        let held_back = state.held_back;
         self.core.account(private_before, private_after);
         if is_timed {
             self.core.arm(id);
@@ -369,36 +374,41 @@ impl<H: Handler> Engine<H> {
 
     /// The output came down: reads go on, and the handler hears of it.
     fn cleared(&mut self, id: ConnId) {
-        let Some(channel) = self.core.channel(id) else {
+        let Some(state) = self.core.state(id) else {
             return;
         };
-        channel.over_mark = false;
-        channel.awaits_drained = false;
-        if channel.phase != Phase::Open || channel.overflow == Overflow::Due {
+        state.above_high_water = false;
+        state.notifies_when_flushed = false;
+        if state.phase != Phase::Open || state.overflow == Overflow::Due {
             return;
         }
-        channel.engine_due_ms = NEVER;
+        state.engine_due_ms = NEVER;
         // The end of the input waits behind what the handler left while the mark was exceeded.
-        channel.resumed |= channel.eof_waits && !channel.paused;
+        state.resumed |= state.eof_waits && !state.paused;
         self.core.make_ready(id);
-        self.call(id, H::drained);
+        self.call(id, H::writable);
     }
 
-    /// What follows a write: the next turn's write, or the next step of an orderly close.
-    fn after_flush(&mut self, id: ConnId, wire: &mut impl Wire, readiness: Readiness) -> Readiness {
-        let Some(channel) = self.core.channel(id) else {
+    /// Continues after a write: with the next turn's write, or the next step of an orderly close.
+    fn after_flush(
+        &mut self,
+        id: ConnId,
+        wire: &mut impl Transport,
+        readiness: Readiness,
+    ) -> Readiness {
+        let Some(state) = self.core.state(id) else {
             return Readiness::Cleared;
         };
-        if channel.queued_bytes() > 0 {
-            let may_go_on = readiness == Readiness::Kept && channel.phase != Phase::Reap;
-            let awaits_keys = channel.phase == Phase::Handshake;
+        if state.queued_bytes() > 0 {
+            let may_go_on = readiness == Readiness::Kept && state.phase != Phase::Reap;
+            let awaits_keys = state.phase == Phase::Handshake;
             if may_go_on && !awaits_keys {
                 self.core.make_dirty(id);
             }
             return readiness;
         }
-        if channel.phase == Phase::Flush {
-            if wire.shutdown_write().is_err() || channel.eof {
+        if state.phase == Phase::Flush {
+            if wire.shutdown_write().is_err() || state.eof {
                 self.kill_ended(id);
             } else {
                 self.core.linger(id);
@@ -407,16 +417,12 @@ impl<H: Handler> Engine<H> {
         readiness
     }
 
-    fn write_once(&mut self, id: ConnId, wire: &mut impl Wire) -> Readiness {
+    fn write_once(&mut self, id: ConnId, wire: &mut impl Transport) -> Readiness {
         #[cfg(feature = "tls")]
-        if self
-            .core
-            .channel(id)
-            .is_some_and(|channel| channel.tls.is_some())
-        {
+        if self.core.state(id).is_some_and(|state| state.tls.is_some()) {
             return self.write_tls(id, wire);
         }
-        let Some(held) = self.core.channel(id).and_then(Channel::held_mut) else {
+        let Some(held) = self.core.state(id).and_then(ConnState::held_mut) else {
             return Readiness::Kept;
         };
         if held.output.is_empty() {
@@ -444,7 +450,7 @@ impl<H: Handler> Engine<H> {
     }
 
     /// Calls back connections whose deadline has passed, as many as there is time for.
-    fn expire<W: Wire>(&mut self, links: &mut Links<W>) {
+    fn expire<W: Transport>(&mut self, links: &mut Links<W>) {
         self.core.begin_stage(Stage::Expire);
         let now_ms = self.core.now_ms();
         while let Some(key) = self.core.wheel.poll(now_ms) {
@@ -469,54 +475,48 @@ impl<H: Handler> Engine<H> {
     }
 
     fn expire_one(&mut self, id: ConnId, now_ms: u64) {
-        let Core {
-            channels, config, ..
-        } = &mut self.core;
-        let Some(channel) = channels.get_mut(id.index()) else {
+        let ConnTable { states, config, .. } = &mut self.core;
+        let Some(state) = states.get_mut(id.index()) else {
             return;
         };
-        if channel.engine_due_ms <= now_ms {
-            channel.engine_due_ms = NEVER;
-            let phase = channel.phase;
+        if state.engine_due_ms <= now_ms {
+            state.engine_due_ms = NEVER;
+            let phase = state.phase;
             match phase {
                 Phase::Connect => self.core.kill(id, CloseReason::ConnectFailed),
                 Phase::Handshake => self.core.kill(id, CloseReason::HandshakeTimeout),
                 Phase::Flush => self.core.kill(id, CloseReason::TooSlow),
                 Phase::Linger => self.kill_ended(id),
-                Phase::Open if channel.overflow == Overflow::Due => self.overflowed(id),
-                Phase::Open if channel.awaits_preface => {
+                Phase::Open if state.overflow == Overflow::Due => self.overflowed(id),
+                Phase::Open if state.expects_proxy_header => {
                     self.core.kill(id, CloseReason::HandshakeTimeout);
                 }
                 // It is behind, but takes what is queued over and over: no stall.
-                Phase::Open if channel.take_taken() > config.output_mark_bytes => {
-                    channel.engine_due_ms = now_ms + ms(config.stall_grace);
+                Phase::Open if state.take_taken() > config.output_high_water_bytes => {
+                    state.engine_due_ms = now_ms + ms(config.stall_grace);
                 }
-                Phase::Open => self.stalled(id, Stall::OverMark),
+                Phase::Open => self.stalled(id, Stall::AboveHighWater),
                 Phase::Reap => {}
             }
-        } else if let Some(pace) = channel.is_send_due(config, now_ms) {
-            match (pace, channel.phase) {
+        } else if let Some(pace) = state.is_send_due(config, now_ms) {
+            match (pace, state.phase) {
                 (Pace::Enough, _) => {}
                 (Pace::TooSlow, Phase::Open) => self.stalled(id, Stall::TooSlow),
                 (Pace::TooSlow, _) => self.core.kill(id, CloseReason::TooSlow),
             }
-        } else if channel.handler_due_ms <= now_ms {
-            channel.handler_due_ms = NEVER;
+        } else if state.handler_due_ms <= now_ms {
+            state.handler_due_ms = NEVER;
             self.call(id, H::expired);
         }
     }
 
     /// Lets the handler say its last words where no more output fits.
     fn overflowed(&mut self, id: ConnId) {
-        if let Some(channel) = self.core.channel(id) {
-            channel.overflow = Overflow::Told;
+        if let Some(state) = self.core.state(id) {
+            state.overflow = Overflow::Told;
         }
         self.stalled(id, Stall::Full);
-        if self
-            .core
-            .channel(id)
-            .is_some_and(|channel| channel.is_live())
-        {
+        if self.core.state(id).is_some_and(|state| state.is_live()) {
             self.core.kill(id, CloseReason::OutputOverflow);
         }
     }
@@ -526,7 +526,11 @@ impl<H: Handler> Engine<H> {
     }
 
     /// Delivers mail, as much as there is time for. The rest comes first in the next turn.
-    pub(super) fn take_mail<W: Wire>(&mut self, mailbox: &Mailbox<H::Mail>, links: &mut Links<W>) {
+    pub(super) fn take_mail<W: Transport>(
+        &mut self,
+        mailbox: &Mailbox<H::Mail>,
+        links: &mut Links<W>,
+    ) {
         self.core.begin_stage(Stage::Mail);
         mailbox.collect(&mut self.urgent, &mut self.letters);
         while let Some((to, mail)) = self.next_letter() {
@@ -538,49 +542,45 @@ impl<H: Handler> Engine<H> {
         }
     }
 
-    fn next_letter(&mut self) -> Option<Letter<H::Mail>> {
+    fn next_letter(&mut self) -> Option<AddressedMail<H::Mail>> {
         let urgent = self.urgent.pop_front();
         urgent.or_else(|| self.letters.pop_front())
     }
 
     fn mail(&mut self, to: Option<ConnId>, mail: H::Mail) {
         let id = to.unwrap_or(ConnId::NONE);
-        let channel = self.core.channel(id);
-        let is_open = channel.is_some_and(|channel| channel.is_live());
+        let state = self.core.state(id);
+        let is_open = state.is_some_and(|state| state.is_live());
         self.guard(id, |handler, cx, conn, _| {
             handler.mail(cx, conn.filter(|_| is_open), mail);
         });
     }
 
     /// Tells some more connections that the reactor is shutting down.
-    fn tell_draining(&mut self) {
-        let Some(start) = self.core.drain.as_ref().map(|drain| drain.cursor) else {
+    fn notify_shutting_down(&mut self) {
+        let Some(start) = self.core.shutting_down.as_ref().map(|drain| drain.cursor) else {
             return;
         };
         self.core.begin_stage(Stage::ShutDown);
-        let end = (start + TOLD_PER_TURN).min(self.core.channels.capacity());
+        let end = (start + TOLD_PER_TURN).min(self.core.states.capacity());
         let mut index = start;
         while index < end {
             if let Some(id) = self.core.id_at(index) {
-                self.tell_drain(id);
+                self.notify_shutdown(id);
             }
             index += 1;
             if !self.core.has_time() {
                 break;
             }
         }
-        if let Some(drain) = &mut self.core.drain {
+        if let Some(drain) = &mut self.core.shutting_down {
             drain.cursor = index;
         }
     }
 
-    fn tell_drain(&mut self, id: ConnId) {
-        if self
-            .core
-            .channel(id)
-            .is_some_and(|channel| channel.is_live())
-        {
-            self.call(id, H::draining);
+    fn notify_shutdown(&mut self, id: ConnId) {
+        if self.core.state(id).is_some_and(|state| state.is_live()) {
+            self.call(id, H::shutting_down);
         }
     }
 
@@ -601,18 +601,18 @@ impl<H: Handler> Engine<H> {
     }
 
     /// Ends every connection at once, however long that takes.
-    pub(super) fn end_all<W: Wire>(&mut self, links: &mut Links<W>, reason: CloseReason) {
-        for index in 0..self.core.channels.capacity() {
+    pub(super) fn end_all<W: Transport>(&mut self, links: &mut Links<W>, reason: CloseReason) {
+        for index in 0..self.core.states.capacity() {
             if let Some(id) = self.core.id_at(index) {
                 self.core.kill(id, reason);
             }
         }
         while !self.core.dead.is_empty() {
-            self.bury(links);
+            self.remove_closed(links);
         }
     }
 
-    /// How long the loop may sleep: not at all while anything is left over.
+    /// Time the loop may sleep: none while anything is left over.
     pub(super) fn sleep_max(&self) -> Option<Duration> {
         let is_left = !(self.flushing.is_empty() && self.letters.is_empty());
         if is_left || !self.urgent.is_empty() {

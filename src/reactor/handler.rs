@@ -1,11 +1,11 @@
-//! What an embedder writes: a [`Handler`], and the [`Cx`] its callbacks act through.
+//! Interface to an embedder: a [`Handler`], and the [`Cx`] its callbacks act through.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::core::Core;
-use super::{Config, ConnId, ListenerId, Phases, Security, Shared, Stats};
+use super::conn_table::ConnTable;
+use super::{ConnId, ListenerId, Phases, ReactorConfig, Security, Shared, Stats};
 
 /// Byte-level callbacks of all connections of one reactor, TLS already removed.
 ///
@@ -23,7 +23,7 @@ use super::{Config, ConnId, ListenerId, Phases, Security, Shared, Stats};
 /// to it. Where panics abort the process there is nothing to catch.
 ///
 /// ```
-/// use edgeloop::reactor::{Cx, Handler, Origin};
+/// use edgeloop::reactor::{Cx, Handler, Endpoint};
 ///
 /// struct Echo;
 ///
@@ -31,7 +31,7 @@ use super::{Config, ConnId, ListenerId, Phases, Security, Shared, Stats};
 ///     type Conn = ();
 ///     type Mail = ();
 ///
-///     fn open(&mut self, _: &mut Cx<'_>, _: Origin) -> Option<()> {
+///     fn open(&mut self, _: &mut Cx<'_>, _: Endpoint) -> Option<()> {
 ///         Some(())
 ///     }
 ///
@@ -44,29 +44,34 @@ use super::{Config, ConnId, ListenerId, Phases, Security, Shared, Stats};
 pub trait Handler {
     /// The state of one connection.
     type Conn;
-    /// What other threads may post to this handler.
+    /// Mail of other threads for this handler.
     type Mail: Send;
 
     /// A connection was accepted, or an outbound one begun. `None` refuses it.
     ///
     /// On a TLS listener this comes before the handshake: refusing here costs no cryptography.
     /// Bytes written now go out once the handshake is complete.
-    fn open(&mut self, cx: &mut Cx<'_>, from: Origin) -> Option<Self::Conn>;
+    fn open(&mut self, cx: &mut Cx<'_>, from: Endpoint) -> Option<Self::Conn>;
 
     /// Bytes arrived. Returns how many of them, from the front, are done with.
     ///
     /// The rest is presented again, in front of what arrives next; it must stay below
-    /// [`Config::tail_bytes_max`](super::Config::tail_bytes_max). `input` may be changed in place.
+    /// [`ReactorConfig::tail_bytes_max`](super::ReactorConfig::tail_bytes_max). `input` may be changed in place.
     /// A handler that stops early although it could go on, to let other connections have their
     /// turn, calls [`Cx::resume`].
     fn data(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn, input: &mut [u8]) -> usize;
 
-    /// The first bytes of a connection for which [`Cx::await_preface`] was called, as they are, ahead
+    /// The first bytes of a connection for which [`Cx::expect_proxy_header`] was called, as they are, ahead
     /// of TLS: all that has come so far, to be done with within 16 KiB and the [handshake's
-    /// time](super::Config::handshake_timeout) of the first of it. By default nothing is ahead.
-    fn preface(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn, input: &[u8]) -> Preface {
+    /// time](super::ReactorConfig::handshake_timeout) of the first of it. By default nothing is ahead.
+    fn proxy_header(
+        &mut self,
+        cx: &mut Cx<'_>,
+        conn: &mut Self::Conn,
+        input: &[u8],
+    ) -> ProxyHeaderOutcome {
         let _ = (cx, conn, input);
-        Preface::Passed(0)
+        ProxyHeaderOutcome::Passed(0)
     }
 
     /// A fresh connection of a TLS listener began with a letter, which no TLS record does: most
@@ -74,11 +79,16 @@ pub trait Handler {
     ///
     /// `input` is everything that has come so far. What this callback writes to the connection
     /// with [`Cx::write`] and [`Cx::write_with`] goes out without encryption if it returns
-    /// [`Cleartext::Answered`], and only then. By default TLS answers with an alert.
+    /// [`PlaintextOnTls::Answered`], and only then. By default TLS answers with an alert.
     #[cfg(feature = "tls")]
-    fn cleartext(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn, input: &[u8]) -> Cleartext {
+    fn plaintext_on_tls(
+        &mut self,
+        cx: &mut Cx<'_>,
+        conn: &mut Self::Conn,
+        input: &[u8],
+    ) -> PlaintextOnTls {
         let _ = (cx, conn, input);
-        Cleartext::Refused
+        PlaintextOnTls::Refused
     }
 
     /// The peer will send nothing more; what is queued or still being worked on can be sent.
@@ -90,8 +100,8 @@ pub trait Handler {
     }
 
     /// The output had been over its high-water mark and is now below the low one, or is gone where
-    /// [`Cx::await_drained`] asked for that.
-    fn drained(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
+    /// [`Cx::notify_when_flushed`] asked for that.
+    fn writable(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
         let _ = (cx, conn);
     }
 
@@ -116,8 +126,8 @@ pub trait Handler {
         cx.close();
     }
 
-    /// The reactor is shutting down ([`Cx::drain`]). By default the connection finishes.
-    fn draining(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
+    /// The reactor is shutting down ([`Cx::shutdown`]). By default the connection finishes.
+    fn shutting_down(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
         let _ = conn;
         cx.finish();
     }
@@ -142,9 +152,9 @@ pub trait Handler {
     }
 }
 
-/// What a handler makes of the first bytes of a connection.
+/// Decision of a handler about the first bytes of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Preface {
+pub enum ProxyHeaderOutcome {
     /// More is needed to tell.
     Incomplete,
     /// So many of them are done with: the rest, and all that follows, is what it would be without. These
@@ -154,10 +164,10 @@ pub enum Preface {
     Refused,
 }
 
-/// What a handler makes of bytes where TLS was to begin.
+/// Decision of a handler about plaintext where TLS was to begin.
 #[cfg(feature = "tls")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cleartext {
+pub enum PlaintextOnTls {
     /// Nothing: TLS answers with an alert, and the connection ends.
     Refused,
     /// They are only the beginning: they are shown again with what comes next. A connection has as
@@ -167,10 +177,10 @@ pub enum Cleartext {
     Answered,
 }
 
-/// Where a connection comes from.
+/// Origin of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Origin {
+pub enum Endpoint {
     /// A peer connected to one of our listeners.
     Accepted {
         /// The peer's address.
@@ -185,7 +195,7 @@ pub enum Origin {
     },
 }
 
-impl Origin {
+impl Endpoint {
     /// A connection to a listener. A peer with an IPv4 address has it as such, also where the listener
     /// is of both families and the kernel maps it into IPv6.
     pub(crate) fn accepted(peer: SocketAddr, listener: ListenerId) -> Self {
@@ -211,13 +221,13 @@ pub(crate) fn canonical(peer: SocketAddr) -> SocketAddr {
     mapped.map_or(peer, |ip| SocketAddr::new(ip.into(), peer.port()))
 }
 
-/// How a peer is slow.
+/// Kind of slowness of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stall {
-    /// The output has been over its high-water mark for [`Config::stall_grace`](super::Config), and no more than
+    /// The output has been over its high-water mark for [`Config::stall_grace`](super::ReactorConfig), and no more than
     /// the mark of it was taken.
-    OverMark,
-    /// In a whole [`Config::send_timeout`](super::Config) the peer took less than it has to of what
+    AboveHighWater,
+    /// In a whole [`Config::send_timeout`](super::ReactorConfig) the peer took less than it has to of what
     /// waits for it.
     TooSlow,
     /// The output is over the limit for a connection, or has waited longest where that of all together is over
@@ -290,25 +300,25 @@ impl fmt::Display for CloseReason {
     }
 }
 
-/// What became of bytes that were to be sent.
+/// Status of bytes that were to be sent.
 ///
 /// Often there is nothing to do about it: a connection that has gone is told to the handler by
 /// `closed`, one that is too slow by `stalled`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sent {
+pub enum SendStatus {
     /// They go out at the end of this turn: nothing is in their way.
-    AtOnce,
+    Accepted,
     /// Queued behind what the peer has not taken yet.
-    Queued,
-    /// Queued, but the output is over its high-water mark: better wait for `drained`.
-    OverMark,
+    Buffered,
+    /// Queued, but the output is over its high-water mark: better wait for `writable`.
+    Backpressure,
     /// Dropped: the connection has closed or is finishing, or has too much output already.
-    Gone,
+    Dropped,
 }
 
 /// A callback's view of its reactor and of the connection it was called for.
 pub struct Cx<'a> {
-    pub(super) core: &'a mut Core,
+    pub(super) core: &'a mut ConnTable,
     pub(super) id: ConnId,
 }
 
@@ -328,7 +338,7 @@ impl Cx<'_> {
         self.core.clock()
     }
 
-    /// Whether this turn of the loop has time for more. Counts a piece of work: to be asked by a callback
+    /// Returns `true` if this turn of the loop has time for more. Counts a piece of work: to be asked by a callback
     /// with much to do, between one piece and the next. One that is out of time leaves the rest, and calls
     /// [`resume`](Self::resume) to be called again when others have had their turn.
     pub fn has_time(&mut self) -> bool {
@@ -336,7 +346,7 @@ impl Cx<'_> {
     }
 
     /// Counts bytes that a callback works on beyond those it was called with, so that the clock is read
-    /// early enough ([`Config::turn_time_max`](super::Config::turn_time_max)).
+    /// early enough ([`ReactorConfig::turn_time_max`](super::ReactorConfig::turn_time_max)).
     pub fn count_work(&mut self, bytes: usize) {
         self.core.budget.count_bytes(bytes);
     }
@@ -347,26 +357,26 @@ impl Cx<'_> {
     }
 
     /// Queues a copy of `bytes` on this connection.
-    pub fn write(&mut self, bytes: &[u8]) -> Sent {
+    pub fn write(&mut self, bytes: &[u8]) -> SendStatus {
         self.write_with(|out| out.extend_from_slice(bytes))
     }
 
     /// Lets `write` append to this connection's output, without a copy in between.
     ///
     /// `write` must only append: what is in the buffer already was queued before.
-    pub fn write_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Sent {
+    pub fn write_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> SendStatus {
         self.core.append(self.id, write)
     }
 
     /// Queues a copy of bytes on this connection; where the peer is behind with taking what is queued,
     /// ahead of all that went by reference and is not begun to be sent. Whole frames must have gone
     /// so, each with one call, for nothing to be torn.
-    pub fn write_urgent(&mut self, bytes: &[u8]) -> Sent {
+    pub fn write_urgent(&mut self, bytes: &[u8]) -> SendStatus {
         self.core.push_urgent(self.id, bytes)
     }
 
     /// Queues bytes on any connection, by reference.
-    pub fn send(&mut self, to: ConnId, shared: &Shared) -> Sent {
+    pub fn send(&mut self, to: ConnId, shared: &Shared) -> SendStatus {
         self.core.push(to, shared)
     }
 
@@ -374,36 +384,36 @@ impl Cx<'_> {
     /// its high-water mark, the oldest bytes sent with the same label are taken out instead, one call's
     /// at a time, or where there are none, these are not queued.
     ///
-    /// Returns [`Sent::OverMark`] for the latter, and how many calls' bytes will never be sent.
-    pub fn send_lossy(&mut self, to: ConnId, shared: &Shared, label: u32) -> (Sent, usize) {
+    /// Returns [`SendStatus::Backpressure`] for the latter, and how many calls' bytes will never be sent.
+    pub fn send_lossy(&mut self, to: ConnId, shared: &Shared, label: u32) -> (SendStatus, usize) {
         self.core.push_lossy(to, shared, label)
     }
 
-    /// Whether that connection is there still.
+    /// Returns `true` if that connection is there still.
     pub fn is_open(&self, id: ConnId) -> bool {
         self.core.is_open(id)
     }
 
     /// Queues a copy of bytes on any connection.
-    pub fn send_copy(&mut self, to: ConnId, bytes: &[u8]) -> Sent {
+    pub fn send_copy(&mut self, to: ConnId, bytes: &[u8]) -> SendStatus {
         self.core.append(to, |out| out.extend_from_slice(bytes))
     }
 
-    /// How many bytes of this connection's output the kernel has not taken yet.
+    /// Number of bytes of this connection's output the kernel has not taken yet.
     pub fn queued_bytes(&self) -> usize {
         self.core.queued_bytes(self.id)
     }
 
-    /// Whether this connection's output is over its high-water mark.
-    pub fn is_over_mark(&self) -> bool {
-        self.core.is_over_mark(self.id)
+    /// Returns `true` if this connection's output is over its high-water mark.
+    pub fn is_above_high_water(&self) -> bool {
+        self.core.is_above_high_water(self.id)
     }
 
-    /// Asks for `drained` once, when all output that is queued now has gone, below the mark too. Nothing
+    /// Asks for `writable` once, when all output that is queued now has gone, below the mark too. Nothing
     /// comes of it when nothing is queued. For one who has more to send: how fast the peer takes it goes
-    /// on being measured ([`Config::send_bytes_per_second_min`](super::Config::send_bytes_per_second_min)).
-    pub fn await_drained(&mut self) {
-        self.core.await_drained(self.id);
+    /// on being measured ([`ReactorConfig::send_bytes_per_second_min`](super::ReactorConfig::send_bytes_per_second_min)).
+    pub fn notify_when_flushed(&mut self) {
+        self.core.notify_when_flushed(self.id);
     }
 
     /// Refuses all further output for this connection, whoever it comes from; what is queued
@@ -432,31 +442,31 @@ impl Cx<'_> {
     }
 
     /// Says how many bytes of this connection's input the handler holds because the rest of them is to
-    /// come. They count against [`Config::input_bytes_max_total`]; `false` when they are too much, and the
+    /// come. They count against [`ReactorConfig::input_bytes_max_total`]; `false` when they are too much, and the
     /// handler should let go of them.
     pub fn hold_input(&mut self, bytes: usize) -> bool {
         self.core.hold_input(self.id, bytes)
     }
 
-    /// How much input of all connections waits for its rest, in bytes.
+    /// Bytes of input of all connections that wait for the rest of a request or message.
     pub fn held_input_bytes(&self) -> usize {
         self.core.held_input_bytes
     }
 
-    /// How much more may be held before that is too much, in bytes.
+    /// Bytes that may still be held before the limit is reached.
     pub fn input_room_bytes(&self) -> usize {
         let max = self.core.config.input_bytes_max_total;
         max.saturating_sub(self.core.held_input_bytes)
     }
 
-    /// How much output may be added before all connections together hold too much, in bytes:
-    /// [`Config::output_bytes_max_total`].
+    /// Bytes of output that may be added before all connections together reach
+    /// [`ReactorConfig::output_bytes_max_total`].
     pub fn output_room_bytes(&self) -> usize {
         let max = self.core.config.output_bytes_max_total;
         max.saturating_sub(self.core.queued_bytes_total())
     }
 
-    /// Whether output is over a limit, and sockets should take some before more is made. A handler that
+    /// Returns `true` if output is over a limit, and sockets should take some before more is made. A handler that
     /// can stop early and go on when it is called again does so.
     pub fn needs_flush(&self) -> bool {
         self.core.needs_relief()
@@ -488,10 +498,10 @@ impl Cx<'_> {
         self.core.service_deadline = at;
     }
 
-    /// Shows the first bytes of this connection to [`Handler::preface`], ahead of TLS. To be called in
+    /// Shows the first bytes of this connection to [`Handler::proxy_header`], ahead of TLS. To be called in
     /// [`Handler::open`].
-    pub fn await_preface(&mut self) {
-        self.core.await_preface(self.id);
+    pub fn expect_proxy_header(&mut self) {
+        self.core.expect_proxy_header(self.id);
     }
 
     /// Delivers no more input to this connection until [`resume`](Self::resume); once the
@@ -513,48 +523,48 @@ impl Cx<'_> {
 
     /// The reactor's configuration, to change times and limits while it runs. The sizes of the
     /// shared buffers are taken once, at the start.
-    pub fn config_mut(&mut self) -> &mut Config {
+    pub fn config_mut(&mut self) -> &mut ReactorConfig {
         &mut self.core.config
     }
 
-    /// Begins to shut down: accepts nothing more, calls `draining` for every connection, and
+    /// Begins to shut down: accepts nothing more, calls `shutting_down` for every connection, and
     /// lets [`run`](super::Reactor::run) return when all are gone or `grace` is over.
-    pub fn drain(&mut self, grace: Duration) {
-        self.core.drain(grace);
+    pub fn shutdown(&mut self, grace: Duration) {
+        self.core.shutdown(grace);
     }
 
-    /// Whether the reactor is shutting down.
-    pub fn is_draining(&self) -> bool {
-        self.core.is_draining()
+    /// Returns `true` if the reactor is shutting down.
+    pub fn is_shutting_down(&self) -> bool {
+        self.core.is_shutting_down()
     }
 
-    /// How much is left of the grace of a shutdown; nothing when there is none.
+    /// Time left of the grace of a shutdown; zero when there is none.
     pub fn grace_left(&self) -> Duration {
         self.core.grace_left()
     }
 
-    /// What the reactor has done so far.
+    /// Counters of the reactor.
     pub fn stats(&self) -> &Stats {
         &self.core.stats
     }
 
-    /// How long the longest turn took so far. The one under way is not known yet.
+    /// Duration of the longest turn so far, without the current one.
     pub fn longest_turn(&self) -> Duration {
         self.core.stats.longest_turn.of_all()
     }
 
-    /// How long the longest turn took of the last one to two minutes.
+    /// Duration of the longest turn of the last one to two minutes.
     pub fn longest_turn_of_late(&self) -> Duration {
         let now_ms = self.core.now_ms();
         self.core.stats.longest_turn.of_late(now_ms)
     }
 
-    /// How many connections there are of each kind. Counted when asked for.
+    /// Number of connections of each kind. Counted when asked for.
     pub fn phases(&self) -> Phases {
         self.core.phases()
     }
 
-    /// How many timers run: one for each connection that waits for something.
+    /// Number of timers run: one for each connection that waits for something.
     pub fn timers(&self) -> usize {
         self.core.wheel.len()
     }
@@ -565,7 +575,7 @@ impl Cx<'_> {
         self.core.queued_bytes_total()
     }
 
-    /// How many connections are open.
+    /// Number of open connections.
     pub fn connections(&self) -> usize {
         self.core.connections()
     }

@@ -63,9 +63,9 @@ impl fmt::Display for ConnId {
     }
 }
 
-/// What an epoll event is about.
+/// Source of an epoll event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum EventSource {
     Mailbox,
     Listener(usize),
     Connection(ConnId),
@@ -78,7 +78,7 @@ const MAILBOX: usize = usize::MAX;
 /// One above the greatest generation given out, so that no connection's token is reserved.
 pub(crate) const GENERATION_END: u32 = u32::MAX;
 
-impl Source {
+impl EventSource {
     pub(crate) fn token(self) -> Token {
         match self {
             Self::Mailbox => Token(MAILBOX),
@@ -103,14 +103,14 @@ mod tests {
     #[test]
     fn tokens_round_trip() {
         for source in [
-            Source::Mailbox,
-            Source::Listener(0),
-            Source::Listener(7),
-            Source::Connection(ConnId::new(0, 0)),
-            Source::Connection(ConnId::new(u32::MAX, GENERATION_END - 1)),
-            Source::Connection(ConnId::new(19_999, 123_456_789)),
+            EventSource::Mailbox,
+            EventSource::Listener(0),
+            EventSource::Listener(7),
+            EventSource::Connection(ConnId::new(0, 0)),
+            EventSource::Connection(ConnId::new(u32::MAX, GENERATION_END - 1)),
+            EventSource::Connection(ConnId::new(19_999, 123_456_789)),
         ] {
-            assert_eq!(Source::from_token(source.token()), source);
+            assert_eq!(EventSource::from_token(source.token()), source);
         }
     }
 }

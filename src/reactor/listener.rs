@@ -30,9 +30,9 @@ pub(super) struct Listener {
     pub(super) paused_until: Option<Instant>,
 }
 
-/// What one attempt to accept came to.
+/// Outcome of one attempt to accept.
 #[derive(Debug)]
-pub(super) enum Accepted {
+pub(super) enum AcceptOutcome {
     Peer(TcpStream, SocketAddr),
     /// This one is gone, others may wait.
     Skipped,
@@ -50,13 +50,13 @@ impl Listener {
         }
     }
 
-    pub(super) fn accept(&mut self) -> Accepted {
+    pub(super) fn accept(&mut self) -> AcceptOutcome {
         match self.socket.accept() {
-            Ok((socket, peer)) => Accepted::Peer(socket, peer),
+            Ok((socket, peer)) => AcceptOutcome::Peer(socket, peer),
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock => {
                     self.readable = false;
-                    Accepted::Empty
+                    AcceptOutcome::Empty
                 }
                 // accept(2): errors of the connection itself are reported here, too.
                 io::ErrorKind::Interrupted
@@ -66,8 +66,8 @@ impl Listener {
                 | io::ErrorKind::NetworkUnreachable
                 | io::ErrorKind::HostUnreachable
                 | io::ErrorKind::TimedOut
-                | io::ErrorKind::PermissionDenied => Accepted::Skipped,
-                _ => Accepted::Exhausted(error),
+                | io::ErrorKind::PermissionDenied => AcceptOutcome::Skipped,
+                _ => AcceptOutcome::Exhausted(error),
             },
         }
     }
@@ -98,9 +98,9 @@ impl Reserve {
     /// Accepts one connection only to close it. Returns whether there was one.
     pub(super) fn turn_away(&mut self, listener: &mut Listener) -> bool {
         self.0 = None;
-        let turned_away = matches!(listener.accept(), Accepted::Peer(..));
+        let rejected = matches!(listener.accept(), AcceptOutcome::Peer(..));
         self.renew();
-        turned_away
+        rejected
     }
 }
 
@@ -112,7 +112,7 @@ pub(super) struct Throttle {
 }
 
 impl Throttle {
-    /// Whether to speak now; then with how many were suppressed since the last time.
+    /// Returns `true` if to speak now; then with how many were suppressed since the last time.
     pub(super) fn admit(&mut self, now: Instant) -> Option<u64> {
         if self
             .last

@@ -15,10 +15,10 @@ use super::ConnId;
 /// of the sockets of the turn it arrives in; of more than a turn has time for, the rest arrives in the
 /// next ones. While the reactor is awake, posting costs no system call.
 pub struct Mailbox<M> {
-    shared: Arc<Door<M>>,
+    shared: Arc<MailSender<M>>,
 }
 
-struct Door<M> {
+struct MailSender<M> {
     queues: Mutex<Queues<M>>,
     /// Set while the reactor will look at the queue before it sleeps.
     awake: AtomicBool,
@@ -28,22 +28,22 @@ struct Door<M> {
 }
 
 struct Queues<M> {
-    /// What goes ahead of all other mail.
-    urgent: VecDeque<Letter<M>>,
-    letters: VecDeque<Letter<M>>,
+    /// Mail that goes ahead of all other.
+    urgent: VecDeque<AddressedMail<M>>,
+    letters: VecDeque<AddressedMail<M>>,
 }
 
 /// The reactor's hold on its mailbox: when it goes, whoever posts is told.
-pub(crate) struct Inbox<M>(pub(crate) Mailbox<M>);
+pub(crate) struct MailReceiver<M>(pub(crate) Mailbox<M>);
 
-impl<M> Drop for Inbox<M> {
+impl<M> Drop for MailReceiver<M> {
     fn drop(&mut self) {
         self.0.close();
     }
 }
 
 /// Mail, and the connection it is for, if it is for one.
-pub(crate) type Letter<M> = (Option<ConnId>, M);
+pub(crate) type AddressedMail<M> = (Option<ConnId>, M);
 
 /// The reactor has ended: the mail came back.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct Returned<M>(pub M);
 impl<M> Mailbox<M> {
     pub(crate) fn new(waker: Option<Waker>) -> Self {
         Self {
-            shared: Arc::new(Door {
+            shared: Arc::new(MailSender {
                 queues: Mutex::new(Queues {
                     urgent: VecDeque::new(),
                     letters: VecDeque::new(),
@@ -71,7 +71,7 @@ impl<M> Mailbox<M> {
     ///
     /// # Errors
     /// The reactor has ended.
-    pub fn post(&self, to: Option<ConnId>, mail: M) -> Result<(), Returned<M>> {
+    pub fn send(&self, to: Option<ConnId>, mail: M) -> Result<(), Returned<M>> {
         self.put(mail, |queues, mail| queues.letters.push_back((to, mail)))
     }
 
@@ -80,7 +80,7 @@ impl<M> Mailbox<M> {
     ///
     /// # Errors
     /// The reactor has ended.
-    pub fn post_urgent(&self, to: Option<ConnId>, mail: M) -> Result<(), Returned<M>> {
+    pub fn send_urgent(&self, to: Option<ConnId>, mail: M) -> Result<(), Returned<M>> {
         self.put(mail, |queues, mail| queues.urgent.push_back((to, mail)))
     }
 
@@ -101,8 +101,8 @@ impl<M> Mailbox<M> {
     /// Takes urgent letters, and where `letters` is empty, all others.
     pub(crate) fn collect(
         &self,
-        urgent: &mut VecDeque<Letter<M>>,
-        letters: &mut VecDeque<Letter<M>>,
+        urgent: &mut VecDeque<AddressedMail<M>>,
+        letters: &mut VecDeque<AddressedMail<M>>,
     ) {
         let queues = &mut *self.queues();
         urgent.append(&mut queues.urgent);
@@ -162,8 +162,8 @@ mod tests {
     fn letters_come_in_order_and_once() {
         let mailbox = Mailbox::new(None);
         let other = mailbox.clone();
-        mailbox.post(None, 1).unwrap();
-        other.post(Some(ConnId::new(4, 2)), 2).unwrap();
+        mailbox.send(None, 1).unwrap();
+        other.send(Some(ConnId::new(4, 2)), 2).unwrap();
         let (mut urgent, mut letters) = (VecDeque::new(), VecDeque::new());
         mailbox.collect(&mut urgent, &mut letters);
         assert_eq!(letters, [(None, 1), (Some(ConnId::new(4, 2)), 2)]);
@@ -176,12 +176,12 @@ mod tests {
     #[test]
     fn what_was_collected_is_dealt_with_before_more_is_but_for_what_is_urgent() {
         let mailbox = Mailbox::new(None);
-        mailbox.post(None, 1).unwrap();
+        mailbox.send(None, 1).unwrap();
         let (mut urgent, mut letters) = (VecDeque::new(), VecDeque::new());
         mailbox.collect(&mut urgent, &mut letters);
-        mailbox.post(None, 2).unwrap();
+        mailbox.send(None, 2).unwrap();
         for mail in [3, 4] {
-            mailbox.post_urgent(None, mail).unwrap();
+            mailbox.send_urgent(None, mail).unwrap();
         }
         mailbox.collect(&mut urgent, &mut letters);
         assert_eq!(letters, [(None, 1)]);
@@ -195,10 +195,10 @@ mod tests {
     fn the_reactor_does_not_sleep_over_waiting_mail() {
         let mailbox = Mailbox::new(None);
         assert!(mailbox.sleep());
-        mailbox.post(None, ()).unwrap();
+        mailbox.send(None, ()).unwrap();
         assert!(!mailbox.sleep());
         let mailbox = Mailbox::new(None);
-        mailbox.post_urgent(None, ()).unwrap();
+        mailbox.send_urgent(None, ()).unwrap();
         assert!(!mailbox.sleep());
     }
 
@@ -206,7 +206,7 @@ mod tests {
     fn mail_to_an_ended_reactor_comes_back() {
         let mailbox = Mailbox::new(None);
         mailbox.close();
-        assert_eq!(mailbox.post(None, 5), Err(Returned(5)));
-        assert_eq!(mailbox.post_urgent(None, 6), Err(Returned(6)));
+        assert_eq!(mailbox.send(None, 5), Err(Returned(5)));
+        assert_eq!(mailbox.send_urgent(None, 6), Err(Returned(6)));
     }
 }

@@ -15,27 +15,27 @@
 //! Each socket is registered once, for reading and writing, edge-triggered. A turn of the loop
 //! waits for events, then takes in mail, accepts, reads (once for each connection that has
 //! something to read), runs timers, and last writes (once for each connection that has something
-//! to write). Each of these has its share of [`Config::turn_time_max`]. What did not fit, or had no time,
+//! to write). Each of these has its share of [`ReactorConfig::turn_time_max`]. What did not fit, or had no time,
 //! goes to a queue that comes first in the next turn, and the next wait does not wait.
 
 mod blocks;
 mod budget;
-mod channel;
 mod config;
-mod core;
+mod conn_state;
+mod conn_table;
 mod engine;
 mod handler;
+mod held_input;
 mod id;
-mod intake;
-mod link;
 mod listener;
 mod mailbox;
-mod output;
+mod output_queue;
 mod shared;
 #[cfg(test)]
 pub(crate) mod sim;
+mod socket;
 mod stats;
-mod wheel;
+mod timer_wheel;
 
 use std::fmt;
 use std::io;
@@ -48,26 +48,28 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Waker};
 
-pub use self::config::Config;
+pub use self::config::ReactorConfig;
 #[cfg(feature = "tls")]
-pub use self::handler::Cleartext;
+pub use self::handler::PlaintextOnTls;
 pub(crate) use self::handler::canonical;
-pub use self::handler::{CloseReason, Cx, Handler, Origin, Preface, Sent, Stall};
+pub use self::handler::{
+    CloseReason, Cx, Endpoint, Handler, ProxyHeaderOutcome, SendStatus, Stall,
+};
 pub use self::id::ConnId;
 pub use self::listener::ListenerId;
 pub use self::mailbox::{Mailbox, Returned};
 pub use self::shared::Shared;
 pub use self::stats::{Histogram, Phases, Stats};
-pub use self::wheel::Wheel;
+pub use self::timer_wheel::Wheel;
 
 use self::budget::Stage;
 use self::engine::{Engine, Links};
-use self::id::Source;
-use self::link::Link;
-use self::listener::{Accepted, Listener, Reserve, Throttle};
-use self::mailbox::Inbox;
+use self::id::EventSource;
+use self::listener::{AcceptOutcome, Listener, Reserve, Throttle};
+use self::mailbox::MailReceiver;
+use self::socket::Socket;
 
-/// What the connections of a listener speak below the handler's bytes.
+/// Security of a listener's connections, below the handler's bytes.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Security {
@@ -78,27 +80,27 @@ pub enum Security {
     Tls(Arc<rustls::ServerConfig>),
 }
 
-/// How many events one wait can bring. Few enough that what a connection was read with is still in the
+/// Number of events one wait can bring. Few enough that what a connection was read with is still in the
 /// processor's cache when its output is written, at the end of the turn.
 const EVENTS_MAX: usize = 128;
 
 /// An event loop and the connections it serves.
 ///
 /// ```no_run
-/// use edgeloop::reactor::{Config, Cx, Handler, Origin, Reactor, Security};
+/// use edgeloop::reactor::{ReactorConfig, Cx, Handler, Endpoint, Reactor, Security};
 ///
 /// # struct Echo;
 /// # impl Handler for Echo {
 /// #     type Conn = ();
 /// #     type Mail = ();
-/// #     fn open(&mut self, _: &mut Cx<'_>, _: Origin) -> Option<()> { Some(()) }
+/// #     fn open(&mut self, _: &mut Cx<'_>, _: Endpoint) -> Option<()> { Some(()) }
 /// #     fn data(&mut self, cx: &mut Cx<'_>, _: &mut (), input: &mut [u8]) -> usize {
 /// #         cx.write(input);
 /// #         input.len()
 /// #     }
 /// # }
 /// # fn main() -> std::io::Result<()> {
-/// let mut reactor = Reactor::new(Config::default(), Echo)?;
+/// let mut reactor = Reactor::new(ReactorConfig::default(), Echo)?;
 /// let (_, address) = reactor.listen("127.0.0.1:7000".parse().unwrap(), Security::Plain)?;
 /// println!("echoing on {address}");
 /// reactor.run()
@@ -114,7 +116,7 @@ pub struct Reactor<H: Handler> {
     next_listener: usize,
     reserve: Reserve,
     exhausted: Throttle,
-    mailbox: Inbox<H::Mail>,
+    mailbox: MailReceiver<H::Mail>,
 }
 
 impl<H: Handler> Reactor<H> {
@@ -122,7 +124,7 @@ impl<H: Handler> Reactor<H> {
     ///
     /// # Errors
     /// The kernel gives no epoll instance or eventfd.
-    pub fn new(config: Config, handler: H) -> io::Result<Self> {
+    pub fn new(config: ReactorConfig, handler: H) -> io::Result<Self> {
         Self::with_mailbox(config, |_| handler)
     }
 
@@ -132,11 +134,11 @@ impl<H: Handler> Reactor<H> {
     /// # Errors
     /// The kernel gives no epoll instance or eventfd.
     pub fn with_mailbox(
-        config: Config,
+        config: ReactorConfig,
         handler: impl FnOnce(Mailbox<H::Mail>) -> H,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let waker = Waker::new(poll.registry(), Source::Mailbox.token())?;
+        let waker = Waker::new(poll.registry(), EventSource::Mailbox.token())?;
         let mailbox = Mailbox::new(Some(waker));
         Ok(Self {
             poll,
@@ -147,7 +149,7 @@ impl<H: Handler> Reactor<H> {
             next_listener: 0,
             reserve: Reserve::new(),
             exhausted: Throttle::default(),
-            mailbox: Inbox(mailbox),
+            mailbox: MailReceiver(mailbox),
         })
     }
 
@@ -167,7 +169,7 @@ impl<H: Handler> Reactor<H> {
     /// Listens on a socket that is bound and listening already.
     ///
     /// Accepted connections inherit what is set on it. Worth setting is `TCP_NOTSENT_LOWAT`: it bounds
-    /// what the kernel holds for a peer that takes nothing, beside [`Config::output_mark_bytes`] here.
+    /// what the kernel holds for a peer that takes nothing, beside [`ReactorConfig::output_high_water_bytes`] here.
     ///
     /// # Errors
     /// The socket cannot be set up or be registered.
@@ -182,7 +184,7 @@ impl<H: Handler> Reactor<H> {
         let id = ListenerId::new(self.listeners.len())
             .ok_or_else(|| io::Error::other("too many listeners"))?;
         let mut socket = TcpListener::from_std(socket);
-        let token = Source::Listener(id.index()).token();
+        let token = EventSource::Listener(id.index()).token();
         self.poll
             .registry()
             .register(&mut socket, token, Interest::READABLE)?;
@@ -193,7 +195,7 @@ impl<H: Handler> Reactor<H> {
 
     /// Begins a plain TCP connection to a peer.
     ///
-    /// The handler's `open` is called at once, with [`Origin::Connected`]; what it writes goes
+    /// The handler's `open` is called at once, with [`Endpoint::Connected`]; what it writes goes
     /// out when the connection stands. Returns `None` if the handler refused.
     ///
     /// # Errors
@@ -201,7 +203,7 @@ impl<H: Handler> Reactor<H> {
     pub fn connect(&mut self, peer: SocketAddr) -> io::Result<Option<ConnId>> {
         let socket = TcpStream::connect(peer)?;
         socket.set_nodelay(true)?;
-        Ok(self.adopt(socket, Origin::Connected { peer }, &Security::Plain))
+        Ok(self.adopt(socket, Endpoint::Connected { peer }, &Security::Plain))
     }
 
     /// The way in for other threads.
@@ -219,7 +221,7 @@ impl<H: Handler> Reactor<H> {
         self.engine.handler
     }
 
-    /// How many connections are open.
+    /// Number of open connections.
     pub fn connections(&self) -> usize {
         self.engine.core.connections()
     }
@@ -231,7 +233,7 @@ impl<H: Handler> Reactor<H> {
             .map(|sleep| after(self.engine.core.now(), sleep))
     }
 
-    /// Turns until the handler calls [`Cx::stop`], or a [`Cx::drain`] is complete.
+    /// Turns until the handler calls [`Cx::stop`], or a [`Cx::shutdown`] is complete.
     ///
     /// # Errors
     /// The kernel refuses to wait for events; nothing a peer does leads to that.
@@ -244,7 +246,7 @@ impl<H: Handler> Reactor<H> {
     }
 
     /// One turn: waits for events, at most for `timeout`, and handles them, as many as
-    /// [`Config::turn_time_max`] has time for.
+    /// [`ReactorConfig::turn_time_max`] has time for.
     ///
     /// # Errors
     /// The kernel refuses to wait for events.
@@ -263,7 +265,7 @@ impl<H: Handler> Reactor<H> {
         let core = &self.engine.core;
         core.stopped
             || core
-                .drain
+                .shutting_down
                 .is_some_and(|drain| core.connections() == 0 || drain.until <= core.now())
     }
 
@@ -316,16 +318,16 @@ impl<H: Handler> Reactor<H> {
 
     fn note_events(&mut self) {
         for event in &self.events {
-            match Source::from_token(event.token()) {
-                Source::Mailbox => {}
-                Source::Listener(n) => {
+            match EventSource::from_token(event.token()) {
+                EventSource::Mailbox => {}
+                EventSource::Listener(n) => {
                     if let Some(Some(listener)) = self.listeners.get_mut(n) {
                         listener.readable = true;
                     }
                 }
-                Source::Connection(id) => {
+                EventSource::Connection(id) => {
                     if let Some(Some(link)) = self.links.get_mut(id.index())
-                        && self.engine.core.channel(id).is_some()
+                        && self.engine.core.state(id).is_some()
                     {
                         link.note(event);
                         self.engine.core.make_ready(id);
@@ -338,7 +340,7 @@ impl<H: Handler> Reactor<H> {
     /// Accepts from all listeners in turn, as much as there is time for.
     fn accept_all(&mut self) {
         self.engine.core.begin_stage(Stage::Accept);
-        let is_draining = self.engine.core.is_draining();
+        let is_shutting_down = self.engine.core.is_shutting_down();
         for _ in 0..self.listeners.len() {
             if self.next_listener >= self.listeners.len() {
                 self.next_listener = 0;
@@ -346,7 +348,7 @@ impl<H: Handler> Reactor<H> {
             let index = self.next_listener;
             self.next_listener += 1;
             let has_time = self.accept_some(index);
-            if is_draining
+            if is_shutting_down
                 && let Some(slot) = self.listeners.get_mut(index)
                 && slot.as_ref().is_some_and(|listener| !listener.readable)
             {
@@ -371,14 +373,14 @@ impl<H: Handler> Reactor<H> {
             }
             listener.paused_until = None;
             match listener.accept() {
-                Accepted::Peer(socket, peer) => {
+                AcceptOutcome::Peer(socket, peer) => {
                     // When this one could have a descriptor, there may be one to hold back again.
                     self.reserve.renew();
-                    self.welcome(socket, peer, index);
+                    self.accept_connection(socket, peer, index);
                 }
-                Accepted::Skipped => {}
-                Accepted::Empty => return true,
-                Accepted::Exhausted(error) => {
+                AcceptOutcome::Skipped => {}
+                AcceptOutcome::Empty => return true,
+                AcceptOutcome::Exhausted(error) => {
                     self.engine.core.stats.exhausted += 1;
                     if let Some(more) = self.exhausted.admit(now) {
                         log::warn!("accept: {error}; turning connections away ({more} more lines)");
@@ -397,17 +399,22 @@ impl<H: Handler> Reactor<H> {
         true
     }
 
-    fn welcome(&mut self, socket: TcpStream, peer: SocketAddr, index: usize) {
+    fn accept_connection(&mut self, socket: TcpStream, peer: SocketAddr, index: usize) {
         let security = self.engine.core.securities.get(index).cloned();
         if let (Some(listener), Some(security)) = (ListenerId::new(index), security) {
-            self.adopt(socket, Origin::accepted(peer, listener), &security);
+            self.adopt(socket, Endpoint::accepted(peer, listener), &security);
         }
     }
 
     /// Registers a socket, once and for both directions, and opens a connection on it.
-    fn adopt(&mut self, socket: TcpStream, origin: Origin, security: &Security) -> Option<ConnId> {
-        let id = self.engine.open(origin, security)?;
-        let mut link = Link::new(socket);
+    fn adopt(
+        &mut self,
+        socket: TcpStream,
+        endpoint: Endpoint,
+        security: &Security,
+    ) -> Option<ConnId> {
+        let id = self.engine.open(endpoint, security)?;
+        let mut link = Socket::new(socket);
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self
             .poll

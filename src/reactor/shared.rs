@@ -25,11 +25,11 @@ struct Frame {
     bytes: Box<[u8]>,
     /// Of the reactor that queued them first; only that one counts them as shared.
     ledger: OnceLock<Arc<Ledger>>,
-    /// How many places its queues have for them. Only that reactor's thread looks at it.
+    /// Number of places its queues have for them. Only that reactor's thread looks at it.
     places: AtomicUsize,
 }
 
-/// What a frame takes beside its bytes: with its two counts of references.
+/// Memory of a frame beside its bytes, with its two reference counts.
 pub(super) const HEADER_BYTES: usize = size_of::<Frame>() + 2 * size_of::<usize>();
 
 impl Frame {
@@ -126,7 +126,7 @@ impl Shared {
         }
     }
 
-    /// Where the whole is of which this is a part, and what it takes.
+    /// Address and memory of the whole of which this is a part.
     #[cfg(test)]
     pub(super) fn frame(&self) -> (usize, usize) {
         (self.frame.bytes.as_ptr().addr(), self.frame.memory_bytes())
@@ -139,12 +139,12 @@ impl Shared {
             .get_mut(self.range.clone())
     }
 
-    /// How many bytes there are.
+    /// Number of bytes.
     pub fn len(&self) -> usize {
         self.range.len()
     }
 
-    /// Whether there are none.
+    /// Returns `true` if there are none.
     pub fn is_empty(&self) -> bool {
         self.range.is_empty()
     }

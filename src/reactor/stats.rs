@@ -1,4 +1,4 @@
-//! What a reactor has done so far, in plain numbers: nothing is shared, nothing is locked.
+//! Counters of a reactor, in plain numbers: nothing is shared, nothing is locked.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ impl Histogram {
         self.sum_us = self.sum_us.saturating_add(us);
     }
 
-    /// How many took no longer than each bound, and how many there are.
+    /// Number of took no longer than each bound, and how many there are.
     pub fn cumulative(&self) -> impl Iterator<Item = (Option<Duration>, u64)> + '_ {
         let bounds = Self::BOUNDS_US.iter().copied().map(Duration::from_micros);
         let bounds = bounds.map(Some).chain([None]);
@@ -40,7 +40,7 @@ impl Histogram {
         })
     }
 
-    /// How many there are.
+    /// Their number.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
@@ -92,13 +92,13 @@ impl LongestTurn {
     }
 }
 
-/// What a reactor has done since it was made.
+/// Counters of a reactor since it was made.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
     /// Connections the handler took.
     pub accepted: u64,
     /// Connections it refused.
-    pub refused: u64,
+    pub rejected: u64,
     /// Times that none could be accepted for want of descriptors or memory.
     pub exhausted: u64,
     /// Connections that have ended, by [`CloseReason`].
@@ -109,12 +109,12 @@ pub struct Stats {
     pub bytes_in: u64,
     /// Bytes that sockets took.
     pub bytes_out: u64,
-    /// How long each turn took, from the end of its wait for events on.
+    /// Durations of turns, from the end of the wait for events on.
     pub turns: Histogram,
     pub(super) longest_turn: LongestTurn,
 }
 
-/// How many connections there are of each kind.
+/// Number of connections of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Phases {
     /// Await the answer to a connect, or the end of a TLS handshake.

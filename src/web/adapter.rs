@@ -3,60 +3,62 @@
 use std::io;
 use std::sync::Arc;
 
+use super::conn::{Side, WebConn};
+use super::exchange::RequestSummary;
+use super::http::{ExchangeState, Http, Switch};
 #[cfg(feature = "tls")]
-use super::cleartext;
-use super::conn::{Conn, Side};
-use super::exchange::Line;
-use super::http::{Http, Switch, Turn};
-use super::post::{Contents, Envelope, ExchangeId, Post};
+use super::plaintext_on_tls;
 use super::reader::Reader;
-use super::service::Answer;
-use super::socket::{Socket, silence};
-use super::tools::{Buffers, Tools};
-use super::{Admission, Service, To};
+use super::sender::{ExchangeId, MailContents, ServiceMail, ServiceSender};
+use super::service::Responder;
+use super::socket::{WebSocket, silence};
+use super::tools::{MessageBuffers, Tools};
+use super::{AcceptDecision, Service, To};
 use crate::proto::http1::encode::Common;
 use crate::proto::proxy;
 use crate::proto::ws::CloseCode;
 #[cfg(feature = "tls")]
-use crate::reactor::Cleartext;
-use crate::reactor::{CloseReason, Config, Cx, Handler, Origin, Preface, Reactor, Shared, Stall};
+use crate::reactor::PlaintextOnTls;
+use crate::reactor::{
+    CloseReason, Cx, Endpoint, Handler, ProxyHeaderOutcome, Reactor, ReactorConfig, Shared, Stall,
+};
 
 /// Serves HTTP/1.1 and WebSockets with a [`Service`]. Made by [`reactor`].
 #[derive(Debug)]
 pub struct Web<S: Service> {
     service: S,
-    post: Post<S::Mail>,
+    post: ServiceSender<S::Mail>,
     pub(super) reader: Reader,
-    buffers: Buffers,
-    /// What every answer begins with, for one second.
+    buffers: MessageBuffers,
+    /// Field lines of every response, for one second.
     common: Common,
     common_secs: u64,
 }
 
 /// A reactor that serves HTTP and WebSockets.
 ///
-/// `service` is made knowing the [`Post`] that reaches it, to be given to the threads that will
+/// `service` is made knowing the [`ServiceSender`] that reaches it, to be given to the threads that will
 /// answer it.
 ///
 /// # Errors
 /// The kernel gives no epoll instance or eventfd.
 pub fn reactor<S: Service>(
-    config: Config,
-    service: impl FnOnce(Post<S::Mail>) -> S,
+    config: ReactorConfig,
+    service: impl FnOnce(ServiceSender<S::Mail>) -> S,
 ) -> io::Result<Reactor<Web<S>>> {
     Reactor::with_mailbox(config, |mailbox| {
-        let post = Post::new(mailbox);
+        let post = ServiceSender::new(mailbox);
         Web::new(service(post.clone()), post)
     })
 }
 
 impl<S: Service> Web<S> {
-    pub(super) fn new(service: S, post: Post<S::Mail>) -> Self {
+    pub(super) fn new(service: S, post: ServiceSender<S::Mail>) -> Self {
         Self {
             service,
             post,
             reader: Reader::default(),
-            buffers: Buffers::default(),
+            buffers: MessageBuffers::default(),
             common: Common::at(0),
             common_secs: 0,
         }
@@ -107,7 +109,7 @@ impl<S: Service> Web<S> {
     /// Tells how much is held of requests that are not answered or of a message that is still arriving, and
     /// ends that if it is too much with what all the others hold.
     /// Returns how much that was, in bytes.
-    fn weigh(&mut self, cx: &mut Cx<'_>, conn: &mut Conn<S::Socket>) -> usize {
+    fn weigh(&mut self, cx: &mut Cx<'_>, conn: &mut WebConn<S::Socket>) -> usize {
         let bytes = match &mut conn.side {
             Side::Http(http) => http.held_bytes(),
             Side::Socket(socket) => socket.held_bytes(),
@@ -129,7 +131,7 @@ impl<S: Service> Web<S> {
     }
 
     /// Sends what is ready, and goes on as a WebSocket where that was the answer.
-    fn pump(&mut self, cx: &mut Cx<'_>, conn: &mut Conn<S::Socket>) {
+    fn pump(&mut self, cx: &mut Cx<'_>, conn: &mut WebConn<S::Socket>) {
         let held_bytes = self.weigh(cx, conn);
         let Side::Http(http) = &mut conn.side else {
             return;
@@ -144,13 +146,18 @@ impl<S: Service> Web<S> {
         }
     }
 
-    fn switch(&mut self, cx: &mut Cx<'_>, conn: &mut Conn<S::Socket>, switch: Switch<S::Socket>) {
+    fn switch(
+        &mut self,
+        cx: &mut Cx<'_>,
+        conn: &mut WebConn<S::Socket>,
+        switch: Switch<S::Socket>,
+    ) {
         let (upgrade, line) = switch;
-        let Line { path, peer, .. } = line;
+        let RequestSummary { path, peer, .. } = line;
         let Tools {
             common, service, ..
         } = self.tools(cx);
-        let lines = service.field_lines(conn.origin());
+        let lines = service.field_lines(conn.endpoint());
         cx.write_with(|out| {
             out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
             out.extend_from_slice(common.lines());
@@ -160,9 +167,9 @@ impl<S: Service> Web<S> {
         });
         let machine = upgrade.machine();
         let path = self.buffers.path(&path);
-        let (origin, now) = (conn.origin(), cx.now());
-        let socket = Box::new(Socket::new(
-            origin,
+        let (endpoint, now) = (conn.endpoint(), cx.now());
+        let socket = Box::new(WebSocket::new(
+            endpoint,
             peer,
             upgrade.socket,
             machine,
@@ -179,7 +186,7 @@ impl<S: Service> Web<S> {
         socket.with(&config, &mut self.buffers, cx, |ws, state| {
             self.service.opened(ws, state)
         });
-        if cx.is_draining() {
+        if cx.is_shutting_down() {
             socket.end(&config, cx, CloseCode::GOING_AWAY, "");
         }
         // Frames may have come with the handshake.
@@ -188,40 +195,45 @@ impl<S: Service> Web<S> {
 }
 
 impl<S: Service> Handler for Web<S> {
-    type Conn = Conn<S::Socket>;
-    type Mail = Envelope<S::Mail>;
+    type Conn = WebConn<S::Socket>;
+    type Mail = ServiceMail<S::Mail>;
 
-    fn open(&mut self, cx: &mut Cx<'_>, from: Origin) -> Option<Self::Conn> {
-        let mut conn = Conn {
+    fn open(&mut self, cx: &mut Cx<'_>, from: Endpoint) -> Option<Self::Conn> {
+        let mut conn = WebConn {
             side: Side::Http(Box::new(Http::new(from, cx.now()))),
             admission: None,
         };
         cx.set_timeout(self.service.config().connection_timeout);
         if self.service.is_proxy(from.peer()) {
-            cx.await_preface();
+            cx.expect_proxy_header();
             return Some(conn);
         }
         self.admit(cx, &mut conn, from).then_some(conn)
     }
 
-    fn preface(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn, input: &[u8]) -> Preface {
+    fn proxy_header(
+        &mut self,
+        cx: &mut Cx<'_>,
+        conn: &mut Self::Conn,
+        input: &[u8],
+    ) -> ProxyHeaderOutcome {
         let (used, client) = match proxy::read(input) {
-            Ok(proxy::Preface::Incomplete) => return Preface::Incomplete,
-            Ok(proxy::Preface::Absent) => (0, None),
-            Ok(proxy::Preface::Header { used, client }) => (used, client),
+            Ok(proxy::ProxyHeader::Incomplete) => return ProxyHeaderOutcome::Incomplete,
+            Ok(proxy::ProxyHeader::Absent) => (0, None),
+            Ok(proxy::ProxyHeader::Header { used, client }) => (used, client),
             Err(error) => {
-                log::warn!("{} is taken for a proxy: {error}", conn.origin().peer());
-                return Preface::Refused;
+                log::warn!("{} is taken for a proxy: {error}", conn.endpoint().peer());
+                return ProxyHeaderOutcome::Refused;
             }
         };
-        let from = match (conn.origin(), client) {
-            (Origin::Accepted { listener, .. }, Some(peer)) => Origin::accepted(peer, listener),
-            (origin, _) => origin,
+        let from = match (conn.endpoint(), client) {
+            (Endpoint::Accepted { listener, .. }, Some(peer)) => Endpoint::accepted(peer, listener),
+            (endpoint, _) => endpoint,
         };
         if self.admit(cx, conn, from) {
-            Preface::Passed(used)
+            ProxyHeaderOutcome::Passed(used)
         } else {
-            Preface::Refused
+            ProxyHeaderOutcome::Refused
         }
     }
 
@@ -241,9 +253,14 @@ impl<S: Service> Handler for Web<S> {
     }
 
     #[cfg(feature = "tls")]
-    fn cleartext(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn, input: &[u8]) -> Cleartext {
-        let origin = conn.origin();
-        cleartext::answer(&mut self.tools(cx), cx, origin, input)
+    fn plaintext_on_tls(
+        &mut self,
+        cx: &mut Cx<'_>,
+        conn: &mut Self::Conn,
+        input: &[u8],
+    ) -> PlaintextOnTls {
+        let endpoint = conn.endpoint();
+        plaintext_on_tls::respond(&mut self.tools(cx), cx, endpoint, input)
     }
 
     fn eof(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
@@ -256,9 +273,9 @@ impl<S: Service> Handler for Web<S> {
         }
     }
 
-    fn drained(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
+    fn writable(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
         if let Side::Http(http) = &mut conn.side {
-            http.drained(&mut self.tools(cx), cx);
+            http.writable(&mut self.tools(cx), cx);
             self.pump(cx, conn);
         }
         cx.resume();
@@ -285,7 +302,9 @@ impl<S: Service> Handler for Web<S> {
         match &mut conn.side {
             // A whole answer may be far over the mark.
             Side::Http(http) => {
-                if stall == Stall::TooSlow || (stall == Stall::OverMark && http.is_streaming()) {
+                if stall == Stall::TooSlow
+                    || (stall == Stall::AboveHighWater && http.is_streaming())
+                {
                     cx.close();
                 }
             }
@@ -296,7 +315,7 @@ impl<S: Service> Handler for Web<S> {
         }
     }
 
-    fn draining(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
+    fn shutting_down(&mut self, cx: &mut Cx<'_>, conn: &mut Self::Conn) {
         match &mut conn.side {
             Side::Http(http) => {
                 http.drain(&mut self.tools(cx), cx);
@@ -313,8 +332,8 @@ impl<S: Service> Handler for Web<S> {
     fn mail(&mut self, cx: &mut Cx<'_>, conn: Option<&mut Self::Conn>, mail: Self::Mail) {
         match (mail.0, conn) {
             (
-                Contents::Mail(mail),
-                Some(Conn {
+                MailContents::Mail(mail),
+                Some(WebConn {
                     side: Side::Socket(socket),
                     ..
                 }),
@@ -326,9 +345,9 @@ impl<S: Service> Handler for Web<S> {
                 });
             }
             (
-                Contents::Answer(number, mail),
+                MailContents::Answer(number, mail),
                 Some(
-                    conn @ Conn {
+                    conn @ WebConn {
                         side: Side::Http(_),
                         ..
                     },
@@ -336,11 +355,11 @@ impl<S: Service> Handler for Web<S> {
             ) => {
                 self.exchange_mail(cx, conn, number, mail);
             }
-            (Contents::Mail(mail) | Contents::Answer(_, mail), _) => {
+            (MailContents::Mail(mail) | MailContents::Answer(_, mail), _) => {
                 self.service.mail(To::Nobody(cx), mail);
             }
-            (Contents::File(number, asked, piece), conn) => {
-                self.reader.has_come(asked);
+            (MailContents::File(number, meta, piece), conn) => {
+                self.reader.has_come(meta);
                 if let Some(conn) = conn {
                     self.file_piece(cx, conn, number, piece);
                 }
@@ -349,9 +368,10 @@ impl<S: Service> Handler for Web<S> {
     }
 
     fn closed(&mut self, cx: &mut Cx<'_>, conn: Self::Conn, reason: CloseReason) {
-        log::debug!("{}: {} {reason}", cx.id(), conn.origin().peer());
+        log::debug!("{}: {} {reason}", cx.id(), conn.endpoint().peer());
         if let Some(admission) = conn.admission {
-            self.service.released(cx, conn.origin(), admission);
+            self.service
+                .connection_closed(cx, conn.endpoint(), admission);
         }
         match conn.side {
             Side::Http(http) => http.closed(&mut self.tools(cx), cx),
@@ -377,15 +397,15 @@ impl<S: Service> Handler for Web<S> {
 impl<S: Service> Web<S> {
     /// Asks the service about a new connection, now that it is known from where it comes. Returns whether
     /// it may stay.
-    fn admit(&mut self, cx: &mut Cx<'_>, conn: &mut Conn<S::Socket>, from: Origin) -> bool {
+    fn admit(&mut self, cx: &mut Cx<'_>, conn: &mut WebConn<S::Socket>, from: Endpoint) -> bool {
         let admission = self.service.accept(cx, from);
-        if admission == Admission::Refused {
+        if admission == AcceptDecision::Refused {
             return false;
         }
         conn.admission = Some(admission);
         if let Side::Http(http) = &mut conn.side {
-            http.origin = from;
-            http.is_overloaded = admission == Admission::Overloaded;
+            http.endpoint = from;
+            http.is_overloaded = admission == AcceptDecision::Overloaded;
         }
         true
     }
@@ -393,7 +413,7 @@ impl<S: Service> Web<S> {
     fn exchange_mail(
         &mut self,
         cx: &mut Cx<'_>,
-        conn: &mut Conn<S::Socket>,
+        conn: &mut WebConn<S::Socket>,
         number: u32,
         mail: S::Mail,
     ) {
@@ -401,28 +421,28 @@ impl<S: Service> Web<S> {
             return;
         };
         match http.turn(number) {
-            Turn::Nobody => return self.service.mail(To::Nobody(cx), mail),
-            Turn::Upload => {
+            ExchangeState::Nobody => return self.service.mail(To::Nobody(cx), mail),
+            ExchangeState::Upload => {
                 http.with_upload(cx, |upload| self.service.mail(To::Upload(upload), mail));
                 // If it is all here, its end is still to be told.
                 http.data(&mut self.tools(cx), cx, &[]);
             }
-            Turn::Stream => {
+            ExchangeState::Stream => {
                 http.with_stream(&mut self.tools(cx), cx, number, |service, stream| {
                     service.mail(To::Stream(stream), mail);
                 });
             }
-            Turn::Answer => {
+            ExchangeState::Answer => {
                 let conn = cx.id();
-                let mut answer = Answer {
+                let mut responder = Responder {
                     exchange: ExchangeId { conn, number },
                     reply: None,
                 };
-                self.service.mail(To::Exchange(cx, &mut answer), mail);
-                let Some(reply) = answer.reply else {
+                self.service.mail(To::Exchange(cx, &mut responder), mail);
+                let Some(reply) = responder.reply else {
                     return;
                 };
-                http.answer(&mut self.tools(cx), cx, number, reply);
+                http.respond(&mut self.tools(cx), cx, number, reply);
             }
         }
         self.pump(cx, conn);
@@ -431,7 +451,7 @@ impl<S: Service> Web<S> {
     fn file_piece(
         &mut self,
         cx: &mut Cx<'_>,
-        conn: &mut Conn<S::Socket>,
+        conn: &mut WebConn<S::Socket>,
         number: u32,
         piece: io::Result<Shared>,
     ) {

@@ -10,52 +10,52 @@ use crate::proto::{http1, ws};
 /// [`Web`](super::Web) asks its service for them whenever it needs one, so a service may change
 /// its own while connections run.
 #[derive(Clone, Copy, Debug)]
-pub struct Config {
+pub struct WebConfig {
     /// Sizes of requests.
-    pub http: http1::Limits,
+    pub http: http1::HttpLimits,
     /// Sizes of WebSocket frames and messages.
-    pub ws: ws::Limits,
-    /// How long a fresh connection may take to begin its first request. What a peer has to take of an
+    pub ws: ws::WsLimits,
+    /// Time for a new connection to begin its first request. The part that a peer has to take of an
     /// answer is the reactor's business: [`send_timeout`](super::ReactorConfig::send_timeout).
     pub connection_timeout: Duration,
-    /// How long a request may take from its first byte to its last, and again from there to its
+    /// Limit on the time of a request from its first byte to its last, and again from there to its
     /// answer. A body that is handed on as it comes may take longer, at the rate below.
     pub request_timeout: Duration,
     /// The least that has to come of a body, in bytes per second, on the average of ten seconds, or of
     /// a shorter `request_timeout`; with 0, a byte in that time. After less, the answer is 408.
     pub body_bytes_per_second_min: u32,
-    /// How long a connection may idle between requests.
+    /// Limit on the idle time of a connection between requests.
     pub keepalive_timeout: Duration,
-    /// How messages of WebSockets are compressed (RFC 7692) when the client offers it; `None`
+    /// Compression of WebSocket messages (RFC 7692) when the client offers it; `None`
     /// declines all offers.
     pub compression: Option<Compression>,
-    /// How many pings and pongs a WebSocket may send in a second, and at once 1,000 or twice that, whichever
+    /// Number of pings and pongs a WebSocket may send in a second, and at once 1,000 or twice that, whichever
     /// is more; 0 for no limit. Over it, it is closed with 1008.
     pub control_frames_per_second: u16,
-    /// How long a message of a WebSocket may take from its first byte to its last. After it, the
+    /// Limit on the time of a WebSocket message from its first byte to its last. After it, the
     /// WebSocket is closed with 1008.
     pub message_timeout: Duration,
-    /// How long a WebSocket may be silent before it is pinged.
+    /// Silence of a WebSocket after which it is pinged.
     pub ping_interval: Duration,
-    /// How long the answer to a ping may take.
+    /// Time limit for the response to a ping.
     pub pong_timeout: Duration,
-    /// How many pings in a row may go without an answer.
+    /// Limit on pings in a row without a response.
     pub pings_missed_max: u8,
-    /// How long a peer may take to answer our Close (RFC 6455 §7.1.1).
+    /// Time for a peer to respond to our Close (RFC 6455 §7.1.1).
     pub close_timeout: Duration,
-    /// How many requests of a connection may await their answers before its reads stop.
+    /// Limit on requests of a connection without a response, at which its reads stop.
     pub pipeline_max: usize,
-    /// How many requests or messages of one connection are handled in one turn of the loop.
+    /// Number of requests or messages of one connection are handled in one turn of the loop.
     pub messages_per_turn: usize,
-    /// What the field Server says (RFC 9110 §10.2.4); `None` sends none.
+    /// Value of the field Server (RFC 9110 §10.2.4); `None` sends none.
     pub server: Option<&'static str>,
 }
 
-impl Config {
+impl WebConfig {
     /// The defaults: those of `server.conf` where it has a key.
     pub const DEFAULT: Self = Self {
-        http: http1::Limits::DEFAULT,
-        ws: ws::Limits::DEFAULT,
+        http: http1::HttpLimits::DEFAULT,
+        ws: ws::WsLimits::DEFAULT,
         connection_timeout: Duration::from_secs(60),
         request_timeout: Duration::from_secs(30),
         body_bytes_per_second_min: 240,
@@ -73,7 +73,7 @@ impl Config {
     };
 }
 
-impl Default for Config {
+impl Default for WebConfig {
     fn default() -> Self {
         Self::DEFAULT
     }

@@ -4,30 +4,30 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::opening::Opening;
-use super::response::{Kept, Part, Response};
+use super::response::{Part, Response, ResponseGuard};
 use super::service::{Reply, Service};
 use super::stream::Streaming;
 use super::tools::Tools;
-use crate::proto::http1::{Asked, Head};
+use super::upgrade::UpgradeCheck;
+use crate::proto::http1::{Head, RequestMeta};
 #[cfg(feature = "ws")]
-use crate::proto::ws::deflate::Agreed;
-use crate::proto::ws::{Machine, Role};
+use crate::proto::ws::deflate::NegotiatedDeflate;
+use crate::proto::ws::{Role, WsMachine};
 
 /// A request between its end and the end of its answer.
 #[derive(Debug)]
 pub(super) struct Exchange<S> {
     pub(super) number: u32,
-    pub(super) asked: Asked,
-    pub(super) line: Line,
-    pub(super) state: State<S>,
+    pub(super) meta: RequestMeta,
+    pub(super) line: RequestSummary,
+    pub(super) state: ResponseProgress<S>,
     /// When the service is to hear of it again.
     pub(super) due: Option<Instant>,
 }
 
-/// What the access log will want to know about a request.
+/// Summary of a request for the access log.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct RequestSummary {
     pub(super) method: Box<str>,
     pub(super) path: Box<str>,
     pub(super) peer: SocketAddr,
@@ -36,16 +36,20 @@ pub(super) struct Line {
 
 /// The same, borrowed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Record<'a> {
+pub(super) struct RequestSummaryRef<'a> {
     pub(super) method: &'a str,
     pub(super) path: &'a str,
     pub(super) peer: SocketAddr,
     pub(super) since: Instant,
 }
 
-impl Line {
-    pub(super) fn borrowed<'a>(head: &Head<'a>, peer: SocketAddr, since: Instant) -> Record<'a> {
-        Record {
+impl RequestSummary {
+    pub(super) fn borrowed<'a>(
+        head: &Head<'a>,
+        peer: SocketAddr,
+        since: Instant,
+    ) -> RequestSummaryRef<'a> {
+        RequestSummaryRef {
             method: head.method.as_str(),
             path: head.path(),
             peer,
@@ -63,8 +67,8 @@ impl Line {
         }
     }
 
-    pub(super) fn record(&self) -> Record<'_> {
-        Record {
+    pub(super) fn record(&self) -> RequestSummaryRef<'_> {
+        RequestSummaryRef {
             method: &self.method,
             path: &self.path,
             peer: self.peer,
@@ -73,9 +77,9 @@ impl Line {
     }
 }
 
-impl Record<'_> {
-    pub(super) fn to_line(self) -> Line {
-        Line {
+impl RequestSummaryRef<'_> {
+    pub(super) fn to_line(self) -> RequestSummary {
+        RequestSummary {
             method: self.method.into(),
             path: self.path.into(),
             peer: self.peer,
@@ -85,12 +89,12 @@ impl Record<'_> {
 }
 
 #[derive(Debug)]
-pub(super) enum State<S> {
+pub(super) enum ResponseProgress<S> {
     /// It may become a WebSocket, so the service is asked when all before it are answered: what it
     /// decides then is what is opened. This is the head.
     AwaitTurn(Box<[u8]>),
     /// The service will answer by mail.
-    AwaitService(Opening),
+    AwaitService(UpgradeCheck),
     /// Answered; its turn has not come yet.
     Ready(Response),
     /// Answered with a change of protocol; its turn has not come yet.
@@ -105,7 +109,7 @@ pub(super) enum State<S> {
     Streaming(Box<Streaming>),
 }
 
-/// What is left of a body that is sent in parts.
+/// Remaining body parts.
 #[derive(Debug)]
 pub(super) struct Sending {
     pub(super) parts: VecDeque<Part>,
@@ -114,11 +118,11 @@ pub(super) struct Sending {
     /// Enough is queued: what goes on is `drained`, which was asked for.
     pub(super) is_ahead: bool,
     /// Dropped when all parts are queued.
-    _kept: Kept,
+    _kept: ResponseGuard,
 }
 
 impl Sending {
-    pub(super) const fn new(parts: VecDeque<Part>, kept: Kept) -> Self {
+    pub(super) const fn new(parts: VecDeque<Part>, kept: ResponseGuard) -> Self {
         Self {
             parts,
             _kept: kept,
@@ -134,24 +138,24 @@ pub(super) struct Upgrade<S> {
     pub(super) socket: S,
     /// The field lines of the 101 answer.
     pub(super) fields: Vec<u8>,
-    /// How messages are compressed.
+    /// Negotiated compression of messages.
     #[cfg(feature = "ws")]
-    pub(super) agreed: Option<Agreed>,
+    pub(super) negotiated: Option<NegotiatedDeflate>,
 }
 
 impl<S> Upgrade<S> {
-    /// What the connection goes on with.
-    pub(super) fn machine(&self) -> Machine {
+    /// Machine for the rest of the connection.
+    pub(super) fn machine(&self) -> WsMachine {
         #[cfg(feature = "ws")]
-        if let Some(agreed) = self.agreed {
-            return Machine::with_compression(Role::Server, agreed);
+        if let Some(negotiated) = self.negotiated {
+            return WsMachine::with_compression(Role::Server, negotiated);
         }
-        Machine::new(Role::Server)
+        WsMachine::new(Role::Server)
     }
 }
 
-impl<S> State<S> {
-    /// What the service's reply makes of a request, which may ask for a WebSocket.
+impl<S> ResponseProgress<S> {
+    /// State of an exchange after the service's reply, which may accept a WebSocket.
     #[cfg_attr(
         not(feature = "ws"),
         expect(
@@ -162,12 +166,12 @@ impl<S> State<S> {
     )]
     pub(super) fn settle<V: Service<Socket = S>>(
         tools: &mut Tools<'_, V>,
-        opening: Opening,
+        opening: UpgradeCheck,
         reply: Reply<S>,
         now: Instant,
     ) -> Self {
         match reply {
-            Reply::Send(response) => Self::answered(response, now),
+            Reply::Send(response) => Self::responded(response, now),
             Reply::Later | Reply::LaterWithin(_) => Self::AwaitService(opening),
             #[cfg(feature = "ws")]
             Reply::Upgrade(socket) => Self::upgrade(tools, opening, socket, None),
@@ -181,7 +185,7 @@ impl<S> State<S> {
     }
 
     /// Answered; its turn may not have come yet.
-    pub(super) fn answered(response: Response, now: Instant) -> Self {
+    pub(super) fn responded(response: Response, now: Instant) -> Self {
         if response.is_stream() {
             Self::Streaming(Box::new(Streaming::new(response, now)))
         } else {
@@ -192,22 +196,28 @@ impl<S> State<S> {
     #[cfg(feature = "ws")]
     fn upgrade<V: Service<Socket = S>>(
         tools: &mut Tools<'_, V>,
-        opening: Opening,
+        opening: UpgradeCheck,
         socket: S,
         protocol: Option<&str>,
     ) -> Self {
         let compression = tools.service.config().compression;
         match opening.fields(protocol, compression.as_ref()) {
-            Ok((fields, agreed)) => Self::Upgrade(Box::new(Upgrade {
+            Ok((fields, negotiated)) => Self::Upgrade(Box::new(Upgrade {
                 socket,
                 fields,
-                agreed,
+                negotiated,
             })),
-            Err(refusal) => {
-                let status = refusal.status();
-                let answer = tools.service.refusal(status, &refusal.to_string());
+            Err(error_response) => {
+                let status = error_response.status();
+                let response = tools
+                    .service
+                    .error_response(status, &error_response.to_string());
                 // What is allowed for an upgrade is less than for the path.
-                Self::Ready(answer.without("Allow").lines(refusal.fields().as_bytes()))
+                Self::Ready(
+                    response
+                        .without("Allow")
+                        .lines(error_response.fields().as_bytes()),
+                )
             }
         }
     }
@@ -266,10 +276,10 @@ impl<S> Exchanges<S> {
     /// The request that awaits its turn: nothing is read behind one.
     pub(super) fn awaiting_turn(&mut self) -> Option<&mut Exchange<S>> {
         let last = self.queue.back_mut()?;
-        matches!(last.state, State::AwaitTurn(_)).then_some(last)
+        matches!(last.state, ResponseProgress::AwaitTurn(_)).then_some(last)
     }
 
-    /// What they take: they wait for as long as their peer has others answered before them, or does not take
+    /// Memory they take: they wait for as long as others before them are pending, or the peer does not take
     /// the answers.
     pub(super) fn held_bytes(&self) -> usize {
         if self.queue.is_empty() {
@@ -286,23 +296,27 @@ impl<S> Exchanges<S> {
     /// Takes the oldest, if its answer, or the head of it, can be sent now.
     pub(super) fn pop_ready(&mut self) -> Option<Exchange<S>> {
         match &self.queue.front()?.state {
-            State::AwaitTurn(_) | State::Ready(_) | State::Upgrade(_) => self.pop(),
-            State::Streaming(streaming) if !streaming.has_begun() => self.pop(),
-            State::AwaitService(_) | State::Sending(_) | State::Streaming(_) => None,
+            ResponseProgress::AwaitTurn(_)
+            | ResponseProgress::Ready(_)
+            | ResponseProgress::Upgrade(_) => self.pop(),
+            ResponseProgress::Streaming(streaming) if !streaming.has_begun() => self.pop(),
+            ResponseProgress::AwaitService(_)
+            | ResponseProgress::Sending(_)
+            | ResponseProgress::Streaming(_) => None,
         }
     }
 
-    /// Whether a body is on its way, in parts or as the service writes it.
+    /// Returns `true` if a body is on its way, in parts or as the service writes it.
     pub(super) fn is_under_way(&self) -> bool {
         self.queue
             .front()
             .is_some_and(|oldest| match &oldest.state {
-                State::Sending(_) => true,
-                State::Streaming(streaming) => streaming.has_begun(),
-                State::AwaitTurn(_)
-                | State::AwaitService(_)
-                | State::Ready(_)
-                | State::Upgrade(_) => false,
+                ResponseProgress::Sending(_) => true,
+                ResponseProgress::Streaming(streaming) => streaming.has_begun(),
+                ResponseProgress::AwaitTurn(_)
+                | ResponseProgress::AwaitService(_)
+                | ResponseProgress::Ready(_)
+                | ResponseProgress::Upgrade(_) => false,
             })
     }
 
@@ -311,7 +325,7 @@ impl<S> Exchanges<S> {
         match self.queue.front_mut()? {
             Exchange {
                 number,
-                state: State::Streaming(streaming),
+                state: ResponseProgress::Streaming(streaming),
                 ..
             } if streaming.has_begun() => Some((*number, streaming)),
             _ => None,
@@ -335,7 +349,7 @@ impl<S> Exchanges<S> {
     /// The numbers of those that are streams.
     pub(super) fn streams(&self) -> Vec<u32> {
         let streams = self.queue.iter().filter_map(|exchange| {
-            matches!(exchange.state, State::Streaming(_)).then_some(exchange.number)
+            matches!(exchange.state, ResponseProgress::Streaming(_)).then_some(exchange.number)
         });
         streams.collect()
     }
@@ -344,18 +358,25 @@ impl<S> Exchanges<S> {
 impl<S> Exchange<S> {
     fn held_bytes(&self) -> usize {
         let state = match &self.state {
-            State::AwaitTurn(head) => head.len(),
-            State::Ready(response) => response.own_bytes(),
-            State::Upgrade(upgrade) => size_of::<Upgrade<S>>() + upgrade.fields.capacity(),
-            State::Streaming(streaming) => size_of::<Streaming>() + streaming.waiting_bytes(),
-            State::Sending(sending) => sending.parts.capacity() * size_of::<Part>(),
-            State::AwaitService(_) => 0,
+            ResponseProgress::AwaitTurn(head) => head.len(),
+            ResponseProgress::Ready(response) => response.own_bytes(),
+            ResponseProgress::Upgrade(upgrade) => {
+                size_of::<Upgrade<S>>() + upgrade.fields.capacity()
+            }
+            ResponseProgress::Streaming(streaming) => {
+                size_of::<Streaming>() + streaming.waiting_bytes()
+            }
+            ResponseProgress::Sending(sending) => sending.parts.capacity() * size_of::<Part>(),
+            ResponseProgress::AwaitService(_) => 0,
         };
         size_of::<Self>() + self.line.method.len() + self.line.path.len() + state
     }
 
-    /// Whether the service would go on with it by itself.
+    /// Returns `true` if the service would go on with it by itself.
     pub(super) const fn is_with_service(&self) -> bool {
-        matches!(self.state, State::AwaitService(_) | State::Streaming(_))
+        matches!(
+            self.state,
+            ResponseProgress::AwaitService(_) | ResponseProgress::Streaming(_)
+        )
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::proto::ws::deflate::{Compression, Deflaters, WindowBits};
 use crate::proto::ws::frame::{self as framing, Opcode};
 use crate::proto::ws::{CloseCode, Event, Sender};
-use crate::reactor::{ConnId, Cx, Sent, Shared};
+use crate::reactor::{ConnId, Cx, SendStatus, Shared};
 
 /// A message of a WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Message<'a> {
 }
 
 impl Message<'_> {
-    /// How long it is, in bytes.
+    /// Length in bytes.
     pub fn len(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
@@ -33,7 +33,7 @@ impl Message<'_> {
         }
     }
 
-    /// Whether it is empty.
+    /// Returns `true` if it is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -88,8 +88,8 @@ impl Framed {
         window: WindowBits,
     ) -> Option<Self> {
         let (opcode, payload) = message.parts();
-        let packed = deflaters.shared(how, window, payload)?;
-        Some(Self::of(opcode, framing::RESERVED_1, packed))
+        let compressed = deflaters.compress_without_takeover(how, window, payload)?;
+        Some(Self::of(opcode, framing::RESERVED_1, compressed))
     }
 
     /// Frames a payload, with `reserved` in the first frame.
@@ -131,20 +131,25 @@ impl Framed {
     }
 
     /// Queues it on a WebSocket.
-    pub fn send_to(&self, cx: &mut Cx<'_>, to: ConnId) -> Sent {
+    pub fn send_to(&self, cx: &mut Cx<'_>, to: ConnId) -> SendStatus {
         self.send(cx, to, None).0
     }
 
     /// The same; with a label so that it may give way to later ones with the same.
     /// Returns how many messages gave way.
-    pub(super) fn send(&self, cx: &mut Cx<'_>, to: ConnId, label: Option<u32>) -> (Sent, usize) {
+    pub(super) fn send(
+        &self,
+        cx: &mut Cx<'_>,
+        to: ConnId,
+        label: Option<u32>,
+    ) -> (SendStatus, usize) {
         match label {
             // What may give way has to be in one piece.
             Some(label) => cx.send_lossy(to, &self.whole, label),
             None if self.fragments.is_empty() => (cx.send(to, &self.whole), 0),
             None => {
                 let sent = self.fragments.iter().map(|fragment| cx.send(to, fragment));
-                (sent.last().unwrap_or(Sent::Gone), 0)
+                (sent.last().unwrap_or(SendStatus::Dropped), 0)
             }
         }
     }
@@ -175,7 +180,7 @@ impl<'b> WsCx<'_, 'b> {
         self.cx
     }
 
-    /// How long the last ping took to be answered, the peer's own time included. `None` before the
+    /// Round trip of the last ping, the peer's own time included. `None` before the
     /// first: pings go out when the peer is silent.
     pub fn round_trip(&self) -> Option<Duration> {
         self.round_trip
@@ -189,17 +194,17 @@ impl<'b> WsCx<'_, 'b> {
     }
 
     /// Sends a message to this WebSocket. After a Close nothing is sent any more.
-    pub fn reply(&mut self, message: Message<'_>) -> Sent {
+    pub fn reply(&mut self, message: Message<'_>) -> SendStatus {
         if self.sender.is_sealed() {
-            return Sent::Gone;
+            return SendStatus::Dropped;
         }
         let (opcode, payload) = message.parts();
-        let packed = match &self.compression {
+        let compressed = match &self.compression {
             Some(how) => self.sender.pack(self.deflaters, how, payload),
             None => None,
         };
-        let (reserved, payload) = match packed {
-            Some(packed) => (framing::RESERVED_1, packed),
+        let (reserved, payload) = match compressed {
+            Some(compressed) => (framing::RESERVED_1, compressed),
             None => (0, payload),
         };
         if payload.len() > FRAGMENT_BYTES {
@@ -211,7 +216,7 @@ impl<'b> WsCx<'_, 'b> {
     }
 
     /// Sends a message that was framed before to this WebSocket.
-    pub fn send(&mut self, message: &Framed) -> Sent {
+    pub fn send(&mut self, message: &Framed) -> SendStatus {
         message.send_to(self.cx, self.cx.id())
     }
 
@@ -235,9 +240,9 @@ impl fmt::Debug for WsCx<'_, '_> {
 }
 
 /// Frames and queues; after a Close it does nothing. Pings and pongs pass messages that wait.
-pub(super) fn send(cx: &mut Cx<'_>, sender: &mut Sender, event: Event<'_>) -> Sent {
+pub(super) fn send(cx: &mut Cx<'_>, sender: &mut Sender, event: Event<'_>) -> SendStatus {
     if sender.is_sealed() {
-        return Sent::Gone;
+        return SendStatus::Dropped;
     }
     let mut encode = |out: &mut Vec<u8>| {
         if let Err(error) = sender.send(out, event) {

@@ -35,11 +35,9 @@
 //! ```
 //!
 //! Requests of a connection may be pipelined; their answers go out in order, also when some come
-//! [`Later`](Reply::Later) from a worker thread, by mail through a [`Post`].
+//! [`Later`](Reply::Later) from a worker thread, by mail through a [`ServiceSender`].
 
 mod adapter;
-#[cfg(feature = "tls")]
-mod cleartext;
 mod config;
 mod conn;
 mod exchange;
@@ -49,15 +47,17 @@ mod forwarded;
 mod http;
 mod message;
 mod open_files;
-mod opening;
-mod post;
+#[cfg(feature = "tls")]
+mod plaintext_on_tls;
 #[cfg(feature = "files")]
 pub(crate) mod priority;
 mod reader;
 mod request;
+mod request_body;
 mod response;
 #[cfg(feature = "router")]
 mod router;
+mod sender;
 mod service;
 mod socket;
 mod stream;
@@ -66,32 +66,34 @@ mod tests;
 mod tools;
 mod topics;
 mod traffic;
-mod upload;
+mod upgrade;
 
 pub use self::adapter::{Web, reactor};
-pub use self::config::Config;
-pub use self::conn::Conn;
+pub use self::config::WebConfig;
+pub use self::conn::WebConn;
 pub use self::forwarded::ForwardedBy;
 pub use self::message::{Framed, Message, WsCx, frame};
-pub use self::post::{Envelope, ExchangeId, Post, ReactorEnded};
 pub use self::request::Request;
+pub use self::request_body::{BodyMode, RequestBody};
 pub use self::response::{Body, FileBody, FileSource, OpenFile, Part, Response};
 #[cfg(feature = "router")]
-pub use self::router::{Found, Parameters, RouteError, Router};
-pub use self::service::{Admission, Answer, Ended, Reply, Served, Service, To};
+pub use self::router::{Parameters, RouteError, RouteMatch, Router};
+pub use self::sender::{ExchangeId, ReactorEnded, ServiceMail, ServiceSender};
+pub use self::service::{
+    AcceptDecision, Reply, Responder, ResponseSent, Service, To, WebSocketClosed,
+};
 pub use self::stream::StreamCx;
-pub use self::topics::{EncodedMessage, Except, Published, Topics};
+pub use self::topics::{EncodedMessage, Exclude, Published, Topics};
 pub use self::traffic::Traffic;
-pub use self::upload::{Intake, UploadCx};
 
 pub use crate::proto::http1::{
-    FIELDS_MAX, Fields, Limits as HttpLimits, Method, TargetError, Version, date, decode_path,
+    FIELDS_MAX, Fields, HttpLimits, Method, TargetError, Version, date, decode_path,
 };
 pub use crate::proto::ws::deflate::{Compression, Deflaters, WindowBits};
 #[cfg(feature = "ws")]
 pub use crate::proto::ws::handshake::subprotocols;
-pub use crate::proto::ws::{CloseCode, Limits as WsLimits};
+pub use crate::proto::ws::{CloseCode, WsLimits};
 pub use crate::reactor::{
-    CloseReason, Config as ReactorConfig, ConnId, Cx, Histogram, ListenerId, Origin, Phases,
-    Reactor, Security, Sent, Shared, Stats, now,
+    CloseReason, ConnId, Cx, Endpoint, Histogram, ListenerId, Phases, Reactor, ReactorConfig,
+    Security, SendStatus, Shared, Stats, now,
 };

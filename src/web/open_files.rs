@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::response::OpenFile;
 
-/// How many are held open.
+/// Number of are held open.
 const OPEN_FILES_MAX: usize = 64;
 
 /// EMFILE of Linux: the process has as many descriptors as it may.
@@ -59,17 +59,17 @@ mod tests {
 
     /// Counts how often it is opened, and cannot be as often as it is told.
     #[derive(Debug, Default)]
-    struct Counted {
+    struct CountedFile {
         opened: AtomicUsize,
-        refused: AtomicUsize,
+        rejected: AtomicUsize,
     }
 
-    impl OpenFile for Counted {
+    impl OpenFile for CountedFile {
         fn open(&self) -> io::Result<File> {
             self.opened.fetch_add(1, Ordering::Relaxed);
-            let less = |refused: usize| refused.checked_sub(1);
+            let less = |rejected: usize| rejected.checked_sub(1);
             match self
-                .refused
+                .rejected
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
             {
                 Ok(_) => Err(io::Error::from_raw_os_error(EMFILE)),
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn those_read_last_stay_open() {
         let files: Vec<_> = (0..=OPEN_FILES_MAX)
-            .map(|_| Arc::new(Counted::default()))
+            .map(|_| Arc::new(CountedFile::default()))
             .collect();
         let mut open = OpenFiles::default();
         let mut read = |index: usize| {
@@ -103,16 +103,16 @@ mod tests {
     #[test]
     fn what_is_open_makes_room_when_there_is_none() {
         let mut open = OpenFiles::default();
-        let first: Arc<dyn OpenFile> = Arc::new(Counted::default());
+        let first: Arc<dyn OpenFile> = Arc::new(CountedFile::default());
         open.open(&first).unwrap();
-        let refused = |times| -> Arc<dyn OpenFile> {
-            Arc::new(Counted {
-                refused: AtomicUsize::new(times),
-                ..Counted::default()
+        let rejected = |times| -> Arc<dyn OpenFile> {
+            Arc::new(CountedFile {
+                rejected: AtomicUsize::new(times),
+                ..CountedFile::default()
             })
         };
-        open.open(&refused(1)).unwrap();
+        open.open(&rejected(1)).unwrap();
         assert_eq!(open.0.len(), 1);
-        assert!(open.open(&refused(2)).is_err());
+        assert!(open.open(&rejected(2)).is_err());
     }
 }

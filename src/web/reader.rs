@@ -8,8 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::open_files::OpenFiles;
-use super::post::{Chunk, ExchangeId, Post};
-use super::response::{FileBody, FileSource, Source};
+use super::response::{FileBody, FileHandle, FileSource};
+use super::sender::{ExchangeId, FileChunk, ServiceSender};
 use crate::invariant::part_mut;
 use crate::reactor::Shared;
 
@@ -21,14 +21,14 @@ const NOW_BYTES_MAX: usize = 64 * 1024;
 pub(super) const AHEAD_BYTES_MAX: usize = 128 * 1024;
 /// The most at a time when there is little room for output in all.
 const CROWDED_BYTES_MAX: usize = 16 * 1024;
-/// How many pieces of that size the thread keeps to fill them again.
+/// Number of pieces of that size the thread keeps to fill them again.
 const POOL_MAX: usize = 32;
 /// The same for the loop.
 const NOW_POOL_MAX: usize = 64;
-/// How long they are kept while nobody asks for any.
+/// Time they are kept while none is asked for.
 const POOL_IDLE: Duration = Duration::from_secs(1);
 
-struct Job {
+struct ReadJob {
     file: FileSource,
     offset: u64,
     len: usize,
@@ -50,10 +50,10 @@ pub(super) enum Piece {
 /// its own.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    jobs: Option<Sender<Job>>,
+    jobs: Option<Sender<ReadJob>>,
     /// Bytes that were asked for and have not come: they are output that nobody has counted yet.
     pub(super) expected: usize,
-    pool: Pool,
+    pool: PiecePool,
     /// Pieces were read on the loop since the last [`rest`](Self::rest).
     is_in_use: bool,
     #[cfg(test)]
@@ -65,7 +65,7 @@ impl Reader {
     /// may be added to the output.
     pub(super) fn read<M: Send + 'static>(
         &mut self,
-        post: &Post<M>,
+        post: &ServiceSender<M>,
         part: &FileBody,
         room: usize,
         to: ExchangeId,
@@ -76,7 +76,7 @@ impl Reader {
             return Piece::Here(piece);
         }
         let len = left.min(piece_bytes_max(room, CHUNK_BYTES_MAX));
-        let job = Job {
+        let job = ReadJob {
             file: part.file.clone(),
             offset: part.offset,
             len,
@@ -91,7 +91,7 @@ impl Reader {
         }
     }
 
-    /// What of the next `len` bytes can be had without waiting for a disk, at least one.
+    /// Reads those of the next `len` bytes that need no disk, at least one.
     fn read_now(&mut self, part: &FileBody, len: usize) -> Option<Shared> {
         #[cfg(test)]
         if self.is_never_now {
@@ -107,17 +107,17 @@ impl Reader {
     /// Gives the memory back if nothing was read since the last call.
     pub(super) fn rest(&mut self) {
         if !std::mem::take(&mut self.is_in_use) {
-            self.pool = Pool::default();
+            self.pool = PiecePool::default();
         }
     }
 
     /// A piece has come for which so much was asked.
-    pub(super) fn has_come(&mut self, asked: usize) {
-        self.expected = self.expected.saturating_sub(asked);
+    pub(super) fn has_come(&mut self, meta: usize) {
+        self.expected = self.expected.saturating_sub(meta);
     }
 
     /// The way to the thread, which is started for the first job.
-    fn thread<M: Send + 'static>(&mut self, post: &Post<M>) -> Option<&Sender<Job>> {
+    fn thread<M: Send + 'static>(&mut self, post: &ServiceSender<M>) -> Option<&Sender<ReadJob>> {
         if self.jobs.is_none() {
             match start(post.clone()) {
                 Ok(jobs) => self.jobs = Some(jobs),
@@ -128,10 +128,10 @@ impl Reader {
     }
 }
 
-fn start<M: Send + 'static>(post: Post<M>) -> io::Result<Sender<Job>> {
+fn start<M: Send + 'static>(post: ServiceSender<M>) -> io::Result<Sender<ReadJob>> {
     let (jobs, queue) = mpsc::channel();
     thread::Builder::new().name("files".into()).spawn(move || {
-        let mut kept = Kept::default();
+        let mut kept = ReaderState::default();
         while let Some(job) = next(&queue, &mut kept) {
             post.chunk(job.to, job.len, kept.read(&job));
         }
@@ -162,24 +162,24 @@ fn read_cached(_: &File, _: &mut [u8], _: u64) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Whether the file system of a file that the kernel has in memory can say so.
+/// Returns `true` if the file system of a file that the kernel has in memory can say so.
 #[cfg(test)]
 pub(super) fn can_read_now(file: &File) -> bool {
     read_cached(file, &mut [0], 0).is_ok()
 }
 
-/// What the thread keeps for the next job.
+/// State of the thread between jobs.
 #[derive(Debug, Default)]
-struct Kept {
-    pool: Pool,
+struct ReaderState {
+    pool: PiecePool,
     files: OpenFiles,
 }
 
-impl Kept {
-    fn read(&mut self, job: &Job) -> Chunk {
+impl ReaderState {
+    fn read(&mut self, job: &ReadJob) -> FileChunk {
         let file = match job.file.source() {
-            Source::Open(file) => file,
-            Source::OnDemand(file) => self.files.open(file)?,
+            FileHandle::Open(file) => file,
+            FileHandle::OnDemand(file) => self.files.open(file)?,
         };
         self.pool.read(file, job)
     }
@@ -190,10 +190,10 @@ impl Kept {
 }
 
 /// Waits for a job. What is kept is given back when there is none for a while.
-fn next(queue: &Receiver<Job>, kept: &mut Kept) -> Option<Job> {
+fn next(queue: &Receiver<ReadJob>, kept: &mut ReaderState) -> Option<ReadJob> {
     if !kept.is_empty() {
         match queue.recv_timeout(POOL_IDLE) {
-            Err(RecvTimeoutError::Timeout) => *kept = Kept::default(),
+            Err(RecvTimeoutError::Timeout) => *kept = ReaderState::default(),
             job => return job.ok(),
         }
     }
@@ -203,13 +203,13 @@ fn next(queue: &Receiver<Job>, kept: &mut Kept) -> Option<Job> {
 /// Pieces that were read and are perhaps sent by now: fresh memory costs the kernel more than
 /// reading into it does.
 #[derive(Debug, Default)]
-struct Pool {
+struct PiecePool {
     pieces: Vec<Shared>,
 }
 
-impl Pool {
+impl PiecePool {
     /// Exactly as many bytes as were asked for: fewer means that the file was cut short.
-    fn read(&mut self, file: &File, job: &Job) -> Chunk {
+    fn read(&mut self, file: &File, job: &ReadJob) -> FileChunk {
         self.fill(job.len, CHUNK_BYTES_MAX, POOL_MAX, |bytes| {
             file.read_exact_at(bytes, job.offset)?;
             Ok(bytes.len())
@@ -223,7 +223,7 @@ impl Pool {
         full: usize,
         max: usize,
         fill: impl FnOnce(&mut [u8]) -> io::Result<usize>,
-    ) -> Chunk {
+    ) -> FileChunk {
         for piece in &mut self.pieces {
             if piece.len() >= len
                 && let Some(bytes) = piece.get_mut()
@@ -254,14 +254,14 @@ mod tests {
     use crate::reactor::ConnId;
 
     /// A job for `len` bytes of a file that has `file_len` of them, all the same.
-    fn job(byte: u8, file_len: usize, len: usize) -> Job {
+    fn job(byte: u8, file_len: usize, len: usize) -> ReadJob {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&vec![byte; file_len]).unwrap();
         let to = ExchangeId {
             conn: ConnId::NONE,
             number: 0,
         };
-        Job {
+        ReadJob {
             file: Arc::new(file).into(),
             offset: 0,
             len,
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn what_is_held_is_not_written_over() {
-        let mut kept = Kept::default();
+        let mut kept = ReaderState::default();
         let held = kept.read(&job(b'a', LEN, LEN)).unwrap();
         let other = kept.read(&job(b'b', LEN, LEN)).unwrap();
         assert_eq!(held.as_ref(), [b'a'; LEN]);
@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn what_was_sent_is_filled_again() {
-        let mut kept = Kept::default();
+        let mut kept = ReaderState::default();
         let first = kept.read(&job(b'a', LEN, LEN)).unwrap();
         let place = first.as_ref().as_ptr();
         drop(first);
@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn what_the_kernel_has_in_memory_comes_at_once() {
-        let Job { file, .. } = job(b'a', 100_000, 0);
+        let ReadJob { file, .. } = job(b'a', 100_000, 0);
         let part = FileBody {
             file,
             offset: 0,
@@ -325,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_file_cut_short_is_an_error_every_time() {
-        let mut kept = Kept::default();
+        let mut kept = ReaderState::default();
         drop(kept.read(&job(b'a', LEN, LEN)).unwrap());
         for _ in 0..2 {
             assert!(kept.read(&job(b'b', LEN - 1, LEN)).is_err());
@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn the_pool_is_bounded_and_holds_full_pieces_only() {
-        let mut kept = Kept::default();
+        let mut kept = ReaderState::default();
         let short = kept.read(&job(b'a', 10, 10)).unwrap();
         assert_eq!((short.len(), kept.pool.pieces.len()), (10, 0));
         let job = job(b'a', LEN, LEN);

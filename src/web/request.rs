@@ -5,16 +5,16 @@ use std::net::SocketAddr;
 
 use super::ExchangeId;
 use crate::proto::http1::{Fields, Head, Method, TargetError, Version, decode_path};
-use crate::reactor::Origin;
+use crate::reactor::Endpoint;
 
 /// A complete request. Everything in it is borrowed from the bytes received.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     pub(super) head: Head<'a>,
     pub(super) body: &'a [u8],
-    pub(super) origin: Origin,
+    pub(super) endpoint: Endpoint,
     /// Of the connection, whoever the client is.
-    pub(super) connection: Origin,
+    pub(super) connection: Endpoint,
     pub(super) exchange: ExchangeId,
 }
 
@@ -62,7 +62,7 @@ impl<'a> Request<'a> {
         self.head.host
     }
 
-    /// Whether the client asks to go on with WebSocket.
+    /// Returns `true` if the client asks to go on with WebSocket.
     pub fn wants_websocket(&self) -> bool {
         self.head.upgrade_websocket
     }
@@ -74,21 +74,21 @@ impl<'a> Request<'a> {
 
     /// The peer's address.
     pub fn peer(&self) -> SocketAddr {
-        self.origin.peer()
+        self.endpoint.peer()
     }
 
-    /// Whether it came through a proxy that says it is for somebody else:
-    /// [`Service::origin`](super::Service::origin) has found another address than the connection's.
+    /// Returns `true` if it came through a proxy that says it is for somebody else:
+    /// [`Service::endpoint`](super::Service::endpoint) has found another address than the connection's.
     pub fn is_forwarded(&self) -> bool {
-        self.connection.peer() != self.origin.peer()
+        self.connection.peer() != self.endpoint.peer()
     }
 
-    /// Where the connection comes from.
-    pub fn origin(&self) -> Origin {
-        self.origin
+    /// Peer of the connection.
+    pub fn endpoint(&self) -> Endpoint {
+        self.endpoint
     }
 
-    /// Where an answer that comes later is to be sent.
+    /// Id to which a later response is sent.
     pub fn exchange(&self) -> ExchangeId {
         self.exchange
     }

@@ -9,7 +9,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::proto::http1::encode::{self, BodyForm, Common};
-use crate::proto::http1::{After, Asked, BodyLength};
+use crate::proto::http1::{BodyLength, ConnectionAction, RequestMeta};
 use crate::reactor::{Cx, Shared};
 
 /// Bodies up to this size are copied behind their head, so that both leave in one piece.
@@ -26,19 +26,19 @@ const COPIED_BYTES_MAX: usize = 4096;
 #[derive(Debug)]
 pub struct Response {
     pub(super) status: u16,
-    pub(super) fields: Lines,
+    pub(super) fields: ResponseFields,
     pub(super) body: Body,
     pub(super) close: bool,
     /// Dropped with the response, once all of it was written.
-    pub(super) kept: Kept,
+    pub(super) kept: ResponseGuard,
 }
 
 /// A value that lives as long as a response is under way.
-pub(super) type Kept = Option<Box<dyn Any + Send>>;
+pub(super) type ResponseGuard = Option<Box<dyn Any + Send>>;
 
 /// Field lines, as they go out: those made once for many answers, and what this one adds to them.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(super) struct ResponseFields {
     made: Made,
     own: Vec<u8>,
 }
@@ -49,7 +49,7 @@ enum Made {
     Shared(Shared),
 }
 
-impl Lines {
+impl ResponseFields {
     const fn new(made: &'static [u8]) -> Self {
         Self {
             made: Made::Static(made),
@@ -95,7 +95,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// How long it is, in bytes.
+    /// Length in bytes.
     pub fn len(&self) -> u64 {
         match self {
             Self::Shared(shared) => shared.len() as u64,
@@ -103,7 +103,7 @@ impl Part {
         }
     }
 
-    /// Whether there is nothing in it.
+    /// Returns `true` if there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -113,10 +113,10 @@ impl Part {
 ///
 /// One pointer, as every answer has room for it.
 #[derive(Clone, Debug)]
-pub struct FileSource(Arc<Source>);
+pub struct FileSource(Arc<FileHandle>);
 
 #[derive(Debug)]
-pub(super) enum Source {
+pub(super) enum FileHandle {
     Open(Arc<File>),
     OnDemand(Arc<dyn OpenFile>),
 }
@@ -134,18 +134,18 @@ pub trait OpenFile: fmt::Debug + Send + Sync {
 impl FileSource {
     /// One that is opened when it is read.
     pub fn on_demand(file: Arc<dyn OpenFile>) -> Self {
-        Self(Arc::new(Source::OnDemand(file)))
+        Self(Arc::new(FileHandle::OnDemand(file)))
     }
 
-    pub(super) fn source(&self) -> &Source {
+    pub(super) fn source(&self) -> &FileHandle {
         &self.0
     }
 
     /// The file, where it is open.
     pub fn held(&self) -> Option<&Arc<File>> {
         match &*self.0 {
-            Source::Open(file) => Some(file),
-            Source::OnDemand(_) => None,
+            FileHandle::Open(file) => Some(file),
+            FileHandle::OnDemand(_) => None,
         }
     }
 
@@ -155,26 +155,26 @@ impl FileSource {
     /// As [`OpenFile::open`].
     pub fn open(&self) -> io::Result<Arc<File>> {
         match &*self.0 {
-            Source::Open(file) => Ok(Arc::clone(file)),
-            Source::OnDemand(file) => file.open().map(Arc::new),
+            FileHandle::Open(file) => Ok(Arc::clone(file)),
+            FileHandle::OnDemand(file) => file.open().map(Arc::new),
         }
     }
 }
 
 impl From<Arc<File>> for FileSource {
     fn from(file: Arc<File>) -> Self {
-        Self(Arc::new(Source::Open(file)))
+        Self(Arc::new(FileHandle::Open(file)))
     }
 }
 
 /// A part of a file.
 #[derive(Clone, Debug)]
 pub struct FileBody {
-    /// Where it is read from.
+    /// File it is read from.
     pub file: FileSource,
-    /// Where the part starts, in bytes.
+    /// Start of the part, in bytes.
     pub offset: u64,
-    /// How long it is, in bytes. If the file turns out to be shorter, the connection ends.
+    /// Length in bytes. If the file turns out to be shorter, the connection ends.
     pub len: u64,
 }
 
@@ -192,7 +192,7 @@ impl FileBody {
 }
 
 impl Body {
-    /// How long it is, in bytes; zero for a stream.
+    /// Length in bytes; zero for a stream.
     pub fn len(&self) -> u64 {
         match self {
             Self::Empty | Self::Stream => 0,
@@ -204,12 +204,12 @@ impl Body {
         }
     }
 
-    /// Whether there is nothing in it.
+    /// Returns `true` if there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How the head is to tell its length.
+    /// Length as the head has to give it.
     pub(super) fn length(&self) -> BodyLength {
         match self {
             Self::Empty => BodyLength::None,
@@ -245,7 +245,7 @@ impl Response {
     pub fn new(status: u16, body: Body) -> Self {
         Self {
             status,
-            fields: Lines::new(b""),
+            fields: ResponseFields::new(b""),
             body,
             close: false,
             kept: None,
@@ -264,7 +264,7 @@ impl Response {
             Cow::Owned(text) => Body::Bytes(text.into_bytes()),
         };
         Self {
-            fields: Lines::new(b"Content-Type: text/plain; charset=utf-8\r\n"),
+            fields: ResponseFields::new(b"Content-Type: text/plain; charset=utf-8\r\n"),
             ..Self::new(status, body)
         }
     }
@@ -272,14 +272,14 @@ impl Response {
     /// JSON, serialised already.
     pub fn json(status: u16, json: impl Into<Vec<u8>>) -> Self {
         Self {
-            fields: Lines::new(b"Content-Type: application/json\r\n"),
+            fields: ResponseFields::new(b"Content-Type: application/json\r\n"),
             ..Self::new(status, Body::Bytes(json.into()))
         }
     }
 
     /// An answer whose body the service writes bit by bit, of any length.
     ///
-    /// [`Service::drained`](super::Service::drained) is called when it can begin; after that mail to
+    /// [`Service::writable`](super::Service::writable) is called when it can begin; after that mail to
     /// the request ([`To::Stream`](super::To::Stream)) and timers reach it. It ends with
     /// [`StreamCx::finish`](super::StreamCx::finish).
     pub fn stream(status: u16) -> Self {
@@ -290,7 +290,7 @@ impl Response {
     pub fn prepared(status: u16, fields: &Shared, body: Body) -> Self {
         Self {
             status,
-            fields: Lines {
+            fields: ResponseFields {
                 made: Made::Shared(fields.clone()),
                 own: Vec::new(),
             },
@@ -360,14 +360,14 @@ impl Response {
 
     /// The field lines added so far.
     pub fn field_lines(&self) -> Shared {
-        let Lines { made, own } = &self.fields;
+        let ResponseFields { made, own } = &self.fields;
         match made {
             Made::Shared(lines) if own.is_empty() => lines.clone(),
             _ => Shared::from([self.fields.made(), own].concat()),
         }
     }
 
-    /// What it takes of memory that is of no other answer.
+    /// Memory that it shares with no other response.
     pub(super) fn own_bytes(&self) -> usize {
         let body = match &self.body {
             Body::Bytes(bytes) => bytes.capacity(),
@@ -377,7 +377,7 @@ impl Response {
         self.fields.own.capacity() + body
     }
 
-    /// Whether the service writes the body.
+    /// Returns `true` if the service writes the body.
     pub(super) fn is_stream(&self) -> bool {
         matches!(self.body, Body::Stream)
     }
@@ -396,8 +396,8 @@ impl Response {
         self,
         cx: &mut Cx<'_>,
         length: BodyLength,
-        asked: Asked,
-        after: After,
+        meta: RequestMeta,
+        after: ConnectionAction,
         common: &Common,
         more: &[u8],
     ) -> BodyForm {
@@ -410,7 +410,7 @@ impl Response {
         };
         let mut form = BodyForm::Absent;
         cx.write_with(|out| {
-            form = encode::head(out, self.status, &lines, length, asked, after, common);
+            form = encode::head(out, self.status, &lines, length, meta, after, common);
             if form != BodyForm::Absent && copied.len() <= COPIED_BYTES_MAX {
                 out.extend_from_slice(copied);
             }

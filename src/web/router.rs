@@ -11,7 +11,7 @@ use super::Method;
 /// the order of adding. GET answers HEAD too (RFC 9110 §9.3.2).
 ///
 /// ```
-/// use edgeloop::web::{Found, Method, Router};
+/// use edgeloop::web::{RouteMatch, Method, Router};
 ///
 /// #[derive(Debug, PartialEq)]
 /// enum Route {
@@ -25,11 +25,11 @@ use super::Method;
 /// router.add(Method::Delete, "/users/{id}", Route::User)?;
 ///
 /// match router.find(Method::Head, "/users/7") {
-///     Found::Route(Route::User, parameters) => assert_eq!(parameters.get("id"), Some("7")),
+///     RouteMatch::Route(Route::User, parameters) => assert_eq!(parameters.get("id"), Some("7")),
 ///     other => panic!("{other:?}"),
 /// }
 /// match router.find(Method::Put, "/users/7") {
-///     Found::NotAllowed(allow) => assert_eq!(allow, "GET, HEAD, DELETE, OPTIONS"),
+///     RouteMatch::NotAllowed(allow) => assert_eq!(allow, "GET, HEAD, DELETE, OPTIONS"),
 ///     other => panic!("{other:?}"),
 /// }
 /// # Ok::<(), edgeloop::web::RouteError>(())
@@ -41,7 +41,7 @@ pub struct Router<T> {
     table: Vec<Methods<T>>,
 }
 
-/// What there is at one path.
+/// Methods of one path.
 #[derive(Clone, Debug)]
 struct Methods<T> {
     path: Box<str>,
@@ -51,9 +51,9 @@ struct Methods<T> {
     allow: String,
 }
 
-/// What a method and a path lead to.
+/// Match of a method and a path.
 #[derive(Debug)]
-pub enum Found<'r, 'p, T> {
+pub enum RouteMatch<'r, 'p, T> {
     /// A route, with the parameters of its path.
     Route(&'r T, Parameters<'r, 'p>),
     /// `OPTIONS` of a known path: the value for Allow (RFC 9110 §9.3.7).
@@ -136,12 +136,12 @@ impl<T> Router<T> {
 
     /// Finds the way for a method and a path, which is best decoded before:
     /// [`Request::decoded_path`](super::Request::decoded_path).
-    pub fn find<'r, 'p>(&'r self, method: Method<'_>, path: &'p str) -> Found<'r, 'p, T> {
+    pub fn find<'r, 'p>(&'r self, method: Method<'_>, path: &'p str) -> RouteMatch<'r, 'p, T> {
         let Ok(matchit::Match { value, params }) = self.paths.at(path) else {
-            return Found::Nothing;
+            return RouteMatch::Nothing;
         };
         let Some(methods) = self.table.get(*value) else {
-            return Found::Nothing;
+            return RouteMatch::Nothing;
         };
         let with = |method: Method<'_>| {
             let mut routes = methods.routes.iter();
@@ -152,9 +152,9 @@ impl<T> Router<T> {
             _ => None,
         });
         match (found.or(methods.any.as_ref()), method) {
-            (Some(to), _) => Found::Route(to, Parameters(params)),
-            (None, Method::Options) => Found::Options(&methods.allow),
-            (None, _) => Found::NotAllowed(&methods.allow),
+            (Some(to), _) => RouteMatch::Route(to, Parameters(params)),
+            (None, Method::Options) => RouteMatch::Options(&methods.allow),
+            (None, _) => RouteMatch::NotAllowed(&methods.allow),
         }
     }
 
@@ -215,12 +215,12 @@ mod tests {
     /// The number of the route and its parameter `p`, or what else was found.
     fn find(router: &Router<usize>, method: &str, path: &str) -> String {
         match router.find(Method::from(method), path) {
-            Found::Route(number, parameters) => {
+            RouteMatch::Route(number, parameters) => {
                 format!("{number} {}", parameters.get("p").unwrap_or("-"))
             }
-            Found::Options(allow) => format!("options {allow}"),
-            Found::NotAllowed(allow) => format!("405 {allow}"),
-            Found::Nothing => "404".to_owned(),
+            RouteMatch::Options(allow) => format!("options {allow}"),
+            RouteMatch::NotAllowed(allow) => format!("405 {allow}"),
+            RouteMatch::Nothing => "404".to_owned(),
         }
     }
 

@@ -1,40 +1,40 @@
-//! What an embedder writes to serve HTTP and WebSockets.
+//! Trait of an embedder's service for HTTP and WebSockets.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::message::{Message, WsCx};
-use super::post::ExchangeId;
+use super::request_body::{BodyMode, RequestBody};
+use super::sender::ExchangeId;
 use super::stream::StreamCx;
-use super::upload::{Intake, UploadCx};
-use super::{Config, Cx, Origin, Request, Response, Shared};
+use super::{Cx, Endpoint, Request, Response, Shared, WebConfig};
 use crate::proto::ws::CloseCode;
 
 /// Answers requests and handles the messages of WebSockets.
 ///
 /// One value serves all connections of a reactor, on its thread: callbacks need no locks and must
-/// not block. What takes long is handed to another thread with a [`Post`](super::Post), and
+/// not block. What takes long is handed to another thread with a [`ServiceSender`](super::ServiceSender), and
 /// answered later.
 pub trait Service {
     /// The state of one WebSocket.
     type Socket;
-    /// What other threads may post to this service.
+    /// Mail of other threads for this service.
     type Mail: Send + 'static;
 
     /// The limits and times to apply. Asked for at each use.
-    fn config(&self) -> &Config {
-        &Config::DEFAULT
+    fn config(&self) -> &WebConfig {
+        &WebConfig::DEFAULT
     }
 
     /// Field lines to add to every answer to a peer from there, refusals included, as
     /// Strict-Transport-Security is to those of secure listeners. They are made before, by
     /// [`Response::field_lines`].
-    fn field_lines(&self, from: Origin) -> Option<&Shared> {
+    fn field_lines(&self, from: Endpoint) -> Option<&Shared> {
         let _ = from;
         None
     }
 
-    /// Whether the peer is a proxy whose PROXY header (versions 1 and 2) is believed: from there on the
+    /// Returns `true` if the peer is a proxy whose PROXY header (versions 1 and 2) is believed: from there on the
     /// connection comes from the client it names. Where there is none, it comes from the proxy.
     fn is_proxy(&self, peer: SocketAddr) -> bool {
         let _ = peer;
@@ -43,32 +43,32 @@ pub trait Service {
 
     /// A connection was accepted, before any TLS. Of one that comes through a proxy, it is known
     /// from where.
-    fn accept(&mut self, cx: &mut Cx<'_>, from: Origin) -> Admission {
+    fn accept(&mut self, cx: &mut Cx<'_>, from: Endpoint) -> AcceptDecision {
         let _ = (cx, from);
-        Admission::Served
+        AcceptDecision::Served
     }
 
     /// A connection that was accepted is gone.
-    fn released(&mut self, cx: &mut Cx<'_>, from: Origin, admission: Admission) {
+    fn connection_closed(&mut self, cx: &mut Cx<'_>, from: Endpoint, admission: AcceptDecision) {
         let _ = (cx, from, admission);
     }
 
-    /// Where a request comes from: by default from where its connection does. A service behind a proxy
+    /// Peer of a request: by default that of its connection. A service behind a proxy
     /// that names the client in a field, and can be believed, says so here.
-    fn origin(&self, request: &Request<'_>) -> Origin {
-        request.origin()
+    fn endpoint(&self, request: &Request<'_>) -> Endpoint {
+        request.endpoint()
     }
 
     /// The head of a request with a body is here: says what is to become of the body, which the
     /// request given does not have.
-    fn intake(&mut self, cx: &mut Cx<'_>, request: &Request<'_>) -> Intake {
+    fn body_mode(&mut self, cx: &mut Cx<'_>, request: &Request<'_>) -> BodyMode {
         let _ = (cx, request);
-        Intake::Collect
+        BodyMode::Collect
     }
 
-    /// A piece of a body arrived that [`intake`](Self::intake) said to [`Stream`](Intake::Stream).
+    /// A piece of a body arrived that [`body_mode`](Self::body_mode) said to [`Stream`](BodyMode::Stream).
     /// After the last one, [`request`](Self::request) is called, with no body.
-    fn body(&mut self, upload: &mut UploadCx<'_, '_>, data: &[u8]) {
+    fn body(&mut self, upload: &mut RequestBody<'_, '_>, data: &[u8]) {
         let _ = (upload, data);
     }
 
@@ -78,23 +78,23 @@ pub trait Service {
 
     /// The answer to a request that was refused before it came to [`request`](Self::request):
     /// broken, over a limit, too slow, or no handshake where one was needed.
-    fn refusal(&mut self, status: u16, reason: &str) -> Response {
-        let refusal = Response::text(status, format!("{reason}\n"));
+    fn error_response(&mut self, status: u16, reason: &str) -> Response {
+        let error_response = Response::text(status, format!("{reason}\n"));
         match status {
-            405 => refusal.field("Allow", ""), // a tunnel was asked for (RFC 9110 §15.5.6)
-            _ => refusal,
+            405 => error_response.field("Allow", ""), // a tunnel was asked for (RFC 9110 §15.5.6)
+            _ => error_response,
         }
     }
 
     /// A request has waited for its answer as long as it may: says what to answer. By default that is
     /// 503, and the connection ends.
-    fn overdue(&mut self, cx: &mut Cx<'_>, exchange: ExchangeId) -> Response {
+    fn response_timeout(&mut self, cx: &mut Cx<'_>, exchange: ExchangeId) -> Response {
         let _ = (cx, exchange);
-        self.refusal(503, "the answer took too long").close()
+        self.error_response(503, "the answer took too long").close()
     }
 
     /// A streamed answer can take bytes: its head is out, or what was over the mark has left.
-    fn drained(&mut self, stream: &mut StreamCx<'_, '_>) {
+    fn writable(&mut self, stream: &mut StreamCx<'_, '_>) {
         let _ = stream;
     }
 
@@ -104,18 +104,18 @@ pub trait Service {
     }
 
     /// The reactor is shutting down with a streamed answer under way. By default the answer ends.
-    fn draining(&mut self, stream: &mut StreamCx<'_, '_>) {
+    fn shutting_down(&mut self, stream: &mut StreamCx<'_, '_>) {
         stream.finish();
     }
 
     /// Nobody waits any more for the end of this answer, which was to come [later](Reply::Later) or is
     /// a stream; or nothing more comes of this body, which was handed on as it came.
-    fn abandoned(&mut self, cx: &mut Cx<'_>, exchange: ExchangeId) {
+    fn request_aborted(&mut self, cx: &mut Cx<'_>, exchange: ExchangeId) {
         let _ = (cx, exchange);
     }
 
     /// An answer was queued: what an access log wants to know.
-    fn served(&mut self, cx: &mut Cx<'_>, served: &Served<'_>) {
+    fn response_sent(&mut self, cx: &mut Cx<'_>, served: &ResponseSent<'_>) {
         let _ = (cx, served);
     }
 
@@ -135,13 +135,13 @@ pub trait Service {
     /// sees to it that this does not happen without end: reading and decompressing up to there has its cost.
     ///
     /// ```
-    /// use edgeloop::web::{Config, Cx, Message, Reply, Request, Response, Service, WsCx, WsLimits};
+    /// use edgeloop::web::{WebConfig, Cx, Message, Reply, Request, Response, Service, WsCx, WsLimits};
     ///
-    /// struct Short(Config);
+    /// struct Short(WebConfig);
     ///
     /// impl Short {
     ///     fn new() -> Self {
-    ///         let mut config = Config::DEFAULT;
+    ///         let mut config = WebConfig::DEFAULT;
     ///         config.ws.message_bytes_wanted_max = 1000;
     ///         Self(config)
     ///     }
@@ -151,7 +151,7 @@ pub trait Service {
     ///     type Socket = ();
     ///     type Mail = ();
     ///
-    ///     fn config(&self) -> &Config {
+    ///     fn config(&self) -> &WebConfig {
     ///         &self.0
     ///     }
     ///
@@ -171,7 +171,7 @@ pub trait Service {
     }
 
     /// A WebSocket has ended, however it did.
-    fn closed(&mut self, cx: &mut Cx<'_>, socket: Self::Socket, ended: &Ended<'_>) {
+    fn closed(&mut self, cx: &mut Cx<'_>, socket: Self::Socket, ended: &WebSocketClosed<'_>) {
         let _ = (cx, socket, ended);
     }
 
@@ -186,18 +186,18 @@ pub trait Service {
     }
 }
 
-/// What is to become of a new connection.
+/// Decision about a new connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admission {
+pub enum AcceptDecision {
     /// It is served.
     Served,
     /// There are too many: whatever it asks for is answered with 503, and it ends. TLS has its cost.
     Overloaded,
-    /// It is closed at once, [`Service::released`] is not called.
+    /// It is closed at once, [`Service::connection_closed`] is not called.
     Refused,
 }
 
-/// What to do about a request.
+/// Decision about a request.
 #[derive(Debug)]
 pub enum Reply<S> {
     /// Answer it.
@@ -209,7 +209,7 @@ pub enum Reply<S> {
     #[cfg(feature = "ws")]
     UpgradeTo(S, String),
     /// The answer comes later, by mail to [`Request::exchange`], within
-    /// [`Config::request_timeout`].
+    /// [`WebConfig::request_timeout`].
     Later,
     /// The same, within this time.
     LaterWithin(Duration),
@@ -230,23 +230,23 @@ pub enum To<'a, 'b, 'c, S> {
     /// The service itself, or someone who has gone in the meantime.
     Nobody(&'a mut Cx<'c>),
     /// A request that awaits its answer.
-    Exchange(&'a mut Cx<'c>, &'a mut Answer<S>),
+    Exchange(&'a mut Cx<'c>, &'a mut Responder<S>),
     /// A streamed answer under way.
     Stream(&'a mut StreamCx<'b, 'c>),
     /// A request whose body is handed on while it arrives.
-    Upload(&'a mut UploadCx<'b, 'c>),
+    Upload(&'a mut RequestBody<'b, 'c>),
     /// A WebSocket.
     Socket(&'a mut WsCx<'b, 'c>, &'a mut S),
 }
 
-/// Where the answer to a request is put when it comes later.
+/// Handle to send a response that comes later.
 #[derive(Debug)]
-pub struct Answer<S> {
+pub struct Responder<S> {
     pub(super) exchange: ExchangeId,
     pub(super) reply: Option<Reply<S>>,
 }
 
-impl<S> Answer<S> {
+impl<S> Responder<S> {
     /// The request's name.
     pub fn exchange(&self) -> ExchangeId {
         self.exchange
@@ -261,7 +261,7 @@ impl<S> Answer<S> {
 
 /// A request that was answered.
 #[derive(Clone, Copy, Debug)]
-pub struct Served<'a> {
+pub struct ResponseSent<'a> {
     /// The peer's address.
     pub peer: SocketAddr,
     /// The method, empty when the request could not be read.
@@ -276,16 +276,16 @@ pub struct Served<'a> {
     pub since: Instant,
 }
 
-impl Served<'_> {
+impl ResponseSent<'_> {
     /// From the turn in which the request was complete to now, when its answer is queued. Looks at the clock.
     pub fn duration(&self, cx: &Cx<'_>) -> Duration {
         cx.clock().saturating_duration_since(self.since)
     }
 }
 
-/// How a WebSocket ended.
+/// End of a WebSocket.
 #[derive(Clone, Copy, Debug)]
-pub struct Ended<'a> {
+pub struct WebSocketClosed<'a> {
     /// The peer's address.
     pub peer: SocketAddr,
     /// The path of its handshake.
@@ -293,7 +293,7 @@ pub struct Ended<'a> {
     /// The close code: the peer's if it closed first, else ours. `NO_STATUS` when a Close had none,
     /// `ABNORMAL` when there was no Close at all (RFC 6455 §7.1.5).
     pub code: CloseCode,
-    /// Whether a Close went both ways (RFC 6455 §7.1.4).
+    /// `true` if a Close went both ways (RFC 6455 §7.1.4).
     pub clean: bool,
     /// Messages received.
     pub messages: u64,

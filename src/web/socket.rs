@@ -6,20 +6,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::message::{Message, WsCx, send};
-use super::tools::{Buffers, Tools};
-use super::{Config, Ended, Service};
+use super::tools::{MessageBuffers, Tools};
+use super::{Service, WebConfig, WebSocketClosed};
 use crate::invariant::part_mut;
-use crate::proto::ws::{CloseCode, Event, Machine, Sender, Step};
-use crate::reactor::{ConnId, Cx, Origin, after};
+use crate::proto::ws::{CloseCode, Event, Sender, WsMachine, WsStep};
+use crate::reactor::{ConnId, Cx, Endpoint, after};
 
 /// Bytes of messages handled in one turn, before it is another connection's: a small frame can
 /// be a large message.
 const TURN_BYTES: u64 = 256 << 10;
 
-/// How much of a compressed message waits as it came while messages hold more than half of what they may.
+/// Bytes of a compressed message that wait as they came while messages hold more than half of their limit.
 const PACKED_BYTES_HELD: usize = 4 << 10;
 
-/// What there is for each connection to go away in, at a shutdown: those who come back at once are to
+/// Time for each connection to go away in, at a shutdown: those who come back at once are to
 /// come one after the other. Half of the grace is the most for all.
 const LEAVE_TIME: Duration = Duration::from_millis(1);
 
@@ -28,13 +28,13 @@ const NEVER: u64 = u64::MAX;
 
 /// WebSocket state of one connection.
 #[derive(Debug)]
-pub(super) struct Socket<S> {
-    /// Where the connection comes from.
-    pub(super) origin: Origin,
-    /// Who asked for the WebSocket, if that is not where the connection comes from.
+pub(super) struct WebSocket<S> {
+    /// Peer of the connection.
+    pub(super) endpoint: Endpoint,
+    /// Client that asked for the WebSocket, if that is not the connection's peer.
     asker: Option<Box<SocketAddr>>,
     pub(super) state: S,
-    machine: Machine,
+    machine: WsMachine,
     /// Those of others who asked for the same are the same bytes.
     path: Arc<str>,
     since: Instant,
@@ -42,7 +42,7 @@ pub(super) struct Socket<S> {
     pings: u8,
     /// When the last ping went out, in microseconds since the handshake, and what it says.
     pinged_us: u64,
-    /// How long a ping took to be answered.
+    /// Round trip of the last ping.
     round_trip_us: Option<NonZeroU32>,
     /// When the control frames that came would be due if they came evenly, likewise.
     controls_due_us: u64,
@@ -56,7 +56,7 @@ pub(super) struct Socket<S> {
     bytes_in: u64,
 }
 
-/// What a step came to, and how many bytes it is done with.
+/// Result of a step, with the number of bytes used.
 enum Stepped {
     On(usize),
     More(usize),
@@ -64,18 +64,18 @@ enum Stepped {
     Ended,
 }
 
-impl<S> Socket<S> {
+impl<S> WebSocket<S> {
     pub(super) fn new(
-        origin: Origin,
+        endpoint: Endpoint,
         peer: SocketAddr,
         state: S,
-        machine: Machine,
+        machine: WsMachine,
         path: Arc<str>,
         now: Instant,
     ) -> Self {
         Self {
-            origin,
-            asker: (peer != origin.peer()).then(|| Box::new(peer)),
+            endpoint,
+            asker: (peer != endpoint.peer()).then(|| Box::new(peer)),
             state,
             machine,
             path,
@@ -95,8 +95,8 @@ impl<S> Socket<S> {
     /// Calls back with this WebSocket's view and state.
     pub(super) fn with<R>(
         &mut self,
-        config: &Config,
-        buffers: &mut Buffers,
+        config: &WebConfig,
+        buffers: &mut MessageBuffers,
         cx: &mut Cx<'_>,
         callback: impl FnOnce(&mut WsCx<'_, '_>, &mut S) -> R,
     ) -> R {
@@ -115,7 +115,7 @@ impl<S> Socket<S> {
         )
     }
 
-    /// How much is held of a message that is still arriving.
+    /// Bytes held of a message that is still arriving.
     pub(super) fn held_bytes(&mut self) -> usize {
         self.machine.split().0.held_bytes()
     }
@@ -130,7 +130,7 @@ impl<S> Socket<S> {
         let mut config = *tools.service.config();
         if cx.input_room_bytes() < cx.held_input_bytes() {
             // Decompressors are the most that messages hold which are far from being here.
-            config.ws.packed_bytes_held_max = PACKED_BYTES_HELD;
+            config.ws.compressed_bytes_held_max = PACKED_BYTES_HELD;
         }
         self.pings = 0;
         let message_due_us = self.message_due_us;
@@ -157,13 +157,13 @@ impl<S> Socket<S> {
         tools: &mut Tools<'_, V>,
         cx: &mut Cx<'_>,
         input: &mut [u8],
-        config: &Config,
+        config: &WebConfig,
     ) -> usize {
         let mut used = 0;
         let bytes_before = self.bytes_in;
         let was_closed = self.machine.is_close_sent();
         for _ in 0..config.messages_per_turn {
-            if cx.is_over_mark() && !self.machine.is_close_sent() {
+            if cx.is_above_high_water() && !self.machine.is_close_sent() {
                 return used; // `drained` resumes
             }
             let rest = part_mut(input, used..);
@@ -197,7 +197,7 @@ impl<S> Socket<S> {
         tools: &mut Tools<'_, V>,
         cx: &mut Cx<'_>,
         input: &mut [u8],
-        config: &Config,
+        config: &WebConfig,
     ) -> Stepped {
         let Self {
             state,
@@ -214,9 +214,9 @@ impl<S> Socket<S> {
         } = self;
         let (receiver, sender) = machine.split();
         let (used, event) = match receiver.step(input, &config.ws) {
-            Ok(Step::Event { used, event }) => (used, event),
-            Ok(Step::More { used }) => return Stepped::More(used),
-            Ok(Step::TooLong { used, bytes }) => {
+            Ok(WsStep::Event { used, event }) => (used, event),
+            Ok(WsStep::More { used }) => return Stepped::More(used),
+            Ok(WsStep::TooLong { used, bytes }) => {
                 return self.dropped(tools, cx, config, used, bytes);
             }
             Err(error) => {
@@ -240,7 +240,7 @@ impl<S> Socket<S> {
             }
             Event::Pong(data) => {
                 if *pinged_us > 0 && *data == pinged_us.to_be_bytes() {
-                    *round_trip_us = answered_in(cx, *since, std::mem::take(pinged_us));
+                    *round_trip_us = responded_in(cx, *since, std::mem::take(pinged_us));
                 }
                 return Stepped::On(used);
             }
@@ -276,7 +276,7 @@ impl<S> Socket<S> {
         &mut self,
         tools: &mut Tools<'_, V>,
         cx: &mut Cx<'_>,
-        config: &Config,
+        config: &WebConfig,
         used: usize,
         bytes: u64,
     ) -> Stepped {
@@ -313,7 +313,12 @@ impl<S> Socket<S> {
     }
 
     /// The reactor shuts down: the peer is told, sooner or later.
-    pub(super) fn leave(&mut self, config: &Config, buffers: &mut Buffers, cx: &mut Cx<'_>) {
+    pub(super) fn leave(
+        &mut self,
+        config: &WebConfig,
+        buffers: &mut MessageBuffers,
+        cx: &mut Cx<'_>,
+    ) {
         let connections = u32::try_from(cx.connections()).unwrap_or(u32::MAX);
         let most = cx.grace_left() / 2;
         let time = LEAVE_TIME.saturating_mul(connections).min(most);
@@ -329,14 +334,19 @@ impl<S> Socket<S> {
         self.leaves_us <= self.micros_to(cx.now())
     }
 
-    fn go_away(&mut self, config: &Config, buffers: &mut Buffers, cx: &mut Cx<'_>) {
+    fn go_away(&mut self, config: &WebConfig, buffers: &mut MessageBuffers, cx: &mut Cx<'_>) {
         self.with(config, buffers, cx, |ws, _| {
             ws.close(CloseCode::GOING_AWAY, "shutting down");
         });
     }
 
     /// The deadline passed: the peer is silent, takes too long over a message, or has not answered our Close, or is to go away.
-    pub(super) fn expired(&mut self, config: &Config, buffers: &mut Buffers, cx: &mut Cx<'_>) {
+    pub(super) fn expired(
+        &mut self,
+        config: &WebConfig,
+        buffers: &mut MessageBuffers,
+        cx: &mut Cx<'_>,
+    ) {
         if self.is_leaving(cx) && !self.machine.is_closing() {
             self.go_away(config, buffers, cx);
         } else if self.machine.is_closing() {
@@ -357,7 +367,13 @@ impl<S> Socket<S> {
     }
 
     /// Says Close and waits for no answer: the peer does not read, or we are going.
-    pub(super) fn end(&mut self, config: &Config, cx: &mut Cx<'_>, code: CloseCode, reason: &str) {
+    pub(super) fn end(
+        &mut self,
+        config: &WebConfig,
+        cx: &mut Cx<'_>,
+        code: CloseCode,
+        reason: &str,
+    ) {
         let (_, sender) = self.machine.split();
         if !sender.is_sealed() {
             self.close.get_or_insert(code);
@@ -371,13 +387,17 @@ impl<S> Socket<S> {
     }
 
     /// The service's state, and how it ended.
-    pub(super) fn ended<'a>(self, now: Instant, path: &'a mut Arc<str>) -> (S, Ended<'a>) {
+    pub(super) fn ended<'a>(
+        self,
+        now: Instant,
+        path: &'a mut Arc<str>,
+    ) -> (S, WebSocketClosed<'a>) {
         let clean = self.machine.is_closed();
         *path = self.path;
-        let ended = Ended {
+        let ended = WebSocketClosed {
             peer: self
                 .asker
-                .map_or_else(|| self.origin.peer(), |asker| *asker),
+                .map_or_else(|| self.endpoint.peer(), |asker| *asker),
             path,
             code: self.close.unwrap_or(CloseCode::ABNORMAL),
             clean,
@@ -402,7 +422,7 @@ fn fail(
     Stepped::Ended
 }
 
-/// How long this connection may be silent: up to a quarter less than `interval`, a different part
+/// Time this connection may be silent: up to a quarter less than `interval`, a different part
 /// for each, so that those who came together are not all pinged together.
 pub(super) fn silence(id: ConnId, interval: Duration) -> Duration {
     interval - part_of(id, interval / 4)
@@ -421,7 +441,7 @@ fn part_of(id: ConnId, time: Duration) -> Duration {
 /// sends in one go.
 const CONTROL_FRAMES_BURST: u64 = 1000;
 
-/// Whether one more may come: `per_second` of them, and at once twice that or [`CONTROL_FRAMES_BURST`].
+/// Returns `true` if one more may come: `per_second` of them, and at once twice that or [`CONTROL_FRAMES_BURST`].
 /// `due_us` is when those that came would have, had they come evenly.
 fn is_due(due_us: &mut u64, now_us: u64, per_second: u16) -> bool {
     if per_second == 0 {
@@ -441,8 +461,8 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// How long ago a ping went out.
-fn answered_in(cx: &Cx<'_>, since: Instant, pinged_us: u64) -> Option<NonZeroU32> {
+/// Time since a ping went out.
+fn responded_in(cx: &Cx<'_>, since: Instant, pinged_us: u64) -> Option<NonZeroU32> {
     // Not the turn's beginning: other connections had theirs since.
     let now_us = micros(cx.clock().saturating_duration_since(since));
     let took_us = now_us.saturating_sub(pinged_us).max(1);
@@ -459,7 +479,7 @@ mod tests {
 
     #[test]
     fn it_is_small() {
-        let bytes = size_of::<Socket<()>>();
+        let bytes = size_of::<WebSocket<()>>();
         assert!(bytes <= 224, "{bytes} bytes");
     }
 

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::post::ExchangeId;
-use super::response::{Kept, Response};
+use super::response::{Response, ResponseGuard};
+use super::sender::ExchangeId;
 use crate::proto::http1::encode::{self, BodyForm};
-use crate::reactor::{Cx, Sent, Shared};
+use crate::reactor::{Cx, SendStatus, Shared};
 
 /// An answer whose length is not known, to its service: made by
 /// [`Response::stream`](super::Response::stream).
@@ -29,7 +29,7 @@ pub(super) struct Streaming {
     head: Option<Response>,
     status: u16,
     form: BodyForm,
-    /// What was written before that.
+    /// Output written before that.
     waiting: VecDeque<Shared>,
     waiting_bytes: usize,
     /// Bytes written so far, without the framing.
@@ -37,10 +37,10 @@ pub(super) struct Streaming {
     is_finished: bool,
     wrote_at: Instant,
     /// Dropped with the stream.
-    _kept: Kept,
+    _kept: ResponseGuard,
 }
 
-/// How much may be written before the answer's turn has come without going over the mark.
+/// Limit on bytes written before the response's turn without going above high water.
 const WAITING_BYTES_MARK: usize = 64 * 1024;
 
 impl Streaming {
@@ -66,17 +66,17 @@ impl Streaming {
         self.bytes
     }
 
-    /// How much was written before its turn has come.
+    /// Bytes written before its turn.
     pub(super) const fn waiting_bytes(&self) -> usize {
         self.waiting_bytes
     }
 
-    /// Whether its head is out.
+    /// Returns `true` if its head is out.
     pub(super) const fn has_begun(&self) -> bool {
         self.head.is_none()
     }
 
-    /// Whether all of it was written.
+    /// Returns `true` if all of it was written.
     pub(super) const fn is_complete(&self) -> bool {
         self.is_finished && self.has_begun()
     }
@@ -102,17 +102,17 @@ impl Streaming {
         }
     }
 
-    fn write(&self, cx: &mut Cx<'_>, data: &[u8]) -> Sent {
+    fn write(&self, cx: &mut Cx<'_>, data: &[u8]) -> SendStatus {
         match self.form {
-            BodyForm::Absent => Sent::Gone,
+            BodyForm::Absent => SendStatus::Dropped,
             BodyForm::Chunks => cx.write_with(|out| encode::chunk(out, data)),
             BodyForm::Plain | BodyForm::UntilClose => cx.write(data),
         }
     }
 
-    fn send(&self, cx: &mut Cx<'_>, shared: &Shared) -> Sent {
+    fn send(&self, cx: &mut Cx<'_>, shared: &Shared) -> SendStatus {
         match self.form {
-            BodyForm::Absent => Sent::Gone,
+            BodyForm::Absent => SendStatus::Dropped,
             BodyForm::Plain | BodyForm::UntilClose => cx.send(cx.id(), shared),
             BodyForm::Chunks if shared.is_empty() => cx.write(b""),
             BodyForm::Chunks => {
@@ -143,12 +143,12 @@ impl<'b> StreamCx<'_, 'b> {
 
     /// Sends a copy of some bytes. Before the answer's turn has come they wait for it.
     ///
-    /// After [`Sent::OverMark`] better wait for [`Service::drained`](super::Service::drained); a peer
+    /// After [`SendStatus::Backpressure`] better wait for [`Service::writable`](super::Service::writable); a peer
     /// that takes nothing at all is closed in time. After [`finish`](Self::finish) it is
-    /// [`Sent::Gone`].
-    pub fn write(&mut self, data: &[u8]) -> Sent {
+    /// [`SendStatus::Dropped`].
+    pub fn write(&mut self, data: &[u8]) -> SendStatus {
         if self.streaming.is_finished {
-            return Sent::Gone;
+            return SendStatus::Dropped;
         }
         if !self.streaming.has_begun() {
             return self.wait(data.into());
@@ -158,9 +158,9 @@ impl<'b> StreamCx<'_, 'b> {
     }
 
     /// The same by reference.
-    pub fn send(&mut self, shared: &Shared) -> Sent {
+    pub fn send(&mut self, shared: &Shared) -> SendStatus {
         if self.streaming.is_finished {
-            return Sent::Gone;
+            return SendStatus::Dropped;
         }
         if !self.streaming.has_begun() {
             return self.wait(shared.clone());
@@ -197,14 +197,14 @@ impl<'b> StreamCx<'_, 'b> {
         self.streaming.wrote_at = self.cx.now();
     }
 
-    fn wait(&mut self, shared: Shared) -> Sent {
+    fn wait(&mut self, shared: Shared) -> SendStatus {
         self.note(shared.len());
         self.streaming.waiting_bytes += shared.len();
         self.streaming.waiting.push_back(shared);
         if self.streaming.waiting_bytes > WAITING_BYTES_MARK {
-            Sent::OverMark
+            SendStatus::Backpressure
         } else {
-            Sent::Queued
+            SendStatus::Buffered
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The web layer as a whole: a service in an engine, against a scripted client.
 
-#[cfg(feature = "tls")]
-mod cleartext;
 mod deadlines;
 mod held;
 mod http;
 mod panics;
 mod pipelining;
+#[cfg(feature = "tls")]
+mod plaintext_on_tls;
 #[cfg(feature = "ws")]
 mod socket;
 mod streams;
@@ -15,12 +15,13 @@ mod topics;
 
 use std::time::Duration;
 
-use super::post::{Envelope, Post};
+use super::sender::{ServiceMail, ServiceSender};
 use super::{
-    CloseCode, Config, ConnId, Cx, Ended, ExchangeId, FileBody, Message, Part, ReactorConfig,
-    Reply, Request, Response, Security, Served, Service, Shared, To, Web, WsCx, frame,
+    CloseCode, ConnId, Cx, ExchangeId, FileBody, Message, Part, ReactorConfig, Reply, Request,
+    Response, ResponseSent, Security, Service, Shared, To, Web, WebConfig, WebSocketClosed, WsCx,
+    frame,
 };
-use crate::reactor::sim::{Client, Rng, Sim, for_seeds, run};
+use crate::reactor::sim::{Rng, Sim, SimClient, for_seeds, run};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -37,10 +38,10 @@ impl Service for ByDefault {
 }
 
 /// Answers by path.
-struct Site {
-    config: Config,
+struct TestService {
+    config: WebConfig,
     goes_on_over_long: bool,
-    post: Post<Mail>,
+    post: ServiceSender<Mail>,
     /// Requests whose answers come later, with what they are to be answered.
     later: Vec<(ExchangeId, String)>,
     file: Option<FileBody>,
@@ -67,20 +68,20 @@ enum Mail {
     Close,
 }
 
-impl Service for Site {
+impl Service for TestService {
     type Socket = ();
     type Mail = Mail;
 
-    fn config(&self) -> &Config {
+    fn config(&self) -> &WebConfig {
         &self.config
     }
 
-    fn accept(&mut self, _: &mut Cx<'_>, _: super::Origin) -> super::Admission {
+    fn accept(&mut self, _: &mut Cx<'_>, _: super::Endpoint) -> super::AcceptDecision {
         self.open += 1;
-        super::Admission::Served
+        super::AcceptDecision::Served
     }
 
-    fn released(&mut self, _: &mut Cx<'_>, _: super::Origin, _: super::Admission) {
+    fn connection_closed(&mut self, _: &mut Cx<'_>, _: super::Endpoint, _: super::AcceptDecision) {
         self.open -= 1;
     }
 
@@ -117,7 +118,7 @@ impl Service for Site {
         })
     }
 
-    fn served(&mut self, _: &mut Cx<'_>, served: &Served<'_>) {
+    fn response_sent(&mut self, _: &mut Cx<'_>, served: &ResponseSent<'_>) {
         let path = served.path.to_owned();
         self.served.push((path, served.status, served.body_bytes));
     }
@@ -144,15 +145,15 @@ impl Service for Site {
         }
     }
 
-    fn closed(&mut self, _: &mut Cx<'_>, (): (), ended: &Ended<'_>) {
+    fn closed(&mut self, _: &mut Cx<'_>, (): (), ended: &WebSocketClosed<'_>) {
         assert_eq!(ended.path, "/ws");
         self.ended.push((ended.code, ended.clean, ended.messages));
     }
 
     fn mail(&mut self, to: To<'_, '_, '_, ()>, mail: Mail) {
         match (to, mail) {
-            (To::Exchange(_, answer), Mail::Answer(text)) => {
-                answer.reply(Response::text(200, text));
+            (To::Exchange(_, responder), Mail::Answer(text)) => {
+                responder.reply(Response::text(200, text));
             }
             (To::Socket(ws, ()), Mail::Close) => ws.close(CloseCode::NORMAL, ""),
             (To::Nobody(cx), Mail::Publish(text)) => {
@@ -162,8 +163,8 @@ impl Service for Site {
                     let _sent = cx.send(id, &frame);
                 }
             }
-            (To::Nobody(cx), Mail::Drain) => cx.drain(10 * SECOND),
-            (To::Nobody(cx), Mail::DrainForEver) => cx.drain(Duration::MAX),
+            (To::Nobody(cx), Mail::Drain) => cx.shutdown(10 * SECOND),
+            (To::Nobody(cx), Mail::DrainForEver) => cx.shutdown(Duration::MAX),
             _ => {}
         }
     }
@@ -190,12 +191,12 @@ fn parts(file: &FileBody) -> Vec<Part> {
     ]
 }
 
-type World = Sim<Web<Site>>;
+type World = Sim<Web<TestService>>;
 
-fn world(config: Config, reactor: ReactorConfig) -> World {
+fn world(config: WebConfig, reactor: ReactorConfig) -> World {
     Sim::new(reactor, |mailbox| {
-        let post: Post<Mail> = Post::<Mail>::new(mailbox);
-        let site = Site {
+        let post: ServiceSender<Mail> = ServiceSender::<Mail>::new(mailbox);
+        let site = TestService {
             config,
             post: post.clone(),
             later: Vec::new(),
@@ -212,15 +213,15 @@ fn world(config: Config, reactor: ReactorConfig) -> World {
 }
 
 fn usual() -> World {
-    world(Config::default(), ReactorConfig::default())
+    world(WebConfig::default(), ReactorConfig::default())
 }
 
-fn site(world: &mut World) -> &mut Site {
+fn site(world: &mut World) -> &mut TestService {
     world.handler().service()
 }
 
 /// Answers the requests that wait, in an order of chance or as they came.
-fn answer_later(world: &mut World, rng: Option<&mut Rng>) {
+fn respond_later(world: &mut World, rng: Option<&mut Rng>) {
     let mut waiting = std::mem::take(&mut site(world).later);
     let post = site(world).post.clone();
     if let Some(rng) = rng {
@@ -233,24 +234,24 @@ fn answer_later(world: &mut World, rng: Option<&mut Rng>) {
     }
 }
 
-fn plain(world: &mut World) -> Client {
-    Client::plain(world.accept(&Security::Plain).unwrap())
+fn plain(world: &mut World) -> SimClient {
+    SimClient::plain(world.accept(&Security::Plain).unwrap())
 }
 
 /// A client over TLS, or where the build has none, a plain one.
 #[cfg(feature = "tls")]
-fn secure(world: &mut World) -> Client {
+fn secure(world: &mut World) -> SimClient {
     let config = crate::proto::tls::tests::server_config();
-    Client::secure(world.accept(&Security::Tls(config)).unwrap())
+    SimClient::secure(world.accept(&Security::Tls(config)).unwrap())
 }
 
 #[cfg(not(feature = "tls"))]
-fn secure(world: &mut World) -> Client {
+fn secure(world: &mut World) -> SimClient {
     plain(world)
 }
 
 /// Sends `bytes` and waits for silence.
-fn ask(world: &mut World, client: &mut Client, bytes: &[u8]) {
+fn ask(world: &mut World, client: &mut SimClient, bytes: &[u8]) {
     client.write(bytes);
     run(world, &mut [client]);
 }
@@ -262,8 +263,8 @@ fn assert_empty(world: &mut World) {
     world.audit();
 }
 
-fn letter(mail: Mail) -> Envelope<Mail> {
-    Envelope(super::post::Contents::Mail(mail))
+fn letter(mail: Mail) -> ServiceMail<Mail> {
+    ServiceMail(super::sender::MailContents::Mail(mail))
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -274,7 +275,7 @@ struct Answered {
 }
 
 /// Reads one answer from the front; `None` while it is not whole.
-fn answer(bytes: &mut Vec<u8>, is_head: bool) -> Option<Answered> {
+fn read_response(bytes: &mut Vec<u8>, is_head: bool) -> Option<Answered> {
     let end = bytes.windows(4).position(|w| w == b"\r\n\r\n")? + 4;
     let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
     assert!(head.starts_with("HTTP/1.1 "), "{head:?}");
@@ -300,13 +301,13 @@ fn answer(bytes: &mut Vec<u8>, is_head: bool) -> Option<Answered> {
 }
 
 /// The answers received: statuses, and whether the last one said close.
-fn statuses(client: &mut Client) -> (Vec<u16>, bool) {
+fn statuses(client: &mut SimClient) -> (Vec<u16>, bool) {
     let mut all = Vec::new();
     let mut close = false;
-    while let Some(answer) = answer(&mut client.received, false) {
+    while let Some(response) = read_response(&mut client.received, false) {
         assert!(!close, "an answer after the last");
-        all.push(answer.status);
-        close = answer.close;
+        all.push(response.status);
+        close = response.close;
     }
     assert_eq!(client.received, b"", "half an answer");
     (all, close)

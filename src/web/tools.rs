@@ -1,22 +1,22 @@
-//! What a connection needs of the rest while it is served.
+//! Services of the web layer that a connection uses while it is served.
 
 use std::sync::Arc;
 
 use super::Service;
-use super::post::{ExchangeId, Post};
 use super::reader::{Piece, Reader};
 use super::response::FileBody;
+use super::sender::{ExchangeId, ServiceSender};
 use crate::proto::http1::encode::Common;
 use crate::proto::ws::Receiver;
 use crate::proto::ws::deflate::{Deflaters, Inflater};
 use crate::reactor::Cx;
 
-/// What a connection needs of the rest while it is served.
+/// Services of the web layer that a connection uses while it is served.
 pub(super) struct Tools<'a, S: Service> {
     pub(super) service: &'a mut S,
-    pub(super) buffers: &'a mut Buffers,
+    pub(super) buffers: &'a mut MessageBuffers,
     pub(super) common: &'a Common,
-    pub(super) post: &'a Post<S::Mail>,
+    pub(super) post: &'a ServiceSender<S::Mail>,
     pub(super) reader: &'a mut Reader,
 }
 
@@ -28,10 +28,10 @@ impl<S: Service> Tools<'_, S> {
     }
 }
 
-/// What WebSockets share: buffers of messages under way, for the next one that needs one, and
+/// Resources that WebSockets share: buffers of messages under way, for the next one that needs one, and
 /// what compresses and decompresses.
 #[derive(Debug, Default)]
-pub(super) struct Buffers {
+pub(super) struct MessageBuffers {
     spare: Vec<Vec<u8>>,
     inflater: Option<Box<Inflater>>,
     pub(super) deflaters: Deflaters,
@@ -39,7 +39,7 @@ pub(super) struct Buffers {
     path: Arc<str>,
 }
 
-impl Buffers {
+impl MessageBuffers {
     const MAX: usize = 64;
     const BYTES_MAX: usize = 64 * 1024;
 

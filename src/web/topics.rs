@@ -7,13 +7,13 @@ use std::hash::Hash;
 use slab::Slab;
 
 use super::message::{Framed, Message, WsCx};
-use super::{Compression, ConnId, Cx, Sent, WindowBits};
+use super::{Compression, ConnId, Cx, SendStatus, WindowBits};
 use crate::proto::ws::deflate::Deflaters;
 
-/// What a delivery counts as work: as so many bytes of input do.
+/// Cost of a delivery in the turn's budget, in bytes of input.
 const DELIVERY_WORK_BYTES: usize = 64;
 
-/// Who has subscribed to what. A service owns one and publishes through it.
+/// Topics and their subscribers. A service owns one and publishes through it.
 ///
 /// A topic is named by any value; it exists while somebody is subscribed. A published message is framed
 /// once, and compressed once for all who have agreed to the same, and queued on each subscriber by
@@ -25,7 +25,7 @@ const DELIVERY_WORK_BYTES: usize = 64;
 /// is [lossy](Self::with_lossy) it misses the oldest messages instead, which are counted.
 ///
 /// ```
-/// use edgeloop::web::{Cx, Ended, Except, Message, Reply, Request, Service, Topics, WsCx};
+/// use edgeloop::web::{Cx, WebSocketClosed, Exclude, Message, Reply, Request, Service, Topics, WsCx};
 ///
 /// struct Room {
 ///     topics: Topics<&'static str>,
@@ -47,10 +47,10 @@ const DELIVERY_WORK_BYTES: usize = 64;
 ///     }
 ///
 ///     fn message(&mut self, ws: &mut WsCx<'_, '_>, _: &mut (), message: Message<'_>) {
-///         self.topics.publish(ws.cx(), [&"room"], message, Except::Sender);
+///         self.topics.publish(ws.cx(), [&"room"], message, Exclude::Sender);
 ///     }
 ///
-///     fn closed(&mut self, cx: &mut Cx<'_>, _: (), _: &Ended<'_>) {
+///     fn closed(&mut self, cx: &mut Cx<'_>, _: (), _: &WebSocketClosed<'_>) {
 ///         self.topics.remove(cx.id());
 ///     }
 /// }
@@ -58,8 +58,8 @@ const DELIVERY_WORK_BYTES: usize = 64;
 pub struct Topics<T> {
     table: Slab<Topic<T>>,
     names: HashMap<T, usize>,
-    /// Where each subscriber stands.
-    seats: HashMap<ConnId, Vec<Seat>>,
+    /// Subscriptions of each subscriber.
+    seats: HashMap<ConnId, Vec<Subscription>>,
     is_lossy: fn(&T) -> bool,
     skipped: u64,
     delivered: u64,
@@ -93,14 +93,14 @@ pub struct EncodedMessage {
 
 /// A place among the subscribers of a topic.
 #[derive(Clone, Copy, Debug)]
-struct Seat {
+struct Subscription {
     topic: usize,
     place: usize,
 }
 
-/// Who of the subscribers does not get a message.
+/// Subscribers that do not get a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Except<'a, T> {
+pub enum Exclude<'a, T> {
     /// All get it.
     Nobody,
     /// Not the connection the callback is for.
@@ -109,14 +109,14 @@ pub enum Except<'a, T> {
     Subscribers(&'a T),
 }
 
-/// What became of a published message.
+/// Outcome of publishing a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Published {
     /// To how many it is on its way.
     pub delivered: usize,
-    /// How many of them are over their high-water mark.
-    pub over_mark: usize,
-    /// How many messages, this one or older ones of the topic, were skipped for those who are.
+    /// Number of them that are above their high-water mark.
+    pub above_high_water: usize,
+    /// Number of messages, this one or older ones of the topic, were skipped for those who are.
     pub skipped: usize,
 }
 
@@ -136,7 +136,7 @@ impl<T: Clone + Eq + Hash> Topics<T> {
         }
     }
 
-    /// How messages are compressed from now on, for subscribers who have agreed to that.
+    /// Sets the compression of messages from now on, for subscribers who have agreed to that.
     pub fn set_compression(&mut self, compression: Compression) {
         self.compression = compression;
     }
@@ -171,7 +171,7 @@ impl<T: Clone + Eq + Hash> Topics<T> {
             return false;
         }
         if let Some(entry) = self.table.get_mut(topic) {
-            seats.push(Seat {
+            seats.push(Subscription {
                 topic,
                 place: entry.subscribers.len(),
             });
@@ -217,7 +217,7 @@ impl<T: Clone + Eq + Hash> Topics<T> {
         cx: &mut Cx<'_>,
         names: impl IntoIterator<Item = &'t T>,
         message: Message<'_>,
-        except: Except<'_, T>,
+        except: Exclude<'_, T>,
     ) -> Published
     where
         T: 't,
@@ -249,7 +249,7 @@ impl<T: Clone + Eq + Hash> Topics<T> {
         for &id in to {
             let window = self.window(id);
             let form = encoded.form(message, window, &mut deflaters, &self.compression);
-            self.delivered += u64::from(form.send_to(cx, id) != Sent::Gone);
+            self.delivered += u64::from(form.send_to(cx, id) != SendStatus::Dropped);
         }
         self.deflaters = deflaters;
     }
@@ -266,7 +266,7 @@ impl<T: Clone + Eq + Hash> Topics<T> {
         cx: &mut Cx<'_>,
         number: usize,
         (message, encoded): (Message<'_>, &mut EncodedMessage),
-        except: &Except<'_, T>,
+        except: &Exclude<'_, T>,
         published: &mut Published,
     ) {
         let Some(topic) = self.table.get(number) else {
@@ -277,12 +277,12 @@ impl<T: Clone + Eq + Hash> Topics<T> {
             .is_lossy
             .then(|| u32::try_from(number).unwrap_or(u32::MAX));
         let sender = match except {
-            Except::Sender => cx.id(),
-            Except::Nobody | Except::Subscribers(_) => ConnId::NONE,
+            Exclude::Sender => cx.id(),
+            Exclude::Nobody | Exclude::Subscribers(_) => ConnId::NONE,
         };
         let others = match *except {
-            Except::Subscribers(other) => self.names.get(other).copied(),
-            Except::Nobody | Except::Sender => None,
+            Exclude::Subscribers(other) => self.names.get(other).copied(),
+            Exclude::Nobody | Exclude::Sender => None,
         };
         for subscriber in &topic.subscribers {
             let id = subscriber.id;
@@ -294,19 +294,19 @@ impl<T: Clone + Eq + Hash> Topics<T> {
             let (sent, skipped) = form.send(cx, id, label);
             published.skipped += skipped;
             match sent {
-                Sent::Gone => {}
-                Sent::OverMark if skipped > 0 => published.over_mark += 1, // this one is skipped
-                Sent::OverMark => {
-                    published.over_mark += 1;
+                SendStatus::Dropped => {}
+                SendStatus::Backpressure if skipped > 0 => published.above_high_water += 1, // this one is skipped
+                SendStatus::Backpressure => {
+                    published.above_high_water += 1;
                     published.delivered += 1;
                 }
-                Sent::AtOnce | Sent::Queued => published.delivered += 1,
+                SendStatus::Accepted | SendStatus::Buffered => published.delivered += 1,
             }
         }
         self.deflaters = deflaters;
     }
 
-    /// How many have subscribed to a topic.
+    /// Number of have subscribed to a topic.
     pub fn subscribers(&self, name: &T) -> usize {
         let topic = self
             .names
@@ -315,28 +315,28 @@ impl<T: Clone + Eq + Hash> Topics<T> {
         topic.map_or(0, |topic| topic.subscribers.len())
     }
 
-    /// Whether a WebSocket has subscribed to a topic.
+    /// Returns `true` if a WebSocket has subscribed to a topic.
     pub fn is_subscribed(&self, id: ConnId, name: &T) -> bool {
         let topic = self.names.get(name);
         topic.is_some_and(|topic| self.has_seat(*topic, id))
     }
 
-    /// How many topics there are.
+    /// Number of topics.
     pub fn len(&self) -> usize {
         self.table.len()
     }
 
-    /// Whether nobody has subscribed to anything.
+    /// Returns `true` if nobody has subscribed to anything.
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()
     }
 
-    /// How many messages were put on their way so far, for all subscribers together.
+    /// Number of messages sent so far, for all subscribers together.
     pub fn delivered(&self) -> u64 {
         self.delivered
     }
 
-    /// How many messages of lossy topics were skipped so far, for all subscribers together.
+    /// Number of messages of lossy topics were skipped so far, for all subscribers together.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
@@ -355,7 +355,7 @@ impl<T: Clone + Eq + Hash> Topics<T> {
     }
 
     /// Frees a place, which the last subscriber takes; the last one to go ends the topic.
-    fn vacate(&mut self, Seat { topic, place }: Seat) {
+    fn vacate(&mut self, Subscription { topic, place }: Subscription) {
         let Some(entry) = self.table.get_mut(topic) else {
             return;
         };

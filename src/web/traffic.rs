@@ -1,9 +1,9 @@
-//! What a service was asked and has said, in plain numbers: nothing is shared, nothing is locked.
+//! Counters of a service's traffic, in plain numbers: nothing is shared, nothing is locked.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{CloseCode, Ended, Histogram, Message, Sent, Served};
+use super::{CloseCode, Histogram, Message, ResponseSent, SendStatus, WebSocketClosed};
 
 /// Requests, WebSockets and messages so far.
 ///
@@ -12,7 +12,7 @@ use super::{CloseCode, Ended, Histogram, Message, Sent, Served};
 /// reactor ([`Cx::stats`](super::Cx::stats)).
 ///
 /// ```
-/// use edgeloop::web::{Cx, Reply, Request, Response, Served, Service, Traffic};
+/// use edgeloop::web::{Cx, Reply, Request, Response, ResponseSent, Service, Traffic};
 ///
 /// struct Site {
 ///     traffic: Traffic,
@@ -26,8 +26,8 @@ use super::{CloseCode, Ended, Histogram, Message, Sent, Served};
 ///         Response::text(200, format!("{} before you\n", self.traffic.times.count())).into()
 ///     }
 ///
-///     fn served(&mut self, cx: &mut Cx<'_>, served: &Served<'_>) {
-///         self.traffic.served(served, served.duration(cx));
+///     fn response_sent(&mut self, cx: &mut Cx<'_>, response_sent: &ResponseSent<'_>) {
+///         self.traffic.response_sent(response_sent, response_sent.duration(cx));
 ///     }
 /// }
 /// ```
@@ -53,8 +53,8 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Tells of [`Service::served`](super::Service::served), and how long that took.
-    pub fn served(&mut self, served: &Served<'_>, duration: Duration) {
+    /// Tells of [`Service::response_sent`](super::Service::response_sent), and how long that took.
+    pub fn response_sent(&mut self, served: &ResponseSent<'_>, duration: Duration) {
         *self.statuses.entry(served.status).or_default() += 1;
         self.times.record(duration);
         self.body_bytes += served.body_bytes;
@@ -78,12 +78,12 @@ impl Traffic {
     }
 
     /// Tells what became of a message to one WebSocket.
-    pub fn sent(&mut self, sent: Sent) {
-        self.messages_out += u64::from(sent != Sent::Gone);
+    pub fn sent(&mut self, sent: SendStatus) {
+        self.messages_out += u64::from(sent != SendStatus::Dropped);
     }
 
     /// Tells of [`Service::closed`](super::Service::closed).
-    pub fn closed(&mut self, ended: &Ended<'_>) {
+    pub fn closed(&mut self, ended: &WebSocketClosed<'_>) {
         *self.ended.entry(class(ended.code)).or_default() += 1;
     }
 
@@ -93,7 +93,7 @@ impl Traffic {
     }
 }
 
-/// Who may choose among thousands of codes is not to fill the table.
+/// Groups close codes, so that a peer cannot fill the table.
 const fn class(code: CloseCode) -> u16 {
     match code.value() {
         code @ 0..3000 => code,
@@ -107,8 +107,8 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn ended(code: u16) -> Ended<'static> {
-        Ended {
+    fn ended(code: u16) -> WebSocketClosed<'static> {
+        WebSocketClosed {
             peer: ([127, 0, 0, 1], 1).into(),
             path: "/",
             code: CloseCode::new(code),
@@ -137,7 +137,12 @@ mod tests {
     #[test]
     fn what_went_nowhere_was_not_sent() {
         let mut traffic = Traffic::default();
-        for sent in [Sent::AtOnce, Sent::Queued, Sent::OverMark, Sent::Gone] {
+        for sent in [
+            SendStatus::Accepted,
+            SendStatus::Buffered,
+            SendStatus::Backpressure,
+            SendStatus::Dropped,
+        ] {
             traffic.sent(sent);
         }
         assert_eq!(traffic.messages_out, 3);

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use crate::vectors::{Vector, vectors};
-use edgeloop::proto::http1::{After, BodyLength, Limits, Machine, Step};
+use edgeloop::proto::http1::{BodyLength, ConnectionAction, HttpLimits, HttpMachine, HttpStep};
 use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
@@ -33,32 +33,32 @@ fn request_line(method: &str, path: &str, query: Option<&str>, body: &[u8]) -> S
 }
 
 /// Ours, with every request answered as soon as it is complete.
-fn ours(sent: &[u8], limits: &Limits) -> Verdict {
-    let mut machine = Machine::new();
+fn ours(sent: &[u8], limits: &HttpLimits) -> Verdict {
+    let mut machine = HttpMachine::new();
     let mut verdict = Verdict::new();
     let mut under_way = None;
     let mut rest = sent;
     loop {
         let used = match machine.step(rest, limits) {
-            Ok(Step::More { used }) => {
+            Ok(HttpStep::More { used }) => {
                 rest = &rest[used..];
                 break;
             }
-            Ok(Step::Head { used, head }) => {
+            Ok(HttpStep::Head { used, head }) => {
                 let method = head.method.as_str().to_owned();
                 let path = head.path().to_owned();
                 let query = head.query().map(str::to_owned);
-                under_way = Some((method, path, query, head.asked(), Vec::new()));
+                under_way = Some((method, path, query, head.meta(), Vec::new()));
                 used
             }
-            Ok(Step::Body { used, data }) => {
+            Ok(HttpStep::Body { used, data }) => {
                 under_way.as_mut().unwrap().4.extend_from_slice(data);
                 used
             }
-            Ok(Step::End { used }) => {
-                let (method, path, query, asked, body) = under_way.take().unwrap();
+            Ok(HttpStep::End { used }) => {
+                let (method, path, query, meta, body) = under_way.take().unwrap();
                 verdict.push(request_line(&method, &path, query.as_deref(), &body));
-                let _after = machine.answer(asked, BodyLength::None, After::KeepAlive);
+                let _after = machine.respond(meta, BodyLength::None, ConnectionAction::KeepAlive);
                 used
             }
             Err(_) => {
@@ -144,7 +144,7 @@ fn is_incomplete(error: &hyper::Error) -> bool {
         || source.is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof)
 }
 
-fn hypers(sent: &[u8], limits: &Limits) -> Verdict {
+fn hypers(sent: &[u8], limits: &HttpLimits) -> Verdict {
     let requests = Rc::new(RefCell::new(Verdict::new()));
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let requests = Rc::clone(&requests);

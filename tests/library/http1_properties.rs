@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use edgeloop::proto::http1::{
-    After, Asked, Awaits, BodyLength, Error, Framing, Head, Limits, Machine, Step, Version, encode,
+    Awaits, BodyLength, ConnectionAction, Framing, Head, HttpLimits, HttpMachine, HttpStep,
+    RequestError, RequestMeta, Version, encode,
 };
 use proptest::prelude::*;
 
@@ -158,11 +159,11 @@ fn read_head(head: &Head<'_>) -> Request {
 }
 
 /// What came of an input: the requests, each with whether it is complete; an error; what is awaited.
-type Outcome = (Vec<(Request, bool)>, Option<Error>, Awaits);
+type Outcome = (Vec<(Request, bool)>, Option<RequestError>, Awaits);
 
 /// Feeds `input` in pieces of these sizes, then the rest.
-fn read(input: &[u8], pieces: &[usize], limits: &Limits) -> Outcome {
-    let mut machine = Machine::new();
+fn read(input: &[u8], pieces: &[usize], limits: &HttpLimits) -> Outcome {
+    let mut machine = HttpMachine::new();
     let mut requests: Vec<(Request, bool)> = Vec::new();
     let (mut dropped, mut end) = (0, 0);
     let pieces = pieces.iter().copied().chain([input.len()]);
@@ -174,15 +175,15 @@ fn read(input: &[u8], pieces: &[usize], limits: &Limits) -> Outcome {
                 Err(error) => return (requests, Some(error), machine.awaits()),
             };
             match step {
-                Step::More { used } => {
+                HttpStep::More { used } => {
                     dropped += used;
                     break;
                 }
-                Step::Head { used, head } => {
+                HttpStep::Head { used, head } => {
                     requests.push((read_head(&head), false));
                     dropped += used;
                 }
-                Step::Body { used, data } => {
+                HttpStep::Body { used, data } => {
                     assert!(!data.is_empty());
                     let body = requests
                         .last_mut()
@@ -190,7 +191,7 @@ fn read(input: &[u8], pieces: &[usize], limits: &Limits) -> Outcome {
                     body.expect("a head announced it").extend_from_slice(data);
                     dropped += used;
                 }
-                Step::End { used } => {
+                HttpStep::End { used } => {
                     requests.last_mut().expect("it had a head").1 = true;
                     dropped += used;
                 }
@@ -217,7 +218,7 @@ fn nearly_requests() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..14).prop_map(|pieces| pieces.concat())
 }
 
-const TIGHT: Limits = Limits {
+const TIGHT: HttpLimits = HttpLimits {
     target_bytes_max: 24,
     head_bytes_max: 100,
     fields_max: 4,
@@ -244,7 +245,7 @@ proptest! {
             }
         }
         let awaits = if meant.last().unwrap().0.is_http10 { Awaits::Nothing } else { Awaits::Request };
-        prop_assert_eq!(read(&input, &pieces, &Limits::default()), (meant, None, awaits));
+        prop_assert_eq!(read(&input, &pieces, &HttpLimits::default()), (meant, None, awaits));
     }
 
     #[test]
@@ -263,7 +264,7 @@ proptest! {
                 break;
             }
         }
-        let limits = Limits { chunk_extension_bytes_max: 1 << 20, ..Limits::default() };
+        let limits = HttpLimits { chunk_extension_bytes_max: 1 << 20, ..HttpLimits::default() };
         let (read, error, _) = read(&input, &pieces, &limits);
         prop_assert_eq!((read, error), (meant, None));
     }
@@ -282,7 +283,7 @@ proptest! {
         ],
         chunk_bytes in 1..100usize,
     ) {
-        let limits = Limits { chunk_extension_bytes_max: 1 << 20, ..Limits::default() };
+        let limits = HttpLimits { chunk_extension_bytes_max: 1 << 20, ..HttpLimits::default() };
         let (mut first, ..) = read(&input, &[], &limits);
         first.retain(|(_, is_complete)| *is_complete);
         let sent_on: Vec<u8> = first.iter().flat_map(|(request, _)| wire(request, chunk_bytes)).collect();
@@ -297,7 +298,7 @@ proptest! {
         pieces in prop::collection::vec(0..12usize, 0..40),
         is_tight in any::<bool>(),
     ) {
-        let limits = if is_tight { TIGHT } else { Limits::default() };
+        let limits = if is_tight { TIGHT } else { HttpLimits::default() };
         let whole = read(&input, &[], &limits);
         prop_assert_eq!(&read(&input, &pieces, &limits), &whole);
         prop_assert_eq!(&read(&input, &vec![1; input.len()], &limits), &whole);
@@ -321,9 +322,9 @@ proptest! {
             encode::field(&mut lines, name, value).unwrap();
         }
         let length = if is_chunked { BodyLength::Chunked } else { BodyLength::Known(body.len() as u64) };
-        let asked = Asked { version: Version::Http11, head: false, keep_alive: true };
+        let meta = RequestMeta { version: Version::Http11, head: false, keep_alive: true };
         let mut out = Vec::new();
-        let form = encode::head(&mut out, status, &[&lines], length, asked, After::KeepAlive, &encode::Common::at(0));
+        let form = encode::head(&mut out, status, &[&lines], length, meta, ConnectionAction::KeepAlive, &encode::Common::at(0));
         let mut table = [httparse::EMPTY_HEADER; 16];
         let mut response = httparse::Response::new(&mut table);
         let parsed = response.parse(&out).unwrap();

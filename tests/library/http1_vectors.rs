@@ -2,7 +2,9 @@
 //! the README beside them.
 
 use crate::vectors::{Vector, vectors};
-use edgeloop::proto::http1::{Awaits, Error, FIELDS_MAX, Framing, Head, Limits, Machine, Step};
+use edgeloop::proto::http1::{
+    Awaits, FIELDS_MAX, Framing, Head, HttpLimits, HttpMachine, HttpStep, RequestError,
+};
 
 #[test]
 fn every_vector_gives_the_same_however_it_arrives() {
@@ -48,42 +50,42 @@ fn every_error_has_a_vector() {
         .flat_map(|vector| vector.expected)
         .collect();
     let all = [
-        Error::BareCr,
-        Error::BareLf,
-        Error::ControlByte,
-        Error::EmptyLines,
-        Error::RequestLine,
-        Error::Method,
-        Error::MethodTooLong,
-        Error::Connect,
-        Error::Target,
-        Error::TargetSpace,
-        Error::TargetTooLong,
-        Error::Version,
-        Error::HeadTooLong,
-        Error::TooManyFields,
-        Error::FieldName,
-        Error::FieldNameEmpty,
-        Error::SpaceBeforeColon,
-        Error::ObsFold,
-        Error::HostMissing,
-        Error::HostRepeated,
-        Error::Host,
-        Error::ContentLength,
-        Error::ContentLengthRepeated,
-        Error::BothFramings,
-        Error::CodingInHttp10,
-        Error::Coding,
-        Error::ChunkedNotLast,
-        Error::CodingUnknown,
-        Error::Expectation,
-        Error::BodyTooLong,
-        Error::ChunkSize,
-        Error::ChunkExtension,
-        Error::ChunkExtensionsTooLong,
-        Error::ChunkEnd,
-        Error::Trailer,
-        Error::TrailersTooLong,
+        RequestError::BareCr,
+        RequestError::BareLf,
+        RequestError::ControlByte,
+        RequestError::EmptyLines,
+        RequestError::RequestLine,
+        RequestError::Method,
+        RequestError::MethodTooLong,
+        RequestError::Connect,
+        RequestError::Target,
+        RequestError::TargetSpace,
+        RequestError::TargetTooLong,
+        RequestError::Version,
+        RequestError::HeadTooLong,
+        RequestError::TooManyFields,
+        RequestError::FieldName,
+        RequestError::FieldNameEmpty,
+        RequestError::SpaceBeforeColon,
+        RequestError::ObsFold,
+        RequestError::HostMissing,
+        RequestError::HostRepeated,
+        RequestError::Host,
+        RequestError::ContentLength,
+        RequestError::ContentLengthRepeated,
+        RequestError::BothFramings,
+        RequestError::CodingInHttp10,
+        RequestError::Coding,
+        RequestError::ChunkedNotLast,
+        RequestError::CodingUnknown,
+        RequestError::Expectation,
+        RequestError::BodyTooLong,
+        RequestError::ChunkSize,
+        RequestError::ChunkExtension,
+        RequestError::ChunkExtensionsTooLong,
+        RequestError::ChunkEnd,
+        RequestError::Trailer,
+        RequestError::TrailersTooLong,
     ];
     for error in all {
         assert!(
@@ -102,7 +104,7 @@ fn outcome_of(sent: Vec<u8>) -> Vec<String> {
     let vector = Vector {
         title: String::new(),
         clause: String::new(),
-        limits: Limits::default(),
+        limits: HttpLimits::default(),
         shows_fields: false,
         sent,
         expected: Vec::new(),
@@ -207,7 +209,7 @@ fn the_table_of_fields_has_an_end() {
         let mut vector = Vector {
             title: String::new(),
             clause: String::new(),
-            limits: Limits::default(),
+            limits: HttpLimits::default(),
             shows_fields: false,
             sent: b"GET / HTTP/1.1\r\nHost: a\r\n".to_vec(),
             expected: Vec::new(),
@@ -221,7 +223,7 @@ fn the_table_of_fields_has_an_end() {
 
 /// Feeds a vector to a fresh machine, in pieces that end at `cuts`.
 fn run(vector: &Vector, cuts: &[usize]) -> Vec<String> {
-    let mut machine = Machine::new();
+    let mut machine = HttpMachine::new();
     let mut outcome = Vec::new();
     let mut body: Option<Vec<u8>> = None;
     let (mut dropped, length) = (0, vector.sent.len());
@@ -238,8 +240,8 @@ fn run(vector: &Vector, cuts: &[usize]) -> Vec<String> {
                 }
             };
             let used = match step {
-                Step::More { used } => used,
-                Step::Head { used, head } => {
+                HttpStep::More { used } => used,
+                HttpStep::Head { used, head } => {
                     outcome.push(head_line(&head));
                     check_copy(&head);
                     if vector.shows_fields {
@@ -247,12 +249,12 @@ fn run(vector: &Vector, cuts: &[usize]) -> Vec<String> {
                     }
                     used
                 }
-                Step::Body { used, data } => {
+                HttpStep::Body { used, data } => {
                     assert!(!data.is_empty() && input[..used].ends_with(data));
                     body.get_or_insert_default().extend_from_slice(data);
                     used
                 }
-                Step::End { used } => {
+                HttpStep::End { used } => {
                     outcome.extend(body.take().map(|data| body_line(&data)));
                     outcome.push("end".to_owned());
                     used
@@ -260,7 +262,7 @@ fn run(vector: &Vector, cuts: &[usize]) -> Vec<String> {
             };
             assert!(used <= input.len());
             dropped += used;
-            if matches!(step, Step::More { .. }) {
+            if matches!(step, HttpStep::More { .. }) {
                 break;
             }
         }
@@ -287,7 +289,7 @@ fn check_copy(head: &Head<'_>) {
 }
 
 fn head_line(head: &Head<'_>) -> String {
-    let asked = head.asked();
+    let meta = head.meta();
     let mut line = format!(
         "head {} {} {:?}",
         head.method.as_str(),
@@ -314,12 +316,12 @@ fn head_line(head: &Head<'_>) -> String {
     for (is_so, word) in [
         (head.wants_continue, " continue"),
         (head.upgrade_websocket, " upgrade"),
-        (!asked.keep_alive, " close"),
+        (!meta.keep_alive, " close"),
     ] {
         line += if is_so { word } else { "" };
     }
-    assert_eq!(asked.version, head.version);
-    assert_eq!(asked.head, head.method.as_str() == "HEAD");
+    assert_eq!(meta.version, head.version);
+    assert_eq!(meta.head, head.method.as_str() == "HEAD");
     line
 }
 
@@ -337,6 +339,6 @@ fn body_line(data: &[u8]) -> String {
     format!("body {}", data.escape_ascii())
 }
 
-fn error_line(error: Error) -> String {
+fn error_line(error: RequestError) -> String {
     format!("error {} {error:?}", error.status())
 }

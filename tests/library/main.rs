@@ -18,4 +18,5 @@ mod reactor;
 mod static_files;
 #[path = "../vectors/mod.rs"]
 mod vectors;
+mod words;
 mod ws_machine;

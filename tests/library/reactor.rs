@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use edgeloop::reactor::{
-    CloseReason, Config, ConnId, Cx, Handler, Mailbox, Origin, Reactor, Returned, Security,
+    CloseReason, ConnId, Cx, Endpoint, Handler, Mailbox, Reactor, ReactorConfig, Returned, Security,
 };
 
 const ANYWHERE: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
@@ -39,7 +39,7 @@ impl Handler for Echo {
     type Conn = ();
     type Mail = Mail;
 
-    fn open(&mut self, _: &mut Cx<'_>, _: Origin) -> Option<()> {
+    fn open(&mut self, _: &mut Cx<'_>, _: Endpoint) -> Option<()> {
         Some(())
     }
 
@@ -62,8 +62,8 @@ impl Handler for Echo {
                 assert!(conn.is_some());
                 cx.write(b"hello");
             }
-            Mail::Drain => cx.drain(PATIENCE),
-            Mail::DrainForEver => cx.drain(Duration::MAX),
+            Mail::Drain => cx.shutdown(PATIENCE),
+            Mail::DrainForEver => cx.shutdown(Duration::MAX),
             Mail::Stop => cx.stop(),
         }
     }
@@ -88,10 +88,10 @@ fn serve() -> Server {
 }
 
 fn serve_on(address: SocketAddr) -> Server {
-    serve_with(Config::default(), address)
+    serve_with(ReactorConfig::default(), address)
 }
 
-fn serve_with(config: Config, address: SocketAddr) -> Server {
+fn serve_with(config: ReactorConfig, address: SocketAddr) -> Server {
     let (sender, closed) = mpsc::channel();
     let echo = Echo {
         closed: Some(sender),
@@ -114,7 +114,7 @@ fn serve_with(config: Config, address: SocketAddr) -> Server {
 
 impl Server {
     fn post(&self, mail: Mail) {
-        assert!(self.mailbox.post(None, mail).is_ok(), "the reactor ended");
+        assert!(self.mailbox.send(None, mail).is_ok(), "the reactor ended");
     }
 }
 
@@ -165,14 +165,14 @@ fn many_clients_get_their_bytes_back() {
 /// What is waited for at most goes into the system call too.
 #[test]
 fn no_time_is_too_long() {
-    let config = Config {
+    let config = ReactorConfig {
         stall_grace: Duration::MAX,
         handshake_timeout: Duration::MAX,
         send_timeout: Duration::MAX,
         linger_timeout: Duration::MAX,
         linger_timeout_max: Duration::MAX,
         accept_pause: Duration::MAX,
-        ..Config::default()
+        ..ReactorConfig::default()
     };
     let server = serve_with(config, ANYWHERE.into());
     let mut stream = dial(server.address);
@@ -189,9 +189,9 @@ fn no_time_is_too_long() {
     );
     assert_eq!(server.thread.join().unwrap().connections(), 0);
 
-    let mut reactor = Reactor::new(Config::default(), Echo::default()).unwrap();
+    let mut reactor = Reactor::new(ReactorConfig::default(), Echo::default()).unwrap();
     let mailbox = reactor.mailbox();
-    let poster = thread::spawn(move || mailbox.post(None, Mail::Number(7)).is_ok());
+    let poster = thread::spawn(move || mailbox.send(None, Mail::Number(7)).is_ok());
     while reactor.handler().letters.is_empty() {
         reactor.turn(Some(Duration::MAX)).unwrap();
     }
@@ -216,7 +216,7 @@ fn mail_from_many_threads_wakes_the_reactor() {
             scope.spawn(move || {
                 for number in 0..1_000 {
                     let mail = Mail::Number(first * 1_000 + number);
-                    assert!(mailbox.post(None, mail).is_ok());
+                    assert!(mailbox.send(None, mail).is_ok());
                     thread::yield_now();
                 }
             });
@@ -231,7 +231,7 @@ fn mail_from_many_threads_wakes_the_reactor() {
     }
     letters.sort_unstable();
     assert_eq!(letters, Vec::from_iter(0..4_000));
-    let late = server.mailbox.post(None, Mail::Stop);
+    let late = server.mailbox.send(None, Mail::Stop);
     assert!(matches!(late, Err(Returned(Mail::Stop))));
 }
 
@@ -253,8 +253,8 @@ fn much_mail_does_not_keep_sockets_waiting() {
     let echo = std::mem::take(reactor.handler());
     assert_eq!(echo.letters, Vec::from_iter(0..LETTERS));
     let between = |at: &&usize| (1..LETTERS as usize).contains(*at);
-    let answered = echo.letters_at_input.iter().filter(between).count();
-    assert!(answered >= 10, "{answered} of 20 before the last letter");
+    let responded = echo.letters_at_input.iter().filter(between).count();
+    assert!(responded >= 10, "{responded} of 20 before the last letter");
     assert!(echo.turns > 100, "{} turns", echo.turns);
 }
 
@@ -266,13 +266,13 @@ fn outbound_connections() {
         closed: Some(sender),
         ..Echo::default()
     };
-    let mut reactor = Reactor::new(Config::default(), echo).unwrap();
+    let mut reactor = Reactor::new(ReactorConfig::default(), echo).unwrap();
     let id: ConnId = reactor
         .connect(listener.local_addr().unwrap())
         .unwrap()
         .unwrap();
     let mailbox = reactor.mailbox();
-    assert!(mailbox.post(Some(id), Mail::Greet).is_ok());
+    assert!(mailbox.send(Some(id), Mail::Greet).is_ok());
     let thread = thread::spawn(move || reactor.run().unwrap());
     let (mut stream, _) = listener.accept().unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -282,7 +282,7 @@ fn outbound_connections() {
     check_echo(&stream, b"and back");
     drop(stream);
     assert_eq!(closed.recv_timeout(PATIENCE), Ok(CloseReason::Finished));
-    assert!(mailbox.post(None, Mail::Stop).is_ok());
+    assert!(mailbox.send(None, Mail::Stop).is_ok());
     thread.join().unwrap();
 }
 
@@ -297,7 +297,7 @@ fn nobody_listens() {
         closed: Some(sender),
         ..Echo::default()
     };
-    let mut reactor = Reactor::new(Config::default(), echo).unwrap();
+    let mut reactor = Reactor::new(ReactorConfig::default(), echo).unwrap();
     reactor.connect(address).unwrap().unwrap();
     while reactor.connections() > 0 {
         reactor.turn(Some(PATIENCE)).unwrap();
@@ -336,8 +336,8 @@ fn draining_finishes_what_is_open_and_takes_no_more() {
     drop(streams);
     let reactor = server.thread.join().unwrap();
     assert_eq!(reactor.connections(), 0);
-    let refused = TcpStream::connect(server.address);
-    assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    let rejected = TcpStream::connect(server.address);
+    assert_eq!(rejected.unwrap_err().kind(), ErrorKind::ConnectionRefused);
 }
 
 #[test]
@@ -354,7 +354,7 @@ fn stopping_ends_what_is_open() {
 
 #[test]
 fn an_idle_reactor_has_nothing_to_wake_up_for() {
-    let mut reactor = Reactor::new(Config::default(), Echo::default()).unwrap();
+    let mut reactor = Reactor::new(ReactorConfig::default(), Echo::default()).unwrap();
     let (_, address) = reactor.listen(ANYWHERE.into(), Security::Plain).unwrap();
     let mut stream = dial(address);
     stream.write_all(b"ping").unwrap();
@@ -391,7 +391,7 @@ impl Drop for Reaped {
 #[test]
 fn running_out_of_descriptors_turns_the_excess_away() {
     if std::env::var_os(CHILD).is_some() {
-        let mut reactor = Reactor::new(Config::default(), Echo::default()).unwrap();
+        let mut reactor = Reactor::new(ReactorConfig::default(), Echo::default()).unwrap();
         let (_, address) = reactor.listen(ANYWHERE.into(), Security::Plain).unwrap();
         println!("listening on {address}");
         reactor.run().unwrap();

@@ -9,19 +9,19 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use edgeloop::web::files::{Folder, Options, Watcher};
-use edgeloop::web::{self, Cx, Post, Reply, Request, Response, Security, Service, To};
+use edgeloop::web::files::{FileOptions, Snapshot, Watcher};
+use edgeloop::web::{self, Cx, Reply, Request, Response, Security, Service, ServiceSender, To};
 
 /// Far more than it takes.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 enum Mail {
-    Changed(Arc<Folder>),
+    Changed(Arc<Snapshot>),
     Stop,
 }
 
 struct Site {
-    folder: Arc<Folder>,
+    folder: Arc<Snapshot>,
     seen: Sender<()>,
 }
 
@@ -31,9 +31,9 @@ impl Service for Site {
 
     fn request(&mut self, _: &mut Cx<'_>, request: &Request<'_>) -> Reply<()> {
         let path = request.decoded_path().unwrap_or_default();
-        let answer = self.folder.answer(request, &path);
-        let answer = answer.or_else(|| self.folder.page(request, 404, "/404.html"));
-        Reply::Send(answer.unwrap_or_else(|| Response::empty(404)))
+        let response = self.folder.respond(request, &path);
+        let response = response.or_else(|| self.folder.page(request, 404, "/404.html"));
+        Reply::Send(response.unwrap_or_else(|| Response::empty(404)))
     }
 
     fn mail(&mut self, to: To<'_, '_, '_, ()>, mail: Mail) {
@@ -53,16 +53,16 @@ impl Service for Site {
 /// A server of a folder, until it is dropped.
 struct Server {
     address: SocketAddr,
-    post: Post<Mail>,
+    post: ServiceSender<Mail>,
     /// Hears of each new picture in use.
     seen: Receiver<()>,
-    first: Arc<Folder>,
+    first: Arc<Snapshot>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
-    fn start(root: &Path, options: &Options) -> Self {
-        let first = Arc::new(Folder::load(root, options).unwrap());
+    fn start(root: &Path, options: &FileOptions) -> Self {
+        let first = Arc::new(Snapshot::load(root, options).unwrap());
         let folder = Arc::clone(&first);
         let (saw, seen) = mpsc::channel();
         let (tell, told) = mpsc::channel();
@@ -132,7 +132,7 @@ impl Client {
     }
 
     /// An answer: status, field lines and body.
-    fn answer(&mut self) -> (u16, Vec<String>, Vec<u8>) {
+    fn respond(&mut self) -> (u16, Vec<String>, Vec<u8>) {
         let (status, lines) = self.head();
         let mut body = vec![0; length(&lines)];
         self.0.read_exact(&mut body).unwrap();
@@ -141,7 +141,7 @@ impl Client {
 
     fn get(&mut self, path: &str) -> (u16, Vec<u8>) {
         self.ask("GET", path, "");
-        let (status, _, body) = self.answer();
+        let (status, _, body) = self.respond();
         (status, body)
     }
 }
@@ -167,7 +167,7 @@ fn files_of_all_sizes_arrive_whole_and_in_order() {
         fs::write(root.path().join(size.to_string()), content(size)).unwrap();
     }
     fs::write(root.path().join("404.html"), "<p>not here").unwrap();
-    let server = Server::start(root.path(), &Options::default());
+    let server = Server::start(root.path(), &FileOptions::default());
     let mut client = server.connect();
     // All at once: the answers have to queue.
     for size in sizes.iter().rev() {
@@ -178,11 +178,11 @@ fn files_of_all_sizes_arrive_whole_and_in_order() {
     for size in sizes.iter().rev() {
         let (status, lines) = client.head();
         assert_eq!((status, length(&lines)), (200, *size as usize));
-        let (status, _, body) = client.answer();
+        let (status, _, body) = client.respond();
         assert_eq!(status, 200);
         assert!(body == content(*size), "{size}");
     }
-    let (status, _, body) = client.answer();
+    let (status, _, body) = client.respond();
     assert_eq!((status, &*body), (404, b"<p>not here".as_slice()));
 }
 
@@ -191,10 +191,10 @@ fn parts_and_conditions_work_on_large_files_too() {
     let root = tempfile::tempdir().unwrap();
     let whole = content(2_000_000);
     fs::write(root.path().join("a.bin"), &whole).unwrap();
-    let server = Server::start(root.path(), &Options::default());
+    let server = Server::start(root.path(), &FileOptions::default());
     let mut client = server.connect();
     client.ask("GET", "/a.bin", "Range: bytes=1000000-1999998\r\n");
-    let (status, lines, body) = client.answer();
+    let (status, lines, body) = client.respond();
     assert_eq!(status, 206);
     let place = "Content-Range: bytes 1000000-1999998/2000000";
     assert!(lines.iter().any(|line| line == place), "{lines:?}");
@@ -208,9 +208,9 @@ fn parts_and_conditions_work_on_large_files_too() {
     let (status, lines) = client.head();
     assert_eq!((status, length(&lines)), (304, 0));
     client.ask("POST", "/a.bin", "");
-    assert_eq!(client.answer().0, 405);
+    assert_eq!(client.respond().0, 405);
     client.ask("GET", "/a.bin", "Range: bytes=2000000-\r\n");
-    assert_eq!(client.answer().0, 416);
+    assert_eq!(client.respond().0, 416);
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn a_file_cut_short_ends_the_connection_and_nothing_else() {
     let path = root.path().join("a.bin");
     fs::write(&path, content(1_000_000)).unwrap();
     fs::write(root.path().join("b"), "b").unwrap();
-    let server = Server::start(root.path(), &Options::default());
+    let server = Server::start(root.path(), &FileOptions::default());
     File::options()
         .write(true)
         .open(&path)
@@ -242,7 +242,7 @@ fn a_deploy_is_seen_without_a_restart() {
     let root = tempfile::tempdir().unwrap();
     let at = |name: &str| root.path().join(name);
     fs::write(at("index.html"), "before").unwrap();
-    let options = Options::default();
+    let options = FileOptions::default();
     let server = Server::start(root.path(), &options);
     let mut client = server.connect();
     assert_eq!(client.get("/"), (200, b"before".to_vec()));

@@ -88,7 +88,7 @@ fn messages_are_compressed_or_not_as_the_server_says() {
         let (ann, bob) = (browser.page(), browser.page());
         enter(&server, &ann, "ann");
         enter(&server, &bob, "bob");
-        let agreed = ann.evaluate(
+        let negotiated = ann.evaluate(
             "new Promise((done, fail) => { \
                 const token = sessionStorage.getItem('edgeloop.token'); \
                 const socket = new WebSocket(`wss://${location.host}/ws`, ['chat', `Bearer.${token}`]); \
@@ -96,8 +96,12 @@ fn messages_are_compressed_or_not_as_the_server_says() {
                 socket.onerror = () => fail('no socket'); \
             })",
         );
-        let agreed = agreed.as_str().unwrap_or_default();
-        assert_eq!(agreed.split(';').next(), Some(extensions), "{agreed}");
+        let negotiated = negotiated.as_str().unwrap_or_default();
+        assert_eq!(
+            negotiated.split(';').next(),
+            Some(extensions),
+            "{negotiated}"
+        );
         let long = "Long messages are worth packing. ".repeat(60);
         say(&ann, long.trim());
         wait_for_message(&bob, "ann", long.trim());

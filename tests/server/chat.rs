@@ -218,13 +218,13 @@ fn nothing_is_heard_before_joining() {
     ann.expect("message");
     ann.expect_error("no_such_user");
     outside.expect_quiet();
-    for refused in [
+    for rejected in [
         json!({"type": "message", "message": "x"}),
         json!({"type": "typing"}),
         json!({"type": "private_message", "to": "ann", "message": "x"}),
         json!({"type": "reaction", "messageId": "m", "emoji": "x", "action": "add"}),
     ] {
-        outside.send(&refused);
+        outside.send(&rejected);
         outside.expect_error("not_joined");
     }
     ann.expect_quiet();

@@ -318,8 +318,8 @@ fn curl_uploads_up_to_the_limit() {
         for len in [BODY_BYTES_MAX + 1, 20 << 20] {
             let (status, _) = upload(&server, "/register", fields, &registration_of(len)).unwrap();
             assert_eq!(status, "413");
-            let answer = std::fs::read_to_string(server.folder().file("got")).unwrap();
-            assert!(answer.starts_with(r#"{"success":false,"#), "{answer}");
+            let response = std::fs::read_to_string(server.folder().file("got")).unwrap();
+            assert!(response.starts_with(r#"{"success":false,"#), "{response}");
         }
     }
 }
@@ -466,8 +466,8 @@ impl Site {
     /// Waits until a file that was made later is served.
     fn wait_for(&self, path: &str) {
         wait_for("the server to see a new file", || {
-            let answer = self.server.connect().request("HEAD", path, &[], b"");
-            (answer.status == 200).then_some(())
+            let response = self.server.connect().request("HEAD", path, &[], b"");
+            (response.status == 200).then_some(())
         });
     }
 }

@@ -23,18 +23,18 @@ fn preflights_are_answered() {
     let server = Server::with_config("cors_allow_origin=*");
     let mut connection = server.connect();
     for path in ["/me", "/login", "/register"] {
-        let answer = connection.request("OPTIONS", path, &PREFLIGHT, b"");
+        let response = connection.request("OPTIONS", path, &PREFLIGHT, b"");
         assert!(
-            matches!(answer.status, 200 | 204),
+            matches!(response.status, 200 | 204),
             "{path}: {}",
-            answer.status
+            response.status
         );
         assert_eq!(
-            answer.field("Access-Control-Allow-Origin"),
+            response.field("Access-Control-Allow-Origin"),
             Some("*"),
             "{path}"
         );
-        let methods = answer
+        let methods = response
             .field("Access-Control-Allow-Methods")
             .expect("methods");
         assert!(
@@ -43,7 +43,7 @@ fn preflights_are_answered() {
                 .all(|method| lists(methods, method)),
             "{path}: {methods}"
         );
-        let headers = answer
+        let headers = response
             .field("Access-Control-Allow-Headers")
             .expect("headers");
         assert!(
@@ -61,19 +61,19 @@ fn answers_may_be_read_by_the_configured_origin() {
     let mut connection = server.connect();
     let body = json!({"username": "ann", "password": "x"}).to_string();
     let fields = [("Content-Type", "application/json"), PREFLIGHT[0]];
-    let answer = connection
+    let response = connection
         .request("POST", "/login", &fields, body.as_bytes())
         .expect(401);
-    assert_eq!(answer.field("Access-Control-Allow-Origin"), Some("*"));
+    assert_eq!(response.field("Access-Control-Allow-Origin"), Some("*"));
 
     let server = Server::with_config("cors_allow_origin=https://pages.example");
     let fields = [fields[0], ("Origin", "https://pages.example")];
-    let answer = server
+    let response = server
         .connect()
         .request("POST", "/login", &fields, body.as_bytes())
         .expect(401);
     assert_eq!(
-        answer.field("Access-Control-Allow-Origin"),
+        response.field("Access-Control-Allow-Origin"),
         Some("https://pages.example")
     );
 }
@@ -96,9 +96,9 @@ fn pages_of_other_sites_use_up_no_attempts_of_their_visitors() {
                 &[json, site],
                 &[json, site, ("Origin", "https://localhost")],
             ] {
-                let answer = connection.request(method, path, fields, body.as_bytes());
-                assert_eq!(answer.status, 403, "{method} {path} {fields:?}");
-                assert_eq!(answer.field("Access-Control-Allow-Origin"), None);
+                let response = connection.request(method, path, fields, body.as_bytes());
+                assert_eq!(response.status, 403, "{method} {path} {fields:?}");
+                assert_eq!(response.field("Access-Control-Allow-Origin"), None);
             }
         }
         connection
@@ -127,10 +127,10 @@ fn ask(connection: &mut Connection, method: &str, path: &str, origin: Option<&st
 }
 
 /// Who may read an answer; that it depends on who asks, it says in any case.
-fn reader(answer: &Response) -> Option<&str> {
-    let vary = answer.field("Vary").unwrap_or_default();
-    assert!(lists(vary, "Origin"), "{answer:?}");
-    answer.field("Access-Control-Allow-Origin")
+fn reader(response: &Response) -> Option<&str> {
+    let vary = response.field("Vary").unwrap_or_default();
+    assert!(lists(vary, "Origin"), "{response:?}");
+    response.field("Access-Control-Allow-Origin")
 }
 
 /// Answers of the API and of files, at once and by other threads, and of what is refused before its body.
@@ -160,17 +160,20 @@ fn an_answer_names_the_listed_origin_that_asked() {
             (None, None),
         ] {
             let what = format!("{method} {path} {origin:?}");
-            let answer = ask(&mut connection, method, path, origin);
+            let response = ask(&mut connection, method, path, origin);
             let is_cross_site = origin.is_some() && allowed.is_none();
             let expected = match status {
                 401 if is_cross_site && method != "GET" => 403,
                 status => status,
             };
-            assert_eq!(answer.status, expected, "{what}");
-            assert_eq!(reader(&answer), allowed, "{what}");
-            let methods = answer.field("Access-Control-Allow-Methods");
+            assert_eq!(response.status, expected, "{what}");
+            assert_eq!(reader(&response), allowed, "{what}");
+            let methods = response.field("Access-Control-Allow-Methods");
             assert_eq!(methods.is_some(), method == "OPTIONS" && allowed.is_some());
-            assert_eq!(answer.field("Allow").is_some(), matches!(status, 204 | 405));
+            assert_eq!(
+                response.field("Allow").is_some(),
+                matches!(status, 204 | 405)
+            );
         }
     }
     // A cached file is confirmed to each as it is given.
@@ -205,9 +208,9 @@ fn what_waits_for_its_turn_or_for_the_database_names_its_own_origin() {
         ));
     }
     for origin in origins {
-        let answer = connection.answer().expect(200);
+        let response = connection.respond().expect(200);
         let allowed = origin.filter(|origin| [ONE, TWO].contains(origin));
-        assert_eq!(reader(&answer), allowed);
+        assert_eq!(reader(&response), allowed);
     }
 }
 
@@ -228,8 +231,8 @@ fn the_list_of_origins_is_read_again() {
         for path in ["/me", "/favicon.svg"] {
             crate::support::wait_for("the new list to be in force", || {
                 let mut reader_of = |origin| {
-                    let answer = ask(&mut connection, "GET", path, Some(origin));
-                    let allowed = answer.field("Access-Control-Allow-Origin");
+                    let response = ask(&mut connection, "GET", path, Some(origin));
+                    let allowed = response.field("Access-Control-Allow-Origin");
                     allowed.map(str::to_owned)
                 };
                 let now = [reader_of(ONE), reader_of(TWO)];
@@ -242,6 +245,6 @@ fn the_list_of_origins_is_read_again() {
     server.hangup();
     let line = server.wait_for_log("two.example");
     assert!(line.contains("cors_allow_origin"), "{line}");
-    let answer = ask(&mut connection, "GET", "/me", Some(ONE));
-    assert_eq!(answer.field("Access-Control-Allow-Origin"), None);
+    let response = ask(&mut connection, "GET", "/me", Some(ONE));
+    assert_eq!(response.field("Access-Control-Allow-Origin"), None);
 }

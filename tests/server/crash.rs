@@ -37,11 +37,11 @@ fn write(server: &Server, token: &str, mut number: usize, total: &AtomicUsize) -
                 return number;
             }
         }
-        let answer = connection.peek(0);
+        let response = connection.peek(0);
         assert!(
-            answer.starts_with(b"HTTP/1.1 200 "),
+            response.starts_with(b"HTTP/1.1 200 "),
             "{}",
-            answer.escape_ascii()
+            response.escape_ascii()
         );
         connection.drop_received();
         number += 1;

@@ -10,18 +10,18 @@ const JSON: (&str, &str) = ("Content-Type", "application/json");
 fn answer_to(server: &Server, bytes: impl AsRef<[u8]>) -> (Response, Connection) {
     let mut connection = server.connect();
     connection.send(bytes);
-    let answer = connection.answer();
-    (answer, connection)
+    let response = connection.respond();
+    (response, connection)
 }
 
 /// The answer has this status, is the last one, and the connection ends in order.
 fn assert_refused(server: &Server, bytes: impl AsRef<[u8]>, status: u16) {
     let shown =
         String::from_utf8_lossy(&bytes.as_ref()[..bytes.as_ref().len().min(200)]).into_owned();
-    let (answer, mut connection) = answer_to(server, bytes);
-    assert_eq!(answer.status, status, "{shown:?}");
+    let (response, mut connection) = answer_to(server, bytes);
+    assert_eq!(response.status, status, "{shown:?}");
     assert!(
-        answer.closes(),
+        response.closes(),
         "{shown:?} is answered without Connection: close"
     );
     connection.expect_close();
@@ -54,9 +54,9 @@ fn known_paths_with_another_method_are_405() {
         ("DELETE", "/ws", &["GET", "OPTIONS"]),
     ];
     for (method, path, wanted) in cases {
-        let answer = connection.request(method, path, &[], b"");
-        answer.error(405);
-        let allowed: Vec<_> = answer
+        let response = connection.request(method, path, &[], b"");
+        response.error(405);
+        let allowed: Vec<_> = response
             .field("Allow")
             .expect("Allow")
             .split(',')
@@ -112,8 +112,8 @@ fn other_media_types_are_415() {
         "application/json; charset=utf-8",
         "Application/JSON;charset=\"utf-8\"",
     ] {
-        let answer = connection.request("POST", "/register", &[("Content-Type", right)], b"{}");
-        assert_eq!(answer.status, 400, "{right}");
+        let response = connection.request("POST", "/register", &[("Content-Type", right)], b"{}");
+        assert_eq!(response.status, 400, "{right}");
     }
 }
 
@@ -138,14 +138,14 @@ fn what_is_no_json_object_is_400() {
     ];
     for body in bodies {
         for path in ["/register", "/login"] {
-            let answer = connection.request("POST", path, &[JSON], body);
+            let response = connection.request("POST", path, &[JSON], body);
             assert_eq!(
-                answer.status,
+                response.status,
                 400,
                 "{}",
                 String::from_utf8_lossy(&body[..body.len().min(40)])
             );
-            answer.error(400);
+            response.error(400);
         }
     }
     connection.get("/").expect(200);
@@ -156,8 +156,8 @@ fn a_member_given_twice_is_read_in_one_way() {
     let server = Server::start();
     let mut connection = server.connect();
     let body = br#"{"username":"ann","username":"bob","password":"x"}"#;
-    let answer = connection.request("POST", "/login", &[JSON], body);
-    assert!(matches!(answer.status, 400 | 401), "{}", answer.status);
+    let response = connection.request("POST", "/login", &[JSON], body);
+    assert!(matches!(response.status, 400 | 401), "{}", response.status);
 }
 
 /// A login that is understood and refused, this many bytes long.
@@ -203,10 +203,10 @@ fn check_limit(server: &Server, max: usize) {
     for size in [max - 1, max] {
         let body = login_of(size);
         connection.send(format!("{head}Content-Length: {size}\r\n\r\n{body}"));
-        connection.answer().error(401);
+        connection.respond().error(401);
         for chunk_bytes in [size, 900, 1] {
             connection.send(chunked(&body, chunk_bytes));
-            connection.answer().error(401);
+            connection.respond().error(401);
         }
     }
     // Told by its length: refused before it is sent, or while it is.
@@ -245,7 +245,7 @@ fn targets_have_a_limit() {
     let mut connection = server.connect();
     for size in [MAX - 1, MAX] {
         connection.send(target(size));
-        connection.answer().error(404);
+        connection.respond().error(404);
     }
     assert_refused(&server, target(MAX + 1), 414);
     // The query counts, and nothing waits for the end.
@@ -267,7 +267,7 @@ fn heads_have_a_limit() {
     let mut connection = server.connect();
     for size in [MAX - 1, MAX] {
         connection.send(head(size));
-        connection.answer().expect(200);
+        connection.respond().expect(200);
     }
     assert_refused(&server, head(MAX + 1), 431);
     let endless = format!(
@@ -292,7 +292,7 @@ fn fields_have_a_limit() {
         let mut connection = server.connect();
         for count in [max.max(2) - 1, max] {
             connection.send(fields(count));
-            connection.answer().expect(200);
+            connection.respond().expect(200);
         }
         assert_refused(&server, fields(max + 1), 431);
         connection.get("/").expect(200);
@@ -314,9 +314,9 @@ fn what_surrounds_chunks_has_a_limit() {
     let mut connection = server.connect();
     for (size, trailer_size) in [(4095, 8191), (4096, 8192)] {
         connection.send(extended(size));
-        connection.answer().error(400);
+        connection.respond().error(400);
         connection.send(trailed(trailer_size));
-        connection.answer().error(400);
+        connection.respond().error(400);
     }
     connection.get("/").expect(200);
     assert_refused(&server, extended(4097), 413);
@@ -404,10 +404,10 @@ fn a_request_that_does_not_end_in_time_is_408() {
         let mut connection = server.connect();
         let sent = std::time::SystemTime::now();
         connection.send(&part);
-        let answer = connection.answer();
+        let response = connection.respond();
         let waited = sent.elapsed().unwrap();
-        answer.error(408);
-        assert!(answer.closes());
+        response.error(408);
+        assert!(response.closes());
         connection.expect_close();
         // To the millisecond it is tested on virtual time; here it is not too early.
         assert!(waited.as_millis() >= 900, "{waited:?}: {part:?}");
@@ -427,7 +427,7 @@ fn a_trickle_of_bytes_does_not_stretch_the_time() {
         connection.send("x");
         connection.has_received().then_some(())
     });
-    connection.answer().error(408);
+    connection.respond().error(408);
     connection.expect_close();
 }
 
@@ -447,9 +447,9 @@ fn a_broken_request_line_is_refused_when_it_is_there() {
             let (first, rest) = line.split_at(cut);
             connection.send(first);
             connection.send(format!("{rest}\r\n"));
-            let answer = connection.answer();
-            assert_eq!(answer.status, status, "{line}");
-            assert!(answer.closes());
+            let response = connection.respond();
+            assert_eq!(response.status, status, "{line}");
+            assert!(response.closes());
             connection.expect_close();
         }
     }
@@ -459,7 +459,7 @@ fn a_broken_request_line_is_refused_when_it_is_there() {
 fn every_json_answer_is_a_line() {
     let server = Server::start();
     let token = server.register_and_login("ann");
-    let mut answers = vec![
+    let mut responses = vec![
         server.connect().get_as(&token, "/me").expect(200),
         server.connect().get("/me").expect(401),
         server.connect().get("/nothing-here").expect(404),
@@ -474,16 +474,16 @@ fn every_json_answer_is_a_line() {
     ];
     for body in ["{", "{}"] {
         let mut connection = server.connect();
-        answers.push(
+        responses.push(
             connection
                 .request("POST", "/register", &[JSON], body.as_bytes())
                 .expect(400),
         );
     }
-    for answer in answers {
-        let text = answer.text();
+    for response in responses {
+        let text = response.text();
         assert!(text.ends_with("}\n") && text.lines().count() == 1, "{text}");
-        let length = answer.field("Content-Length").unwrap();
+        let length = response.field("Content-Length").unwrap();
         assert_eq!(length, text.len().to_string());
     }
 }

@@ -167,9 +167,9 @@ fn a_server_takes_the_place_of_another_and_nobody_is_refused() {
     let ask_on_one = || {
         let mut connection = Connection::open(&server).expect("a connection");
         while !is_over.load(Ordering::Relaxed) {
-            let answer = connection.get("/login").expect(200);
+            let response = connection.get("/login").expect(200);
             served.fetch_add(1, Ordering::Relaxed);
-            if answer.field("Connection") == Some("close") {
+            if response.field("Connection") == Some("close") {
                 connection = Connection::open(&server).expect("a connection");
             }
         }
@@ -245,8 +245,8 @@ fn a_listener_that_is_no_longer_configured_ends_and_becomes_no_other() {
     for port in ports {
         let bound = SocketAddr::from(([127, 0, 0, 1], port));
         server.wait_for_log(&format!("listening no more on {bound}"));
-        let refused = TcpStream::connect(bound).unwrap_err();
-        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+        let rejected = TcpStream::connect(bound).unwrap_err();
+        assert_eq!(rejected.kind(), std::io::ErrorKind::ConnectionRefused);
     }
     drop(heir);
 }

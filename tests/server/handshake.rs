@@ -17,23 +17,23 @@ impl Door {
 
     fn knock(&self, target: &str, more: &[(&str, &str)]) -> (Response, Connection) {
         let mut connection = self.server.connect();
-        let answer = handshake(&mut connection, target, more);
-        (answer, connection)
+        let response = handshake(&mut connection, target, more);
+        (response, connection)
     }
 
     /// Gets in with these fields and hears the welcome; gives the subprotocol chosen.
     fn enter(&self, target: &str, more: &[(&str, &str)]) -> Option<String> {
-        let (answer, connection) = self.knock(target, more);
-        assert_upgraded(&answer);
+        let (response, connection) = self.knock(target, more);
+        assert_upgraded(&response);
         assert_eq!(
-            answer.field("Sec-WebSocket-Extensions"),
+            response.field("Sec-WebSocket-Extensions"),
             None,
             "none was offered"
         );
         let mut socket = RawSocket(connection);
         assert_eq!(socket.frame().json()["type"], "system");
         socket.expect_alive();
-        answer.field("Sec-WebSocket-Protocol").map(str::to_owned)
+        response.field("Sec-WebSocket-Protocol").map(str::to_owned)
     }
 }
 
@@ -53,11 +53,11 @@ fn nobody_gets_in_without_a_token() {
     ];
     for more in cases {
         for target in ["/ws", "/"] {
-            let (answer, _) = door.knock(target, more);
-            assert_eq!(answer.status, 401, "{target} {more:?}");
-            let text = answer.error(401);
-            assert_eq!(answer.json()["message"], text.as_str());
-            assert_eq!(answer.field("Sec-WebSocket-Accept"), None);
+            let (response, _) = door.knock(target, more);
+            assert_eq!(response.status, 401, "{target} {more:?}");
+            let text = response.error(401);
+            assert_eq!(response.json()["message"], text.as_str());
+            assert_eq!(response.field("Sec-WebSocket-Accept"), None);
         }
     }
     let in_the_address = format!("/ws?token={}", door.token);
@@ -130,7 +130,7 @@ fn other_origins_must_be_listed() {
     }
     let plain = own.replace("https", "http");
     let longer = format!("{own}.evil.example");
-    let refused = [
+    let rejected = [
         "https://evil.example",
         "null",
         "https://pages.example.evil.example",
@@ -141,13 +141,13 @@ fn other_origins_must_be_listed() {
         longer.as_str(),
         "https://localhost",
     ];
-    for origin in refused {
-        let (answer, _) = door.knock(
+    for origin in rejected {
+        let (response, _) = door.knock(
             "/ws",
             &[("Sec-WebSocket-Protocol", &bearer), ("Origin", origin)],
         );
-        assert_eq!(answer.status, 403, "{origin}");
-        answer.error(403);
+        assert_eq!(response.status, 403, "{origin}");
+        response.error(403);
     }
 }
 
@@ -163,9 +163,9 @@ fn another_version_is_told_ours() {
             ("Sec-WebSocket-Version", version),
             ("Authorization", &bearer),
         ];
-        let answer = door.server.connect().request("GET", "/ws", &fields, b"");
-        assert_eq!(answer.status, 426, "{version}");
-        assert_eq!(answer.field("Sec-WebSocket-Version"), Some("13"));
+        let response = door.server.connect().request("GET", "/ws", &fields, b"");
+        assert_eq!(response.status, 426, "{version}");
+        assert_eq!(response.field("Sec-WebSocket-Version"), Some("13"));
     }
 }
 
@@ -208,26 +208,29 @@ fn a_broken_handshake_is_refused() {
         ],
     ];
     for fields in cases {
-        let answer = door.server.connect().request("GET", "/ws", fields, b"");
-        assert_eq!(answer.status, 400, "{fields:?}");
+        let response = door.server.connect().request("GET", "/ws", fields, b"");
+        assert_eq!(response.status, 400, "{fields:?}");
     }
     for fields in [
         &[token][..],
         &[upgrade, version, key, token],
         &[connection, version, key, token],
     ] {
-        let answer = door.server.connect().request("GET", "/ws", fields, b"");
+        let response = door.server.connect().request("GET", "/ws", fields, b"");
         assert!(
-            matches!(answer.status, 400 | 426),
+            matches!(response.status, 400 | 426),
             "{fields:?}: {}",
-            answer.status
+            response.status
         );
     }
     let fields = [connection, upgrade, version, key, token];
-    let answer = door.server.connect().request("POST", "/ws", &fields, b"");
-    assert_eq!(answer.status, 405);
-    let answer = door.server.connect().request("HEAD", "/ws", &fields, b"");
-    assert_eq!((answer.status, answer.field("Allow")), (405, Some("GET")));
+    let response = door.server.connect().request("POST", "/ws", &fields, b"");
+    assert_eq!(response.status, 405);
+    let response = door.server.connect().request("HEAD", "/ws", &fields, b"");
+    assert_eq!(
+        (response.status, response.field("Allow")),
+        (405, Some("GET"))
+    );
     assert_eq!(door.knock("/missing", &[token]).0.status, 404);
 }
 
@@ -237,12 +240,12 @@ fn a_handshake_has_no_body() {
     let bearer = format!("Bearer {}", door.token);
     let mut fields = UPGRADE.to_vec();
     fields.push(("Authorization", &bearer));
-    let answer = door
+    let response = door
         .server
         .connect()
         .request("GET", "/ws", &fields, b"body");
-    assert_eq!(answer.status, 400);
-    assert_eq!(answer.field("Sec-WebSocket-Accept"), None);
+    assert_eq!(response.status, 400);
+    assert_eq!(response.field("Sec-WebSocket-Accept"), None);
     // Nobody is told to send one.
     let mut connection = door.server.connect();
     let head: String = fields
@@ -253,10 +256,10 @@ fn a_handshake_has_no_body() {
         "GET /ws HTTP/1.1\r\nHost: {}\r\n{head}Content-Length: 4\r\nExpect: 100-continue\r\n\r\n",
         door.server.host()
     ));
-    assert_eq!(connection.answer().status, 400);
+    assert_eq!(connection.respond().status, 400);
     fields.push(("Content-Length", "0"));
-    let answer = door.server.connect().request("GET", "/ws", &fields, b"");
-    assert_upgraded(&answer);
+    let response = door.server.connect().request("GET", "/ws", &fields, b"");
+    assert_upgraded(&response);
 }
 
 #[test]
@@ -265,7 +268,7 @@ fn compression_is_agreed_on_or_declined() {
     let bearer = format!("Bearer {}", door.token);
     let none = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
     let small = format!("{none}; server_max_window_bits=10");
-    for (offers, answered) in [
+    for (offers, responded) in [
         (
             &["permessage-deflate; client_max_window_bits"][..],
             Some(none),
@@ -286,24 +289,24 @@ fn compression_is_agreed_on_or_declined() {
                 .iter()
                 .map(|offer| ("Sec-WebSocket-Extensions", *offer)),
         );
-        let (answer, _) = door.knock("/ws", &more);
-        assert_eq!(answer.status, 101, "{offers:?}");
+        let (response, _) = door.knock("/ws", &more);
+        assert_eq!(response.status, 101, "{offers:?}");
         assert_eq!(
-            answer.field("Sec-WebSocket-Extensions"),
-            answered,
+            response.field("Sec-WebSocket-Extensions"),
+            responded,
             "{offers:?}"
         );
     }
     let odd = ("Sec-WebSocket-Extensions", "permessage-deflate; =");
-    let (answer, _) = door.knock("/ws", &[("Authorization", &bearer), odd]);
-    assert_eq!(answer.status, 400);
+    let (response, _) = door.knock("/ws", &[("Authorization", &bearer), odd]);
+    assert_eq!(response.status, 400);
 
     let door = Door::new("ws_compression=0");
     let bearer = format!("Bearer {}", door.token);
     let offer = ("Sec-WebSocket-Extensions", "permessage-deflate");
-    let (answer, _) = door.knock("/ws", &[("Authorization", &bearer), offer]);
-    assert_eq!(answer.status, 101);
-    assert_eq!(answer.field("Sec-WebSocket-Extensions"), None);
+    let (response, _) = door.knock("/ws", &[("Authorization", &bearer), offer]);
+    assert_eq!(response.status, 101);
+    assert_eq!(response.field("Sec-WebSocket-Extensions"), None);
 }
 
 #[test]
@@ -317,17 +320,17 @@ fn browsers_send_lists() {
         UPGRADE[3],
         ("Authorization", &bearer),
     ];
-    let answer = door.server.connect().request("GET", "/ws", &fields, b"");
-    assert_upgraded(&answer);
+    let response = door.server.connect().request("GET", "/ws", &fields, b"");
+    assert_upgraded(&response);
 }
 
 #[test]
 fn after_a_refusal_the_connection_may_try_again() {
     let door = Door::new("");
     let bearer = format!("Bearer {}", door.token);
-    let (answer, mut connection) = door.knock("/ws", &[]);
-    answer.error(401);
-    if answer.closes() {
+    let (response, mut connection) = door.knock("/ws", &[]);
+    response.error(401);
+    if response.closes() {
         connection.expect_close();
     } else {
         assert_upgraded(&handshake(
@@ -349,7 +352,7 @@ fn requests_before_the_upgrade_are_answered_first() {
         .chain([("Authorization", bearer.as_str())])
         .collect();
     connection.send_request("GET", "/ws", &fields, b"");
-    connection.answer().expect(200);
-    assert_upgraded(&connection.answer());
+    connection.respond().expect(200);
+    assert_upgraded(&connection.respond());
     assert_eq!(RawSocket(connection).frame().json()["type"], "system");
 }

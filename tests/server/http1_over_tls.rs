@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::support::http::{End, client_config};
 use crate::support::{Connection, Response, Server};
 use crate::vectors::{Vector, vectors};
-use edgeloop::proto::http1::Limits;
+use edgeloop::proto::http1::HttpLimits;
 use rustls::ClientConfig;
 
 /// How many vectors are under way at once: most of the time is spent waiting for the other side.
@@ -110,7 +110,7 @@ impl Bench {
     fn assert_serves(&self) {
         let mut connection = self.connect();
         connection.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-        connection.answer().expect(200);
+        connection.respond().expect(200);
         connection.expect_close();
     }
 
@@ -126,21 +126,21 @@ impl Bench {
         }
         let complete = outcome.requests.iter().filter(|asked| asked.is_complete);
         for asked in complete {
-            let answer = final_answer(&mut connection, asked);
-            assert_eq!(answer.status, asked.status, "{answer:?}");
-            assert_eq!(answer.closes(), asked.closes, "{answer:?}");
+            let response = final_answer(&mut connection, asked);
+            assert_eq!(response.status, asked.status, "{response:?}");
+            assert_eq!(response.closes(), asked.closes, "{response:?}");
         }
         if let Some(status) = outcome.refusal {
-            let (answer, status) = match outcome.requests.last() {
+            let (response, status) = match outcome.requests.last() {
                 // Where no body is wanted, its length does not matter.
                 Some(asked) if !asked.is_complete && status == 413 => {
                     (final_answer(&mut connection, asked), asked.status)
                 }
                 Some(asked) if !asked.is_complete => (final_answer(&mut connection, asked), status),
-                _ => (connection.answer(), status),
+                _ => (connection.respond(), status),
             };
-            answer.error(status);
-            assert!(answer.closes(), "{answer:?}");
+            response.error(status);
+            assert!(response.closes(), "{response:?}");
             connection.expect_close();
             self.assert_serves();
             return;
@@ -168,7 +168,7 @@ impl Bench {
             }
             None => {
                 connection.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-                connection.answer().expect(200);
+                connection.respond().expect(200);
             }
         }
     }
@@ -176,17 +176,17 @@ impl Bench {
 
 /// The answer to a request, with no more than one `100 Continue` before it if it may have that.
 fn final_answer(connection: &mut Connection, asked: &Asked) -> Response {
-    let answer = connection.answer_to(&asked.method);
-    if answer.status == 100 && asked.may_get_continue {
+    let response = connection.answer_to(&asked.method);
+    if response.status == 100 && asked.may_get_continue {
         return connection.answer_to(&asked.method);
     }
-    answer
+    response
 }
 
 /// Those that can be run with the limits of a default configuration.
 fn servable() -> Vec<Vector> {
     let mut all = vectors();
-    all.retain(|vector| vector.limits == Limits::default());
+    all.retain(|vector| vector.limits == HttpLimits::default());
     all
 }
 

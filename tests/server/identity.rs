@@ -41,8 +41,8 @@ fn parked_handshake(server: &Server, token: &str) -> Connection {
 }
 
 fn skip_file(connection: &mut Connection) {
-    let answer = connection.answer();
-    assert_eq!(answer.body.len() as u64, BIG);
+    let response = connection.respond();
+    assert_eq!(response.body.len() as u64, BIG);
 }
 
 fn rename(server: &Server, token: &str, name: &str) -> Response {
@@ -51,10 +51,10 @@ fn rename(server: &Server, token: &str, name: &str) -> Response {
         .put_json_as(token, "/me", &json!({"username": name}))
 }
 
-fn expect_wait(answer: &Response, most_s: u64) {
-    answer.error(429);
-    let wait_s: u64 = answer.field("Retry-After").unwrap().parse().unwrap();
-    assert!((1..=most_s).contains(&wait_s), "{wait_s} s");
+fn expect_wait(response: &Response, most_s: u64) {
+    response.error(429);
+    let retry_after_s: u64 = response.field("Retry-After").unwrap().parse().unwrap();
+    assert!((1..=most_s).contains(&retry_after_s), "{retry_after_s} s");
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_websocket_that_waited_opens_under_the_name_of_the_moment_it_opens() {
     let mut connection = parked_handshake(&server, &token);
     rename(&server, &token, "anna").expect(200);
     skip_file(&mut connection);
-    assert_upgraded(&connection.answer());
+    assert_upgraded(&connection.respond());
     let mut socket = RawSocket(connection);
     assert_eq!(socket.frame().json()["type"], "system");
     socket.send(true, TEXT, br#"{"type":"join"}"#);
@@ -85,7 +85,7 @@ fn a_websocket_that_waited_does_not_open_with_a_token_that_has_ended() {
         (other.get_as(&token, "/me").status == 401).then_some(())
     });
     skip_file(&mut connection);
-    connection.answer().error(401);
+    connection.respond().error(401);
     // The connection lives on.
     connection.get("/nothing").expect(404);
 }
@@ -149,8 +149,8 @@ fn a_name_given_up_still_finds_its_user_and_is_nobody_elses() {
     let server = folder.start();
     let mut taken = registration("ann");
     taken["email"] = json!("new@example.com");
-    let answer = server.connect().post_json("/register", &taken);
-    assert_eq!(answer.error(409), "Username already exists");
+    let response = server.connect().post_json("/register", &taken);
+    assert_eq!(response.error(409), "Username already exists");
     assert_eq!(
         rename(&server, &bob, "ann").error(409),
         "Username already exists"
@@ -255,14 +255,14 @@ fn an_address_asks_for_so_many_names_that_are_taken() {
         let fields = [("Content-Type", "application/json")];
         many.send_request("POST", "/register", &fields, body.as_bytes());
     }
-    let statuses: Vec<u16> = (0..8).map(|_| many.answer().status).collect();
+    let statuses: Vec<u16> = (0..8).map(|_| many.respond().status).collect();
     assert_eq!(statuses.iter().filter(|status| **status == 409).count(), 3);
 
     server.folder().configure("conflicts_per_minute_per_ip=0");
     server.hangup();
     wait_for("conflicts to be free", || {
-        let answer = connection.post_json("/register", &registration("ann"));
-        (answer.status == 409).then_some(())
+        let response = connection.post_json("/register", &registration("ann"));
+        (response.status == 409).then_some(())
     });
 }
 
@@ -282,8 +282,8 @@ fn a_token_of_another_database_is_nobodys() {
     let change = json!({"email": "mallory@example.com"});
     connection.put_json_as(&token, "/me", &change).error(401);
     let bearer = format!("Bearer {token}");
-    let refused = handshake(&mut connection, "/ws", &[("Authorization", &bearer)]);
-    refused.error(401);
+    let rejected = handshake(&mut connection, "/ws", &[("Authorization", &bearer)]);
+    rejected.error(401);
     let me = connection.get_as(&own, "/me").expect(200).json();
     assert_eq!(me["email"], "admin@example.com");
     Socket::join(&server, "admin", &own).close();
@@ -313,6 +313,6 @@ fn a_token_of_before_is_good_unless_refused() {
     assert_eq!(status(&new), 200);
     let bearer = format!("Bearer {old}");
     let fields: [(&str, &str); 1] = [("Authorization", &bearer)];
-    let refused: Value = handshake(&mut server.connect(), "/ws", &fields).json();
-    assert_eq!(refused["success"], false);
+    let rejected: Value = handshake(&mut server.connect(), "/ws", &fields).json();
+    assert_eq!(rejected["success"], false);
 }

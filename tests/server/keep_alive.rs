@@ -17,7 +17,7 @@ fn one_connection_serves_many_requests() {
     let token = server.register_and_login("ann");
     let mut connection = server.connect();
     for round in 0..200 {
-        let answer = match round % 4 {
+        let response = match round % 4 {
             0 => connection.get("/").expect(200),
             1 => connection.get_as(&token, "/me").expect(200),
             2 => connection.get("/missing").expect(404),
@@ -25,7 +25,7 @@ fn one_connection_serves_many_requests() {
                 .request("POST", "/login", &[JSON], b"{}")
                 .expect(400),
         };
-        assert!(!answer.closes());
+        assert!(!response.closes());
     }
 }
 
@@ -47,7 +47,7 @@ fn pipelined_requests_are_answered_in_order() {
     connection.send(batch);
     for number in 0..100 {
         assert_eq!(
-            connection.answer().status,
+            connection.respond().status,
             statuses[number % statuses.len()],
             "answer {number}"
         );
@@ -64,8 +64,8 @@ fn a_slow_answer_keeps_its_place() {
         connection.send_request("GET", "/missing", &[], b"");
     }
     for _ in 0..3 {
-        assert!(connection.answer().expect(200).json()["data"]["token"].is_string());
-        connection.answer().expect(404);
+        assert!(connection.respond().expect(200).json()["data"]["token"].is_string());
+        connection.respond().expect(404);
     }
 }
 
@@ -79,7 +79,7 @@ fn a_slow_answer_holds_up_nobody_else() {
     }
     server.connect().get("/").expect(200);
     for _ in 0..5 {
-        slow.answer().expect(200);
+        slow.respond().expect(200);
     }
 }
 
@@ -90,8 +90,8 @@ fn close_is_honoured_in_any_list_and_case() {
         let mut connection = server.connect();
         connection.send_request("GET", "/", &[("Connection", value)], b"");
         connection.send_request("GET", "/never-read", &[], b"");
-        let answer = connection.answer().expect(200);
-        assert!(answer.closes(), "{value}");
+        let response = connection.respond().expect(200);
+        assert!(response.closes(), "{value}");
         connection.expect_close();
     }
 }
@@ -101,15 +101,15 @@ fn http_1_0_ends_unless_asked_not_to() {
     let server = Server::start();
     let mut connection = server.connect();
     connection.send("GET / HTTP/1.0\r\n\r\n");
-    connection.answer().expect(200);
+    connection.respond().expect(200);
     connection.expect_close();
 
     let mut connection = server.connect();
     for _ in 0..2 {
         connection.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
-        let answer = connection.answer().expect(200);
+        let response = connection.respond().expect(200);
         assert_eq!(
-            answer
+            response
                 .field("Connection")
                 .map(str::to_ascii_lowercase)
                 .as_deref(),
@@ -127,10 +127,10 @@ fn head_answers_do_not_upset_what_follows() {
     connection.send_request("HEAD", "/me", &[], b"");
     connection.send_request("GET", "/", &[], b"");
     let told = connection.answer_to("HEAD").expect(200);
-    connection.answer().expect(404);
-    let refused = connection.answer_to("HEAD");
-    assert!(matches!(refused.status, 401 | 405), "{}", refused.status);
-    let got = connection.answer().expect(200);
+    connection.respond().expect(404);
+    let rejected = connection.answer_to("HEAD");
+    assert!(matches!(rejected.status, 401 | 405), "{}", rejected.status);
+    let got = connection.respond().expect(200);
     assert_eq!(told.field("Content-Length"), got.field("Content-Length"));
 }
 
@@ -146,19 +146,19 @@ fn a_client_that_asks_first_is_told_to_go_on() {
         body.len()
     );
     connection.send(&head);
-    connection.answer().expect(100);
+    connection.respond().expect(100);
     connection.send(&body);
-    connection.answer().expect(201);
+    connection.respond().expect(201);
 
     // One that does not wait may be told so or not, but is answered once.
     connection.send(format!("{head}{body}"));
-    let answer = connection.answer();
-    let answer = if answer.status == 100 {
-        connection.answer()
+    let response = connection.respond();
+    let response = if response.status == 100 {
+        connection.respond()
     } else {
-        answer
+        response
     };
-    answer.error(409);
+    response.error(409);
     connection.get("/").expect(200);
 }
 
@@ -171,7 +171,7 @@ fn a_client_that_asks_first_is_told_when_it_is_too_much() {
         "POST /login HTTP/1.1\r\nHost: {}\r\n{fields}\r\n\r\n",
         server.host()
     ));
-    connection.answer().error(413);
+    connection.respond().error(413);
     connection.expect_close();
 }
 
@@ -190,7 +190,7 @@ fn bodies_may_come_in_chunks() {
     }
     bytes.push_str("0\r\nTrailer: ignored\r\n\r\n");
     connection.send(bytes);
-    connection.answer().expect(201);
+    connection.respond().expect(201);
     connection.get("/").expect(200);
 }
 
@@ -236,8 +236,8 @@ fn a_half_closed_connection_still_gets_its_answers() {
     connection.send_request("POST", "/login", &[JSON], credentials("ann").as_bytes());
     connection.send_request("GET", "/", &[], b"");
     connection.half_close();
-    connection.answer().expect(200);
-    connection.answer().expect(200);
+    connection.respond().expect(200);
+    connection.respond().expect(200);
     connection.expect_close();
 }
 
@@ -289,7 +289,7 @@ fn where_the_bytes_are_cut_does_not_matter() {
             connection.send(piece);
             rest = after;
         }
-        let statuses: Vec<_> = (0..4).map(|_| connection.answer().status).collect();
+        let statuses: Vec<_> = (0..4).map(|_| connection.respond().status).collect();
         assert_eq!(statuses, [200, 400, 401, 404], "cut with seed {seed}");
     }
 }

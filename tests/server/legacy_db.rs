@@ -60,7 +60,7 @@ fn occurrences(folder: &Folder, needle: &[u8]) -> usize {
         .count()
 }
 
-fn refused(server: &Server, username: &str, password: &str) {
+fn rejected(server: &Server, username: &str, password: &str) {
     let body = json!({"username": username, "password": password});
     server.connect().post_json("/login", &body).error(401);
 }
@@ -69,7 +69,7 @@ fn refused(server: &Server, username: &str, password: &str) {
 fn users_keep_their_ids_and_passwords() {
     let folder = legacy_folder(&[("ann", "ann@example.com"), ("bob", "bob@example.com")]);
     let server = folder.start();
-    refused(&server, "ann", "Wrong-Horse-9");
+    rejected(&server, "ann", "Wrong-Horse-9");
     let token = server.login("bob");
     let me = server.connect().get_as(&token, "/me").expect(200).json();
     assert_eq!(
@@ -88,7 +88,7 @@ fn a_login_moves_its_user_and_no_other() {
     let folder = legacy_folder(&[("ann", "ann@example.com"), ("bob", "bob@example.com")]);
     let server = folder.start();
     server.login("ann");
-    refused(&server, "ann", "Wrong-Horse-9");
+    rejected(&server, "ann", "Wrong-Horse-9");
     assert!(server.stop().success());
     assert_eq!(occurrences(&folder, b"$argon2id$v=19$m=19456,t=2,p=1$"), 1);
 
@@ -96,7 +96,7 @@ fn a_login_moves_its_user_and_no_other() {
     let server = folder.start();
     for username in ["ann", "bob", "ann", "bob"] {
         login(&mut server.connect(), username, PASSWORD);
-        refused(&server, username, "Wrong-Horse-9");
+        rejected(&server, username, "Wrong-Horse-9");
     }
     assert!(server.stop().success());
     assert_eq!(occurrences(&folder, b"$argon2id$v=19$m=19456,t=2,p=1$"), 2);

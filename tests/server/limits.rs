@@ -8,8 +8,8 @@ use crate::support::{Connection, Folder, Server};
 use serde_json::json;
 
 /// `Retry-After`, which is a number of whole seconds and never zero.
-fn retry_after(answer: &crate::support::Response) -> u64 {
-    let seconds = answer
+fn retry_after(response: &crate::support::Response) -> u64 {
+    let seconds = response
         .field("Retry-After")
         .expect("Retry-After")
         .parse()
@@ -25,7 +25,7 @@ fn wait_for_admission(server: &Server) {
         connection
             .try_send(format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", server.host()))
             .ok()?;
-        Some(connection.answer().expect(200))
+        Some(connection.respond().expect(200))
     });
 }
 
@@ -60,8 +60,8 @@ fn the_server_has_so_many_connections_at_once() {
     let mut told: Vec<_> = (0..64).map(|_| server.connect()).collect();
     assert!(Connection::open(&server).is_err(), "and one more was");
     for connection in &mut told {
-        let answer = connection.get("/").expect(503);
-        retry_after(&answer);
+        let response = connection.get("/").expect(503);
+        retry_after(&response);
         connection.expect_close();
     }
     for connection in &mut held {
@@ -99,18 +99,19 @@ fn an_address_has_so_many_requests_a_second() {
     let mut connection = server.connect();
     let one = format!("GET /login HTTP/1.1\r\nHost: {}\r\n\r\n", server.host());
     connection.send(one.repeat(60));
-    let answers: Vec<_> = (0..60).map(|_| connection.answer()).collect();
-    let (served, refused): (Vec<_>, Vec<_>) =
-        answers.iter().partition(|answer| answer.status == 200);
+    let responses: Vec<_> = (0..60).map(|_| connection.respond()).collect();
+    let (served, rejected): (Vec<_>, Vec<_>) = responses
+        .iter()
+        .partition(|response| response.status == 200);
     assert!(
         served.len() >= 4,
         "a burst of twice the rate is served, not {}",
         served.len()
     );
-    assert!(!refused.is_empty());
-    for answer in refused {
-        answer.error(429);
-        retry_after(answer);
+    assert!(!rejected.is_empty());
+    for response in rejected {
+        response.error(429);
+        retry_after(response);
     }
     server.wait_for_log("requests_per_second_per_ip");
     crate::support::wait_for("a request to be served again", || {
@@ -131,9 +132,9 @@ fn failed_logins_are_counted() {
     connection.post_json("/login", &right).expect(200);
     connection.post_json("/login", &wrong).error(401);
     for body in [&wrong, &right] {
-        let answer = connection.post_json("/login", body);
-        answer.error(429);
-        assert!(retry_after(&answer) <= 60);
+        let response = connection.post_json("/login", body);
+        response.error(429);
+        assert!(retry_after(&response) <= 60);
     }
     server.wait_for_log("login_attempts_per_minute");
     connection
@@ -226,7 +227,7 @@ fn a_client_that_does_not_read_costs_little_and_hurts_nobody() {
         (1..512 << 10).contains(&kernel_bytes),
         "the kernel holds {kernel_bytes} bytes"
     );
-    assert!(deaf.answer().expect(200).body == content);
+    assert!(deaf.respond().expect(200).body == content);
 }
 
 #[test]

@@ -32,9 +32,12 @@ fn several_addresses_share_a_port() {
         stream
             .write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200 "), "{address}: {answer}");
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        assert!(
+            response.starts_with("HTTP/1.1 200 "),
+            "{address}: {response}"
+        );
     }
 }
 
@@ -58,9 +61,9 @@ fn redirecting() -> (Server, u16) {
 fn told(port: u16, request: &[u8]) -> String {
     let mut stream = connect(SocketAddr::from(([127, 0, 0, 1], port)));
     stream.write_all(request).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
 }
 
 #[test]
@@ -106,16 +109,16 @@ fn the_plain_port_sends_everyone_to_the_secure_one() {
         ),
     ];
     for (request, location) in cases {
-        let answer = told(
+        let response = told(
             port,
             format!("{request}\r\nConnection: close\r\n\r\n").as_bytes(),
         );
         assert!(
-            answer.starts_with("HTTP/1.1 308 Permanent Redirect\r\n"),
-            "{answer}"
+            response.starts_with("HTTP/1.1 308 Permanent Redirect\r\n"),
+            "{response}"
         );
         let line = format!("\r\nLocation: {location}\r\n");
-        assert!(answer.contains(&line), "{request}: {answer}");
+        assert!(response.contains(&line), "{request}: {response}");
     }
     server.connect().get("/").expect(200);
 }
@@ -126,11 +129,11 @@ fn redirects_name_the_port_that_clients_reach_and_no_name_of_others() {
     let names = "server_names=a.example,*.b.example";
     let location = |host: &str| {
         let request = format!("GET /x HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-        let answer = told(port, request.as_bytes());
-        let line = answer
+        let response = told(port, request.as_bytes());
+        let line = response
             .lines()
             .find_map(|line| line.strip_prefix("Location: "));
-        line.map_or_else(|| answer.clone(), str::to_owned)
+        line.map_or_else(|| response.clone(), str::to_owned)
     };
     for (public_port, shown) in [(443, ""), (8080, ":8080")] {
         let config = format!("http_port={port}\n{names}\npublic_port={public_port}");
@@ -145,8 +148,8 @@ fn redirects_name_the_port_that_clients_reach_and_no_name_of_others() {
             format!("https://x.b.example{shown}/x")
         );
         for other in ["evil.example", "b.example", "192.0.2.7"] {
-            let answer = location(other);
-            assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+            let response = location(other);
+            assert!(response.starts_with("HTTP/1.1 404 "), "{response}");
         }
     }
 }
@@ -167,13 +170,13 @@ fn metrics_are_not_for_names_that_others_own() {
         ] {
             let request =
                 format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-            let answer = told(port, request.as_bytes());
-            let is_refused = answer.starts_with("HTTP/1.1 421 ");
-            assert_eq!(is_refused, !is_local, "{path} {host}: {answer}");
+            let response = told(port, request.as_bytes());
+            let is_rejected = response.starts_with("HTTP/1.1 421 ");
+            assert_eq!(is_rejected, !is_local, "{path} {host}: {response}");
         }
     }
-    let answer = told(port, b"GET /healthz HTTP/1.0\r\n\r\n");
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let response = told(port, b"GET /healthz HTTP/1.0\r\n\r\n");
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
 }
 
 #[test]
@@ -197,12 +200,12 @@ fn the_plain_port_refuses_what_it_cannot_send_anywhere() {
         ("\x16\x03\x01\x02\0\x01", 400),
     ];
     for (request, status) in refusals {
-        let answer = told(port, request.as_bytes());
+        let response = told(port, request.as_bytes());
         assert!(
-            answer.starts_with(&format!("HTTP/1.1 {status} ")),
-            "{answer}"
+            response.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{response}"
         );
-        assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+        assert!(response.contains("\r\nConnection: close\r\n"), "{response}");
     }
     // It does nothing else: a form is not taken, whatever its size.
     let body = "x".repeat(200_000);
@@ -210,7 +213,7 @@ fn the_plain_port_refuses_what_it_cannot_send_anywhere() {
         "POST /login HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    let answer = told(port, post.as_bytes());
-    assert!(answer.starts_with("HTTP/1.1 308 "), "{answer}");
+    let response = told(port, post.as_bytes());
+    assert!(response.starts_with("HTTP/1.1 308 "), "{response}");
     server.connect().get("/").expect(200);
 }

@@ -21,10 +21,13 @@ fn log_in(server: &Server, source: u8, username: &str, password: &str) -> Respon
     from(server, source).post_json("/login", &body)
 }
 
-fn expect_wait(answer: &Response, seconds: RangeInclusive<u64>) {
-    answer.error(429);
-    let wait_s = answer.field("Retry-After").unwrap().parse().unwrap();
-    assert!(seconds.contains(&wait_s), "{wait_s} s are to be waited");
+fn expect_wait(response: &Response, seconds: RangeInclusive<u64>) {
+    response.error(429);
+    let retry_after_s = response.field("Retry-After").unwrap().parse().unwrap();
+    assert!(
+        seconds.contains(&retry_after_s),
+        "{retry_after_s} s are to be waited"
+    );
 }
 
 fn kill(server: Server) {
@@ -66,10 +69,14 @@ fn accounts_wait_across_restarts_known_or_not() {
         }
     }
     let words = ["ann", "nobody"].map(|name| {
-        let answer = log_in(&server, 6, name, PASSWORD);
-        expect_wait(&answer, 1..=60);
-        let fields: Vec<_> = answer.fields.iter().map(|(name, _)| name.clone()).collect();
-        (answer.text().to_owned(), fields)
+        let response = log_in(&server, 6, name, PASSWORD);
+        expect_wait(&response, 1..=60);
+        let fields: Vec<_> = response
+            .fields
+            .iter()
+            .map(|(name, _)| name.clone())
+            .collect();
+        (response.text().to_owned(), fields)
     });
     assert_eq!(words[0], words[1]);
     server.wait_for_log("login_attempts_per_minute");
@@ -152,13 +159,13 @@ fn a_user_is_known_by_the_client_of_a_proxy() {
         )
     };
     post("/register", "192.0.2.1", registration("ann")).expect(201);
-    let answer = post("/register", "192.0.2.1", registration("bob"));
-    expect_wait(&answer, 1..=60);
+    let response = post("/register", "192.0.2.1", registration("bob"));
+    expect_wait(&response, 1..=60);
     post("/register", "192.0.2.2", registration("bob")).expect(201);
     // All of a /64 is one address.
     post("/register", "2001:db8::1", registration("cyd")).expect(201);
-    let answer = post("/register", "2001:db8::2", registration("dan"));
-    expect_wait(&answer, 1..=60);
+    let response = post("/register", "2001:db8::2", registration("dan"));
+    expect_wait(&response, 1..=60);
 
     login("192.0.2.1", PASSWORD).expect(200);
     login("2001:db8::1", PASSWORD).expect(200);
@@ -215,8 +222,8 @@ fn guesses_sent_all_at_once_do_not_slip_through() {
     });
     let tried = statuses.iter().filter(|status| **status == 401).count();
     assert!((1..=3).contains(&tried), "{statuses:?}");
-    let refused = statuses.iter().filter(|status| **status == 429).count();
-    assert_eq!(tried + refused, statuses.len(), "{statuses:?}");
+    let rejected = statuses.iter().filter(|status| **status == 429).count();
+    assert_eq!(tried + rejected, statuses.len(), "{statuses:?}");
 }
 
 /// Sends all of these logins at once, each over a connection of its own from 127.0.0.`source`.
@@ -281,13 +288,13 @@ fn what_is_longer_than_any_password_or_name_is_wrong_at_once() {
         .into_iter()
         .enumerate()
     {
-        let answer = log_in(&server, 2, username, password);
+        let response = log_in(&server, 2, username, password);
         assert_eq!(
-            answer.json()["error"],
+            response.json()["error"],
             "Invalid username or password",
             "{number}"
         );
-        answer.error(401);
+        response.error(401);
     }
     // They count as any other.
     expect_wait(&log_in(&server, 2, "ann", PASSWORD), 1..=60);
@@ -323,9 +330,9 @@ fn a_flood_of_one_address_leaves_the_hashers_to_others() {
         (flood.join().unwrap(), others)
     });
     assert!(others.iter().all(|status| *status == 200), "{others:?}");
-    let (done, refused) = (count(&flooded, 200), count(&flooded, 503));
-    assert_eq!(done + refused, flooded.len());
-    assert!(refused > 0, "the flood was no more than the queue takes");
+    let (done, rejected) = (count(&flooded, 200), count(&flooded, 503));
+    assert_eq!(done + rejected, flooded.len());
+    assert!(rejected > 0, "the flood was no more than the queue takes");
 }
 
 #[test]

@@ -34,6 +34,7 @@ mod limits;
 mod listeners;
 mod log_file;
 mod logins;
+mod maintenance;
 mod me;
 mod metrics;
 mod names;
@@ -50,7 +51,6 @@ mod storage;
 mod support;
 mod tls;
 mod too_long;
-mod upkeep;
 #[path = "../vectors/mod.rs"]
 mod vectors;
 mod ws_clients;

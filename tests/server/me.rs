@@ -9,10 +9,10 @@ use serde_json::json;
 fn a_user_sees_who_they_are() {
     let server = Server::start();
     let token = server.register_and_login("ann");
-    let answer = server.connect().get_as(&token, "/me").expect(200).json();
-    let id = answer["id"].as_u64().expect("a numeric id");
+    let response = server.connect().get_as(&token, "/me").expect(200).json();
+    let id = response["id"].as_u64().expect("a numeric id");
     assert_eq!(
-        answer,
+        response,
         json!({"id": id, "name": "ann of the tests", "username": "ann", "email": "ann@example.com"})
     );
 }
@@ -45,11 +45,11 @@ fn nobody_else_gets_in() {
     ];
     let mut connection = server.connect();
     for value in &wrong {
-        let answer = connection.request("GET", "/me", &[("Authorization", value)], b"");
-        assert_eq!(answer.status, 401, "{value:?}");
-        let text = answer.error(401);
+        let response = connection.request("GET", "/me", &[("Authorization", value)], b"");
+        assert_eq!(response.status, 401, "{value:?}");
+        let text = response.error(401);
         assert_eq!(
-            answer.json()["message"],
+            response.json()["message"],
             text.as_str(),
             "the pages read `message`"
         );
@@ -110,11 +110,11 @@ fn a_profile_changes_field_by_field() {
     let server = Server::start();
     let token = server.register_and_login("ann");
     let mut connection = server.connect();
-    let answer = connection
+    let response = connection
         .put_json_as(&token, "/me", &json!({"name": "Ann O'Nym \u{2764}"}))
         .expect(200);
     assert_eq!(
-        answer.json(),
+        response.json(),
         json!({"success": true, "message": "Profile updated successfully"})
     );
     let me = connection.get_as(&token, "/me").expect(200).json();
@@ -157,9 +157,9 @@ fn a_bad_change_is_refused_whole() {
         json!({"name": "x", "email": "no"}),
         json!([]),
     ] {
-        let answer = connection.put_json_as(&token, "/me", &bad);
-        assert_eq!(answer.status, 400, "{bad}");
-        answer.error(400);
+        let response = connection.put_json_as(&token, "/me", &bad);
+        assert_eq!(response.status, 400, "{bad}");
+        response.error(400);
     }
     let taken = json!({"name": "x", "email": "bob@example.com"});
     assert_eq!(

@@ -8,7 +8,7 @@ const NAMES: &str = "server_names=chat.example, *.rooms.example, 192.0.2.7, 2001
 /// The answer to a request for this host, which has these lines behind that.
 fn asked(connection: &mut Connection, start: &str, host: &str, lines: &str) -> Response {
     connection.send(format!("{start} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n"));
-    connection.answer()
+    connection.respond()
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn others_than_the_listed_names_are_misdirected() {
         connection.send(format!(
             "POST /login HTTP/1.1\r\nHost: {host}\r\n{body}\r\n{{}}"
         ));
-        connection.answer().error(421);
+        connection.respond().error(421);
         // Nor is a body waited for.
         let body =
             "Content-Type: application/json\r\nContent-Length: 9\r\nExpect: 100-continue\r\n";
@@ -70,7 +70,7 @@ fn others_than_the_listed_names_are_misdirected() {
     .expect(200);
     // Without any name it is none of them.
     connection.send("GET /login HTTP/1.0\r\n\r\n");
-    connection.answer().error(421);
+    connection.respond().error(421);
 }
 
 #[test]
@@ -86,11 +86,11 @@ fn a_websocket_is_opened_for_listed_names_alone() {
         ["GET /ws", "GET /"].map(|start| asked(&mut server.connect(), start, host, &lines))
     };
     // Its own origin: a page of that name that was led here asks like this.
-    for answer in upgrade("evil.example") {
-        answer.error(421);
+    for response in upgrade("evil.example") {
+        response.error(421);
     }
-    for answer in upgrade("chat.example") {
-        assert_eq!(answer.status, 101);
+    for response in upgrade("chat.example") {
+        assert_eq!(response.status, 101);
     }
     Socket::join(&server, "ann", &token);
 }

@@ -24,16 +24,16 @@ fn the_five_pages_are_there() {
     let server = Server::start();
     let mut connection = server.connect();
     for path in ["/", "/login", "/register", "/profile", "/chat"] {
-        let answer = connection.get(path).expect(200);
-        let media_type = answer.field("Content-Type").unwrap();
+        let response = connection.get(path).expect(200);
+        let media_type = response.field("Content-Type").unwrap();
         assert!(media_type.starts_with("text/html"), "{path}: {media_type}");
-        assert!(answer.text().contains("<html"), "{path}");
+        assert!(response.text().contains("<html"), "{path}");
         assert_eq!(
             connection
                 .get(&format!("{path}?from=here"))
                 .expect(200)
                 .body,
-            answer.body
+            response.body
         );
     }
 }
@@ -50,8 +50,8 @@ fn everything_the_pages_refer_to_is_there() {
         if !seen.insert(path.clone()) {
             continue;
         }
-        let answer = connection.get(&path).expect(200);
-        if !answer
+        let response = connection.get(&path).expect(200);
+        if !response
             .field("Content-Type")
             .unwrap()
             .starts_with("text/html")
@@ -59,7 +59,7 @@ fn everything_the_pages_refer_to_is_there() {
             continue;
         }
         for attribute in ["href=\"", "src=\""] {
-            for reference in answer.text().split(attribute).skip(1) {
+            for reference in response.text().split(attribute).skip(1) {
                 let target = reference.split(['"', '#', '?']).next().unwrap();
                 assert!(
                     !target.contains("//"),
@@ -88,15 +88,15 @@ fn pages_carry_a_content_security_policy() {
     );
 
     let server = Server::with_config("content_security_policy=default-src 'self'");
-    let answer = server.connect().get("/").expect(200);
+    let response = server.connect().get("/").expect(200);
     assert_eq!(
-        answer.field("Content-Security-Policy"),
+        response.field("Content-Security-Policy"),
         Some("default-src 'self'")
     );
 
     let server = Server::with_config("content_security_policy=off");
-    let answer = server.connect().get("/").expect(200);
-    assert_eq!(answer.field("Content-Security-Policy"), None);
+    let response = server.connect().get("/").expect(200);
+    assert_eq!(response.field("Content-Security-Policy"), None);
 }
 
 #[test]
@@ -118,8 +118,8 @@ fn files_have_the_right_media_type() {
     let server = serve(&types.map(|(name, _)| (name, b"x".as_slice())));
     let mut connection = server.connect();
     for (name, media_type) in types {
-        let answer = connection.get(&format!("/{name}")).expect(200);
-        let got = answer.field("Content-Type").unwrap();
+        let response = connection.get(&format!("/{name}")).expect(200);
+        let got = response.field("Content-Type").unwrap();
         assert_eq!(got.split(';').next().unwrap(), media_type, "{name}");
     }
 }
@@ -139,11 +139,11 @@ fn files_arrive_whole_whatever_their_size() {
     let server = serve(&files);
     let mut connection = server.connect();
     for (name, size) in names.iter().zip(sizes) {
-        let answer = connection.get(&format!("/{name}")).expect(200);
+        let response = connection.get(&format!("/{name}")).expect(200);
         assert!(
-            answer.body == content[..size],
+            response.body == content[..size],
             "{size} bytes came as {}",
-            answer.body.len()
+            response.body.len()
         );
     }
     // Two large ones at once over one connection, and a small one over another meanwhile.
@@ -151,7 +151,7 @@ fn files_arrive_whole_whatever_their_size() {
     connection.send_request("GET", "/f5000000", &[], b"");
     assert_eq!(server.connect().get("/f1").expect(200).body, content[..1]);
     for _ in 0..2 {
-        assert!(connection.answer().expect(200).body == content);
+        assert!(connection.respond().expect(200).body == content);
     }
 }
 
@@ -159,9 +159,9 @@ fn files_arrive_whole_whatever_their_size() {
 fn a_known_version_is_not_sent_again() {
     let server = serve(&[("a.txt", b"hello")]);
     let mut connection = server.connect();
-    let answer = connection.get("/a.txt").expect(200);
-    let etag = answer.field("ETag").expect("an ETag").to_owned();
-    let modified = answer
+    let response = connection.get("/a.txt").expect(200);
+    let etag = response.field("ETag").expect("an ETag").to_owned();
+    let modified = response
         .field("Last-Modified")
         .expect("a Last-Modified")
         .to_owned();
@@ -184,9 +184,9 @@ fn a_known_version_is_not_sent_again() {
         &[("If-None-Match", &etag), ("If-Modified-Since", &earlier)],
     ];
     for fields in same {
-        let answer = connection.request("GET", "/a.txt", fields, b"");
-        assert_eq!(answer.status, 304, "{fields:?}");
-        assert_eq!(answer.field("ETag"), Some(etag.as_str()), "{fields:?}");
+        let response = connection.request("GET", "/a.txt", fields, b"");
+        assert_eq!(response.status, 304, "{fields:?}");
+        assert_eq!(response.field("ETag"), Some(etag.as_str()), "{fields:?}");
     }
     let changed: [&[(&str, &str)]; 4] = [
         &[("If-None-Match", "\"other\"")],
@@ -198,8 +198,12 @@ fn a_known_version_is_not_sent_again() {
         ],
     ];
     for fields in changed {
-        let answer = connection.request("GET", "/a.txt", fields, b"");
-        assert_eq!((answer.status, answer.text()), (200, "hello"), "{fields:?}");
+        let response = connection.request("GET", "/a.txt", fields, b"");
+        assert_eq!(
+            (response.status, response.text()),
+            (200, "hello"),
+            "{fields:?}"
+        );
     }
 }
 
@@ -218,19 +222,23 @@ fn a_part_can_be_asked_for() {
         ("bytes=-99", "0123456789", "bytes 0-9/10"),
     ];
     for (range, body, content_range) in parts {
-        let answer = connection.request("GET", "/a.txt", &[("Range", range)], b"");
-        assert_eq!((answer.status, answer.text()), (206, body), "{range}");
+        let response = connection.request("GET", "/a.txt", &[("Range", range)], b"");
+        assert_eq!((response.status, response.text()), (206, body), "{range}");
         assert_eq!(
-            answer.field("Content-Range"),
+            response.field("Content-Range"),
             Some(content_range),
             "{range}"
         );
-        assert_eq!(answer.field("ETag"), whole.field("ETag"));
+        assert_eq!(response.field("ETag"), whole.field("ETag"));
     }
     for range in ["bytes=10-", "bytes=10-12", "bytes=-0"] {
-        let answer = connection.request("GET", "/a.txt", &[("Range", range)], b"");
-        assert_eq!(answer.status, 416, "{range}");
-        assert_eq!(answer.field("Content-Range"), Some("bytes */10"), "{range}");
+        let response = connection.request("GET", "/a.txt", &[("Range", range)], b"");
+        assert_eq!(response.status, 416, "{range}");
+        assert_eq!(
+            response.field("Content-Range"),
+            Some("bytes */10"),
+            "{range}"
+        );
     }
     for range in [
         "lines=0-1",
@@ -240,14 +248,14 @@ fn a_part_can_be_asked_for() {
         "bytes=-",
         "bytes=99999999999999999999999-",
     ] {
-        let answer = connection.request("GET", "/a.txt", &[("Range", range)], b"");
+        let response = connection.request("GET", "/a.txt", &[("Range", range)], b"");
         assert!(
-            matches!(answer.status, 200 | 416),
+            matches!(response.status, 200 | 416),
             "{range}: {}",
-            answer.status
+            response.status
         );
         assert!(
-            answer.status == 416 || answer.text() == "0123456789",
+            response.status == 416 || response.text() == "0123456789",
             "{range}"
         );
     }
@@ -319,7 +327,7 @@ fn a_changed_file_is_served_changed() {
     std::fs::write(&path, b"second, longer").unwrap();
     let after = crate::support::wait_for("the new content", || {
         Some(connection.get("/a.txt").expect(200))
-            .filter(|answer| answer.text() == "second, longer")
+            .filter(|response| response.text() == "second, longer")
     });
     assert_ne!(before.field("ETag"), after.field("ETag"));
 
@@ -383,14 +391,14 @@ fn nothing_outside_is_served() {
     ];
     for target in targets {
         // A connection each: what cannot be decoded may end it.
-        let answer = server.connect().get(target);
+        let response = server.connect().get(target);
         assert!(
-            matches!(answer.status, 400 | 404),
+            matches!(response.status, 400 | 404),
             "{target}: {} {:?}",
-            answer.status,
-            answer.text()
+            response.status,
+            response.text()
         );
-        assert!(!answer.text().contains("the outside"), "{target}");
+        assert!(!response.text().contains("the outside"), "{target}");
     }
     assert_eq!(
         server.connect().get("/in/a.txt").expect(200).text(),

@@ -153,12 +153,12 @@ fn answers_without_bodies_have_none() {
     }
     // A body where none may be would be taken for the next answer.
     for (method, target, fields, status) in wanted {
-        let answer = connection.answer_to(method);
-        assert_eq!(answer.status, status, "{method} {target} {fields:?}");
+        let response = connection.answer_to(method);
+        assert_eq!(response.status, status, "{method} {target} {fields:?}");
         if status == 304 {
-            assert_eq!(answer.field("ETag"), Some(etag.as_str()));
+            assert_eq!(response.field("ETag"), Some(etag.as_str()));
         }
-        assert_eq!(connection.answer().expect(200).body, b"some content");
+        assert_eq!(connection.respond().expect(200).body, b"some content");
     }
     let told = connection.request("HEAD", "/file", &[], b"");
     assert_eq!(told.field("Content-Length"), Some("12"));
@@ -189,9 +189,9 @@ fn an_answer_reaches_who_still_sends_a_body() {
         ));
         // All of it, before a byte of the answer is read: nothing may reset the connection.
         connection.send(body);
-        let answer = connection.answer();
-        assert_eq!(answer.status, status, "{path} {framing}");
-        assert!(answer.closes(), "{path} {framing}");
+        let response = connection.respond();
+        assert_eq!(response.status, status, "{path} {framing}");
+        assert!(response.closes(), "{path} {framing}");
         connection.expect_close();
     }
 }
@@ -202,8 +202,12 @@ fn a_short_body_nobody_wants_leaves_the_connection_open() {
     let mut connection = server.connect();
     for (path, status) in [("/missing", 404), ("/", 405)] {
         for size in [1, 1000, 60_000] {
-            let answer = connection.request("POST", path, &[], &vec![b'x'; size]);
-            assert_eq!((answer.status, answer.closes()), (status, false), "{size}");
+            let response = connection.request("POST", path, &[], &vec![b'x'; size]);
+            assert_eq!(
+                (response.status, response.closes()),
+                (status, false),
+                "{size}"
+            );
         }
     }
     connection.get("/").expect(200);
@@ -221,8 +225,8 @@ fn dates_are_right_and_go_on() {
     let mut dates: Vec<u64> = Vec::new();
     crate::support::wait_for("three dates", || {
         let before = SystemTime::now();
-        let answer = connection.get("/missing").expect(404);
-        let date = httpdate::parse_http_date(answer.field("Date").unwrap()).unwrap();
+        let response = connection.get("/missing").expect(404);
+        let date = httpdate::parse_http_date(response.field("Date").unwrap()).unwrap();
         // The turn of the loop that has answered may have begun just before we asked.
         let range = unix_secs(before - SECOND)..=unix_secs(SystemTime::now());
         assert!(
@@ -252,7 +256,7 @@ fn what_is_behind_a_refused_handshake_is_answered() {
     let token = server.register_and_login("ann");
     let get = format!("GET /login HTTP/1.1\r\nHost: {}\r\n\r\n", server.host());
     for (status, version, key) in [(400, 13, "x"), (426, 8, "dGhlIHNhbXBsZSBub25jZQ==")] {
-        let refused = upgrade(
+        let rejected = upgrade(
             &server,
             &format!(
                 "Sec-WebSocket-Version: {version}\r\nSec-WebSocket-Key: {key}\r\n\
@@ -261,12 +265,12 @@ fn what_is_behind_a_refused_handshake_is_answered() {
         );
         for half_closes in [false, true] {
             let mut connection = server.connect();
-            connection.send([refused.as_str(), &get].concat());
+            connection.send([rejected.as_str(), &get].concat());
             if half_closes {
                 connection.half_close();
             }
-            connection.answer().expect(status);
-            connection.answer().expect(200);
+            connection.respond().expect(status);
+            connection.respond().expect(200);
         }
     }
 }
@@ -293,6 +297,6 @@ fn what_is_behind_a_handshake_waits_for_it() {
     );
     let frame = crate::support::ws::masked(true, crate::support::ws::TEXT, &vec![b'x'; 500_000]);
     connection.send([login.as_bytes(), accepted.as_bytes(), &frame].concat());
-    connection.answer().expect(401);
-    assert_eq!(connection.answer().status, 101);
+    connection.respond().expect(401);
+    assert_eq!(connection.respond().status, 101);
 }

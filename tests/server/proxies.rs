@@ -217,8 +217,8 @@ fn rates_go_by_the_client_a_field_names() {
             ("X-Forwarded-For", client),
         ];
         let body = json!({"username": name, "password": password}).to_string();
-        let answer = connection.request("POST", "/login", &fields, body.as_bytes());
-        answer.status
+        let response = connection.request("POST", "/login", &fields, body.as_bytes());
+        response.status
     };
     for name in ["nobody1", "nobody2"] {
         assert_eq!(login("192.0.2.1", name, "Wrong-pass-1"), 401);
@@ -235,12 +235,12 @@ fn socket_of(server: &Server, token: &str, client: &str) -> (Connection, u16) {
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\
          Authorization: Bearer {token}\r\n{client}\r\n"
     ));
-    let answer = connection.answer();
-    if answer.status == 429 {
-        answer.error(429);
-        assert_eq!(answer.field("Retry-After"), Some("1"));
+    let response = connection.respond();
+    if response.status == 429 {
+        response.error(429);
+        assert_eq!(response.field("Retry-After"), Some("1"));
     }
-    (connection, answer.status)
+    (connection, response.status)
 }
 
 #[test]
@@ -302,10 +302,10 @@ fn requests_under_way_behind_a_proxy_count_for_the_client_it_names() {
     let clients = ["192.0.2.1"; 5].into_iter().chain(["192.0.2.2"]);
     let mut connection = server.connect();
     connection.send(clients.map(request).collect::<String>());
-    let statuses: Vec<_> = (0..6).map(|_| connection.answer().status).collect();
+    let statuses: Vec<_> = (0..6).map(|_| connection.respond().status).collect();
     assert_eq!(statuses, [200, 200, 429, 429, 429, 200]);
     connection.send(request("192.0.2.1"));
-    connection.answer().expect(200);
+    connection.respond().expect(200);
 }
 
 #[test]

@@ -48,8 +48,8 @@ impl Site {
     fn encoded(&self, path: &str, coding: &str) -> Response {
         let mut connection = self.connect();
         wait_for(&format!("{path} in {coding}"), || {
-            let answer = connection.request("GET", path, &[("Accept-Encoding", coding)], b"");
-            (answer.field("Content-Encoding") == Some(coding)).then_some(answer)
+            let response = connection.request("GET", path, &[("Accept-Encoding", coding)], b"");
+            (response.field("Content-Encoding") == Some(coding)).then_some(response)
         })
     }
 
@@ -75,16 +75,16 @@ fn write(folder: &Folder, path: &str, content: &[u8]) {
     fs::rename(half, path).unwrap();
 }
 
-fn decoded(answer: &Response) -> Vec<u8> {
+fn decoded(response: &Response) -> Vec<u8> {
     let mut bytes = Vec::new();
-    match answer.field("Content-Encoding") {
-        None => bytes.extend_from_slice(&answer.body),
+    match response.field("Content-Encoding") {
+        None => bytes.extend_from_slice(&response.body),
         Some("gzip") => {
-            let mut decoder = flate2::read::GzDecoder::new(&*answer.body);
+            let mut decoder = flate2::read::GzDecoder::new(&*response.body);
             decoder.read_to_end(&mut bytes).unwrap();
         }
         Some("br") => {
-            brotli::BrotliDecompress(&mut &*answer.body, &mut bytes).unwrap();
+            brotli::BrotliDecompress(&mut &*response.body, &mut bytes).unwrap();
         }
         Some(other) => panic!("{other} was not asked for"),
     }
@@ -139,11 +139,11 @@ fn pages_and_scripts_go_out_packed_and_are_what_they_were() {
         let path = format!("/{path}");
         let mut tags = Vec::new();
         for coding in ["br", "gzip"] {
-            let answer = site.encoded(&path, coding).expect(200);
-            assert!(answer.body.len() < want.len());
-            assert_eq!(decoded(&answer), want, "{path} in {coding}");
-            assert_eq!(answer.field("Vary"), Some("Accept-Encoding"));
-            tags.push(answer.field("ETag").unwrap().to_owned());
+            let response = site.encoded(&path, coding).expect(200);
+            assert!(response.body.len() < want.len());
+            assert_eq!(decoded(&response), want, "{path} in {coding}");
+            assert_eq!(response.field("Vary"), Some("Accept-Encoding"));
+            tags.push(response.field("ETag").unwrap().to_owned());
         }
         let plain = site.connect().get(&path).expect(200);
         assert_eq!(
@@ -156,20 +156,23 @@ fn pages_and_scripts_go_out_packed_and_are_what_they_were() {
         // What is known in one form is not sent again in it, and is in another.
         for (coding, tag, want) in [("br", &tags[0], 304), ("gzip", &tags[0], 200)] {
             let fields = [("Accept-Encoding", coding), ("If-None-Match", tag)];
-            let answer = site.connect().request("GET", &path, &fields, b"");
+            let response = site.connect().request("GET", &path, &fields, b"");
             assert_eq!(
-                (answer.status, answer.field("Vary")),
+                (response.status, response.field("Vary")),
                 (want, Some("Accept-Encoding"))
             );
         }
     }
     // Also the page that says that there is none.
     let fields = [("Accept-Encoding", "br"), ("Accept", "text/html")];
-    let answer = site
+    let response = site
         .connect()
         .request("GET", "/nothing", &fields, b"")
         .expect(404);
-    assert_eq!(decoded(&answer), fs::read(public.join("404.html")).unwrap());
+    assert_eq!(
+        decoded(&response),
+        fs::read(public.join("404.html")).unwrap()
+    );
 }
 
 #[test]
@@ -202,8 +205,8 @@ fn head_says_all_that_get_says() {
             let get = connection.request("GET", path, &fields, b"");
             let head = connection.request("HEAD", path, &fields, b"");
             assert_eq!(head.status, get.status, "{path} {coding}");
-            let without_date = |answer: &Response| {
-                let mut fields = answer.fields.clone();
+            let without_date = |response: &Response| {
+                let mut fields = response.fields.clone();
                 fields.retain(|(name, _)| name != "Date");
                 fields
             };
@@ -223,10 +226,10 @@ fn a_deploy_is_seen_and_packed_anew() {
     let mut connection = site.connect();
     let fields = [("Accept-Encoding", "br")];
     wait_for("the new file", || {
-        let answer = connection.request("GET", "/a.js", &fields, b"");
+        let response = connection.request("GET", "/a.js", &fields, b"");
         // Never the old bytes under a new name, or the other way round.
-        let bytes = decoded(&answer);
-        let is_old = answer.field("ETag") == before.field("ETag");
+        let bytes = decoded(&response);
+        let is_old = response.field("ETag") == before.field("ETag");
         assert!(if is_old { bytes == one } else { bytes == two });
         (!is_old).then_some(())
     });
@@ -234,19 +237,22 @@ fn a_deploy_is_seen_and_packed_anew() {
     assert_eq!(decoded(&after), two);
     assert_ne!(before.field("ETag"), after.field("ETag"));
     // A file beside takes the place of ours, and is one of its own too.
-    let mut packed = Vec::new();
-    brotli::BrotliCompress(&mut &*two, &mut packed, &Default::default()).unwrap();
-    assert_ne!(packed, after.body);
-    site.write("a.js.br", &packed);
+    let mut compressed = Vec::new();
+    brotli::BrotliCompress(&mut &*two, &mut compressed, &Default::default()).unwrap();
+    assert_ne!(compressed, after.body);
+    site.write("a.js.br", &compressed);
     wait_for("the file beside", || {
-        let answer = connection.request("GET", "/a.js", &fields, b"");
-        assert_eq!(decoded(&answer), two);
-        (answer.body == packed).then_some(())
+        let response = connection.request("GET", "/a.js", &fields, b"");
+        assert_eq!(decoded(&response), two);
+        (response.body == compressed).then_some(())
     });
     let own = connection
         .request("GET", "/a.js.br", &fields, b"")
         .expect(200);
-    assert_eq!((own.field("Content-Encoding"), &own.body), (None, &packed));
+    assert_eq!(
+        (own.field("Content-Encoding"), &own.body),
+        (None, &compressed)
+    );
     assert_eq!(
         site.encoded("/other.js", "br").field("ETag"),
         other.field("ETag")
@@ -266,9 +272,9 @@ fn compression_can_be_turned_off() {
     site.server.hangup();
     let mut connection = site.connect();
     wait_for("files as they are", || {
-        let answer = connection.request("GET", "/a.js", &[("Accept-Encoding", "gzip")], b"");
-        assert_eq!(decoded(&answer), text(4000));
-        answer.field("Content-Encoding").is_none().then_some(())
+        let response = connection.request("GET", "/a.js", &[("Accept-Encoding", "gzip")], b"");
+        assert_eq!(decoded(&response), text(4000));
+        response.field("Content-Encoding").is_none().then_some(())
     });
 }
 
@@ -384,10 +390,13 @@ fn a_folder_is_its_page_and_a_hidden_file_is_none() {
         ("/docs/", "docs"),
         ("/docs/index.html", "docs"),
     ] {
-        let answer = connection.get(path).expect(200);
-        assert_eq!(answer.text(), body);
+        let response = connection.get(path).expect(200);
+        assert_eq!(response.text(), body);
         // A page is a page under each of its names.
-        assert!(answer.field("Content-Security-Policy").is_some(), "{path}");
+        assert!(
+            response.field("Content-Security-Policy").is_some(),
+            "{path}"
+        );
     }
     for (path, location) in [
         ("/docs", "/docs/"),
@@ -396,8 +405,8 @@ fn a_folder_is_its_page_and_a_hidden_file_is_none() {
         ("/%64ocs", "/docs/"),
     ] {
         for method in ["GET", "HEAD"] {
-            let answer = connection.request(method, path, &[], b"").expect(308);
-            assert_eq!(answer.field("Location"), Some(location), "{path}");
+            let response = connection.request(method, path, &[], b"").expect(308);
+            assert_eq!(response.field("Location"), Some(location), "{path}");
         }
     }
     for path in [
@@ -513,9 +522,9 @@ fn no_link_leads_outside_not_even_one_that_comes_while_serving() {
                 fs::rename(&file_away, &file).unwrap();
             }
             for path in ["/sub/a.txt", "/sub/large.bin"] {
-                let answer = connection.get(path);
-                match answer.status {
-                    200 => assert_eq!(answer.text(), "inside", "{path}"),
+                let response = connection.get(path);
+                match response.status {
+                    200 => assert_eq!(response.text(), "inside", "{path}"),
                     status => assert_eq!(status, 404, "{path}"),
                 }
             }
@@ -558,12 +567,15 @@ fn large_files_are_served_however_few_may_be_held_open() {
     let mut connection = site.connect();
     for number in (0..FILES).chain([0, FILES - 1]) {
         let path = format!("/{number:02}.bin");
-        let answer = connection.get(&path).expect(200);
-        assert!(answer.body == body(number), "{path}");
+        let response = connection.get(&path).expect(200);
+        assert!(response.body == body(number), "{path}");
         let range = [("Range", "bytes=299990-,0-0")];
-        let answer = connection.request("GET", &path, &range, b"").expect(206);
+        let response = connection.request("GET", &path, &range, b"").expect(206);
         let first = [&[u8::try_from(number).unwrap()][..], b"\r\n--"].concat();
-        let has_first = answer.body.windows(first.len()).any(|bytes| bytes == first);
+        let has_first = response
+            .body
+            .windows(first.len())
+            .any(|bytes| bytes == first);
         assert!(has_first, "{path}");
     }
     // Those that were opened to be sent are closed when nobody reads any.
@@ -574,10 +586,10 @@ fn large_files_are_served_however_few_may_be_held_open() {
     let last = format!("{:02}.bin", FILES - 1);
     site.write(&last, b"small now");
     wait_for("what has replaced it", || {
-        let answer = site
+        let response = site
             .connect()
             .request("HEAD", &format!("/{last}"), &[], b"");
-        (answer.field("Content-Length") == Some("9")).then_some(())
+        (response.field("Content-Length") == Some("9")).then_some(())
     });
     // How many there may be can be changed.
     site.server
@@ -626,15 +638,15 @@ fn a_large_file_waits_for_its_reader_in_little_memory() {
     assert!(grown_kib < 8 * 1024, "{grown_kib} KiB for four readers");
     let (mut one, mut several) = (readers.remove(0), readers.pop().unwrap());
     drop(readers);
-    let answer = one.answer().expect(206);
-    assert!(answer.body == large);
-    let answer = several.answer().expect(206);
-    let (_, boundary) = answer
+    let response = one.respond().expect(206);
+    assert!(response.body == large);
+    let response = several.respond().expect(206);
+    let (_, boundary) = response
         .field("Content-Type")
         .unwrap()
         .split_once('=')
         .unwrap();
-    let parts = parts(&answer.body, &format!("--{boundary}"), large.len());
+    let parts = parts(&response.body, &format!("--{boundary}"), large.len());
     assert!(parts[0] == (0, large[..15_000_001].to_vec()));
     assert!(parts[1] == (20_000_000, large[20_000_000..].to_vec()));
     // Both go on.
@@ -690,8 +702,8 @@ fn kinds_of_files_may_be_kept_for_as_long_as_they_last() {
         ("/text.woff2", "public, max-age=604800"),
         ("/manual.pdf", "no-cache"),
     ] {
-        let answer = connection.get(path).expect(200);
-        assert_eq!(answer.field("Cache-Control"), Some(want), "{path}");
+        let response = connection.get(path).expect(200);
+        assert_eq!(response.field("Cache-Control"), Some(want), "{path}");
         let fields = [("If-None-Match", "*")];
         let known = connection.request("GET", path, &fields, b"").expect(304);
         assert_eq!(known.field("Cache-Control"), Some(want), "{path}");
@@ -770,17 +782,17 @@ fn strict_transport_security_is_said_over_tls_and_nowhere_else() {
         ("DELETE", "/me", &[], 405),
         ("OPTIONS", "/me", &[], 204),
     ] {
-        let answer = connection.request(method, path, fields, b"");
-        assert_eq!(answer.status, status, "{method} {path}");
+        let response = connection.request(method, path, fields, b"");
+        assert_eq!(response.status, status, "{method} {path}");
         assert_eq!(
-            answer.field(NAME),
+            response.field(NAME),
             Some("max-age=600; includeSubDomains"),
             "{method} {path}"
         );
     }
     // A request that never came to the service.
     connection.send("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n");
-    assert!(connection.answer().expect(400).field(NAME).is_some());
+    assert!(connection.respond().expect(400).field(NAME).is_some());
 
     for request in [
         "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -792,11 +804,11 @@ fn strict_transport_security_is_said_over_tls_and_nowhere_else() {
             .unwrap();
         plain.write_all(request.as_bytes()).unwrap();
         plain.shutdown(std::net::Shutdown::Write).unwrap();
-        let mut answer = String::new();
-        plain.read_to_string(&mut answer).unwrap();
+        let mut response = String::new();
+        plain.read_to_string(&mut response).unwrap();
         assert!(
-            answer.starts_with("HTTP/1.1 ") && !answer.contains(NAME),
-            "{answer}"
+            response.starts_with("HTTP/1.1 ") && !response.contains(NAME),
+            "{response}"
         );
     }
 }

@@ -11,34 +11,34 @@ fn registration_with(username: &str, member: &str, value: Value) -> Value {
     body
 }
 
-fn refused(connection: &mut Connection, body: &Value) -> String {
-    let answer = connection.post_json("/register", body);
+fn rejected(connection: &mut Connection, body: &Value) -> String {
+    let response = connection.post_json("/register", body);
     assert_eq!(
-        answer.status,
+        response.status,
         400,
         "accepted or otherwise refused: {body} {}",
-        answer.text()
+        response.text()
     );
-    answer.error(400)
+    response.error(400)
 }
 
 #[test]
 fn a_registered_user_logs_in() {
     let server = Server::start();
     let mut connection = server.connect();
-    let answer = connection
+    let response = connection
         .post_json("/register", &registration("ann"))
         .expect(201);
     assert_eq!(
-        answer.json(),
+        response.json(),
         json!({"success": true, "message": "User created successfully"})
     );
 
     let body = json!({"username": "ann", "password": PASSWORD, "email": "ignored@example.com"});
-    let answer = connection.post_json("/login", &body).expect(200).json();
-    assert_eq!(answer["success"], true);
-    assert_eq!(answer["message"], "Login successful");
-    let token = answer["data"]["token"].as_str().unwrap();
+    let response = connection.post_json("/login", &body).expect(200).json();
+    assert_eq!(response["success"], true);
+    assert_eq!(response["message"], "Login successful");
+    let token = response["data"]["token"].as_str().unwrap();
     assert_eq!(token.split('.').count(), 3, "a JWT has three parts");
     connection.get_as(token, "/me").expect(200);
 }
@@ -99,7 +99,7 @@ fn one_of_many_registrations_of_a_name_at_once_wins() {
     }
     let mut statuses: Vec<_> = connections
         .iter_mut()
-        .map(|connection| connection.answer().status)
+        .map(|connection| connection.respond().status)
         .collect();
     statuses.sort_unstable();
     assert_eq!(statuses, [201, 409, 409, 409]);
@@ -114,7 +114,7 @@ fn usernames_are_judged() {
         "", "ab", &long, "1ann", "an n", "ann!", "änn", "ann\n", "<b>",
     ] {
         let body = registration_with("ann", "username", json!(bad));
-        let text = refused(&mut connection, &body).to_lowercase();
+        let text = rejected(&mut connection, &body).to_lowercase();
         assert!(text.contains("username"), "{bad:?}: {text}");
     }
     for good in ["abc", &"u".repeat(32), "A_-9", "_ann"] {
@@ -140,7 +140,7 @@ fn addresses_are_judged() {
         "a b@example.com",
         &long,
     ] {
-        let text = refused(
+        let text = rejected(
             &mut connection,
             &registration_with("ann", "email", json!(bad)),
         )
@@ -165,7 +165,7 @@ fn passwords_are_judged() {
     for bad in [
         "", "Aa1!xyz", "aa1!wxyz", "AA1!WXYZ", "Aaa!wxyz", "Aa11wxyz", &long,
     ] {
-        let text = refused(
+        let text = rejected(
             &mut connection,
             &registration_with("ann", "password", json!(bad)),
         )
@@ -193,11 +193,11 @@ fn every_member_must_be_a_string() {
     let mut connection = server.connect();
     for member in ["name", "username", "email", "password"] {
         for wrong in [json!(null), json!(7), json!(["x"]), json!({}), json!(true)] {
-            refused(&mut connection, &registration_with("ann", member, wrong));
+            rejected(&mut connection, &registration_with("ann", member, wrong));
         }
         let mut body = registration("ann");
         body.as_object_mut().unwrap().remove(member);
-        refused(&mut connection, &body);
+        rejected(&mut connection, &body);
     }
     for member in ["username", "password"] {
         let mut body = json!({"username": "ann", "password": PASSWORD});
@@ -220,12 +220,12 @@ fn unknown_users_and_wrong_passwords_look_the_same() {
         ("ann", ""),
         ("", ""),
     ] {
-        let answer = connection.post_json(
+        let response = connection.post_json(
             "/login",
             &json!({"username": username, "password": password}),
         );
-        assert_eq!(answer.error(401), "Invalid username or password");
-        bodies.push(answer.body);
+        assert_eq!(response.error(401), "Invalid username or password");
+        bodies.push(response.body);
     }
     assert!(
         bodies.windows(2).all(|pair| pair[0] == pair[1]),

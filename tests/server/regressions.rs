@@ -55,12 +55,12 @@ fn nobody_chats_on_under_a_name_given_up() {
 #[test]
 fn the_server_as_a_whole_has_options() {
     let server = Server::start();
-    let answer = server
+    let response = server
         .connect()
         .request("OPTIONS", "*", &[], b"")
         .expect(204);
     assert!(
-        answer
+        response
             .field("Allow")
             .is_some_and(|allow| allow.contains("GET"))
     );

@@ -128,10 +128,10 @@ fn a_file_that_goes_or_is_emptied_takes_nothing_back() {
             server.hangup();
             crate::support::wait_for("the refusal", || {
                 let lines = server.log_lines();
-                let refused = lines
+                let rejected = lines
                     .iter()
                     .filter(|line| line.contains("server.conf: is empty or"));
-                (refused.count() == count).then_some(())
+                (rejected.count() == count).then_some(())
             });
             assert!(is_denied(&server));
         }
@@ -151,7 +151,7 @@ fn names_and_the_public_port_change() {
         let mut connection = server.connect();
         let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         connection.send(request.as_bytes());
-        connection.answer().status
+        connection.respond().status
     };
     assert_eq!(status("other.example", "/"), 200);
     let names = "server_names=chat.example,*.wild.example\npublic_port=443";
@@ -179,7 +179,7 @@ fn names_and_the_public_port_change() {
             "GET /ws HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
         ));
-        connection.answer().status
+        connection.respond().status
     };
     assert_eq!(handshake("other.example"), 421);
     assert_eq!(handshake("chat.example"), 401);

@@ -38,11 +38,11 @@ fn requests_in_flight_are_answered() {
         connection.send(bytes);
     }
     for connection in &mut connections {
-        connection.answer().expect(200);
+        connection.respond().expect(200);
     }
     server.signal("TERM");
     for connection in &mut connections {
-        assert!(connection.answer().expect(200).json()["data"]["token"].is_string());
+        assert!(connection.respond().expect(200).json()["data"]["token"].is_string());
         connection.expect_close();
     }
     assert_eq!(server.wait().code(), Some(0));

@@ -49,15 +49,15 @@ impl Writer {
     fn write(&mut self) -> u16 {
         self.number += 1;
         let name = format!("Name {}", self.number);
-        let answer = self.put(&name);
-        if answer.status == 200 {
+        let response = self.put(&name);
+        if response.status == 200 {
             self.acknowledged = name;
         } else {
-            answer.error(answer.status);
-            let wait: u32 = answer.field("Retry-After").unwrap().parse().unwrap();
+            response.error(response.status);
+            let wait: u32 = response.field("Retry-After").unwrap().parse().unwrap();
             assert!(wait > 0);
         }
-        answer.status
+        response.status
     }
 
     fn put(&mut self, name: &str) -> Response {
@@ -152,8 +152,8 @@ fn a_full_disk_is_told_with_507_until_there_is_room() {
     while file.write_all(&[0; 4096]).is_ok() {}
     drop(file);
     // There may be a little room in what the database has already.
-    let refused = (0..100).map(|_| ann.write()).find(|status| *status != 200);
-    assert_eq!(refused, Some(507));
+    let rejected = (0..100).map(|_| ann.write()).find(|status| *status != 200);
+    assert_eq!(rejected, Some(507));
     for _ in 0..5 {
         assert_eq!(ann.write(), 507);
         ann.check();

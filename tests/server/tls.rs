@@ -197,21 +197,21 @@ fn the_protocol_is_negotiated() {
         );
         connection.get("/").expect(200);
     }
-    let refused = open(&["h2"])
+    let rejected = open(&["h2"])
         .expect_err("h2 alone is not spoken")
         .to_string();
-    assert!(refused.contains("NoApplicationProtocol"), "{refused}");
+    assert!(rejected.contains("NoApplicationProtocol"), "{rejected}");
 }
 
 /// What the server says to these bytes on its TLS port, up to the end of the connection.
 fn answer_without_tls(server: &Server, bytes: &[u8]) -> Vec<u8> {
     let mut stream = tcp(server).unwrap();
     stream.write_all(bytes).unwrap();
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     stream
-        .read_to_end(&mut answer)
+        .read_to_end(&mut response)
         .expect("an end, within the read timeout and without a reset");
-    answer
+    response
 }
 
 #[test]
@@ -225,12 +225,12 @@ fn what_is_no_tls_is_turned_away() {
         &[0x80; 600],
     ];
     for bytes in openings {
-        let answer = answer_without_tls(&server, bytes);
+        let response = answer_without_tls(&server, bytes);
         // A fatal alert (RFC 8446 §6), and nothing else.
         assert!(
-            matches!(answer[..], [21, 3, _, 0, 2, 2, _]),
+            matches!(response[..], [21, 3, _, 0, 2, 2, _]),
             "{}",
-            answer.escape_ascii()
+            response.escape_ascii()
         );
     }
     server.connect().get("/").expect(200);
@@ -256,8 +256,8 @@ fn plain_http_on_the_tls_port_is_told_where_to_go() {
         ("GET / HTTP/1.1\r\nHost: a\"b\\c\r\n\r\n".to_owned(), None),
     ];
     for (request, path) in cases {
-        let answer = String::from_utf8(answer_without_tls(&server, request.as_bytes())).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let response = String::from_utf8(answer_without_tls(&server, request.as_bytes())).unwrap();
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{head}");
         assert!(head.contains("\r\nConnection: close\r\n"), "{head}");
         assert!(

@@ -27,7 +27,7 @@ fn socket(server: &Server, token: &str) -> RawSocket {
     socket
 }
 
-fn packed(data: &[u8]) -> Vec<u8> {
+fn compressed(data: &[u8]) -> Vec<u8> {
     let mut compress = Compress::new(Compression::best(), false);
     let mut bytes = Vec::with_capacity(data.len() + KIB);
     compress
@@ -73,7 +73,7 @@ fn over_64_kib_is_invalid_and_the_socket_goes_on() {
     let longest = question("longest", 64 * KIB);
     socket.send(true, TEXT, longest.as_bytes());
     expect_read(&mut socket, "longest");
-    socket.send(true, TEXT | PACKED, &packed(longest.as_bytes()));
+    socket.send(true, TEXT | PACKED, &compressed(longest.as_bytes()));
     expect_read(&mut socket, "longest");
 
     let long = question("long", 64 * KIB + 1);
@@ -95,7 +95,7 @@ fn over_64_kib_is_invalid_and_the_socket_goes_on() {
     }
     for data in [long.as_bytes(), large.as_bytes()] {
         for opcode in [TEXT | PACKED, BINARY | PACKED] {
-            let data = packed(data);
+            let data = compressed(data);
             socket.send(true, opcode, &data);
             expect_too_long(&mut socket, "compressed");
             let (first, rest) = data.split_at(data.len() - 5);
@@ -114,9 +114,9 @@ fn the_largest_message_is_1009_for_what_is_thrown_away_too() {
     let server = Server::with_config("ws_max_message_size=200000");
     let token = server.register_and_login("ann");
     let fragment = vec![0; 100_000];
-    for packed in [0, PACKED] {
+    for compressed in [0, PACKED] {
         let mut socket = socket(&server, &token);
-        socket.send(false, BINARY | packed, &fragment);
+        socket.send(false, BINARY | compressed, &fragment);
         socket.send(false, CONTINUATION, &fragment);
         socket.send(true, PING, b"still here");
         assert_eq!(socket.frame().opcode, PONG);
@@ -135,36 +135,36 @@ fn a_flood_of_messages_that_inflate_is_the_user_s_to_pay() {
         r#"{{"type":"message","message":"{}"}}"#,
         "\\n".repeat(500 * KIB)
     );
-    let bomb = masked(true, TEXT | PACKED, &packed(text.as_bytes()));
+    let bomb = masked(true, TEXT | PACKED, &compressed(text.as_bytes()));
     first.0.send(bomb.repeat(500));
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     loop {
         let frame = first.frame();
         if frame.opcode == CLOSE {
             assert_eq!(frame.close_code(), 1008);
             break;
         }
-        answers.push(frame.json());
+        responses.push(frame.json());
     }
     let count = |code: &str| {
-        answers
+        responses
             .iter()
-            .filter(|answer| answer["code"] == code)
+            .filter(|response| response["code"] == code)
             .count()
     };
     let (invalid, limited) = (count("invalid"), count("rate_limited"));
-    assert_eq!(invalid + limited, answers.len());
+    assert_eq!(invalid + limited, responses.len());
     assert!(
         (50..140).contains(&invalid) && (1..140).contains(&limited),
         "{invalid} {limited}"
     );
-    for answer in answers
+    for response in responses
         .iter()
-        .filter(|answer| answer["code"] == "rate_limited")
+        .filter(|response| response["code"] == "rate_limited")
     {
         assert!(
-            (1..=60).contains(&answer["retryAfter"].as_u64().unwrap()),
-            "{answer}"
+            (1..=60).contains(&response["retryAfter"].as_u64().unwrap()),
+            "{response}"
         );
     }
     // All that is sent now is thrown away, until the socket ends.
@@ -184,7 +184,7 @@ fn small_messages_that_are_refused_are_answered_so_often() {
     let token = server.register_and_login("ann");
     let mut socket = RawSocket::open(&server, &token);
     socket.0.send(masked(true, TEXT, b"{").repeat(12_000));
-    let mut answers = 0;
+    let mut responses = 0;
     loop {
         let frame = socket.frame();
         if frame.opcode == CLOSE {
@@ -192,9 +192,9 @@ fn small_messages_that_are_refused_are_answered_so_often() {
             break;
         }
         assert_eq!(frame.json()["type"], "error");
-        answers += 1;
+        responses += 1;
     }
-    assert!((5_000..10_000).contains(&answers), "{answers}");
+    assert!((5_000..10_000).contains(&responses), "{responses}");
 }
 
 /// All that is allowed in a minute, as long as it may be, with what a page sends while somebody types.
@@ -212,7 +212,7 @@ fn who_keeps_to_the_limits_notices_nothing() {
     for number in 0..100 {
         socket.0.send(typing.repeat(5));
         if number % 2 == 0 {
-            socket.send(true, TEXT | PACKED, &packed(message.as_bytes()));
+            socket.send(true, TEXT | PACKED, &compressed(message.as_bytes()));
         } else {
             socket.send(true, TEXT, message.as_bytes());
         }

@@ -38,9 +38,9 @@ fn question(id: &str) -> String {
 }
 
 fn expect_answer(socket: &mut RawSocket, id: &str) {
-    let answer = socket.frame().json();
+    let response = socket.frame().json();
     assert_eq!(
-        (answer["type"].as_str(), answer["id"].as_str()),
+        (response["type"].as_str(), response["id"].as_str()),
         (Some("error"), Some(id))
     );
 }
@@ -101,7 +101,7 @@ fn frames_may_follow_the_handshake_at_once() {
     .into_bytes();
     bytes.extend(masked(true, TEXT, question("early").as_bytes()));
     connection.send(bytes);
-    crate::support::ws::assert_upgraded(&connection.answer());
+    crate::support::ws::assert_upgraded(&connection.respond());
     let mut socket = RawSocket(connection);
     assert_eq!(socket.frame().json()["type"], "system");
     expect_answer(&mut socket, "early");

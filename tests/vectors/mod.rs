@@ -15,7 +15,7 @@
 
 use std::path::{Path, PathBuf};
 
-use edgeloop::proto::http1::Limits;
+use edgeloop::proto::http1::HttpLimits;
 
 /// What is sent, and what has to become of it.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub struct Vector {
     pub title: String,
     /// The clause it checks.
     pub clause: String,
-    pub limits: Limits,
+    pub limits: HttpLimits,
     pub shows_fields: bool,
     pub sent: Vec<u8>,
     pub expected: Vec<String>,
@@ -52,7 +52,7 @@ fn vectors_of(path: &Path) -> Vec<Vector> {
             vectors.push(Vector {
                 title: format!("{place}: {title}"),
                 clause: clause.to_owned(),
-                limits: Limits::default(),
+                limits: HttpLimits::default(),
                 shows_fields: false,
                 sent: Vec::new(),
                 expected: Vec::new(),
@@ -86,7 +86,7 @@ fn vectors_of(path: &Path) -> Vec<Vector> {
     vectors
 }
 
-fn set_limit(limits: &mut Limits, limit: &str, place: &str) {
+fn set_limit(limits: &mut HttpLimits, limit: &str, place: &str) {
     let (name, value) = limit.split_once('=').unwrap();
     let value: usize = value.parse().unwrap();
     match name {

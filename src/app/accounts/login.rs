@@ -1,10 +1,10 @@
 //! Logging in: who is asked to wait is told so before a password is hashed, a failure is counted before
 //! it is answered.
 
-use super::{Accounts, note_refusal};
+use super::{Accounts, note_rejection};
+use crate::app::completion::{Completion, Overloaded, Promise};
 use crate::app::passwords::{HashError, Password, Verdict};
-use crate::app::reply::{Overloaded, Promise, Reply};
-use crate::app::store::{Attempt, Login, Logins, Success, User};
+use crate::app::store::{Login, LoginAttempt, Logins, Success, User};
 use std::fmt;
 
 /// Why nobody was logged in. `Display` is the text for the client.
@@ -27,7 +27,7 @@ pub enum LoginError {
 }
 
 impl LoginError {
-    /// What is said to who has to wait, for the account or for the address.
+    /// Text for a client that has to wait, for the account or for the address.
     pub(crate) const TOO_MANY: &str = "Too many failed logins, try again later";
 }
 
@@ -44,7 +44,7 @@ impl fmt::Display for LoginError {
 
 impl std::error::Error for LoginError {}
 
-type Owed = Promise<Result<User, LoginError>>;
+type OwedLogin = Promise<Result<User, LoginError>>;
 
 impl Accounts {
     /// Checks a name and a password and answers whose they are. A wrong one costs the same time
@@ -55,19 +55,19 @@ impl Accounts {
     /// [`Overloaded`] when the store's queue is full.
     pub fn login(
         &self,
-        attempt: Attempt,
+        attempt: LoginAttempt,
         password: Password,
-        reply: Reply<Result<User, LoginError>>,
+        reply: Completion<Result<User, LoginError>>,
     ) -> Result<(), Overloaded> {
         let (logins, hasher) = (self.logins.clone(), self.hasher.clone());
         let begun = attempt.clone();
         let check_found = move |found| {
-            let owed: Owed = Promise::new(reply, || Err(LoginError::Overloaded));
+            let owed: OwedLogin = Promise::new(reply, || Err(LoginError::Overloaded));
             let login: Login = match found {
                 Ok(login) => login,
                 Err(_) => return owed.keep(Err(LoginError::Unavailable)),
             };
-            if let Some(retry_after_s) = login.wait_s {
+            if let Some(retry_after_s) = login.retry_after_s {
                 return owed.keep(Err(LoginError::TooMany { retry_after_s }));
             }
             let (credential, legacy_left) = (login.credential.clone(), login.legacy_left);
@@ -77,7 +77,7 @@ impl Accounts {
                 Err(HashError::Overloaded) => owed.keep(Err(LoginError::Overloaded)),
                 Err(HashError::Unavailable) => owed.keep(Err(LoginError::Unavailable)),
             };
-            note_refusal(hasher.check(
+            note_rejection(hasher.check(
                 network,
                 password,
                 credential,
@@ -89,10 +89,10 @@ impl Accounts {
     }
 }
 
-fn settle(logins: &Logins, attempt: Attempt, login: Login, verdict: Verdict, owed: Owed) {
+fn settle(logins: &Logins, attempt: LoginAttempt, login: Login, verdict: Verdict, owed: OwedLogin) {
     match (verdict, login.user) {
         (Verdict::Right { replacement }, Some(user)) => {
-            if replacement.is_none() && !login.is_news {
+            if replacement.is_none() && !login.should_record {
                 return owed.keep(Ok(user));
             }
             let success = Success {
@@ -102,19 +102,19 @@ fn settle(logins: &Logins, attempt: Attempt, login: Login, verdict: Verdict, owe
             };
             // The password was right, so a failure here (logged by the store) only means that
             // the next login tries again.
-            let answer = move |_noted| owed.keep(Ok(user));
-            note_refusal(logins.succeed(success, Box::new(answer)));
+            let response = move |_noted| owed.keep(Ok(user));
+            note_rejection(logins.succeed(success, Box::new(response)));
         }
         (Verdict::Wrong, _) | (Verdict::Right { .. }, None) => {
             if attempt.failures_max == 0 {
                 return owed.keep(Err(LoginError::Wrong));
             }
             let owed = owed.or(|| Err(LoginError::WrongUncounted));
-            let answer = move |counted: Result<(), _>| {
+            let response = move |counted: Result<(), _>| {
                 let uncounted = |_| LoginError::WrongUncounted;
                 owed.keep(Err(counted.map_or_else(uncounted, |()| LoginError::Wrong)));
             };
-            note_refusal(logins.fail(attempt, Box::new(answer)));
+            note_rejection(logins.fail(attempt, Box::new(response)));
         }
     }
 }

@@ -1,7 +1,7 @@
 use super::*;
-use crate::app::limits::Network;
+use crate::app::limits::ClientNetwork;
 use crate::app::passwords::Cost;
-use crate::app::store::{Attempt, Options};
+use crate::app::store::{LoginAttempt, StoreOptions};
 use aws_lc_rs::pbkdf2;
 use rusqlite::Connection;
 use std::num::NonZeroU32;
@@ -18,28 +18,28 @@ const COST: Cost = Cost {
 };
 const PASSWORD: &str = "Abcdef1!";
 
-const HERE: Network = Network::V4(1);
+const HERE: ClientNetwork = ClientNetwork::V4(1);
 
 fn open(folder: &TempDir) -> Accounts {
     open_with(folder, 1024, 1024)
 }
 
 fn open_with(folder: &TempDir, queue_jobs_max: usize, hashes_max: usize) -> Accounts {
-    let options = Options {
+    let options = StoreOptions {
         queue_jobs_max,
-        ..Options::default()
+        ..StoreOptions::default()
     };
     let store = Store::open(&folder.path().join("users.db"), options).unwrap();
     let pool = HasherPool::start(COST, 2, hashes_max).unwrap();
-    Accounts::new(store, pool, Marks::new(b"a secret of the tests"))
+    Accounts::new(store, pool, Pseudonyms::new(b"a secret of the tests"))
 }
 
-fn ask<T: Send + 'static>(submit: impl FnOnce(Reply<T>) -> Result<(), Overloaded>) -> T {
+fn ask<T: Send + 'static>(submit: impl FnOnce(Completion<T>) -> Result<(), Overloaded>) -> T {
     let (tell, told) = sync_channel(1);
-    submit(Box::new(move |answer| tell.send(answer).unwrap())).unwrap();
-    let answer = told.recv().unwrap();
+    submit(Box::new(move |response| tell.send(response).unwrap())).unwrap();
+    let response = told.recv().unwrap();
     assert!(told.recv().is_err(), "answered twice");
-    answer
+    response
 }
 
 fn new(username: &str) -> New {
@@ -61,12 +61,12 @@ fn login(accounts: &Accounts, username: &str, password: &str) -> Result<User, Lo
 }
 
 /// Without a limit.
-fn attempt(username: &str) -> Attempt {
-    Attempt {
+fn attempt(username: &str) -> LoginAttempt {
+    LoginAttempt {
         username: username.to_owned(),
-        network: Network::V4(1),
+        network: ClientNetwork::V4(1),
         failures_max: 0,
-        underway: 0,
+        in_flight: 0,
         now: 1_800_000_000,
     }
 }
@@ -165,16 +165,16 @@ fn of_many_who_register_one_name_at_once_one_wins() {
             email,
             ..new("ada")
         };
-        let reply = Box::new(move |answer| tell.send(answer).unwrap());
+        let reply = Box::new(move |response| tell.send(response).unwrap());
         accounts.register(new, HERE, reply).unwrap();
     }
     drop(tell);
-    let told = told.iter().map(|answer: Registration| answer.outcome);
+    let told = told.iter().map(|response: Registration| response.outcome);
     let (won, lost): (Vec<_>, Vec<_>) = told.partition(Result::is_ok);
     assert_eq!((won.len(), lost.len()), (1, 49));
     assert!(
         lost.iter()
-            .all(|answer| *answer == Err(AccountError::UsernameTaken))
+            .all(|response| *response == Err(AccountError::UsernameTaken))
     );
 }
 
@@ -291,13 +291,13 @@ fn many_first_logins_of_one_user_at_once_all_succeed() {
     let (tell, told) = channel();
     for _ in 0..8 {
         let tell = tell.clone();
-        let reply = Box::new(move |answer: Result<User, _>| tell.send(answer).unwrap());
+        let reply = Box::new(move |response: Result<User, _>| tell.send(response).unwrap());
         accounts
             .login(attempt("ada"), PASSWORD.to_owned().into(), reply)
             .unwrap();
     }
     drop(tell);
-    let ids: Vec<i64> = told.iter().map(|answer| answer.unwrap().id).collect();
+    let ids: Vec<i64> = told.iter().map(|response| response.unwrap().id).collect();
     assert_eq!(ids, [4; 8]);
     assert_eq!(login(&accounts, "ada", PASSWORD).unwrap().id, 4);
 }
@@ -335,14 +335,14 @@ fn a_flood_is_refused_or_answered_and_never_lost() {
     for n in 0..2000 {
         let tell = tell.clone();
         let submitted = if n % 4 == 0 {
-            let reply = Box::new(move |answer: Registration| {
-                let settled = matches!(answer.outcome, Ok(_) | Err(AccountError::Overloaded));
+            let reply = Box::new(move |response: Registration| {
+                let settled = matches!(response.outcome, Ok(_) | Err(AccountError::Overloaded));
                 tell.send((n, settled)).unwrap();
             });
             accounts.register(new(&format!("user{n}")), HERE, reply)
         } else {
-            let reply = Box::new(move |answer: Result<User, LoginError>| {
-                let settled = matches!(answer, Ok(_) | Err(LoginError::Overloaded));
+            let reply = Box::new(move |response: Result<User, LoginError>| {
+                let settled = matches!(response, Ok(_) | Err(LoginError::Overloaded));
                 tell.send((n, settled)).unwrap();
             });
             accounts.login(attempt("ada"), PASSWORD.to_owned().into(), reply)
@@ -350,11 +350,11 @@ fn a_flood_is_refused_or_answered_and_never_lost() {
         taken += usize::from(submitted.is_ok());
     }
     drop(tell);
-    let mut answers: Vec<(usize, bool)> = told.iter().collect();
-    answers.sort_unstable();
-    assert!(answers.iter().all(|(_, settled)| *settled));
-    answers.dedup();
-    assert_eq!(answers.len(), taken);
+    let mut responses: Vec<(usize, bool)> = told.iter().collect();
+    responses.sort_unstable();
+    assert!(responses.iter().all(|(_, settled)| *settled));
+    responses.dedup();
+    assert_eq!(responses.len(), taken);
     assert!(login(&accounts, "ada", PASSWORD).is_ok());
 }
 
@@ -407,7 +407,7 @@ fn a_full_hasher_queue_is_answered_overloaded() {
         release
     });
     let (tell, waiting) = channel();
-    submit(Box::new(move |answer| tell.send(answer).unwrap()));
+    submit(Box::new(move |response| tell.send(response).unwrap()));
     assert_eq!(
         login(&accounts, "nobody", PASSWORD),
         Err(LoginError::Overloaded)
@@ -428,19 +428,20 @@ fn closing_answers_everything_that_was_taken() {
     let (tell, told) = channel();
     for n in 0..50 {
         let tell = tell.clone();
-        let reply = Box::new(move |answer: Registration| tell.send((n, answer.outcome)).unwrap());
+        let reply =
+            Box::new(move |response: Registration| tell.send((n, response.outcome)).unwrap());
         accounts
             .register(new(&format!("user{n}")), HERE, reply)
             .unwrap();
     }
     accounts.close();
     drop(tell);
-    let answers: Vec<(usize, Result<i64, AccountError>)> = told.iter().collect();
-    assert_eq!(answers.len(), 50);
+    let responses: Vec<(usize, Result<i64, AccountError>)> = told.iter().collect();
+    assert_eq!(responses.len(), 50);
     let accounts = open(&folder);
-    for (n, answer) in answers {
+    for (n, response) in responses {
         let found = login(&accounts, &format!("user{n}"), PASSWORD);
-        match answer {
+        match response {
             Ok(id) => assert_eq!(found.map(|user| user.id), Ok(id)),
             Err(error) => {
                 assert_eq!(error, AccountError::Overloaded);

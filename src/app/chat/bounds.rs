@@ -1,4 +1,4 @@
-//! What lists of users cost in large rooms, on a clock of the test.
+//! The cost of lists of users in large rooms, on a clock of the test.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -19,7 +19,7 @@ struct Receiver {
     /// The list it has; 0 for none.
     version: u64,
     /// Lists it asked for, and others.
-    answers: usize,
+    responses: usize,
     updates: usize,
     /// When the last four of the others came.
     last_ms: VecDeque<u64>,
@@ -75,7 +75,7 @@ impl Outbox<u32> for Meter {
             let receiver = self.open.get_mut(k).unwrap();
             if let Some(left) = receiver.asked.checked_sub(1) {
                 receiver.asked = left;
-                receiver.answers += 1;
+                receiver.responses += 1;
                 self.answer_bytes += list.json.len();
             } else {
                 assert!(receiver.version < list.version, "the same list again");
@@ -214,7 +214,7 @@ fn those_who_come_back_at_once_cost_a_list_each_and_a_few_for_all() {
         hall.meter
             .open
             .values()
-            .all(|receiver| receiver.answers == 1)
+            .all(|receiver| receiver.responses == 1)
     );
     let turns = 100;
     let seconds = 1 + usize::try_from(hall.settle().div_ceil(1000)).unwrap();
@@ -243,7 +243,7 @@ fn a_user_who_flaps_costs_announcements_and_bounded_lists() {
         // Two seconds.
         assert!((1..=9).contains(&receiver.updates), "{receiver:?}");
     }
-    assert_eq!(hall.meter.open[&1000].answers, 100);
+    assert_eq!(hall.meter.open[&1000].responses, 100);
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn a_list_longer_than_a_round_goes_out_one_at_a_time() {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Act {
+enum HallAction {
     Come(u32),
     Join(u32),
     Leave(u32),
@@ -291,15 +291,15 @@ enum Act {
     Pass(u64),
 }
 
-fn act() -> impl Strategy<Value = Act> {
+fn act() -> impl Strategy<Value = HallAction> {
     let k = || 0_u32..60;
     prop_oneof![
-        4 => k().prop_map(Act::Come),
-        3 => k().prop_map(Act::Join),
-        2 => k().prop_map(Act::Leave),
-        2 => k().prop_map(Act::Close),
-        2 => Just(Act::Pass(0)),
-        2 => (0_u64..300).prop_map(Act::Pass),
+        4 => k().prop_map(HallAction::Come),
+        3 => k().prop_map(HallAction::Join),
+        2 => k().prop_map(HallAction::Leave),
+        2 => k().prop_map(HallAction::Close),
+        2 => Just(HallAction::Pass(0)),
+        2 => (0_u64..300).prop_map(HallAction::Pass),
     ]
 }
 
@@ -314,17 +314,17 @@ proptest! {
         let mut hall = Hall::new(name_bytes);
         for act in acts {
             match act {
-                Act::Come(k) | Act::Join(k) if !hall.meter.open.contains_key(&k) => {
+                HallAction::Come(k) | HallAction::Join(k) if !hall.meter.open.contains_key(&k) => {
                     hall.connect(k);
-                    if let Act::Come(_) = act {
+                    if let HallAction::Come(_) = act {
                         hall.join(k);
                     }
                 }
-                Act::Come(k) | Act::Join(k) => hall.join(k),
-                Act::Leave(k) => hall.say(k, LEAVE),
-                Act::Close(k) if hall.meter.open.contains_key(&k) => hall.close(k),
-                Act::Close(_) => {}
-                Act::Pass(ms) => hall.pass(ms),
+                HallAction::Come(k) | HallAction::Join(k) => hall.join(k),
+                HallAction::Leave(k) => hall.say(k, LEAVE),
+                HallAction::Close(k) if hall.meter.open.contains_key(&k) => hall.close(k),
+                HallAction::Close(_) => {}
+                HallAction::Pass(ms) => hall.pass(ms),
             }
         }
         hall.settle();

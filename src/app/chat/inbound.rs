@@ -2,18 +2,18 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::fault::Fault;
-use super::members::{Id, MENTIONS_MAX, Member, Members};
-use crate::app::rules;
+use super::error::ChatError;
+use super::raw_message::{Id, MENTIONS_MAX, RawMessage, RawValue};
+use crate::app::validation;
 
 /// Characters of an `id`, a `messageId`, a room or a user's name.
 const NAME_CHARS_MAX: usize = 64;
 /// Bytes of a reaction's emoji, which may be several code points joined into one picture.
 const EMOJI_BYTES_MAX: usize = 32;
-/// Where a reaction belongs if it does not say so.
+/// Default location of a reaction.
 const DEFAULT_LOCATION: &str = "group:General";
 
-/// What a client wants, with every rule of the protocol kept.
+/// Message of a client that keeps every rule of the protocol.
 #[derive(Debug, PartialEq)]
 pub(super) enum Inbound<'a> {
     Join,
@@ -52,7 +52,7 @@ pub(super) enum Action {
     Remove,
 }
 
-/// Where a reaction belongs, in the words of the client.
+/// Location of a reaction, in the words of the client.
 #[derive(Debug, PartialEq)]
 pub(super) struct Location<'a>(Cow<'a, str>);
 
@@ -68,7 +68,7 @@ impl Location<'_> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum MessageKind {
     Join,
     Leave,
     Typing,
@@ -82,69 +82,69 @@ enum Kind {
 
 /// A message whose `type` is known and whose other members are not looked at yet.
 #[derive(Debug)]
-pub(super) struct Draft<'a> {
-    kind: Kind,
-    members: Members<'a>,
+pub(super) struct TypedMessage<'a> {
+    kind: MessageKind,
+    members: RawMessage<'a>,
 }
 
 /// The `id` of a message, if it has one that can be sent back.
-pub(super) fn id_of<'a>(members: &Members<'a>) -> Option<Id<'a>> {
+pub(super) fn id_of<'a>(members: &RawMessage<'a>) -> Option<Id<'a>> {
     id("id", members.id.as_ref()).ok().flatten()
 }
 
-impl<'a> Draft<'a> {
+impl<'a> TypedMessage<'a> {
     /// Tells by its `type` what the message is.
-    pub(super) fn new(members: Members<'a>) -> Result<Self, Fault> {
-        let Some(Member::Text(kind)) = &members.kind else {
-            return Err(Fault::NoType);
+    pub(super) fn new(members: RawMessage<'a>) -> Result<Self, ChatError> {
+        let Some(RawValue::Text(kind)) = &members.kind else {
+            return Err(ChatError::NoType);
         };
         let kind = match kind.as_ref() {
-            "join" => Kind::Join,
-            "leave" => Kind::Leave,
-            "typing" => Kind::Typing,
-            "stop_typing" => Kind::StopTyping,
-            "message" => Kind::Message,
-            "private_message" => Kind::PrivateMessage,
-            "private_typing" => Kind::PrivateTyping,
-            "private_stop_typing" => Kind::PrivateStopTyping,
-            "reaction" => Kind::Reaction,
-            _ => return Err(Fault::UnknownType),
+            "join" => MessageKind::Join,
+            "leave" => MessageKind::Leave,
+            "typing" => MessageKind::Typing,
+            "stop_typing" => MessageKind::StopTyping,
+            "message" => MessageKind::Message,
+            "private_message" => MessageKind::PrivateMessage,
+            "private_typing" => MessageKind::PrivateTyping,
+            "private_stop_typing" => MessageKind::PrivateStopTyping,
+            "reaction" => MessageKind::Reaction,
+            _ => return Err(ChatError::UnknownType),
         };
         Ok(Self { kind, members })
     }
 
     pub(super) fn is_join(&self) -> bool {
-        self.kind == Kind::Join
+        self.kind == MessageKind::Join
     }
 
     /// Checks the members this type of message has.
-    pub(super) fn check(self) -> Result<Inbound<'a>, Fault> {
+    pub(super) fn check(self) -> Result<Inbound<'a>, ChatError> {
         let members = self.members;
         Ok(match self.kind {
-            Kind::Join => Inbound::Join,
-            Kind::Leave => Inbound::Leave,
-            Kind::Typing => Inbound::Typing { stopped: false },
-            Kind::StopTyping => Inbound::Typing { stopped: true },
-            Kind::Message => Inbound::Message {
+            MessageKind::Join => Inbound::Join,
+            MessageKind::Leave => Inbound::Leave,
+            MessageKind::Typing => Inbound::Typing { stopped: false },
+            MessageKind::StopTyping => Inbound::Typing { stopped: true },
+            MessageKind::Message => Inbound::Message {
                 id: id("id", members.id.as_ref())?,
                 text: chat_text(members.message)?,
                 mentions: mentions(members.mentions)?,
             },
-            Kind::PrivateMessage => Inbound::PrivateMessage {
+            MessageKind::PrivateMessage => Inbound::PrivateMessage {
                 to: user(members.to)?,
                 text: chat_text(members.message)?,
             },
-            Kind::PrivateTyping => Inbound::PrivateTyping {
+            MessageKind::PrivateTyping => Inbound::PrivateTyping {
                 to: user(members.to)?,
                 stopped: false,
             },
-            Kind::PrivateStopTyping => Inbound::PrivateTyping {
+            MessageKind::PrivateStopTyping => Inbound::PrivateTyping {
                 to: user(members.to)?,
                 stopped: true,
             },
-            Kind::Reaction => Inbound::Reaction(Reaction {
+            MessageKind::Reaction => Inbound::Reaction(Reaction {
                 message_id: id("messageId", members.message_id.as_ref())?.ok_or(
-                    Fault::Invalid {
+                    ChatError::Invalid {
                         member: "messageId",
                         rule: "is missing",
                     },
@@ -157,17 +157,17 @@ impl<'a> Draft<'a> {
     }
 }
 
-fn chat_text(member: Option<Member<'_>>) -> Result<Cow<'_, str>, Fault> {
+fn chat_text(member: Option<RawValue<'_>>) -> Result<Cow<'_, str>, ChatError> {
     let text = text("message", member)?;
-    rules::chat_message(&text).map_err(Fault::Text)?;
+    validation::chat_message(&text).map_err(ChatError::Text)?;
     Ok(text)
 }
 
 /// Any name a user may be registered under; whether one is online is for the room to say.
-fn user(member: Option<Member<'_>>) -> Result<Cow<'_, str>, Fault> {
+fn user(member: Option<RawValue<'_>>) -> Result<Cow<'_, str>, ChatError> {
     let name = text("to", member)?;
     if !is_name(&name) {
-        return Err(Fault::Invalid {
+        return Err(ChatError::Invalid {
             member: "to",
             rule: "must be the name of a user",
         });
@@ -175,32 +175,32 @@ fn user(member: Option<Member<'_>>) -> Result<Cow<'_, str>, Fault> {
     Ok(name)
 }
 
-fn mentions(member: Option<Member<'_>>) -> Result<Vec<Cow<'_, str>>, Fault> {
-    let invalid = |rule| Fault::Invalid {
+fn mentions(member: Option<RawValue<'_>>) -> Result<Vec<Cow<'_, str>>, ChatError> {
+    let invalid = |rule| ChatError::Invalid {
         member: "mentions",
         rule,
     };
     match member {
-        None | Some(Member::Null) => Ok(Vec::new()),
-        Some(Member::List(names)) if names.len() > MENTIONS_MAX => {
+        None | Some(RawValue::Null) => Ok(Vec::new()),
+        Some(RawValue::List(names)) if names.len() > MENTIONS_MAX => {
             Err(invalid("must not have more than 50 names"))
         }
-        Some(Member::List(names)) => names
+        Some(RawValue::List(names)) => names
             .into_iter()
             .map(|name| name.filter(|name| is_name(name)))
             .collect::<Option<_>>()
             .ok_or_else(|| invalid("must be a list of names of users")),
-        Some(Member::Text(_) | Member::Number(_) | Member::Other) => {
+        Some(RawValue::Text(_) | RawValue::Number(_) | RawValue::Other) => {
             Err(invalid("must be a list of names of users"))
         }
     }
 }
 
-fn emoji(member: Option<Member<'_>>) -> Result<Cow<'_, str>, Fault> {
+fn emoji(member: Option<RawValue<'_>>) -> Result<Cow<'_, str>, ChatError> {
     let emoji = text("emoji", member)?;
     if emoji.is_empty() || emoji.len() > EMOJI_BYTES_MAX || emoji.contains(char::is_control) {
         let rule = "must have 1 to 32 bytes and no control characters";
-        return Err(Fault::Invalid {
+        return Err(ChatError::Invalid {
             member: "emoji",
             rule,
         });
@@ -208,19 +208,19 @@ fn emoji(member: Option<Member<'_>>) -> Result<Cow<'_, str>, Fault> {
     Ok(emoji)
 }
 
-fn action(member: Option<Member<'_>>) -> Result<Action, Fault> {
+fn action(member: Option<RawValue<'_>>) -> Result<Action, ChatError> {
     match text("action", member)?.as_ref() {
         "add" => Ok(Action::Add),
         "remove" => Ok(Action::Remove),
-        _ => Err(Fault::Invalid {
+        _ => Err(ChatError::Invalid {
             member: "action",
             rule: "must be \"add\" or \"remove\"",
         }),
     }
 }
 
-fn location(member: Option<Member<'_>>) -> Result<Location<'_>, Fault> {
-    if let None | Some(Member::Null) = member {
+fn location(member: Option<RawValue<'_>>) -> Result<Location<'_>, ChatError> {
+    if let None | Some(RawValue::Null) = member {
         return Ok(Location(Cow::Borrowed(DEFAULT_LOCATION)));
     }
     let location = text("location", member)?;
@@ -229,7 +229,7 @@ fn location(member: Option<Member<'_>>) -> Result<Location<'_>, Fault> {
         .or_else(|| location.strip_prefix("private:"));
     if !name.is_some_and(is_name) {
         let rule = "must be \"group:<name>\" or \"private:<user>\"";
-        return Err(Fault::Invalid {
+        return Err(ChatError::Invalid {
             member: "location",
             rule,
         });
@@ -238,29 +238,31 @@ fn location(member: Option<Member<'_>>) -> Result<Location<'_>, Fault> {
 }
 
 /// An `id` may be left out, which is the same as null.
-fn id<'a>(name: &'static str, member: Option<&Member<'a>>) -> Result<Option<Id<'a>>, Fault> {
+fn id<'a>(name: &'static str, member: Option<&RawValue<'a>>) -> Result<Option<Id<'a>>, ChatError> {
     match member {
-        None | Some(Member::Null) => Ok(None),
-        Some(Member::Number(number)) => Ok(Some(Id::Number(number.clone()))),
-        Some(Member::Text(text)) if has_name_length(text) => Ok(Some(Id::Text(text.clone()))),
-        Some(Member::Text(_) | Member::List(_) | Member::Other) => Err(Fault::Invalid {
+        None | Some(RawValue::Null) => Ok(None),
+        Some(RawValue::Number(number)) => Ok(Some(Id::Number(number.clone()))),
+        Some(RawValue::Text(text)) if has_name_length(text) => Ok(Some(Id::Text(text.clone()))),
+        Some(RawValue::Text(_) | RawValue::List(_) | RawValue::Other) => Err(ChatError::Invalid {
             member: name,
             rule: "must be a string of 1 to 64 characters or a number",
         }),
     }
 }
 
-fn text<'a>(name: &'static str, member: Option<Member<'a>>) -> Result<Cow<'a, str>, Fault> {
+fn text<'a>(name: &'static str, member: Option<RawValue<'a>>) -> Result<Cow<'a, str>, ChatError> {
     match member {
-        Some(Member::Text(text)) => Ok(text),
-        None | Some(Member::Null) => Err(Fault::Invalid {
+        Some(RawValue::Text(text)) => Ok(text),
+        None | Some(RawValue::Null) => Err(ChatError::Invalid {
             member: name,
             rule: "is missing",
         }),
-        Some(Member::Number(_) | Member::List(_) | Member::Other) => Err(Fault::Invalid {
-            member: name,
-            rule: "must be a string",
-        }),
+        Some(RawValue::Number(_) | RawValue::List(_) | RawValue::Other) => {
+            Err(ChatError::Invalid {
+                member: name,
+                rule: "must be a string",
+            })
+        }
     }
 }
 
@@ -276,11 +278,11 @@ fn has_name_length(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::rules::RuleError;
+    use crate::app::validation::RuleError;
     use proptest::prelude::*;
 
-    fn read(text: &str) -> Result<Inbound<'_>, Fault> {
-        Draft::new(Members::read(text)?)?.check()
+    fn read(text: &str) -> Result<Inbound<'_>, ChatError> {
+        TypedMessage::new(RawMessage::read(text)?)?.check()
     }
 
     fn message(text: &str) -> Inbound<'_> {
@@ -293,7 +295,7 @@ mod tests {
 
     fn invalid(text: &str) -> (&'static str, &'static str) {
         match read(text) {
-            Err(Fault::Invalid { member, rule }) => (member, rule),
+            Err(ChatError::Invalid { member, rule }) => (member, rule),
             other => panic!("{text}: {other:?}"),
         }
     }
@@ -308,8 +310,8 @@ mod tests {
         ] {
             assert_eq!(read(&format!(r#"{{"type":"{kind}"}}"#)), Ok(inbound));
         }
-        assert_eq!(read(r#"{"type":"Join"}"#), Err(Fault::UnknownType));
-        assert_eq!(read(r#"{"type":""}"#), Err(Fault::UnknownType));
+        assert_eq!(read(r#"{"type":"Join"}"#), Err(ChatError::UnknownType));
+        assert_eq!(read(r#"{"type":""}"#), Err(ChatError::UnknownType));
     }
 
     #[test]
@@ -324,21 +326,21 @@ mod tests {
             "\u{feff}{}",
         ] {
             assert!(
-                matches!(read(text), Err(Fault::NotJson { .. })),
+                matches!(read(text), Err(ChatError::NotJson { .. })),
                 "{text}: {:?}",
                 read(text)
             );
         }
         assert_eq!(
             read("{\"type\":\n?"),
-            Err(Fault::NotJson { line: 2, column: 1 })
+            Err(ChatError::NotJson { line: 2, column: 1 })
         );
         assert!(matches!(
             read(r#"{"type":"\ud800"}"#),
-            Err(Fault::NotJson { .. })
+            Err(ChatError::NotJson { .. })
         ));
         for text in ["[]", "1", "null", "true", r#""join""#, r#" ["join"]"#, "[1"] {
-            assert_eq!(read(text), Err(Fault::NotAnObject), "{text}");
+            assert_eq!(read(text), Err(ChatError::NotAnObject), "{text}");
         }
     }
 
@@ -351,7 +353,7 @@ mod tests {
             r#"{"type":["join"]}"#,
             r#"{"type":{}}"#,
         ] {
-            assert_eq!(read(text), Err(Fault::NoType), "{text}");
+            assert_eq!(read(text), Err(ChatError::NoType), "{text}");
         }
     }
 
@@ -359,11 +361,11 @@ mod tests {
     fn a_member_given_twice_is_refused_and_an_unknown_one_ignored() {
         assert_eq!(
             read(r#"{"type":"join","type":"leave"}"#),
-            Err(Fault::Repeated)
+            Err(ChatError::Repeated)
         );
         assert_eq!(
             read(r#"{"type":"join","id":null,"id":1}"#),
-            Err(Fault::Repeated)
+            Err(ChatError::Repeated)
         );
         let text = r#" {"x":1,"x":{"y":[{}]},"username":"eve","timestamp":7,"type":"message","message":"a"} "#;
         assert_eq!(read(text), Ok(message("a")));
@@ -374,7 +376,7 @@ mod tests {
         let deep = "[".repeat(200_000);
         assert!(matches!(
             read(&deep),
-            Err(Fault::NotJson { .. }) | Err(Fault::NotAnObject)
+            Err(ChatError::NotJson { .. }) | Err(ChatError::NotAnObject)
         ));
         for member in ["x", "mentions", "type", "id"] {
             for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
@@ -385,7 +387,9 @@ mod tests {
                     matches!(
                         verdict,
                         Ok(Inbound::Join)
-                            | Err(Fault::NotJson { .. } | Fault::Repeated | Fault::Invalid { .. })
+                            | Err(ChatError::NotJson { .. }
+                                | ChatError::Repeated
+                                | ChatError::Invalid { .. })
                     ),
                     "{member}: {verdict:?}"
                 );
@@ -396,7 +400,10 @@ mod tests {
     #[test]
     fn the_text_of_a_message() {
         let too_long = format!(r#"{{"type":"message","message":"{}"}}"#, "é".repeat(4097));
-        assert_eq!(read(&too_long), Err(Fault::Text(RuleError::MessageLength)));
+        assert_eq!(
+            read(&too_long),
+            Err(ChatError::Text(RuleError::MessageLength))
+        );
         assert_eq!(
             read(r#"{"type":"message","message":"a\tb\n\u00e9\r"}"#),
             Ok(message("a\tb\né\r"))
@@ -440,7 +447,7 @@ mod tests {
         for json in ["\"\"", "true", "[]", "{}", &too_long] {
             assert_eq!(
                 id(json),
-                Err(Fault::Invalid { member: "id", rule }),
+                Err(ChatError::Invalid { member: "id", rule }),
                 "{json}"
             );
         }

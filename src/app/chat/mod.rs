@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! text of a client ─► members ─► inbound ─► Chat ─► outbound ─► Outbox ─► connections
-//!                      JSON      rules      │  │      JSON
+//!                      JSON      validation      │  │      JSON
 //!                                        room  rate
 //! ```
 //!
@@ -43,12 +43,12 @@
 //! - A message that is refused is answered with an `error`, in this order: too much work, no JSON object, no known
 //!   `type`, not joined, a member that breaks a rule, too many, nobody of that name online.
 
-mod fault;
+mod error;
 mod inbound;
-mod members;
 mod outbound;
 mod presence;
 mod rate;
+mod raw_message;
 mod room;
 
 #[cfg(test)]
@@ -61,22 +61,22 @@ mod tests;
 use std::borrow::Cow;
 use std::hash::Hash;
 
-pub use fault::Fault;
+pub use error::ChatError;
 pub use presence::UserList;
 pub use room::{ALIASES_MAX, Identity, UserId};
 
-use inbound::{Draft, Inbound, Reaction};
-use members::{Id, Members};
+use inbound::{Inbound, Reaction, TypedMessage};
 use outbound::Outbound;
 use presence::Presence;
 use rate::{Allowance, JOIN_COST, Work};
-use room::{Joined, Left, Room, Seat};
+use raw_message::{Id, RawMessage};
+use room::{ConnectionState, Joined, Left, Room};
 
 /// Bytes of one message of a client, as sent and decompressed. One that is longer means nothing: it need not be
-/// kept, see [`Chat::refused`].
+/// kept, see [`Chat::rejected`].
 pub const MESSAGE_BYTES_MAX: usize = 64 << 10;
 
-/// Where the chat puts what it sends. `json` is one whole text message.
+/// Output of the chat. `json` is one whole text message.
 ///
 /// Each distinct message is handed over once, so whoever frames it can share the frame among all
 /// its receivers.
@@ -144,7 +144,7 @@ pub enum Audience<'a> {
 /// let mut chat = Chat::new(100);
 /// chat.connected(7, Identity::new(1, "ann"), 0, 1_700_000_000, &mut Print);
 /// chat.received(7, r#"{"type":"join"}"#, 10, 1_700_000_000, &mut Print);
-/// assert_eq!(chat.next_deadline(), Some(0)); // at once: 7 is owed the list
+/// assert_eq!(chat.next_deadline(), Some(0)); // at once: 7 is pending_responses the list
 /// chat.expired(10, &mut Print);
 /// chat.received(7, r#"{"type":"message","message":"hello"}"#, 20, 1_700_000_000, &mut Print);
 /// assert_eq!(chat.online_users(), 1);
@@ -326,9 +326,9 @@ impl<K: Copy + Eq + Hash> Chat<K> {
         let bytes = text.len();
         self.take(k, bytes as u64, at, out, |chat, seat, out| {
             if bytes > MESSAGE_BYTES_MAX {
-                return (Err(Fault::TooLong), None); // reading it is most of what it costs
+                return (Err(ChatError::TooLong), None); // reading it is most of what it costs
             }
-            match Members::read(text) {
+            match RawMessage::read(text) {
                 Ok(members) => {
                     let id = inbound::id_of(&members);
                     (chat.handle(seat, members, at, out), id)
@@ -340,10 +340,10 @@ impl<K: Copy + Eq + Hash> Chat<K> {
 
     /// Something of `bytes` came from `k` that is no message of the chat, which is what `fault` says: it is
     /// refused. Returns what [`received`](Self::received) does.
-    pub fn refused(
+    pub fn rejected(
         &mut self,
         k: K,
-        fault: Fault,
+        fault: ChatError,
         bytes: u64,
         now_ms: u64,
         unix_secs: u64,
@@ -360,7 +360,11 @@ impl<K: Copy + Eq + Hash> Chat<K> {
         bytes: u64,
         at: Moment,
         out: &mut O,
-        handle: impl FnOnce(&mut Self, Seat<K>, &mut O) -> (Result<(), Fault>, Option<Id<'t>>),
+        handle: impl FnOnce(
+            &mut Self,
+            ConnectionState<K>,
+            &mut O,
+        ) -> (Result<(), ChatError>, Option<Id<'t>>),
     ) -> bool {
         self.room.forget_departed(at.now_ms);
         let Some(seat) = self.room.seat(k) else {
@@ -375,7 +379,7 @@ impl<K: Copy + Eq + Hash> Chat<K> {
             Work::Due => handle(self, seat, out),
             Work::Refused { retry_after_s } => {
                 self.rate_limited += 1;
-                (Err(Fault::RateLimited { retry_after_s }), None)
+                (Err(ChatError::RateLimited { retry_after_s }), None)
             }
             Work::Flood => {
                 self.rate_limited += 1;
@@ -384,7 +388,7 @@ impl<K: Copy + Eq + Hash> Chat<K> {
         };
         if let Err(fault) = handled {
             if let Some(spent) = self.room.spent(seat.user) {
-                spent.refusal(allowed, at.now_ms);
+                spent.error_response(allowed, at.now_ms);
             }
             self.answer_joins(out);
             let error = Outbound::error(fault, id.as_ref());
@@ -414,21 +418,21 @@ impl<K: Copy + Eq + Hash> Chat<K> {
         self.room.joined_connections()
     }
 
-    /// What came so far and was too much, of whomever.
+    /// Number of messages over the limit so far, of all users.
     pub fn rate_limited(&self) -> u64 {
         self.rate_limited
     }
 
     fn handle(
         &mut self,
-        seat: Seat<K>,
-        members: Members<'_>,
+        seat: ConnectionState<K>,
+        members: RawMessage<'_>,
         at: Moment,
         out: &mut impl Outbox<K>,
-    ) -> Result<(), Fault> {
-        let draft = Draft::new(members)?;
+    ) -> Result<(), ChatError> {
+        let draft = TypedMessage::new(members)?;
         if !seat.joined && !draft.is_join() {
-            return Err(Fault::NotJoined);
+            return Err(ChatError::NotJoined);
         }
         let inbound = draft.check()?;
         self.charge(seat.user, &inbound, at.now_ms)?;
@@ -457,7 +461,12 @@ impl<K: Copy + Eq + Hash> Chat<K> {
         Ok(())
     }
 
-    fn charge(&mut self, user: UserId, inbound: &Inbound<'_>, now_ms: u64) -> Result<(), Fault> {
+    fn charge(
+        &mut self,
+        user: UserId,
+        inbound: &Inbound<'_>,
+        now_ms: u64,
+    ) -> Result<(), ChatError> {
         let allowed = self.allowed;
         let Some(spent) = self.room.spent(user) else {
             return Ok(());
@@ -474,12 +483,12 @@ impl<K: Copy + Eq + Hash> Chat<K> {
         }
         .map_err(|retry_after_s| {
             self.rate_limited += 1;
-            Fault::RateLimited { retry_after_s }
+            ChatError::RateLimited { retry_after_s }
         })
     }
 
     /// The list and the announcement are due at the end of the turn: [`Chat::answer_joins`].
-    fn join(&mut self, seat: Seat<K>, unix_secs: u64, out: &mut impl Outbox<K>) {
+    fn join(&mut self, seat: ConnectionState<K>, unix_secs: u64, out: &mut impl Outbox<K>) {
         let joined = self.room.join(seat.k);
         if joined != Joined::Before {
             out.joined(seat.k, seat.user);
@@ -495,7 +504,7 @@ impl<K: Copy + Eq + Hash> Chat<K> {
         self.presence.join(seat.k);
     }
 
-    fn leave(&mut self, seat: Seat<K>, unix_secs: u64, out: &mut impl Outbox<K>) {
+    fn leave(&mut self, seat: ConnectionState<K>, unix_secs: u64, out: &mut impl Outbox<K>) {
         let left = self.room.leave(seat.k);
         if left != Left::Before {
             self.presence.leave(seat.k);
@@ -570,8 +579,8 @@ impl<K: Copy + Eq + Hash> Chat<K> {
         message: &str,
         timestamp: u64,
         out: &mut impl Outbox<K>,
-    ) -> Result<(), Fault> {
-        let recipient = self.room.find_online(to).ok_or(Fault::NoSuchUser)?;
+    ) -> Result<(), ChatError> {
+        let recipient = self.room.find_online(to).ok_or(ChatError::NoSuchUser)?;
         let from = self.room.name(user);
         let private = Outbound::PrivateMessage {
             from,
@@ -591,8 +600,8 @@ impl<K: Copy + Eq + Hash> Chat<K> {
         to: &str,
         stopped: bool,
         out: &mut impl Outbox<K>,
-    ) -> Result<(), Fault> {
-        let recipient = self.room.find_online(to).ok_or(Fault::NoSuchUser)?;
+    ) -> Result<(), ChatError> {
+        let recipient = self.room.find_online(to).ok_or(ChatError::NoSuchUser)?;
         let from = self.room.name(user);
         let typing = match stopped {
             false => Outbound::PrivateTyping { from },
@@ -611,7 +620,7 @@ impl<K: Copy + Eq + Hash> Chat<K> {
         reaction: &Reaction<'_>,
         timestamp: u64,
         out: &mut impl Outbox<K>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), ChatError> {
         let Reaction {
             message_id,
             emoji,
@@ -619,7 +628,7 @@ impl<K: Copy + Eq + Hash> Chat<K> {
             location,
         } = reaction;
         let peer = match location.peer() {
-            Some(name) => Some(self.room.find_online(name).ok_or(Fault::NoSuchUser)?),
+            Some(name) => Some(self.room.find_online(name).ok_or(ChatError::NoSuchUser)?),
             None => None,
         };
         let reaction = Outbound::Reaction {

@@ -3,12 +3,12 @@ use std::hash::Hash;
 
 use serde::{Serialize, Serializer};
 
-use super::fault::Fault;
+use super::error::ChatError;
 use super::inbound::Action;
-use super::members::Id;
+use super::raw_message::Id;
 use super::room::Room;
 
-/// What the server sends, but for the list of users; times are Unix seconds.
+/// Messages of the server, but for the list of users; times are Unix seconds.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Outbound<'a> {
@@ -64,7 +64,7 @@ pub(super) enum Outbound<'a> {
     Error {
         code: &'static str,
         #[serde(serialize_with = "as_sentence")]
-        message: Fault,
+        message: ChatError,
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a Id<'a>>,
         #[serde(rename = "retryAfter", skip_serializing_if = "Option::is_none")]
@@ -75,7 +75,7 @@ pub(super) enum Outbound<'a> {
 }
 
 impl<'a> Outbound<'a> {
-    pub(super) fn error(fault: Fault, id: Option<&'a Id<'a>>) -> Self {
+    pub(super) fn error(fault: ChatError, id: Option<&'a Id<'a>>) -> Self {
         let retry_after_s = fault.retry_after_s();
         Self::Error {
             code: fault.code(),
@@ -88,22 +88,22 @@ impl<'a> Outbound<'a> {
     }
 }
 
-fn as_sentence<S: Serializer>(fault: &Fault, serializer: S) -> Result<S::Ok, S::Error> {
+fn as_sentence<S: Serializer>(fault: &ChatError, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(fault)
 }
 
 /// The `users` message: everybody online, in no particular order.
 #[derive(Debug)]
-pub(super) struct Users<'a, K>(pub(super) &'a Room<K>);
+pub(super) struct UsersJson<'a, K>(pub(super) &'a Room<K>);
 
-impl<K: Copy + Eq + Hash> Serialize for Users<'_, K> {
+impl<K: Copy + Eq + Hash> Serialize for UsersJson<'_, K> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
-        struct Message<L: Serialize> {
+        struct MessageJson<L: Serialize> {
             r#type: &'static str,
             users: L,
         }
-        Message {
+        MessageJson {
             r#type: "users",
             users: Online(self.0),
         }
@@ -116,12 +116,12 @@ struct Online<'a, K>(&'a Room<K>);
 impl<K: Copy + Eq + Hash> Serialize for Online<'_, K> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
-        struct User<'a> {
+        struct UserJson<'a> {
             username: &'a str,
             #[serde(rename = "isOnline")]
             is_online: bool,
         }
-        serializer.collect_seq(self.0.online().map(|username| User {
+        serializer.collect_seq(self.0.online().map(|username| UserJson {
             username,
             is_online: true,
         }))

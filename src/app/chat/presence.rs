@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
-use super::outbound::{self, Users};
+use super::outbound::{self, UsersJson};
 use super::room::Room;
 
 /// Lists that keep others up to date may have so many bytes a second, all receivers together.
 pub(super) const BYTES_PER_SECOND: usize = 8 << 20;
 /// Between two rounds of such lists: four times a second.
 pub(super) const INTERVAL_MS: u64 = 250;
-/// What one round may have, so that the bytes of a second are never more than allowed.
+/// Byte budget of one round, so that the bytes of a second are never more than allowed.
 const ROUND_BYTES_MAX: usize = BYTES_PER_SECOND / 4;
 
 /// The `users` message: everybody online.
@@ -34,8 +34,8 @@ pub(super) struct Presence<K> {
     /// Connections whose `join` is to be answered, each once.
     joining: Vec<K>,
     /// All other connections that have joined, by the list they have.
-    by_age: BTreeMap<Place, K>,
-    places: HashMap<K, Place>,
+    by_age: BTreeMap<ListVersion, K>,
+    places: HashMap<K, ListVersion>,
     serial: u64,
     /// Some may have an older list than there is.
     is_behind: bool,
@@ -49,7 +49,7 @@ pub(super) struct Presence<K> {
 }
 
 /// The version of the list that a connection has, and a number of its own.
-type Place = (u64, u64);
+type ListVersion = (u64, u64);
 
 impl<K: Copy + Eq + Hash> Presence<K> {
     pub(super) fn new() -> Self {
@@ -156,7 +156,7 @@ impl<K: Copy + Eq + Hash> Presence<K> {
     /// Makes the list, once for each version; gives how long it is.
     fn serialise(&mut self, room: &Room<K>) -> usize {
         if self.json_version != self.version {
-            outbound::json(&Users(room), &mut self.json);
+            outbound::json(&UsersJson(room), &mut self.json);
             self.json_version = self.version;
         }
         self.json.len()

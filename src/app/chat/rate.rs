@@ -9,7 +9,7 @@ const NOTICES_PER_MESSAGE: u32 = 10;
 /// However few messages are allowed, pages may be opened and typing shown.
 const NOTICES_MIN: u32 = 600;
 
-/// What a message that is refused, and answered, weighs beside its length.
+/// Cost of a rejected message and its response, beside its length.
 pub(super) const REFUSAL_COST: u32 = 1;
 /// The longest message.
 const LONGEST_KIB: u32 = 64;
@@ -17,7 +17,7 @@ const _: () = assert!(LONGEST_KIB as usize * 1024 == MESSAGE_BYTES_MAX);
 /// However few messages are allowed, so many of the longest are looked at in a minute.
 const LONGEST_MIN: u32 = 60;
 
-/// How often one user may do something, over all connections of theirs.
+/// Limit on a user's actions, over all connections of theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Allowance {
     pub(super) messages_per_minute: u32,
@@ -47,7 +47,7 @@ impl Allowance {
     }
 }
 
-/// What to do about a message, by what its user has sent already.
+/// Decision about a message, by what its user has sent already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {
     /// To read it.
@@ -58,17 +58,17 @@ pub(super) enum Work {
     Flood,
 }
 
-/// What one user has used of the [`Allowance`]. Without messages in the last minute it owns no
+/// Part of the [`Allowance`] that a user has used. Without messages in the last minute it owns no
 /// heap.
 #[derive(Debug, Default)]
-pub(super) struct Spent {
+pub(super) struct RateState {
     messages: Log,
     notices: Window,
     /// In KiB of whatever came, accepted or not.
     work: Window,
 }
 
-impl Spent {
+impl RateState {
     /// Counts a message of `bytes`, before it is looked at. Over the allowance it is refused, over twice the
     /// allowance there is not even an answer.
     pub(super) fn work(&mut self, bytes: u64, allowed: Allowance, now_ms: u64) -> Work {
@@ -96,7 +96,7 @@ impl Spent {
     }
 
     /// Counts that a message was refused.
-    pub(super) fn refusal(&mut self, allowed: Allowance, now_ms: u64) {
+    pub(super) fn error_response(&mut self, allowed: Allowance, now_ms: u64) {
         if allowed.work_per_minute() > 0 {
             self.work.add(REFUSAL_COST, now_ms);
         }
@@ -113,7 +113,7 @@ impl Spent {
             .take(cost, allowed.notices_per_minute(), now_ms)
     }
 
-    /// Whether nothing is left that counts, so that it may be forgotten.
+    /// Returns `true` if nothing is left that counts, so that it may be forgotten.
     pub(super) fn is_empty(&mut self, now_ms: u64) -> bool {
         self.messages.expire(now_ms);
         self.messages.runs.is_empty() && self.notices.is_empty(now_ms) && self.work.is_empty(now_ms)
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_log_is_small_whatever_the_limit_and_gone_after_a_quiet_minute() {
-        let mut spent = Spent::default();
+        let mut spent = RateState::default();
         let allowed = Allowance {
             messages_per_minute: u32::MAX,
         };
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn zero_is_no_limit() {
-        let mut spent = Spent::default();
+        let mut spent = RateState::default();
         let off = Allowance {
             messages_per_minute: 0,
         };
@@ -231,7 +231,7 @@ mod tests {
             assert_eq!(spent.message(off, 0), Ok(()));
             assert_eq!(spent.notice(JOIN_COST, off, 0), Ok(()));
             assert_eq!(spent.work(u64::MAX, off, 0), Work::Due);
-            spent.refusal(off, 0);
+            spent.error_response(off, 0);
         }
         assert!(spent.is_empty(0));
     }
@@ -246,7 +246,7 @@ mod tests {
             let allowed = Allowance {
                 messages_per_minute,
             };
-            let mut spent = Spent::default();
+            let mut spent = RateState::default();
             for _ in 0..messages_per_minute {
                 let longest = MESSAGE_BYTES_MAX as u64 - 1;
                 assert_eq!(spent.work(longest, allowed, 0), Work::Due);
@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_flood_is_refused_then_closed_and_over_in_a_minute() {
-        let mut spent = Spent::default();
+        let mut spent = RateState::default();
         let mut verdicts = [0, 0];
         let end = loop {
             match spent.work(MESSAGE_BYTES_MAX as u64, ALLOWED, 1000) {
@@ -270,7 +270,7 @@ mod tests {
                 }
                 Work::Flood => break verdicts,
             }
-            spent.refusal(ALLOWED, 1000);
+            spent.error_response(ALLOWED, 1000);
         };
         assert!(end[0] <= 130 && end[1] <= 130, "{end:?}");
         assert_eq!(spent.work(0, ALLOWED, 60_999), Work::Flood);
@@ -280,18 +280,18 @@ mod tests {
 
     #[test]
     fn small_messages_that_are_refused_are_bounded_too() {
-        let mut spent = Spent::default();
-        let mut answers = 0;
+        let mut spent = RateState::default();
+        let mut responses = 0;
         while spent.work(0, ALLOWED, 0) != Work::Flood {
-            spent.refusal(ALLOWED, 0);
-            answers += 1;
+            spent.error_response(ALLOWED, 0);
+            responses += 1;
         }
-        assert!((5_000..10_000).contains(&answers), "{answers}");
+        assert!((5_000..10_000).contains(&responses), "{responses}");
     }
 
     #[test]
     fn one_message_of_any_length_is_counted_whole() {
-        let mut spent = Spent::default();
+        let mut spent = RateState::default();
         assert_eq!(
             spent.work(u64::MAX, ALLOWED, 0),
             Work::Flood,
@@ -325,10 +325,10 @@ mod tests {
                 now_ms += step;
                 match log.take(max, now_ms) {
                     Ok(()) => taken.push(now_ms),
-                    Err(wait_s) => {
-                        prop_assert!((1..=60).contains(&wait_s));
+                    Err(retry_after_s) => {
+                        prop_assert!((1..=60).contains(&retry_after_s));
                         // What is told in whole seconds is never too short.
-                        now_ms += u64::from(wait_s) * 1000;
+                        now_ms += u64::from(retry_after_s) * 1000;
                         prop_assert_eq!(log.take(max, now_ms), Ok(()));
                         taken.push(now_ms);
                     }

@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use super::rate::Spent;
+use super::rate::RateState;
 use crate::app::limits::WINDOW_MS;
 
 /// Users who have left and are still remembered for what they spent.
 const DEPARTED_MAX: usize = 65_536;
 
-/// Who is here: the connections, the users they belong to, and which of them have joined.
+/// Connections, the users they belong to, and which of them have joined.
 #[derive(Debug)]
 pub(super) struct Room<K> {
     connections: HashMap<K, Connection>,
-    users: Slab<User>,
+    users: Slab<OnlineUser>,
     /// The users by their number in the database, which stays when the name changes.
     numbers: HashMap<i64, UserId>,
     /// The users by their names, those given up too.
@@ -31,7 +31,7 @@ pub struct UserId(usize);
 /// Names given up that a user is still found by: the latest of them.
 pub const ALIASES_MAX: usize = 256;
 
-/// Who opens a connection, as the database has it at that moment.
+/// User who opens a connection, as the database has it at that moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Identity<'a> {
     /// The number of the user: whatever is counted for a user is counted for this.
@@ -53,15 +53,15 @@ impl<'a> Identity<'a> {
     }
 }
 
-/// What is known of a connection.
+/// State of a connection.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Seat<K> {
+pub(super) struct ConnectionState<K> {
     pub(super) k: K,
     pub(super) user: UserId,
     pub(super) joined: bool,
 }
 
-/// What a join changed.
+/// Effect of a join.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Joined {
     /// The user is online now.
@@ -72,7 +72,7 @@ pub(super) enum Joined {
     Before,
 }
 
-/// What a leave changed.
+/// Effect of a leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Left {
     /// The user is offline now.
@@ -90,7 +90,7 @@ struct Connection {
 }
 
 #[derive(Debug)]
-struct User {
+struct OnlineUser {
     number: i64,
     name: Arc<str>,
     /// Names given up, the latest last.
@@ -99,7 +99,7 @@ struct User {
     connections: usize,
     /// Those of them that have joined.
     joined: usize,
-    spent: Spent,
+    spent: RateState,
     is_departed: bool,
 }
 
@@ -136,13 +136,13 @@ impl<K: Copy + Eq + Hash> Room<K> {
     }
 
     fn new_user(&mut self, identity: Identity<'_>) -> UserId {
-        let id = UserId(self.users.insert(User {
+        let id = UserId(self.users.insert(OnlineUser {
             number: identity.user_id,
             name: identity.username.into(),
             aliases: Box::default(),
             connections: 0,
             joined: 0,
-            spent: Spent::default(),
+            spent: RateState::default(),
             is_departed: false,
         }));
         self.numbers.insert(identity.user_id, id);
@@ -267,9 +267,9 @@ impl<K: Copy + Eq + Hash> Room<K> {
         }
     }
 
-    pub(super) fn seat(&self, k: K) -> Option<Seat<K>> {
+    pub(super) fn seat(&self, k: K) -> Option<ConnectionState<K>> {
         let connection = self.connections.get(&k)?;
-        Some(Seat {
+        Some(ConnectionState {
             k,
             user: connection.user,
             joined: connection.joined,
@@ -304,7 +304,7 @@ impl<K: Copy + Eq + Hash> Room<K> {
         }
     }
 
-    fn look_up(&mut self, k: K) -> Option<(&mut Connection, &mut User)> {
+    fn look_up(&mut self, k: K) -> Option<(&mut Connection, &mut OnlineUser)> {
         let connection = self.connections.get_mut(&k)?;
         let user = self.users.get_mut(connection.user.0)?;
         Some((connection, user))
@@ -315,7 +315,7 @@ impl<K: Copy + Eq + Hash> Room<K> {
         self.numbers.get(&user_id).copied()
     }
 
-    /// How many connections of a user have joined.
+    /// Number of connections of a user that have joined.
     pub(super) fn joined_by(&self, user: UserId) -> usize {
         self.users.get(user.0).map_or(0, |user| user.joined)
     }
@@ -341,7 +341,7 @@ impl<K: Copy + Eq + Hash> Room<K> {
         self.users.get(user.0).map_or("", |user| &user.name)
     }
 
-    pub(super) fn spent(&mut self, user: UserId) -> Option<&mut Spent> {
+    pub(super) fn spent(&mut self, user: UserId) -> Option<&mut RateState> {
         self.users.get_mut(user.0).map(|user| &mut user.spent)
     }
 

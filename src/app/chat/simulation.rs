@@ -12,7 +12,7 @@ use super::*;
 const USERS: u32 = 12;
 
 #[derive(Clone, Copy, Debug)]
-enum Act {
+enum SimAction {
     Connect(u32),
     Close(usize),
     Join(usize),
@@ -28,22 +28,22 @@ enum Act {
     Wait(u16),
 }
 
-fn act() -> impl Strategy<Value = Act> {
+fn act() -> impl Strategy<Value = SimAction> {
     let any_k = || any::<prop::sample::Index>().prop_map(|index| index.index(1000));
     prop_oneof![
-        3 => (0..USERS).prop_map(Act::Connect),
-        1 => any_k().prop_map(Act::Close),
-        3 => any_k().prop_map(Act::Join),
-        1 => any_k().prop_map(Act::Leave),
-        2 => (any_k(), 0..USERS).prop_map(|(k, user)| Act::Message(k, user)),
-        2 => (any_k(), 0..USERS).prop_map(|(k, user)| Act::Private(k, user)),
-        1 => (any_k(), 0..USERS).prop_map(|(k, user)| Act::React(k, user)),
-        1 => any_k().prop_map(Act::Typing),
-        1 => any_k().prop_map(Act::Garbage),
-        3 => Just(Act::Turn),
-        2 => (0_u16..400).prop_map(Act::Wait),
-        1 => (0..USERS).prop_map(Act::Rename),
-        1 => (0_u16..20_000).prop_map(Act::Wait),
+        3 => (0..USERS).prop_map(SimAction::Connect),
+        1 => any_k().prop_map(SimAction::Close),
+        3 => any_k().prop_map(SimAction::Join),
+        1 => any_k().prop_map(SimAction::Leave),
+        2 => (any_k(), 0..USERS).prop_map(|(k, user)| SimAction::Message(k, user)),
+        2 => (any_k(), 0..USERS).prop_map(|(k, user)| SimAction::Private(k, user)),
+        1 => (any_k(), 0..USERS).prop_map(|(k, user)| SimAction::React(k, user)),
+        1 => any_k().prop_map(SimAction::Typing),
+        1 => any_k().prop_map(SimAction::Garbage),
+        3 => Just(SimAction::Turn),
+        2 => (0_u16..400).prop_map(SimAction::Wait),
+        1 => (0..USERS).prop_map(SimAction::Rename),
+        1 => (0_u16..20_000).prop_map(SimAction::Wait),
     ]
 }
 
@@ -69,7 +69,7 @@ struct Client {
 }
 
 impl Client {
-    /// Who is online by the announcements it has, or is to get at the end of this turn.
+    /// Users online by the announcements it has, or is to get at the end of this turn.
     fn told(&self) -> BTreeSet<String> {
         self.announced
             .iter()
@@ -84,16 +84,16 @@ struct World {
     clients: BTreeMap<u32, Client>,
     next_k: u32,
     now_ms: u64,
-    joined: Joined,
+    joined: JoinLog,
     /// The names of the users who have had more than one, the one in use last.
     names: BTreeMap<u32, Vec<Box<str>>>,
 }
 
-/// Who has joined, in the order of joining, and whether they have had their first list.
+/// Joined connections in the order of joining, with a mark for those that had their first list.
 #[derive(Debug, Default)]
-pub(super) struct Joined(Vec<(u32, UserId, bool)>);
+pub(super) struct JoinLog(Vec<(u32, UserId, bool)>);
 
-impl Joined {
+impl JoinLog {
     pub(super) fn join(&mut self, k: u32, user: UserId) {
         assert!(self.0.iter().all(|(other, ..)| *other != k), "joined twice");
         self.0.push((k, user, false));
@@ -227,7 +227,7 @@ impl World {
             .collect()
     }
 
-    /// Who got `kind` in this step, each at most once.
+    /// Receivers of `kind` in this step, each at most once.
     fn receivers(&self, kind: &str) -> BTreeSet<u32> {
         let count = |client: &Client| client.inbox.iter().filter(|(got, _)| got == kind).count();
         assert!(
@@ -249,22 +249,24 @@ impl World {
 }
 
 /// Does one act and checks who got what.
-fn run(chat: &mut Chat<u32>, world: &mut World, act: Act) {
+fn run(chat: &mut Chat<u32>, world: &mut World, act: SimAction) {
     let index = match act {
-        Act::Turn => return wait(chat, world, 0),
-        Act::Wait(ms) => return wait(chat, world, ms.into()),
-        Act::Connect(user) => return connect(chat, world, user),
-        Act::Rename(user) => return rename(chat, world, user),
-        Act::Close(index) | Act::Join(index) | Act::Leave(index) => index,
-        Act::Typing(index) | Act::Garbage(index) => index,
-        Act::Message(index, _) | Act::Private(index, _) | Act::React(index, _) => index,
+        SimAction::Turn => return wait(chat, world, 0),
+        SimAction::Wait(ms) => return wait(chat, world, ms.into()),
+        SimAction::Connect(user) => return connect(chat, world, user),
+        SimAction::Rename(user) => return rename(chat, world, user),
+        SimAction::Close(index) | SimAction::Join(index) | SimAction::Leave(index) => index,
+        SimAction::Typing(index) | SimAction::Garbage(index) => index,
+        SimAction::Message(index, _)
+        | SimAction::Private(index, _)
+        | SimAction::React(index, _) => index,
     };
     let Some((k, user, joined)) = world.pick(index) else {
         return;
     };
     let now_ms = world.now_ms;
     match act {
-        Act::Close(_) => {
+        SimAction::Close(_) => {
             let before = world.online();
             // Those who joined in this turn have their list before anything else.
             chat.answer_joins(world);
@@ -272,7 +274,7 @@ fn run(chat: &mut Chat<u32>, world: &mut World, act: Act) {
             chat.disconnected(k, now_ms, 7, world);
             check_gone(world, &before, &user);
         }
-        Act::Leave(_) => {
+        SimAction::Leave(_) => {
             let before = world.online();
             chat.answer_joins(world);
             let updates_ms = std::mem::take(&mut world.clients.get_mut(&k).unwrap().updates_ms);
@@ -288,7 +290,7 @@ fn run(chat: &mut Chat<u32>, world: &mut World, act: Act) {
             assert_eq!(world.receivers("error").contains(&k), !joined);
             check_gone(world, &before, &user);
         }
-        Act::Typing(_) => {
+        SimAction::Typing(_) => {
             chat.received(k, r#"{"type":"typing"}"#, now_ms, 7, world);
             let others = &world.all_joined() - &world.joined_of(&[&user]);
             assert_eq!(
@@ -296,18 +298,20 @@ fn run(chat: &mut Chat<u32>, world: &mut World, act: Act) {
                 if joined { others } else { BTreeSet::new() }
             );
         }
-        Act::Garbage(_) => {
+        SimAction::Garbage(_) => {
             chat.received(k, r#"{"type":7}"#, now_ms, 7, world);
             assert_eq!(world.receivers("error"), BTreeSet::from([k]));
         }
-        Act::Message(_, to) | Act::Private(_, to) | Act::React(_, to) => {
+        SimAction::Message(_, to) | SimAction::Private(_, to) | SimAction::React(_, to) => {
             // The name each has had first.
             let names = (format!("user{to}"), world.name(to));
             say(chat, world, act, (k, &user, joined), (&names.0, &names.1));
         }
-        Act::Join(_) | Act::Connect(_) | Act::Rename(_) | Act::Turn | Act::Wait(_) => {
-            join(chat, world, k, &user)
-        }
+        SimAction::Join(_)
+        | SimAction::Connect(_)
+        | SimAction::Rename(_)
+        | SimAction::Turn
+        | SimAction::Wait(_) => join(chat, world, k, &user),
     }
 }
 
@@ -404,23 +408,23 @@ fn check_gone(world: &World, before: &BTreeSet<String>, user: &str) {
     assert_eq!(world.receivers("leave"), told);
 }
 
-/// What counts as a message, from a connection to all or to one user, of whom the sender knows the first
+/// Sends a message, from a connection to all or to one user, of whom the sender knows the first
 /// name.
 fn say(
     chat: &mut Chat<u32>,
     world: &mut World,
-    act: Act,
+    act: SimAction,
     from: (u32, &str, bool),
     to: (&str, &str),
 ) {
     let ((k, from, joined), (alias, to)) = (from, to);
     let (text, kind, receivers) = match act {
-        Act::Message(..) => (
+        SimAction::Message(..) => (
             format!(r#"{{"type":"message","message":"x","mentions":["{alias}","{to}"]}}"#),
             "message",
             world.all_joined(),
         ),
-        Act::Private(..) => (
+        SimAction::Private(..) => (
             format!(r#"{{"type":"private_message","to":"{alias}","message":"x"}}"#),
             "private_message",
             world.joined_of(&[to]),
@@ -468,7 +472,7 @@ fn say(
     assert_eq!(world.receivers("mention_notification"), notified);
 }
 
-/// What holds after each step.
+/// Checks the invariants after each step.
 fn check(chat: &Chat<u32>, world: &mut World) {
     let online = world.online();
     assert_eq!(chat.online_users(), online.len());

@@ -1,6 +1,6 @@
 //! The table of the protocol, row by row, and its rules, with the exact JSON.
 
-use super::simulation::Joined;
+use super::simulation::JoinLog;
 use super::*;
 
 /// Factor for the number of cases of a test: `TEST_ROUNDS` of the environment, or 1.
@@ -12,7 +12,7 @@ const NOW: u64 = 1_700_000_000;
 
 /// Everything sent since the last look, in order, and who has joined.
 #[derive(Debug, Default)]
-struct Sent(Vec<(u32, String)>, Joined);
+struct Sent(Vec<(u32, String)>, JoinLog);
 
 impl Outbox<u32> for Sent {
     fn to(&mut self, k: u32, json: &str) {
@@ -129,7 +129,7 @@ impl Test {
         self.sent.0.clear();
     }
 
-    /// What was sent since the last call, late lists too: exactly these, those to one connection in
+    /// Expects these messages since the last call, late lists too: exactly these, those to one connection in
     /// order.
     #[track_caller]
     fn expect(&mut self, expected: &[(&[u32], &str)]) {
@@ -727,13 +727,13 @@ fn the_limit_follows_the_user_not_the_name() {
 fn who_goes_on_sending_too_much_is_answered_so_often_and_may_not_stay() {
     const LONG: u64 = MESSAGE_BYTES_MAX as u64 + 1;
     let mut test = Test::with_people(100);
-    let refuse = |test: &mut Test, k| {
-        let (fault, now_ms) = (Fault::TooLong, test.now_ms);
+    let reject = |test: &mut Test, k| {
+        let (fault, now_ms) = (ChatError::TooLong, test.now_ms);
         test.chat
-            .refused(k, fault, LONG, now_ms, NOW, &mut test.sent)
+            .rejected(k, fault, LONG, now_ms, NOW, &mut test.sent)
     };
     let (mut stayed, mut invalid) = (0, 0);
-    while refuse(&mut test, 1) {
+    while reject(&mut test, 1) {
         stayed += 1;
         let (k, json) = test.sent.0.pop().expect("an answer");
         assert_eq!((k, test.sent.0.len()), (1, 0));
@@ -772,7 +772,7 @@ fn who_goes_on_sending_too_much_is_answered_so_often_and_may_not_stay() {
         test.chat
             .received(12, typing, test.now_ms, NOW, &mut test.sent)
     );
-    assert!(refuse(&mut test, 1));
+    assert!(reject(&mut test, 1));
     assert_eq!(test.chat.rate_limited(), stayed - invalid + 3);
 }
 

@@ -1,19 +1,19 @@
-//! What a re-read configuration changes, for SIGHUP.
+//! Changes of a re-read configuration, for SIGHUP.
 
 use super::Config;
 use super::keys::{self, Reload};
 
 /// The keys whose values differ between two configurations, in the order of `server.conf`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Changes {
+pub struct ConfigChanges {
     /// Keys that a running server takes over at once.
     pub live: Vec<&'static str>,
     /// Keys that only count after a restart; a running server keeps their old values.
     pub restart: Vec<&'static str>,
 }
 
-impl Changes {
-    /// Whether nothing differs. The certificate files may still have new contents.
+impl ConfigChanges {
+    /// Returns `true` if nothing differs. The certificate files may still have new contents.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.live.is_empty() && self.restart.is_empty()
@@ -21,10 +21,10 @@ impl Changes {
 }
 
 impl Config {
-    /// What differs in `new`, divided by what it takes to make it count.
+    /// Differences of `new`, divided by when they take effect.
     #[must_use]
-    pub fn changes(&self, new: &Self) -> Changes {
-        let mut changes = Changes::default();
+    pub fn changes(&self, new: &Self) -> ConfigChanges {
+        let mut changes = ConfigChanges::default();
         for key in keys::all().filter(|key| (key.differs)(self, new)) {
             match key.reload {
                 Reload::Live => changes.live.push(key.name),

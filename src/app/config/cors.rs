@@ -15,7 +15,7 @@ pub enum CorsOrigins {
 }
 
 impl CorsOrigins {
-    /// Whether the page that the value of an `Origin` field names is of one of them. Any page can be the opaque
+    /// Returns `true` if the page that the value of an `Origin` field names is of one of them. Any page can be the opaque
     /// `null`, so none is.
     #[must_use]
     pub fn include(&self, field: &str) -> bool {
@@ -35,7 +35,7 @@ impl CorsOrigins {
         }
     }
 
-    /// Whether answers differ by who asks.
+    /// Returns `true` if answers differ by who asks.
     #[must_use]
     pub const fn is_list(&self) -> bool {
         matches!(self, Self::Listed(_))

@@ -1,14 +1,14 @@
-//! What is wrong, or doubtful, in the configuration, and where.
+//! Errors and warnings about the configuration, with their places.
 
 use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Where a setting came from.
+/// Source of a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Place {
+pub enum SettingSource {
     /// The configuration file as a whole.
     File(Arc<PathBuf>),
     /// One line of the configuration file.
@@ -24,7 +24,7 @@ pub enum Place {
     Variable(&'static str),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SettingSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(file) => write!(f, "{}", file.display()),
@@ -41,9 +41,9 @@ impl fmt::Display for Place {
 /// `server.conf:12: port: "web" is not a whole number from 0 to 65535`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What the sentence is about.
-    pub place: Place,
-    /// What is wrong and what was expected.
+    /// Place that the sentence is about.
+    pub place: SettingSource,
+    /// The error, and what was expected.
     pub text: String,
 }
 

@@ -1,4 +1,4 @@
-//! What is known of a key of the configuration, and how one is found.
+//! The keys of the configuration, and the search for one.
 
 use super::Config;
 use super::table::TABLE;
@@ -19,11 +19,11 @@ pub(super) struct Key {
     pub(super) reload: Reload,
     /// The text of the default.
     pub(super) default: &'static str,
-    /// What the key is for, with its unit and range: sentences for `server.conf` and the documentation.
+    /// Purpose, unit and range of the key: sentences for `server.conf` and the documentation.
     pub(super) doc: &'static str,
     /// Reads the text of a value into the configuration.
     pub(super) set: fn(&mut Config, &str) -> Result<(), Bad>,
-    /// Whether two configurations have different values.
+    /// `true` if two configurations have different values.
     pub(super) differs: fn(&Config, &Config) -> bool,
     /// Gives the first configuration the value of the second.
     pub(super) keep: fn(&mut Config, &Config),

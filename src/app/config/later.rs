@@ -5,7 +5,7 @@ use super::Config;
 
 pub(super) struct Later {
     pub(super) key: &'static str,
-    /// Whether the value asks for the function.
+    /// `true` if the value asks for the function.
     pub(super) asked: fn(&Config) -> bool,
     pub(super) text: &'static str,
 }

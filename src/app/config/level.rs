@@ -1,4 +1,4 @@
-//! What is logged and in which form.
+//! Levels and formats of the log.
 
 use log::LevelFilter;
 

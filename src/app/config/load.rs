@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::finding::{ConfigErrors, Finding, Place};
+use super::finding::{ConfigErrors, Finding, SettingSource};
 use super::keys::{self, Key, VARIABLES};
 use super::later::LATER;
 use super::secret::Secret;
@@ -21,7 +21,7 @@ const SECRET_BYTES_MIN: usize = 16;
 /// The size of an HMAC-SHA256 key (RFC 7518 section 3.2).
 const SECRET_BYTES_WANTED: usize = 32;
 
-/// What other formats put around values; no value begins with one.
+/// Quotation marks of other formats; no value begins with one.
 const QUOTES: [char; 12] = [
     '"', '\'', '`', '“', '”', '„', '‘', '’', '‚', '«', '»', '\u{2039}',
 ];
@@ -31,11 +31,11 @@ const QUOTES: [char; 12] = [
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// What an operator should know but need not change. To be logged.
+    /// Warnings for the operator, to be logged.
     pub warnings: Vec<Finding>,
     /// The file that was read; `None` when there was none and all keys are at their defaults.
     pub file: Option<PathBuf>,
-    /// Whether it sets a key.
+    /// `true` if it sets a key.
     pub sets_keys: bool,
 }
 
@@ -104,11 +104,11 @@ pub fn environment(name: &str) -> Option<String> {
 #[derive(Default)]
 struct Loading {
     config: Config,
-    /// Where each key that is not at its default was set.
-    places: HashMap<&'static str, Place>,
+    /// Place at which each key that is not at its default was set.
+    places: HashMap<&'static str, SettingSource>,
     errors: Vec<Finding>,
     warnings: Vec<Finding>,
-    /// Whether a file that sets nothing is an error.
+    /// `true` if a file that sets nothing is an error.
     wants_keys: bool,
     sets_keys: bool,
 }
@@ -142,7 +142,7 @@ impl Loading {
             Ok(bytes) => bytes,
             Err(error) if path.is_none() && error.kind() == ErrorKind::NotFound => return None,
             Err(error) => {
-                let place = Place::File(file);
+                let place = SettingSource::File(file);
                 self.error(place, format!("cannot be read: {error}"));
                 return None;
             }
@@ -152,10 +152,10 @@ impl Loading {
         if self.wants_keys && !self.sets_keys {
             let text =
                 "is empty or has only comments, and has set keys before; for all defaults, restart";
-            self.error(Place::File(Arc::clone(&file)), text.to_owned());
+            self.error(SettingSource::File(Arc::clone(&file)), text.to_owned());
         }
         for entry in entries {
-            let place = Place::Line {
+            let place = SettingSource::Line {
                 file: Arc::clone(&file),
                 number: entry.line,
                 key: Some(entry.key.clone()),
@@ -163,7 +163,7 @@ impl Loading {
             match keys::find(&entry.key) {
                 None => self.error(place, unknown_key(&entry.key)),
                 Some(key) => match self.places.get(key.name) {
-                    Some(Place::Line { number, .. }) => {
+                    Some(SettingSource::Line { number, .. }) => {
                         let text = format!("is set a second time; the first is on line {number}");
                         self.error(place, text);
                     }
@@ -173,8 +173,8 @@ impl Loading {
         }
         // What was bad was found in the order of stages, not of lines.
         self.errors.sort_by_key(|error| match &error.place {
-            Place::Line { number, .. } => *number,
-            Place::File(_) | Place::Variable(_) => 0,
+            SettingSource::Line { number, .. } => *number,
+            SettingSource::File(_) | SettingSource::Variable(_) => 0,
         });
         Some(file.to_path_buf())
     }
@@ -184,7 +184,7 @@ impl Loading {
             let (Some(value), Some(key)) = (env(variable), keys::find(name)) else {
                 continue;
             };
-            let place = Place::Variable(variable);
+            let place = SettingSource::Variable(variable);
             let value = value.trim();
             if value.contains(|c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER) {
                 let text = "has a byte in it that is no UTF-8 text, or a control character";
@@ -197,7 +197,7 @@ impl Loading {
 
     fn read_secret(&mut self, env: &dyn Fn(&str) -> Option<String>) {
         const HOW: &str = "make one with: openssl rand -hex 32";
-        let place = Place::Variable("SECRET_KEY");
+        let place = SettingSource::Variable("SECRET_KEY");
         let value = env("SECRET_KEY").unwrap_or_default();
         if value.starts_with(QUOTES) {
             let text = "begins with a quotation mark, which is a part of it: other programs with this \
@@ -228,7 +228,7 @@ impl Loading {
         self.config.secret_key = secret;
     }
 
-    /// Where somebody else keeps what is written to standard error, a file beside it is wanted only by who
+    /// Turns the log file off where standard error is kept by a service manager, unless the configuration asks for one.
     /// asks for one.
     fn settle_log_file(&mut self, env: &dyn Fn(&str) -> Option<String>) {
         let is_chosen = self.places.contains_key("log_to_file");
@@ -305,7 +305,7 @@ impl Loading {
         }
     }
 
-    fn set(&mut self, key: &'static Key, value: &str, place: Place) {
+    fn set(&mut self, key: &'static Key, value: &str, place: SettingSource) {
         if value.starts_with(QUOTES) {
             let text = "begins with a quotation mark, which would be a part of it; write it without quotes";
             self.error(place.clone(), text.to_owned());
@@ -315,17 +315,17 @@ impl Loading {
         self.places.insert(key.name, place);
     }
 
-    /// Where the first of the keys that was set at all was set.
-    fn place_of<const N: usize>(&self, keys: [&str; N]) -> Option<Place> {
+    /// Place at which the first of the keys was set, if any was.
+    fn place_of<const N: usize>(&self, keys: [&str; N]) -> Option<SettingSource> {
         keys.iter().find_map(|key| self.places.get(key)).cloned()
     }
 
-    fn error(&mut self, place: Place, text: String) {
+    fn error(&mut self, place: SettingSource, text: String) {
         self.errors.push(Finding { place, text });
     }
 }
 
-/// Whether standard error goes to the journal (systemd.exec(5), `JOURNAL_STREAM`: a shell started by systemd
+/// Returns `true` if standard error goes to the journal (systemd.exec(5), `JOURNAL_STREAM`: a shell started by systemd
 /// hands the variable on with another standard error), or to who runs the container.
 fn is_kept(journal: Option<&str>, stderr: Option<(u64, u64)>, pid: u32) -> bool {
     let is_journal = stderr.is_some_and(|(device, inode)| {

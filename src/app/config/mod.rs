@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use crate::web::ForwardedBy;
 
-pub use changes::Changes;
+pub use changes::ConfigChanges;
 pub use cors::CorsOrigins;
 pub use document::server_conf;
-pub use finding::{ConfigErrors, Finding, Place};
+pub use finding::{ConfigErrors, Finding, SettingSource};
 pub use level::{LogFormat, LogLevel};
 pub use load::{Loaded, environment};
 pub use network::{Network, NetworkError};
@@ -75,7 +75,7 @@ pub struct Config {
     pub ssl_key_path: PathBuf,
     /// Certificates for other names, each with its key.
     pub ssl_other_certificates: Vec<(PathBuf, PathBuf)>,
-    /// Whether clients must show a certificate.
+    /// `true` if clients must show a certificate.
     pub ssl_verify_client: bool,
     /// PEM file with the authorities that may have signed the certificates of clients.
     pub ssl_client_ca_path: Option<PathBuf>,
@@ -126,11 +126,11 @@ pub struct Config {
     pub cors_allow_origin: CorsOrigins,
     /// Value of `Content-Security-Policy` with pages; `None` (`off`) sends none.
     pub content_security_policy: Option<String>,
-    /// Whether answers have a field Server, which tells the program's name and no version.
+    /// `true` if answers have a field Server, which tells the program's name and no version.
     pub server_header: bool,
     /// Value of `Strict-Transport-Security` with every answer over TLS; `None` (`off`) sends none.
     pub strict_transport_security: Option<String>,
-    /// Whether files that gain by it are compressed.
+    /// `true` if files that gain by it are compressed.
     pub compress_files: bool,
     /// Files and folders of `public_dir` that are looked at.
     pub max_files: usize,
@@ -152,7 +152,7 @@ pub struct Config {
     pub ws_control_frames_per_second: u16,
     /// Seconds of silence on a WebSocket before a ping.
     pub ws_ping_interval: Duration,
-    /// Whether permessage-deflate is accepted.
+    /// `true` if permessage-deflate is accepted.
     pub ws_compression: bool,
     /// Bytes from which on a WebSocket message is compressed.
     pub ws_compression_threshold: usize,
@@ -163,7 +163,7 @@ pub struct Config {
 
     /// Seconds a login token is good for.
     pub jwt_expiry_seconds: u64,
-    /// Whether login tokens are good that do not name the database.
+    /// `true` if login tokens are good that do not name the database.
     pub accept_legacy_tokens: bool,
     /// Failed logins per minute of an address, and of an account in a row, after which each has to wait
     /// for a minute, and longer as it goes on; 0 for no limit.
@@ -182,9 +182,9 @@ pub struct Config {
     pub log_level: LogLevel,
     /// The form of a log line.
     pub log_format: LogFormat,
-    /// Whether log lines go to standard error.
+    /// `true` if log lines go to standard error.
     pub log_to_console: bool,
-    /// Whether log lines are appended to [`log_file_path`](Self::log_file_path).
+    /// `true` if log lines are appended to [`log_file_path`](Self::log_file_path).
     pub log_to_file: bool,
     /// The log file.
     pub log_file_path: PathBuf,
@@ -192,7 +192,7 @@ pub struct Config {
     pub log_max_size: u64,
     /// Rotated log files that are kept.
     pub log_keep: u32,
-    /// Where metrics are served; `None` (`off`) for nowhere.
+    /// Address of the metrics; `None` (`off`) for none.
     pub metrics_address: Option<SocketAddr>,
 
     /// `SECRET_KEY`: signs the login tokens. Only ever in the environment.

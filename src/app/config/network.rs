@@ -23,7 +23,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Whether the address is in this network. An IPv4-mapped IPv6 address
+    /// Returns `true` if the address is in this network. An IPv4-mapped IPv6 address
     /// (`::ffff:10.0.0.1`) counts as the IPv4 address it carries.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {

@@ -25,7 +25,7 @@ impl Origin {
         &self.0
     }
 
-    /// Whether the value of an `Origin` field names this origin.
+    /// Returns `true` if the value of an `Origin` field names this origin.
     #[must_use]
     pub fn is(&self, field: &str) -> bool {
         // Browsers send the normal form: parsing is for the others.

@@ -5,14 +5,14 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::finding::{Finding, Place};
+use super::finding::{Finding, SettingSource};
 
 /// Far more than any configuration needs; stops a mistaken `--config /dev/zero`.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// One `key=value` line, both sides trimmed. The value may be empty.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct Setting {
     pub(super) line: usize,
     pub(super) key: String,
     pub(super) value: String,
@@ -35,7 +35,7 @@ pub(super) fn entries(
     file: &Arc<PathBuf>,
     bytes: &[u8],
     findings: &mut Vec<Finding>,
-) -> Vec<Entry> {
+) -> Vec<Setting> {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     let mut entries = Vec::new();
     for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
@@ -43,7 +43,7 @@ pub(super) fn entries(
         match entry(number, line) {
             Ok(entry) => entries.extend(entry),
             Err(text) => findings.push(Finding {
-                place: Place::Line {
+                place: SettingSource::Line {
                     file: Arc::clone(file),
                     number,
                     key: None,
@@ -55,7 +55,7 @@ pub(super) fn entries(
     entries
 }
 
-fn entry(line: usize, bytes: &[u8]) -> Result<Option<Entry>, String> {
+fn entry(line: usize, bytes: &[u8]) -> Result<Option<Setting>, String> {
     let text = str::from_utf8(bytes).map_err(|_| "the line is not UTF-8 text".to_owned())?;
     let text = text.trim();
     // Else all of a file whose lines end with it alone would be its first comment.
@@ -76,7 +76,7 @@ fn entry(line: usize, bytes: &[u8]) -> Result<Option<Entry>, String> {
     if key.is_empty() {
         return Err(format!("{text:?} has no key before the \"=\""));
     }
-    Ok(Some(Entry { line, key, value }))
+    Ok(Some(Setting { line, key, value }))
 }
 
 /// A `#` starts a comment at the start of a line or after white space, so that a value may

@@ -22,12 +22,12 @@ pub enum ServerName {
     Address(IpAddr),
     /// A name, in lower case.
     Name(String),
-    /// What follows `*.`, in lower case.
+    /// Part behind `*.`, in lower case.
     Wildcard(String),
 }
 
 impl ServerName {
-    /// Whether a host, without port, brackets and the dot of the root, is meant. Names have no case.
+    /// Returns `true` if a host, without port, brackets and the dot of the root, is meant. Names have no case.
     #[must_use]
     pub fn is(&self, host: &str) -> bool {
         match self {

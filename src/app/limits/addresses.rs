@@ -3,11 +3,11 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::net::IpAddr;
 
+use super::failure_backoff::FailureBackoff;
+use super::in_flight::InFlight;
 use super::network::Level;
-use super::strikes::Strikes;
-use super::table::{Entry, Table};
-use super::underway::Underway;
-use super::{Bucket, Limit, Network, Refused, Window};
+use super::table::{Evictable, Table};
+use super::{Bucket, ClientNetwork, Limit, Refused, Window};
 
 /// Addresses without an open connection whose rates are remembered, and so many /56 and /48 of IPv6.
 pub const ADDRESSES_MAX: usize = 65_536;
@@ -33,7 +33,7 @@ pub struct Rates {
     pub conflicts_per_minute: u32,
 }
 
-/// How an attempt to log in, admitted by [`Addresses::admit_login`], ended.
+/// Outcome of an attempt to log in that [`Addresses::admit_login`] has admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoginOutcome {
     /// Wrong name or password: it counts against the address; the store counts it for the account.
@@ -46,9 +46,9 @@ pub enum LoginOutcome {
     NotTried,
 }
 
-/// What every address has open and has spent.
+/// Open connections and spent allowances of every address.
 ///
-/// What counts as one address is a [`Network`]. The /56 of an IPv6 one may take four times of every limit,
+/// A [`ClientNetwork`] counts as one address. The /56 of an IPv6 one may take four times of every limit,
 /// and its /48 sixteen times.
 ///
 /// Memory is bounded under a flood of addresses: those with a connection are kept as long as it is
@@ -73,11 +73,11 @@ pub enum LoginOutcome {
 pub struct Addresses {
     rates: Rates,
     /// By level.
-    peers: [Table<Network, Peer>; Level::ALL.len()],
+    peers: [Table<ClientNetwork, AddressState>; Level::ALL.len()],
     /// Connections that no limit on addresses is for, by where they come from.
     exempt: HashMap<IpAddr, u32>,
     accounts: Table<u64, Account>,
-    underway: Underway,
+    in_flight: InFlight,
     /// Keyed at random, so that nobody can choose names that meet in one entry.
     account_hasher: RandomState,
 }
@@ -94,7 +94,7 @@ impl Addresses {
             peers: [(); Level::ALL.len()].map(|()| Table::new(peers_max)),
             exempt: HashMap::new(),
             accounts: Table::new(accounts_max),
-            underway: Underway::default(),
+            in_flight: InFlight::default(),
             account_hasher: RandomState::new(),
         }
     }
@@ -133,9 +133,9 @@ impl Addresses {
         &mut self,
         ip: IpAddr,
         now_ms: u64,
-        take: impl Fn(&mut Peer, u32) -> Result<(), Refused>,
+        take: impl Fn(&mut AddressState, u32) -> Result<(), Refused>,
     ) -> Result<(), Refused> {
-        let network = Network::of(ip);
+        let network = ClientNetwork::of(ip);
         let mut before = [None; Level::ALL.len()];
         let mut outcome = Ok(());
         for ((table, level), before) in self.peers.iter_mut().zip(Level::ALL).zip(&mut before) {
@@ -188,7 +188,7 @@ impl Addresses {
         self.release_place(ip);
     }
 
-    /// What had a place of its own, as [`Addresses::admit_place`] has counted, is over.
+    /// Gives back a permit that [`Addresses::admit_place`] has counted.
     pub fn release_place(&mut self, ip: IpAddr) {
         self.give_back(ip, |peer| {
             debug_assert!(peer.connections > 0, "released more often than admitted");
@@ -197,8 +197,8 @@ impl Addresses {
     }
 
     /// Changes what is remembered of `ip`, at every level, in a way that may let go of it.
-    fn give_back(&mut self, ip: IpAddr, change: impl Fn(&mut Peer)) {
-        let network = Network::of(ip);
+    fn give_back(&mut self, ip: IpAddr, change: impl Fn(&mut AddressState)) {
+        let network = ClientNetwork::of(ip);
         for (table, level) in self.peers.iter_mut().zip(Level::ALL) {
             if let Some(key) = network.at(level) {
                 table.release(key, &change);
@@ -209,7 +209,7 @@ impl Addresses {
     /// Connections `ip` has open, with all of its network.
     pub fn connections(&self, ip: IpAddr) -> u32 {
         let [peers, ..] = &self.peers;
-        let counted = peers.find(Network::of(ip));
+        let counted = peers.find(ClientNetwork::of(ip));
         counted.map_or(0, |peer| peer.connections)
     }
 
@@ -243,23 +243,26 @@ impl Addresses {
     /// [`Limit::Logins`] or [`Limit::Attempts`]; nothing was counted.
     pub fn admit_login(&mut self, ip: IpAddr, account: &str, now_ms: u64) -> Result<u32, Refused> {
         let max = self.rates.failed_logins_per_minute;
-        let refused = |retry_after_s| Refused {
+        let rejected = |retry_after_s| Refused {
             limit: Limit::Logins,
             retry_after_s,
         };
-        let (network, account) = (Network::of(ip), self.account_hasher.hash_one(account));
-        let underway = self.underway.of_network(network);
-        for ((table, level), underway) in self.peers.iter().zip(Level::ALL).zip(underway) {
+        let (network, account) = (ClientNetwork::of(ip), self.account_hasher.hash_one(account));
+        let in_flight = self.in_flight.of_network(network);
+        for ((table, level), in_flight) in self.peers.iter().zip(Level::ALL).zip(in_flight) {
             if let Some(peer) = network.at(level).map(|key| table.find(key)) {
-                let strikes = peer.map_or_else(Strikes::default, |peer| peer.failed_logins);
+                let backoff = peer.map_or_else(FailureBackoff::default, |peer| peer.failed_logins);
                 let max = max.saturating_mul(level.times);
-                strikes.check(1, max, now_ms).map_err(refused)?;
-                let together = strikes.check(underway.saturating_add(1), max, now_ms);
-                together.map_err(|_| refused(1))?;
+                backoff.check(1, max, now_ms).map_err(rejected)?;
+                let together = backoff.check(in_flight.saturating_add(1), max, now_ms);
+                together.map_err(|_| rejected(1))?;
             }
         }
         if let Some(entry) = self.accounts.find(account) {
-            entry.failed_logins.check(1, max, now_ms).map_err(refused)?;
+            entry
+                .failed_logins
+                .check(1, max, now_ms)
+                .map_err(rejected)?;
         }
         let max = self.rates.logins_per_minute;
         if max != 0 {
@@ -271,15 +274,15 @@ impl Addresses {
                 })
             })?;
         }
-        let others = self.underway.of_account(account);
-        self.underway.begin(account, network);
+        let others = self.in_flight.of_account(account);
+        self.in_flight.begin(account, network);
         Ok(others)
     }
 
     /// The end of an attempt that was admitted.
     pub fn settle_login(&mut self, ip: IpAddr, account: &str, outcome: LoginOutcome, now_ms: u64) {
-        let (network, account) = (Network::of(ip), self.account_hasher.hash_one(account));
-        self.underway.end(account, network);
+        let (network, account) = (ClientNetwork::of(ip), self.account_hasher.hash_one(account));
+        self.in_flight.end(account, network);
         if outcome == LoginOutcome::NotTried {
             self.give_back(ip, |peer| peer.logins.give_back(now_ms));
         }
@@ -345,24 +348,24 @@ impl Addresses {
         })
     }
 
-    /// What was admitted came out as no conflict, and does not count.
+    /// Gives back an attempt that came out as no conflict.
     pub fn forgo_conflict(&mut self, ip: IpAddr, now_ms: u64) {
         self.give_back(ip, |peer| peer.conflicts.give_back(now_ms));
     }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Peer {
+struct AddressState {
     connections: u32,
     handshakes: Bucket,
     requests: Bucket,
-    failed_logins: Strikes,
+    failed_logins: FailureBackoff,
     logins: Window,
     registrations: Window,
     conflicts: Window,
 }
 
-impl Peer {
+impl AddressState {
     fn check_connections(&self, connections_max: u32, times: u32) -> Result<(), Refused> {
         if connections_max != 0 && self.connections >= connections_max.saturating_mul(times) {
             return Err(Refused {
@@ -374,7 +377,7 @@ impl Peer {
     }
 }
 
-impl Entry for Peer {
+impl Evictable for AddressState {
     fn is_held(&self) -> bool {
         self.connections > 0
     }
@@ -395,7 +398,7 @@ struct Account {
     failed_logins: Window,
 }
 
-impl Entry for Account {
+impl Evictable for Account {
     fn is_held(&self) -> bool {
         false
     }

@@ -44,7 +44,7 @@ impl Bucket {
         Ok(())
     }
 
-    /// Whether it is full again: a new one would do as well.
+    /// Returns `true` if it is full again: a new one would do as well.
     pub fn is_full(&self, now_ms: u64) -> bool {
         self.paid_back_at_ns <= now_ms.saturating_mul(NS_PER_MS)
     }
@@ -98,9 +98,9 @@ mod tests {
                 now_ms += step;
                 match bucket.take(rate, now_ms) {
                     Ok(()) => taken.push(now_ms),
-                    Err(wait_s) => {
+                    Err(retry_after_s) => {
                         let mut later = bucket;
-                        prop_assert_eq!(later.take(rate, now_ms + u64::from(wait_s) * 1000), Ok(()));
+                        prop_assert_eq!(later.take(rate, now_ms + u64::from(retry_after_s) * 1000), Ok(()));
                     }
                 }
             }

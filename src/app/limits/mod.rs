@@ -1,7 +1,7 @@
-//! What one address, one account or one log line may cost: pure counting, no socket and no clock.
+//! Limits on addresses, accounts and log lines: pure counting, no socket and no clock.
 //!
 //! [`Addresses`] counts the connections of every address, and what those behind proxies have instead
-//! ([`Place`]), and holds its rates: handshakes, requests,
+//! ([`Permit`]), and holds its rates: handshakes, requests,
 //! registrations, conflicts, logins and those of them that fail. What accounts have failed ([`Failures`]) is in the
 //! store; how long either has to wait follows the same schedule ([`delay_s`]). [`LogThrottle`] keeps the lines about all this from flooding the log. Time is
 //! an argument everywhere: milliseconds of any clock that never goes back.
@@ -12,12 +12,12 @@
 mod addresses;
 mod backoff;
 mod bucket;
+mod failure_backoff;
+mod in_flight;
 mod network;
-mod place;
-mod strikes;
+mod permit;
 mod table;
 mod throttle;
-mod underway;
 mod window;
 
 use std::fmt;
@@ -25,8 +25,8 @@ use std::fmt;
 pub use addresses::{ACCOUNTS_MAX, ADDRESSES_MAX, Addresses, LoginOutcome, Rates};
 pub use backoff::{FAILURES_KEPT_S, Failures, delay_s};
 pub use bucket::Bucket;
-pub use network::Network;
-pub use place::{Place, Places};
+pub use network::ClientNetwork;
+pub use permit::{Permit, Permits};
 pub use throttle::{LogThrottle, Throttle};
 pub use window::{WINDOW_MS, Window};
 

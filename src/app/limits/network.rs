@@ -1,21 +1,21 @@
 use std::net::IpAddr;
 
-/// What counts as one address: an IPv4 address, or the /64 network of an IPv6 one, which is what
+/// Network of a client that limits count as one: an IPv4 address, or the /64 network of an IPv6 one, which is what
 /// one subscriber has. An IPv4 address mapped into IPv6 is that IPv4 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Network {
+pub enum ClientNetwork {
     /// The address.
     V4(u32),
     /// The upper half of the address.
     V6(u64),
 }
 
-/// What of an IPv6 address counts as a whole.
+/// Prefix of an IPv6 address that counts as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Level {
     /// The bits of the network.
     prefix: u32,
-    /// How many times the limits of one address it may take.
+    /// Multiple of the limits of one address that it may take.
     pub(super) times: u32,
 }
 
@@ -38,8 +38,8 @@ impl Level {
     ];
 }
 
-impl Network {
-    /// What of it counts as a whole at this level. An IPv4 address counts by itself alone.
+impl ClientNetwork {
+    /// The prefix that counts as a whole at this level. An IPv4 address counts by itself alone.
     pub(super) fn at(self, level: Level) -> Option<Self> {
         match self {
             Self::V6(bits) => {

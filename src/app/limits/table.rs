@@ -1,8 +1,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
-/// What a [`Table`] has to know of an entry before it may forget it.
-pub(super) trait Entry: Default {
+/// Facts that a [`Table`] has to know of an entry before it may forget it.
+pub(super) trait Evictable: Default {
     /// Must not be forgotten whatever happens, because something open is counted in it.
     fn is_held(&self) -> bool;
     /// Says nothing any more: a new entry would do as well.
@@ -27,7 +27,7 @@ struct Slot<E> {
     queued: bool,
 }
 
-impl<K: Copy + Eq + Hash, E: Entry> Table<K, E> {
+impl<K: Copy + Eq + Hash, E: Evictable> Table<K, E> {
     const LOOKS: usize = 2;
 
     pub(super) fn new(remembered_max: usize) -> Self {
@@ -140,7 +140,7 @@ mod tests {
         busy_until_ms: u64,
     }
 
-    impl Entry for Note {
+    impl Evictable for Note {
         fn is_held(&self) -> bool {
             self.held
         }

@@ -57,7 +57,7 @@ impl Window {
         self.count = self.count_at(now_ms).saturating_sub(1);
     }
 
-    /// Whether nothing counts any more: a new one would do as well.
+    /// Returns `true` if nothing counts any more: a new one would do as well.
     pub fn is_empty(&self, now_ms: u64) -> bool {
         self.count_at(now_ms) == 0
     }

@@ -202,7 +202,7 @@ mod tests {
             self.folder.path().join(name)
         }
 
-        /// What the files hold whose names are `log`, `log.1` and so on.
+        /// Content of the files `log`, `log.1` and so on.
         fn held(&self) -> Vec<String> {
             let names = (0..).map(|number| match number {
                 0 => "log".to_owned(),

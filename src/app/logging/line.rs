@@ -275,7 +275,7 @@ fn is_plain(c: char) -> bool {
     !c.is_whitespace() && !is_unsafe(c) && !matches!(c, '"' | '\\' | '=')
 }
 
-/// Whether it is no white space, nothing to be escaped in any style, and ASCII.
+/// Returns `true` if it is no white space, nothing to be escaped in any style, and ASCII.
 fn is_plain_byte(byte: u8) -> bool {
     PLAIN.get(usize::from(byte)) == Some(&true)
 }
@@ -355,13 +355,13 @@ fn push_escape(line: &mut Vec<u8>, c: char, style: Style) {
         None => {
             // Every character that comes here has at most four hexadecimal digits.
             let code = format!("{:04x}", u32::from(c));
-            let marks: (&[u8], &[u8]) = match style {
+            let pseudonyms: (&[u8], &[u8]) = match style {
                 Style::Json => (b"u", b""),
                 Style::Plain | Style::Quoted => (b"u{", b"}"),
             };
-            line.extend_from_slice(marks.0);
+            line.extend_from_slice(pseudonyms.0);
             line.extend_from_slice(code.as_bytes());
-            line.extend_from_slice(marks.1);
+            line.extend_from_slice(pseudonyms.1);
         }
     }
 }

@@ -21,7 +21,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 pub(super) use self::address::AddressText;
 use self::file::{LogFile, Rotation};
 use self::line::Composer;
-use self::queue::{Queue, Taken};
+use self::queue::{LineQueue, Taken};
 use self::sink::Sink;
 use super::config::{Config, LogFormat, LogLevel};
 
@@ -33,7 +33,7 @@ mod sink;
 
 /// Bytes of lines that wait for the writer; more are dropped.
 const QUEUE_BYTES_MAX: usize = 1 << 20;
-/// How long the end of the process waits for an output that does not move.
+/// Time for which the end of the process waits for an output that does not move.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Space the writer keeps between batches: what gathers while it writes one is more than it waits for.
 const KEPT_BYTES_MAX: usize = 128 * 1024;
@@ -42,8 +42,8 @@ const KEPT_BYTES_MAX: usize = 128 * 1024;
 #[must_use = "dropping it stops the log"]
 #[derive(Debug)]
 pub struct Logging {
-    shared: Arc<Shared>,
-    /// Whether this is the logger of the whole process.
+    shared: Arc<LoggerShared>,
+    /// `true` if this is the logger of the whole process.
     global: bool,
 }
 
@@ -83,7 +83,7 @@ impl Logging {
         self.shared.queue.reopen();
     }
 
-    /// How many lines were lost so far: those that found no room in the queue, and those that an output
+    /// Number of lines lost so far: those that found no room in the queue, and those that an output
     /// did not take, once for each output.
     pub fn lost(&self) -> u64 {
         self.shared.lost.load(Ordering::Relaxed)
@@ -132,13 +132,13 @@ impl fmt::Display for LoggingError {
 
 impl Error for LoggingError {}
 
-/// What callers, the writer and the handle have in common.
-struct Shared {
-    queue: Queue,
+/// State shared by callers, the writer and the handle.
+struct LoggerShared {
+    queue: LineQueue,
     format: LogFormat,
     /// A `LevelFilter` as a number.
     level: AtomicUsize,
-    /// What `RUST_LOG` says.
+    /// Directives of `RUST_LOG`.
     directives: Option<env_logger::Logger>,
     has_outputs: bool,
     /// See [`Logging::lost`].
@@ -148,7 +148,7 @@ struct Shared {
     files_kept: AtomicU32,
 }
 
-impl Shared {
+impl LoggerShared {
     fn set_level(&self, level: LevelFilter) {
         // `Level` and `LevelFilter` number from the most serious up, `Off` being 0.
         self.level.store(level as usize, Ordering::Relaxed);
@@ -172,7 +172,7 @@ impl Shared {
     }
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for LoggerShared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared")
             .field("format", &self.format)
@@ -181,7 +181,7 @@ impl fmt::Debug for Shared {
     }
 }
 
-struct Logger(Arc<Shared>);
+struct Logger(Arc<LoggerShared>);
 
 thread_local! {
     static COMPOSER: RefCell<Composer> = RefCell::default();
@@ -259,8 +259,8 @@ fn start(
     let directives = rust_log
         .filter(|text| !text.is_empty())
         .map(|text| env_logger::Builder::new().parse_filters(text).build());
-    let shared = Arc::new(Shared {
-        queue: Queue::new(queue_bytes_max),
+    let shared = Arc::new(LoggerShared {
+        queue: LineQueue::new(queue_bytes_max),
         format: config.log_format,
         level: AtomicUsize::default(),
         directives,
@@ -284,7 +284,7 @@ fn start(
 }
 
 /// The writer thread, until the queue is closed.
-fn write_out(shared: &Shared, mut outputs: Vec<Sink>) {
+fn write_out(shared: &LoggerShared, mut outputs: Vec<Sink>) {
     let mut batch = Vec::new();
     while let Some(Taken { dropped, reopen }) = shared.queue.take(&mut batch) {
         let mut lost = dropped;

@@ -4,17 +4,17 @@ use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long the writer lets lines gather after the first. Bounds wake-ups and writes per second
+/// Time for which the writer lets lines gather after the first. Bounds wake-ups and writes per second
 /// under load, and callers make no system call while it lasts.
 const GATHER: Duration = Duration::from_millis(10);
-/// How much gathers at most: what stays in the processor's cache until it is written.
+/// Limit on the bytes that gather: few enough to stay in the processor's cache until they are written.
 const GATHER_BYTES: usize = 64 * 1024;
 
 /// A bounded buffer of whole lines. Nobody but the writer and `flush` ever waits at it.
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(super) struct LineQueue {
     bytes_max: usize,
-    state: Mutex<State>,
+    state: Mutex<LineQueueState>,
     /// Wakes the writer.
     filled: Condvar,
     /// Wakes those who wait for the writer.
@@ -22,7 +22,7 @@ pub(super) struct Queue {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct LineQueueState {
     lines: Vec<u8>,
     /// Lines that found no room since the last batch.
     dropped: u64,
@@ -37,14 +37,14 @@ struct State {
     closed: bool,
 }
 
-impl State {
-    /// Whether the writer has nothing to do.
+impl LineQueueState {
+    /// Returns `true` if the writer has nothing to do.
     fn is_empty(&self) -> bool {
         self.lines.is_empty() && self.dropped == 0 && !self.reopen
     }
 }
 
-/// What the writer thread is at, so that callers wake it only when that is needed.
+/// State of the writer thread, so that callers wake it only when that is needed.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Writer {
     #[default]
@@ -54,16 +54,16 @@ enum Writer {
     Ended,
 }
 
-/// What else the writer is to know of a batch.
+/// Facts about a batch for the writer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Taken {
     /// Lines that were dropped behind it.
     pub(super) dropped: u64,
-    /// Whether the log file is to be opened again first.
+    /// `true` if the log file is to be opened again first.
     pub(super) reopen: bool,
 }
 
-impl Queue {
+impl LineQueue {
     pub(super) fn new(bytes_max: usize) -> Self {
         Self {
             bytes_max,
@@ -167,11 +167,11 @@ impl Queue {
         !waited.timed_out()
     }
 
-    fn has_gathered(&self, state: &State) -> bool {
+    fn has_gathered(&self, state: &LineQueueState) -> bool {
         state.lines.len() > GATHER_BYTES.min(self.bytes_max / 2)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LineQueueState> {
         // Nothing panics while it holds the lock; if it did, the state would still be sound.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

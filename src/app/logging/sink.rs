@@ -1,4 +1,4 @@
-//! Where lines end up. A sink that fails loses lines and counts them; it never stops anything.
+//! Sinks of log lines. A sink that fails loses lines and counts them; it never stops anything.
 
 use std::io::{self, Write};
 
@@ -11,7 +11,7 @@ pub(super) struct Sink {
     lost: u64,
     /// Why, for the note that follows.
     reason: Option<io::Error>,
-    /// Whether the output ends in the middle of a line.
+    /// `true` if the output ends in the middle of a line.
     torn: bool,
 }
 

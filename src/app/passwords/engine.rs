@@ -19,7 +19,7 @@ const LEGACY_ROUNDS: NonZeroU32 = NonZeroU32::new(10_000).unwrap();
 const MEMORY_KIB_MAX: u32 = 1024 * 1024;
 const PASSES_MAX: u32 = 64;
 
-/// What one argon2id hash costs.
+/// Cost of one argon2id hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
     /// Memory, in KiB.
@@ -56,7 +56,7 @@ impl Default for Cost {
     }
 }
 
-/// What the database has of a user's password.
+/// Stored credential of a user.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credential {
     /// Nothing: no such user, or one without a password. Never right.
@@ -105,12 +105,12 @@ impl fmt::Debug for Verdict {
 }
 
 /// argon2id with the current cost, and the memory it works in.
-pub(super) struct Engine {
+pub(super) struct HashEngine {
     params: Params,
     blocks: Vec<Block>,
 }
 
-impl Engine {
+impl HashEngine {
     /// `None`: the cost is out of range.
     pub(super) fn new(cost: Cost) -> Option<Self> {
         let params = cost.params()?;
@@ -290,7 +290,7 @@ mod tests {
     };
     const RIGHT: Verdict = Verdict::Right { replacement: None };
 
-    /// How often each function ran: what a check costs, without a clock.
+    /// Number of runs of each function: the cost of a check, without a clock.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub(super) struct Computed {
         pub(super) argon2: u32,
@@ -307,8 +307,8 @@ mod tests {
         COMPUTED.set(computed);
     }
 
-    fn engine() -> Engine {
-        Engine::new(SMALL).unwrap()
+    fn engine() -> HashEngine {
+        HashEngine::new(SMALL).unwrap()
     }
 
     fn password(text: &str) -> Password {
@@ -323,7 +323,7 @@ mod tests {
         }
     }
 
-    fn check(engine: &mut Engine, text: &str, credential: &Credential) -> Verdict {
+    fn check(engine: &mut HashEngine, text: &str, credential: &Credential) -> Verdict {
         engine.check(&password(text), credential, true).unwrap()
     }
 
@@ -403,7 +403,7 @@ mod tests {
 
     #[test]
     fn a_hash_of_another_cost_is_replaced() {
-        let mut dearer = Engine::new(Cost {
+        let mut dearer = HashEngine::new(Cost {
             memory_kib: 128,
             passes: 2,
             lanes: 2,

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::app::limits::Network;
+use crate::app::limits::ClientNetwork;
 
-/// What a turn of one network takes of the time that all share. A /56 may have four turns in the same time,
+/// Share of the common time that a turn of one network takes. A /56 may have four turns in the same time,
 /// a /48 sixteen: as with the limits of addresses.
 const TURN: u64 = 16;
 
@@ -16,12 +16,12 @@ const TURN: u64 = 16;
 #[derive(Debug)]
 pub(in crate::app) struct Fair<T> {
     /// By when they are due, then by when they came.
-    jobs: BTreeMap<(u64, u64), (Network, T)>,
+    jobs: BTreeMap<(u64, u64), (ClientNetwork, T)>,
     /// Those with jobs, by level.
-    backlogs: HashMap<(u64, Network), Backlog>,
+    backlogs: HashMap<(u64, ClientNetwork), Backlog>,
     /// When the latest job taken was due.
     now: u64,
-    /// How many jobs ever came.
+    /// Number of jobs ever came.
     count: u64,
 }
 
@@ -44,13 +44,13 @@ impl<T> Default for Fair<T> {
 }
 
 /// A network with those around it, each with what its turn takes.
-fn levels(network: Network) -> impl Iterator<Item = (u64, Network)> {
+fn levels(network: ClientNetwork) -> impl Iterator<Item = (u64, ClientNetwork)> {
     let levels = network.levels().into_iter();
     levels.filter_map(|(network, times)| Some((TURN / u64::from(times), network?)))
 }
 
 impl<T> Fair<T> {
-    /// How many wait.
+    /// Number of wait.
     pub(super) fn len(&self) -> usize {
         self.jobs.len()
     }
@@ -62,7 +62,7 @@ impl<T> Fair<T> {
     /// There is no room for it.
     pub(super) fn push(
         &mut self,
-        network: Network,
+        network: ClientNetwork,
         job: T,
         jobs_max: usize,
     ) -> Result<Option<T>, T> {
@@ -90,14 +90,14 @@ impl<T> Fair<T> {
     }
 
     /// When another job would be due, as far as one level is concerned.
-    fn next_due(&self, key: (u64, Network)) -> u64 {
+    fn next_due(&self, key: (u64, ClientNetwork)) -> u64 {
         let backlog = self.backlogs.get(&key);
         let last_due = backlog.map_or(0, |backlog| backlog.last_due);
         last_due.max(self.now).saturating_add(key.0)
     }
 
     /// The job that has to go for one of `network` that is `due` then.
-    fn displaceable(&self, network: Network, due: u64) -> Option<(u64, u64)> {
+    fn displaceable(&self, network: ClientNetwork, due: u64) -> Option<(u64, u64)> {
         let own = self.waiting(network);
         let later = self.jobs.range((due, 0)..).rev();
         let mut ahead = later.map(|(key, (other, _))| (*key, self.waiting(*other)));
@@ -105,7 +105,7 @@ impl<T> Fair<T> {
         found.map(|(key, _)| key)
     }
 
-    fn waiting(&self, network: Network) -> usize {
+    fn waiting(&self, network: ClientNetwork) -> usize {
         let backlog = self.backlogs.get(&(TURN, network));
         backlog.map_or(0, |backlog| backlog.jobs)
     }
@@ -118,7 +118,7 @@ impl<T> Fair<T> {
         Some(job)
     }
 
-    fn one_less(&mut self, network: Network, is_displaced: bool) {
+    fn one_less(&mut self, network: ClientNetwork, is_displaced: bool) {
         for key in levels(network) {
             let Some(backlog) = self.backlogs.get_mut(&key) else {
                 continue;
@@ -147,7 +147,7 @@ mod tests {
     fn one_network_is_served_in_order() {
         let mut fair = Fair::default();
         for n in 0..9 {
-            fair.push(Network::V4(1), n, 100).unwrap();
+            fair.push(ClientNetwork::V4(1), n, 100).unwrap();
         }
         assert_eq!(drain(&mut fair), (0..9).collect::<Vec<_>>());
         assert!(fair.backlogs.is_empty());
@@ -157,13 +157,13 @@ mod tests {
     fn networks_take_turns_however_many_jobs_they_have() {
         let mut fair = Fair::default();
         for n in 0..6 {
-            fair.push(Network::V4(1), n, 100).unwrap();
+            fair.push(ClientNetwork::V4(1), n, 100).unwrap();
         }
         assert_eq!(fair.pop(), Some(0));
         for n in [10, 11] {
-            fair.push(Network::V4(2), n, 100).unwrap();
+            fair.push(ClientNetwork::V4(2), n, 100).unwrap();
         }
-        fair.push(Network::V6(1), 20, 100).unwrap();
+        fair.push(ClientNetwork::V6(1), 20, 100).unwrap();
         assert_eq!(drain(&mut fair), [1, 10, 20, 2, 11, 3, 4, 5]);
     }
 
@@ -171,9 +171,10 @@ mod tests {
     fn a_network_of_ipv6_has_sixteen_turns_with_all_of_its_48() {
         let mut fair = Fair::default();
         for subnet in 0..40 {
-            fair.push(Network::V6(subnet << 8), "many", 100).unwrap();
+            fair.push(ClientNetwork::V6(subnet << 8), "many", 100)
+                .unwrap();
         }
-        fair.push(Network::V4(1), "one", 100).unwrap();
+        fair.push(ClientNetwork::V4(1), "one", 100).unwrap();
         let order = drain(&mut fair);
         let place = order.iter().position(|job| *job == "one").unwrap();
         assert!((15..=16).contains(&place), "{place}");
@@ -197,7 +198,7 @@ mod tests {
                 let is_full = fair.len() == jobs_max;
                 let own = waiting.get(&n).copied().unwrap_or(0);
                 let most = waiting.values().copied().max().unwrap_or(0);
-                match fair.push(Network::V4(n), n, jobs_max) {
+                match fair.push(ClientNetwork::V4(n), n, jobs_max) {
                     Ok(displaced) => {
                         prop_assert_eq!(displaced.is_some(), is_full);
                         if let Some(other) = displaced {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use log::Level;
 
 use crate::app::logging::AddressText;
-use crate::web::{Ended, Served};
+use crate::web::{ResponseSent, WebSocketClosed};
 
 /// Writes the access log.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ const PATH_BYTES_MAX: usize = 512;
 
 impl AccessLog {
     /// A request was answered.
-    pub(super) fn request(&mut self, served: &Served<'_>, duration: Duration) {
+    pub(super) fn request(&mut self, served: &ResponseSent<'_>, duration: Duration) {
         // What asks every few seconds is not news.
         let level = match served.path {
             "/healthz" | "/readyz" | "/metrics" => Level::Debug,
@@ -41,7 +41,7 @@ impl AccessLog {
     }
 
     /// A WebSocket ended.
-    pub(super) fn socket(&mut self, ended: &Ended<'_>, user: &str) {
+    pub(super) fn socket(&mut self, ended: &WebSocketClosed<'_>, user: &str) {
         let path = cut(&mut self.path, ended.path, PATH_BYTES_MAX);
         log::info!(
             target: "access",

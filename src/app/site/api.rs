@@ -1,22 +1,22 @@
-//! What requests ask for: reads and checks them, and hands on what takes long.
+//! Handlers of API requests: they read and check them, and hand on what takes long.
 
-use super::{Handshake, Mail, Site};
+use super::{App, Handshake, Mail};
 use crate::app::accounts::{LoginError, New, Profile};
 use crate::app::bearer;
-use crate::app::forms::{Form, FormError, is_json};
-use crate::app::limits::{Limit, LoginOutcome, Network, Place, Refused};
+use crate::app::completion::{Completion as Callback, Overloaded};
+use crate::app::json_body::{JsonBody, JsonBodyError, is_json};
+use crate::app::limits::{ClientNetwork, Limit, LoginOutcome, Permit, Refused};
 use crate::app::passwords::Password;
-use crate::app::reply::{Overloaded, Reply as Callback};
-use crate::app::rules;
-use crate::app::store::{Attempt, Renames};
-use crate::app::talk::Member;
+use crate::app::publisher::Member;
+use crate::app::store::{LoginAttempt, Renames};
 use crate::app::tokens::Claims;
+use crate::app::validation;
 use crate::web::{Cx, Reply, Request, Response};
 
-impl Site {
+impl App {
     pub(super) fn register(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
-        if let Some(refusal) = self.cross_site(request) {
-            return refusal.into();
+        if let Some(error_response) = self.cross_site(request) {
+            return error_response.into();
         }
         let new = match self.form(request, |form| {
             Ok(New {
@@ -27,18 +27,18 @@ impl Site {
             })
         }) {
             Ok(new) => new,
-            Err(refusal) => return refusal.into(),
+            Err(error_response) => return error_response.into(),
         };
         let place = match self.place(cx, request) {
             Ok(place) => place,
-            Err(refusal) => return refusal.into(),
+            Err(error_response) => return error_response.into(),
         };
         let (now_ms, ip) = (self.now_ms(cx), request.peer().ip());
-        if let Err(refused) = self.gate.register(request.peer(), now_ms) {
-            return self.too_many(refused).into();
+        if let Err(rejected) = self.gate.register(request.peer(), now_ms) {
+            return self.too_many(rejected).into();
         }
         let reply = self.mail_to(request, place, move |done| Mail::Registered(ip, done));
-        let tried = self.accounts.register(new, Network::of(ip), reply);
+        let tried = self.accounts.register(new, ClientNetwork::of(ip), reply);
         if tried.is_err() {
             self.gate.forgo_registration(ip, now_ms);
             self.gate.forgo_claim(ip, now_ms);
@@ -47,53 +47,53 @@ impl Site {
     }
 
     /// The answer where an address has asked for too many accounts, or for too much that others have.
-    fn too_many(&self, refused: Refused) -> Response {
-        let text = match refused.limit {
+    fn too_many(&self, rejected: Refused) -> Response {
+        let text = match rejected.limit {
             Limit::Conflicts => "Too many names and addresses that are taken, try again later",
             _ => "Too many registrations, try again later",
         };
-        self.answers.try_later(429, text, refused.retry_after_s)
+        self.responses.try_later(429, text, rejected.retry_after_s)
     }
 
     pub(super) fn login(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
-        if let Some(refusal) = self.cross_site(request) {
-            return refusal.into();
+        if let Some(error_response) = self.cross_site(request) {
+            return error_response.into();
         }
         let (username, password) = match self.form(request, |form| {
             Ok((form.text("username")?, form.text("password")?))
         }) {
             Ok((username, password)) => (username, Password::from(password)),
-            Err(refusal) => return refusal.into(),
+            Err(error_response) => return error_response.into(),
         };
         let place = match self.place(cx, request) {
             Ok(place) => place,
-            Err(refusal) => return refusal.into(),
+            Err(error_response) => return error_response.into(),
         };
         let (now_ms, peer) = (self.now_ms(cx), request.peer());
-        let underway = match self.gate.login(peer, &username, now_ms) {
-            Ok(underway) => underway,
-            Err(refused) => {
-                let text = match refused.limit {
+        let in_flight = match self.gate.login(peer, &username, now_ms) {
+            Ok(in_flight) => in_flight,
+            Err(rejected) => {
+                let text = match rejected.limit {
                     Limit::Attempts => "Too many logins, try again later",
                     _ => LoginError::TOO_MANY,
                 };
                 return self
-                    .answers
-                    .try_later(429, text, refused.retry_after_s)
+                    .responses
+                    .try_later(429, text, rejected.retry_after_s)
                     .into();
             }
         };
-        if !rules::may_be_credentials(&username, password.as_str()) {
+        if !validation::may_be_credentials(&username, password.as_str()) {
             // Nobody's: known without a look at who there is, and too long to wait for its turn.
             let wrong = Err(LoginError::Wrong);
             self.settle_login(cx, peer, &username, &wrong);
             return self.logged_in(cx, wrong).into();
         }
-        let attempt = Attempt {
+        let attempt = LoginAttempt {
             username: username.clone(),
-            network: Network::of(peer.ip()),
+            network: ClientNetwork::of(peer.ip()),
             failures_max: self.config.login_attempts_per_minute,
-            underway,
+            in_flight,
             now: now_unix(cx),
         };
         let account = username.clone();
@@ -116,17 +116,17 @@ impl Site {
                 let reply = self.mail_to(request, place, Mail::Found);
                 self.later(self.accounts.me(user_id, reply))
             }
-            Err(refusal) => refusal.into(),
+            Err(error_response) => error_response.into(),
         }
     }
 
     pub(super) fn update_me(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
-        if let Some(refusal) = self.cross_site(request) {
-            return refusal.into();
+        if let Some(error_response) = self.cross_site(request) {
+            return error_response.into();
         }
         let id = match self.claims(cx, bearer::authorization(&request.fields())) {
             Ok(claims) => claims.user_id,
-            Err(refusal) => return refusal.into(),
+            Err(error_response) => return error_response.into(),
         };
         let profile = match self.form(request, |form| {
             Ok(Profile {
@@ -136,16 +136,16 @@ impl Site {
             })
         }) {
             Ok(profile) => profile,
-            Err(refusal) => return refusal.into(),
+            Err(error_response) => return error_response.into(),
         };
         let place = match self.place(cx, request) {
             Ok(place) => place,
-            Err(refusal) => return refusal.into(),
+            Err(error_response) => return error_response.into(),
         };
         let (now_ms, peer) = (self.now_ms(cx), request.peer());
         let claims = profile.username.is_some() || profile.email.is_some();
-        if claims && let Err(refused) = self.gate.claim(peer, now_ms) {
-            return self.too_many(refused).into();
+        if claims && let Err(rejected) = self.gate.claim(peer, now_ms) {
+            return self.too_many(rejected).into();
         }
         let claimed = claims.then(|| peer.ip());
         let renames = Renames {
@@ -167,8 +167,8 @@ impl Site {
     /// answered, so what the database answers is what is opened.
     pub(super) fn open_chat(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
         if !request.wants_websocket() {
-            let answer = self.answers.error(426, "This is a WebSocket");
-            return answer
+            let response = self.responses.error(426, "This is a WebSocket");
+            return response
                 .field("Upgrade", "websocket")
                 .field("Connection", "Upgrade")
                 .field("Sec-WebSocket-Version", "13")
@@ -176,7 +176,7 @@ impl Site {
         }
         if !bearer::is_origin_allowed(request, &self.config.allowed_origins) {
             return self
-                .answers
+                .responses
                 .failure(403, "This origin is not allowed")
                 .into();
         }
@@ -184,12 +184,12 @@ impl Site {
         let (token, protocol) = bearer::handshake(&fields).unzip();
         let claims = match self.claims(cx, token) {
             Ok(claims) => claims,
-            Err(refusal) => return refusal.into(),
+            Err(error_response) => return error_response.into(),
         };
         let protocol = protocol.flatten().map(str::to_owned);
         let place = match self.place(cx, request) {
             Ok(place) => place,
-            Err(refusal) => return refusal.into(),
+            Err(error_response) => return error_response.into(),
         };
         let handshake = Handshake {
             exp: claims.exp,
@@ -202,11 +202,11 @@ impl Site {
 
     fn claims(&self, cx: &Cx<'_>, token: Option<&str>) -> Result<Claims, Response> {
         let Some(token) = token.filter(|token| !token.is_empty()) else {
-            return Err(self.answers.unauthorized("Missing token"));
+            return Err(self.responses.unauthorized("Missing token"));
         };
         match self.tokens.verify(token, cx.unix_secs()) {
             Ok(claims) => Ok(claims),
-            Err(error) => Err(self.answers.unauthorized(&error.to_string())),
+            Err(error) => Err(self.responses.unauthorized(&error.to_string())),
         }
     }
 
@@ -214,25 +214,25 @@ impl Site {
     fn cross_site(&self, request: &Request<'_>) -> Option<Response> {
         let cors = &self.config.cors_allow_origin;
         let is_allowed = bearer::is_site_allowed(request, &self.config.allowed_origins, cors);
-        (!is_allowed).then(|| self.answers.failure(403, "This origin is not allowed"))
+        (!is_allowed).then(|| self.responses.failure(403, "This origin is not allowed"))
     }
 
     /// Reads a JSON body, or says what is wrong with it.
     fn form<T>(
         &self,
         request: &Request<'_>,
-        read: impl FnOnce(&mut Form) -> Result<T, FormError>,
+        read: impl FnOnce(&mut JsonBody) -> Result<T, JsonBodyError>,
     ) -> Result<T, Response> {
         // Without a body there is nothing to mistake.
         let content_type = request.field("content-type");
         let has_no_body = content_type.is_none() && request.body().is_empty();
         if !(is_json(content_type) || has_no_body) {
             return Err(self
-                .answers
+                .responses
                 .error(415, "Content-Type must be application/json"));
         }
-        let form = Form::read(request.body()).and_then(|mut form| read(&mut form));
-        form.map_err(|error| self.answers.failure(400, &error))
+        let form = JsonBody::read(request.body()).and_then(|mut form| read(&mut form));
+        form.map_err(|error| self.responses.failure(400, &error))
     }
 
     /// The place of a request that takes its time, if its client is behind a proxy.
@@ -240,14 +240,14 @@ impl Site {
         &mut self,
         cx: &Cx<'_>,
         request: &Request<'_>,
-    ) -> Result<Option<Place>, Response> {
+    ) -> Result<Option<Permit>, Response> {
         if !request.is_forwarded() {
             return Ok(None); // its connection counts
         }
         let now_ms = self.now_ms(cx);
-        self.gate.place(request.peer(), now_ms).map_err(|refused| {
+        self.gate.place(request.peer(), now_ms).map_err(|rejected| {
             let text = "Too many connections, try again later";
-            self.answers.try_later(429, text, refused.retry_after_s)
+            self.responses.try_later(429, text, rejected.retry_after_s)
         })
     }
 
@@ -255,7 +255,7 @@ impl Site {
     fn mail_to<T: 'static>(
         &self,
         request: &Request<'_>,
-        place: Option<Place>,
+        place: Option<Permit>,
         wrap: impl FnOnce(T) -> Mail + Send + 'static,
     ) -> Callback<T> {
         let (post, exchange) = (self.post.clone(), request.exchange());
@@ -277,7 +277,7 @@ impl Site {
         match asked {
             Ok(()) => Reply::Later,
             Err(overloaded) => self
-                .answers
+                .responses
                 .try_later(503, &overloaded.to_string(), 1)
                 .into(),
         }

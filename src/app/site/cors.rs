@@ -1,14 +1,14 @@
 //! Which answers scripts of other origins may read, where origins are listed.
 
-use super::Site;
-use crate::app::answers::readable_by;
+use super::App;
 use crate::app::bearer;
 use crate::app::config::Origin;
+use crate::app::json_responses::readable_by;
 use crate::web::{Request, Response};
 
-impl Site {
+impl App {
     pub(super) fn preflight(&self, request: &Request<'_>, allow: &str) -> Response {
-        self.answers.preflight(allow, self.reader(request))
+        self.responses.preflight(allow, self.reader(request))
     }
 
     /// The listed origin whose page asks.
@@ -20,10 +20,10 @@ impl Site {
     }
 
     /// Lets scripts of the listed origin that asks read the answer.
-    pub(super) fn readable(&self, request: &Request<'_>, answer: Response) -> Response {
+    pub(super) fn readable(&self, request: &Request<'_>, response: Response) -> Response {
         match self.reader(request) {
-            Some(reader) => readable_by(reader.as_str(), answer),
-            None => answer,
+            Some(reader) => readable_by(reader.as_str(), response),
+            None => response,
         }
     }
 }

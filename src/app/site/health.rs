@@ -1,22 +1,22 @@
-//! Whether the server lives, whether it can serve, and what it has done.
+//! `true` if the server lives, whether it can serve, and what it has done.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Mail, Site};
+use super::{App, Mail};
 use crate::app::accounts::AccountError;
 use crate::app::chain::Shown;
 use crate::app::hosts;
 use crate::app::logging::Logging;
-use crate::app::metrics::{self, Counted};
-use crate::app::talk::Member;
+use crate::app::metrics::{self, MetricSources};
+use crate::app::publisher::Member;
 use crate::web::{Body, Cx, ExchangeId, Method, Reply, Request, Response};
 
-/// How long what the store has answered counts, in milliseconds.
+/// Time for which the store's last response counts, in milliseconds.
 const FRESH_MS: u64 = 1_000;
-/// How long the store may take to answer, in milliseconds: who probes gives up after a second, as a rule.
+/// Time limit for the store's response, in milliseconds: probes usually give up after a second.
 const PATIENCE_MS: u64 = 500;
-/// How many requests may wait for it to.
+/// Limit on requests that wait for it.
 const WAITING_MAX: usize = 64;
 /// No user has it: whether there is one is not the question.
 const NO_USER: i64 = -1;
@@ -26,11 +26,11 @@ const UNUSABLE: &str = "the database cannot be used, the log says why";
 /// One question to the store at a time, whoever wants to know: a flood of requests is none of jobs.
 #[derive(Debug, Default)]
 pub(super) struct Probe {
-    /// Whether all was well when the store answered last, and when that was.
-    answered: Option<(bool, u64)>,
+    /// `true` if all was well when the store answered last, and when that was.
+    responded: Option<(bool, u64)>,
     /// When it was asked, if it has not answered yet.
     asked_ms: Option<u64>,
-    /// Who is to be told.
+    /// Exchanges that wait for the result.
     waiting: Vec<ExchangeId>,
 }
 
@@ -43,14 +43,14 @@ impl Probe {
     }
 }
 
-impl Site {
+impl App {
     /// Says which certificates are served.
     pub fn serves(&mut self, certificates: Vec<Shown>) {
         self.certificates = certificates;
     }
 
     /// Says which log to ask for the lines it has lost.
-    pub fn logs_to(&mut self, logging: Arc<Logging>) {
+    pub fn set_logging(&mut self, logging: Arc<Logging>) {
         self.logging = Some(logging);
     }
 
@@ -59,13 +59,13 @@ impl Site {
         let (names, bound) = (&self.config.server_names, self.metrics_address);
         if !hosts::is_for_metrics(names, bound, request.host()) {
             return self
-                .answers
+                .responses
                 .error(421, "Not a name of this listener")
                 .into();
         }
         if !matches!(request.method(), Method::Get | Method::Head) {
-            let answer = self.answers.error(405, "Method not allowed");
-            return answer.field("Allow", "GET, HEAD").into();
+            let response = self.responses.error(405, "Method not allowed");
+            return response.field("Allow", "GET, HEAD").into();
         }
         match request.path() {
             "/metrics" => {
@@ -77,15 +77,15 @@ impl Site {
             }
             "/healthz" => Self::live().into(),
             "/readyz" => self.ready(cx, request),
-            _ => self.answers.error(404, "Not found").into(),
+            _ => self.responses.error(404, "Not found").into(),
         }
     }
 
     fn metrics(&self, cx: &Cx<'_>) -> String {
-        metrics::text(&Counted {
+        metrics::text(&MetricSources {
             cx,
             traffic: &self.traffic,
-            turned_away: self.gate.turned_away(),
+            rejected: self.gate.rejected(),
             rate_limited: self.chat.rate_limited(),
             published: self.topics.delivered(),
             skipped: self.topics.skipped(),
@@ -101,11 +101,11 @@ impl Site {
         Response::text(200, "ok\n").field("Cache-Control", "no-store")
     }
 
-    /// Whether the store answers, and no shutdown is under way.
+    /// Returns `true` if the store answers, and no shutdown is under way.
     pub(super) fn ready(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
         let now_ms = self.now_ms(cx);
         let is_fresh = |(_, at_ms): (bool, u64)| now_ms - at_ms < FRESH_MS;
-        if cx.is_draining() || self.probe.answered.is_some_and(is_fresh) {
+        if cx.is_shutting_down() || self.probe.responded.is_some_and(is_fresh) {
             return self.known(cx).into();
         }
         let asked_ms = match self.probe.asked_ms {
@@ -125,7 +125,7 @@ impl Site {
     /// Returns whether the question is on its way.
     fn ask_store(&self) -> bool {
         let post = self.post.clone();
-        let answered = move |found| {
+        let responded = move |found| {
             let failed = matches!(
                 found,
                 Err(AccountError::Unavailable | AccountError::Overloaded)
@@ -133,22 +133,22 @@ impl Site {
             // Once the reactor has ended there is nobody to tell.
             post.to_service(Mail::Probed(!failed)).ok();
         };
-        self.accounts.me(NO_USER, Box::new(answered)).is_ok()
+        self.accounts.me(NO_USER, Box::new(responded)).is_ok()
     }
 
     /// The store has answered.
     pub(super) fn probed(&mut self, cx: &Cx<'_>, is_well: bool) {
-        self.probe.answered = Some((is_well, self.now_ms(cx)));
+        self.probe.responded = Some((is_well, self.now_ms(cx)));
         self.probe.asked_ms = None;
         for exchange in self.probe.waiting.drain(..) {
             self.post.to_exchange(exchange, Mail::Known).ok();
         }
     }
 
-    /// What is known by now.
+    /// Responds with what is known by now.
     pub(super) fn known(&self, cx: &Cx<'_>) -> Response {
-        readiness(match self.probe.answered {
-            _ if cx.is_draining() => Err("shutting down"),
+        readiness(match self.probe.responded {
+            _ if cx.is_shutting_down() => Err("shutting down"),
             Some((true, _)) => Ok(()),
             Some((false, _)) => Err(UNUSABLE),
             None => Err(SILENT),
@@ -162,9 +162,9 @@ impl Site {
 }
 
 fn readiness(state: Result<(), &str>) -> Response {
-    let answer = match state {
+    let response = match state {
         Ok(()) => Response::text(200, "ready\n"),
         Err(reason) => Response::text(503, format!("{reason}\n")).field("Retry-After", "1"),
     };
-    answer.field("Cache-Control", "no-store")
+    response.field("Cache-Control", "no-store")
 }

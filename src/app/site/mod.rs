@@ -19,29 +19,29 @@ use self::health::Probe;
 pub(super) use self::web_config::apply_to_reactor;
 use self::web_config::web_config;
 use super::accounts::{AccountError, Accounts, LoginError, Registration};
-use super::answers::Answers;
+use super::admission::Admission;
 use super::chain::Shown;
-use super::chat::{Chat, Fault, Identity};
+use super::chat::{Chat, ChatError, Identity};
 use super::config::{Config, CorsOrigins};
-use super::forms;
-use super::gate::Gate;
 use super::hosts;
-use super::limits::Place;
+use super::json_body;
+use super::json_responses::JsonResponses;
+use super::limits::Permit;
 use super::logging::Logging;
 use super::metrics::Process;
-use super::reload::Reload;
+use super::publisher::{ChatTopic, EncodedList, Member, Publisher};
+use super::reload::NewConfig;
 use super::routes::{self, FILE_METHODS, HOME, Route};
 use super::store::{Identified, User};
-use super::talk::{EncodedList, Member, Publisher, Topic};
 use super::tokens::Tokens;
-use crate::web::files::Folder;
+use crate::web::files::Snapshot;
 use crate::web::{
-    self, Admission, CloseCode, ConnId, Cx, Ended, ExchangeId, Found, Intake, ListenerId, Message,
-    Method, Origin, Post, Reply, Request, Response, Router, Served, Service, Shared, To, Topics,
-    Traffic, WsCx,
+    self, AcceptDecision, BodyMode, CloseCode, ConnId, Cx, Endpoint, ExchangeId, ListenerId,
+    Message, Method, Reply, Request, Response, ResponseSent, RouteMatch, Router, Service,
+    ServiceSender, Shared, To, Topics, Traffic, WebSocketClosed, WsCx,
 };
 
-/// What other threads tell the service.
+/// Mail of other threads for the service.
 #[derive(Debug)]
 pub enum Mail {
     /// The answer to `POST /register`, with who asked.
@@ -60,20 +60,20 @@ pub enum Mail {
     /// An answer that scripts of this origin may read, where it depends on who asks.
     Read(Box<str>, Box<Self>),
     /// Files of `public_dir` have changed.
-    Files(Arc<Folder>),
+    Files(Arc<Snapshot>),
     /// The configuration was read again.
-    Reload(Box<Reload>),
+    Reload(Box<NewConfig>),
     /// The server is to stop.
     Stop,
-    /// Whether the store has answered a probe.
+    /// `true` if the store has answered a probe.
     Probed(bool),
     /// `GET /readyz` can be answered.
     Known,
-    /// Whether the loop goes round.
+    /// `true` if the loop goes round.
     Alive(mpsc::Sender<()>),
 }
 
-/// What stands in the handshake of a WebSocket, for when the user is known.
+/// Facts of a WebSocket's handshake, for when the user is known.
 #[derive(Debug)]
 pub struct Handshake {
     /// When its token ends, in Unix seconds.
@@ -81,27 +81,27 @@ pub struct Handshake {
     /// The subprotocol to answer with.
     pub protocol: Option<String>,
     /// Of the WebSocket, where its client is behind a proxy.
-    pub place: Option<Place>,
+    pub place: Option<Permit>,
 }
 
-/// How many connections the listener for metrics may have: it is for few.
+/// Limit on connections of the listener for metrics: it is for few.
 const SCRAPERS_MAX: usize = 16;
 
 /// The server's state, all of it on the loop's thread.
 #[derive(Debug)]
-pub struct Site {
+pub struct App {
     config: Config,
-    web: web::Config,
-    post: Post<Mail>,
+    web: web::WebConfig,
+    post: ServiceSender<Mail>,
     accounts: Accounts,
     tokens: Tokens,
-    answers: Answers,
+    responses: JsonResponses,
     chat: Chat<ConnId>,
-    /// Who hears what is said there.
-    topics: Topics<Topic>,
+    /// Subscribers of the chat.
+    topics: Topics<ChatTopic>,
     list: EncodedList,
-    gate: Gate,
-    folder: Arc<Folder>,
+    gate: Admission,
+    folder: Arc<Snapshot>,
     /// The WebSockets of each user.
     sockets: HashMap<i64, Vec<ConnId>>,
     /// The listeners of `port`, which speak TLS.
@@ -126,24 +126,24 @@ pub struct Site {
     routes: Router<Route>,
 }
 
-impl Site {
+impl App {
     /// A site nobody is on yet.
     pub fn new(
         config: Config,
         routes: Router<Route>,
         accounts: Accounts,
-        folder: Arc<Folder>,
-        post: Post<Mail>,
+        folder: Arc<Snapshot>,
+        post: ServiceSender<Mail>,
     ) -> Self {
         let mut site = Self {
             routes,
-            web: web::Config::DEFAULT,
+            web: web::WebConfig::DEFAULT,
             tokens: tokens(&config, accounts.database_id()),
-            answers: Answers::new(CorsOrigins::Nobody),
+            responses: JsonResponses::new(CorsOrigins::Nobody),
             chat: Chat::new(0),
             topics: Topics::new(),
             list: EncodedList::default(),
-            gate: Gate::new(&config),
+            gate: Admission::new(&config),
             sockets: HashMap::new(),
             secure: Vec::new(),
             certificates: Vec::new(),
@@ -172,7 +172,7 @@ impl Site {
         self.web = web_config(&config);
         self.topics
             .set_compression(self.web.compression.unwrap_or_default());
-        self.answers = Answers::new(config.cors_allow_origin.clone());
+        self.responses = JsonResponses::new(config.cors_allow_origin.clone());
         self.secure_lines = secure_lines(&config);
         self.tokens = tokens(&config, self.accounts.database_id());
         self.chat
@@ -182,12 +182,17 @@ impl Site {
     }
 
     /// Says which listeners speak TLS, and on which port, and which one is for metrics.
-    pub fn listens(&mut self, secure: Vec<ListenerId>, port: u16, metrics: Option<ListenerId>) {
+    pub fn set_listeners(
+        &mut self,
+        secure: Vec<ListenerId>,
+        port: u16,
+        metrics: Option<ListenerId>,
+    ) {
         (self.secure, self.port, self.metrics) = (secure, port, metrics);
     }
 
-    fn is_for_metrics(&self, from: Origin) -> bool {
-        matches!(from, Origin::Accepted { listener, .. } if self.metrics == Some(listener))
+    fn is_for_metrics(&self, from: Endpoint) -> bool {
+        matches!(from, Endpoint::Accepted { listener, .. } if self.metrics == Some(listener))
     }
 
     /// Ends the threads behind the site, with what they have been given to do done.
@@ -229,9 +234,9 @@ impl Site {
     }
 
     fn route(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Reply<Member> {
-        let (route, path) = match self.lead(request) {
+        let (route, path) = match self.resolve_route(request) {
             Ok(found) => found,
-            Err(answer) => return answer.into(),
+            Err(response) => return response.into(),
         };
         match route {
             Route::Register => self.register(cx, request),
@@ -251,58 +256,58 @@ impl Site {
     ///
     /// # Errors
     /// The answer, where head and path are all it takes.
-    fn lead<'a>(&self, request: &Request<'a>) -> Result<(Route, Cow<'a, str>), Response> {
-        let (answers, method) = (&self.answers, request.method());
+    fn resolve_route<'a>(&self, request: &Request<'a>) -> Result<(Route, Cow<'a, str>), Response> {
+        let (responses, method) = (&self.responses, request.method());
         if !self.is_ours(request) {
-            return Err(answers.error(421, "Not a name of this server"));
+            return Err(responses.error(421, "Not a name of this server"));
         }
         match method {
-            Method::Other(_) => return Err(answers.error(501, "This method is not known here")),
+            Method::Other(_) => return Err(responses.error(501, "This method is not known here")),
             Method::Options if request.path() == "*" => {
                 return Err(self.preflight(request, routes::METHODS));
             }
             _ => {}
         }
         let Ok(path) = request.decoded_path() else {
-            return Err(answers.error(400, "The path is not valid"));
+            return Err(responses.error(400, "The path is not valid"));
         };
         let route = match self.routes.find(method, &path) {
-            Found::Route(route, _) => *route,
-            Found::Options(allow) => return Err(self.preflight(request, allow)),
-            Found::NotAllowed(allow) => return Err(self.not_allowed(allow)),
-            Found::Nothing => return Err(answers.error(404, "Not found")),
+            RouteMatch::Route(route, _) => *route,
+            RouteMatch::Options(allow) => return Err(self.preflight(request, allow)),
+            RouteMatch::NotAllowed(allow) => return Err(self.not_allowed(allow)),
+            RouteMatch::Nothing => return Err(responses.error(404, "Not found")),
         };
         match (route, method) {
             (Route::File, Method::Options) => Err(self.preflight(request, FILE_METHODS)),
             (Route::File, Method::Get | Method::Head) => Ok((route, path)),
             (Route::File, _) if self.folder.has(&path) => Err(self.not_allowed(FILE_METHODS)),
-            (Route::File, _) => Err(answers.error(404, "Not found")),
+            (Route::File, _) => Err(responses.error(404, "Not found")),
             _ => Ok((route, path)),
         }
     }
 
     fn not_allowed(&self, allow: &str) -> Response {
-        let answer = self.answers.error(405, "Method not allowed");
-        answer.field("Allow", allow)
+        let response = self.responses.error(405, "Method not allowed");
+        response.field("Allow", allow)
     }
 
-    /// Whether a request may be served.
+    /// Returns `true` if a request may be served.
     ///
     /// # Errors
     /// The answer that it may not.
     fn admit(&mut self, cx: &Cx<'_>, request: &Request<'_>) -> Result<(), Response> {
         let now_ms = self.now_ms(cx);
         if !self.gate.is_welcome(request.peer(), now_ms) {
-            return Err(self.answers.error(403, "Not from this network"));
+            return Err(self.responses.error(403, "Not from this network"));
         }
         let admitted = self.gate.request(request.peer(), now_ms);
-        admitted.map_err(|refused| {
+        admitted.map_err(|rejected| {
             let text = "Too many requests, try again later";
-            self.answers.try_later(429, text, refused.retry_after_s)
+            self.responses.try_later(429, text, rejected.retry_after_s)
         })
     }
 
-    /// Whether a request is for a name of this server. Who asks for health goes by an address, which need
+    /// Returns `true` if a request is for a name of this server. Who asks for health goes by an address, which need
     /// not be known here.
     fn is_ours(&self, request: &Request<'_>) -> bool {
         hosts::is_served(&self.config.server_names, request.host())
@@ -318,13 +323,13 @@ impl Site {
         match self.place(cx, request) {
             Ok(Some(place)) => response.keep(place),
             Ok(None) => response,
-            Err(refusal) => refusal,
+            Err(error_response) => error_response,
         }
     }
 
     fn find_file(&self, request: &Request<'_>, path: &str) -> Response {
-        if let Some(answer) = self.folder.answer(request, path) {
-            return answer;
+        if let Some(response) = self.folder.respond(request, path) {
+            return response;
         }
         let wants_page = request
             .field("accept")
@@ -332,11 +337,11 @@ impl Site {
         wants_page
             .then(|| self.folder.page(request, 404, "/404.html"))
             .flatten()
-            .unwrap_or_else(|| self.answers.error(404, "Not found"))
+            .unwrap_or_else(|| self.responses.error(404, "Not found"))
     }
 
-    fn reload(&mut self, cx: &mut Cx<'_>, reload: Reload) {
-        let Reload { config, tls } = reload;
+    fn reload(&mut self, cx: &mut Cx<'_>, reload: NewConfig) {
+        let NewConfig { config, tls } = reload;
         apply_to_reactor(&config, cx.config_mut());
         self.apply(config);
         for &listener in &self.secure {
@@ -347,19 +352,19 @@ impl Site {
     }
 }
 
-impl Service for Site {
+impl Service for App {
     type Socket = Member;
     type Mail = Mail;
 
-    fn config(&self) -> &web::Config {
+    fn config(&self) -> &web::WebConfig {
         &self.web
     }
 
-    fn field_lines(&self, from: Origin) -> Option<&Shared> {
+    fn field_lines(&self, from: Endpoint) -> Option<&Shared> {
         let lines = self.secure_lines.as_ref()?;
         match from {
-            Origin::Accepted { listener, .. } => self.secure.contains(&listener).then_some(lines),
-            Origin::Connected { .. } => None,
+            Endpoint::Accepted { listener, .. } => self.secure.contains(&listener).then_some(lines),
+            Endpoint::Connected { .. } => None,
         }
     }
 
@@ -367,66 +372,66 @@ impl Service for Site {
         self.gate.is_proxy(peer.ip())
     }
 
-    fn origin(&self, request: &Request<'_>) -> Origin {
-        match request.origin() {
-            Origin::Accepted { peer, listener } if self.gate.is_proxy(peer.ip()) => {
+    fn endpoint(&self, request: &Request<'_>) -> Endpoint {
+        match request.endpoint() {
+            Endpoint::Accepted { peer, listener } if self.gate.is_proxy(peer.ip()) => {
                 let is_proxy = |ip| self.gate.is_proxy(ip);
                 let peer = request.client(self.config.forwarded_field, is_proxy);
-                Origin::Accepted { peer, listener }
+                Endpoint::Accepted { peer, listener }
             }
             origin => origin,
         }
     }
 
-    fn accept(&mut self, cx: &mut Cx<'_>, from: Origin) -> Admission {
+    fn accept(&mut self, cx: &mut Cx<'_>, from: Endpoint) -> AcceptDecision {
         if self.is_for_metrics(from) {
             let is_welcome = self.scrapers < SCRAPERS_MAX;
             self.scrapers += usize::from(is_welcome);
             return if is_welcome {
-                Admission::Served
+                AcceptDecision::Served
             } else {
-                Admission::Refused
+                AcceptDecision::Refused
             };
         }
         let now_ms = self.now_ms(cx);
-        self.gate.enter(from.peer(), now_ms)
+        self.gate.admit(from.peer(), now_ms)
     }
 
-    fn released(&mut self, _: &mut Cx<'_>, from: Origin, admission: Admission) {
+    fn connection_closed(&mut self, _: &mut Cx<'_>, from: Endpoint, admission: AcceptDecision) {
         if self.is_for_metrics(from) {
             self.scrapers = self.scrapers.saturating_sub(1);
         } else {
-            self.gate.leave(from.peer(), admission);
+            self.gate.release(from.peer(), admission);
         }
     }
 
     /// Only the forms of the API have bodies, and short ones; what is wrong without one is told before it
     /// is read.
-    fn intake(&mut self, cx: &mut Cx<'_>, request: &Request<'_>) -> Intake {
-        if self.is_for_metrics(request.origin()) {
-            return Intake::Answer(self.answers.error(404, "Not found"));
+    fn body_mode(&mut self, cx: &mut Cx<'_>, request: &Request<'_>) -> BodyMode {
+        if self.is_for_metrics(request.endpoint()) {
+            return BodyMode::Answer(self.responses.error(404, "Not found"));
         }
         if self.is_plain(request) {
-            return Intake::Answer(self.redirect(request));
+            return BodyMode::Answer(self.redirect(request));
         }
-        let refusal = match self.lead(request) {
+        let error_response = match self.resolve_route(request) {
             Ok((route, _)) if request.wants_websocket() && route.takes_websocket() => {
                 // It would stand where frames are expected: refused before the client is told to send it.
-                self.refusal(400, "a request for a WebSocket has no body")
+                self.error_response(400, "a request for a WebSocket has no body")
             }
             Ok((Route::Register | Route::Login | Route::UpdateMe, _)) => {
-                let bytes_max = self.web.http.body_bytes_max.min(forms::BODY_BYTES_MAX);
-                return Intake::CollectUpTo(bytes_max);
+                let bytes_max = self.web.http.body_bytes_max.min(json_body::BODY_BYTES_MAX);
+                return BodyMode::CollectUpTo(bytes_max);
             }
-            Ok(_) => return Intake::Collect,
-            Err(answer) => answer,
+            Ok(_) => return BodyMode::Collect,
+            Err(response) => response,
         };
-        let answer = self.admit(cx, request).err().unwrap_or(refusal);
-        Intake::Answer(self.readable(request, answer))
+        let response = self.admit(cx, request).err().unwrap_or(error_response);
+        BodyMode::Answer(self.readable(request, response))
     }
 
     fn request(&mut self, cx: &mut Cx<'_>, request: &Request<'_>) -> Reply<Member> {
-        if self.is_for_metrics(request.origin()) {
+        if self.is_for_metrics(request.endpoint()) {
             return self.tell(cx, request);
         }
         if self.is_plain(request) {
@@ -434,37 +439,37 @@ impl Service for Site {
         }
         let reply = match self.admit(cx, request) {
             Ok(()) => self.route(cx, request),
-            Err(answer) => answer.into(),
+            Err(response) => response.into(),
         };
         match reply {
-            Reply::Send(answer) if self.config.cors_allow_origin.is_list() => {
-                self.readable(request, answer).into()
+            Reply::Send(response) if self.config.cors_allow_origin.is_list() => {
+                self.readable(request, response).into()
             }
             reply => reply,
         }
     }
 
-    fn refusal(&mut self, status: u16, reason: &str) -> Response {
-        let refusal = self.answers.error(status, reason);
+    fn error_response(&mut self, status: u16, reason: &str) -> Response {
+        let error_response = self.responses.error(status, reason);
         match status {
-            405 => refusal.field("Allow", routes::METHODS), // a tunnel was asked for
-            503 => refusal.field("Retry-After", "5"),
-            _ => refusal,
+            405 => error_response.field("Allow", routes::METHODS), // a tunnel was asked for
+            503 => error_response.field("Retry-After", "5"),
+            _ => error_response,
         }
     }
 
-    fn overdue(&mut self, _: &mut Cx<'_>, exchange: ExchangeId) -> Response {
+    fn response_timeout(&mut self, _: &mut Cx<'_>, exchange: ExchangeId) -> Response {
         let given_up = self.given_up(exchange);
-        given_up.unwrap_or_else(|| self.refusal(503, "the answer took too long").close())
+        given_up.unwrap_or_else(|| self.error_response(503, "the answer took too long").close())
     }
 
-    fn abandoned(&mut self, _: &mut Cx<'_>, exchange: ExchangeId) {
+    fn request_aborted(&mut self, _: &mut Cx<'_>, exchange: ExchangeId) {
         self.probe.forget(exchange);
     }
 
-    fn served(&mut self, cx: &mut Cx<'_>, served: &Served<'_>) {
+    fn response_sent(&mut self, cx: &mut Cx<'_>, served: &ResponseSent<'_>) {
         let duration = served.duration(cx);
-        self.traffic.served(served, duration);
+        self.traffic.response_sent(served, duration);
         self.access_log.request(served, duration);
     }
 
@@ -500,8 +505,8 @@ impl Service for Site {
         self.chat_with(ws, |chat, id, now_ms, unix_secs, out| match message {
             Message::Text(text) => chat.received(id, text, now_ms, unix_secs, out),
             Message::Binary(data) => {
-                let (fault, bytes) = (Fault::NOT_TEXT, data.len() as u64);
-                chat.refused(id, fault, bytes, now_ms, unix_secs, out)
+                let (fault, bytes) = (ChatError::NOT_TEXT, data.len() as u64);
+                chat.rejected(id, fault, bytes, now_ms, unix_secs, out)
             }
         });
     }
@@ -509,11 +514,11 @@ impl Service for Site {
     fn message_too_long(&mut self, ws: &mut WsCx<'_, '_>, _: &mut Member, bytes: u64) {
         self.traffic.message_too_long(bytes);
         self.chat_with(ws, |chat, id, now_ms, unix_secs, out| {
-            chat.refused(id, Fault::TooLong, bytes, now_ms, unix_secs, out)
+            chat.rejected(id, ChatError::TooLong, bytes, now_ms, unix_secs, out)
         });
     }
 
-    fn closed(&mut self, cx: &mut Cx<'_>, member: Member, ended: &Ended<'_>) {
+    fn closed(&mut self, cx: &mut Cx<'_>, member: Member, ended: &WebSocketClosed<'_>) {
         let (id, now_ms, unix_secs) = (cx.id(), self.now_ms(cx), cx.unix_secs());
         let mut out = Publisher {
             topics: &mut self.topics,
@@ -549,7 +554,7 @@ impl Service for Site {
 
     fn mail(&mut self, to: To<'_, '_, '_, Member>, mail: Mail) {
         match (to, mail) {
-            (To::Exchange(cx, answer), mail) => self.answer(cx, answer, mail),
+            (To::Exchange(cx, responder), mail) => self.respond(cx, responder, mail),
             (to @ To::Nobody(_), Mail::Read(_, mail)) => self.mail(to, *mail),
             (To::Nobody(cx), Mail::LoggedIn(peer, account, outcome)) => {
                 self.settle_login(cx, peer, &account, &outcome);
@@ -565,8 +570,8 @@ impl Service for Site {
             (_, Mail::Files(folder)) => self.folder = folder,
             (To::Nobody(cx), Mail::Reload(reload)) => self.reload(cx, *reload),
             (To::Nobody(cx), Mail::Probed(is_well)) => self.probed(cx, is_well),
-            (To::Nobody(cx), Mail::Stop) => cx.drain(self.config.shutdown_grace),
-            (_, Mail::Alive(answer)) => drop(answer.send(())), // or nobody waits any more
+            (To::Nobody(cx), Mail::Stop) => cx.shutdown(self.config.shutdown_grace),
+            (_, Mail::Alive(response)) => drop(response.send(())), // or nobody waits any more
             // The client went away before its answer came.
             _ => {}
         }
@@ -579,9 +584,9 @@ fn tokens(config: &Config, database_id: &str) -> Tokens {
         .for_database(database_id, config.accept_legacy_tokens)
 }
 
-/// What is only said over TLS (RFC 6797 §7.2).
+/// Field lines that are only sent over TLS (RFC 6797 §7.2).
 fn secure_lines(config: &Config) -> Option<Shared> {
     let policy = config.strict_transport_security.as_ref()?;
-    let answer = Response::empty(200).field("Strict-Transport-Security", policy);
-    Some(answer.field_lines())
+    let response = Response::empty(200).field("Strict-Transport-Security", policy);
+    Some(response.field_lines())
 }

@@ -1,35 +1,40 @@
-//! What workers have done, made into answers.
+//! Responses made of the outcomes of workers.
 
 use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 
-use super::{Mail, Site};
+use super::{App, Mail};
 use crate::app::accounts::{AccountError, LoginError, Registration};
-use crate::app::answers::readable_by;
+use crate::app::json_responses::readable_by;
 use crate::app::limits::LoginOutcome;
+use crate::app::publisher::{Member, Publisher};
 use crate::app::store::{Identified, User};
-use crate::app::talk::{Member, Publisher};
 use crate::app::tokens::TokenError;
-use crate::web::{Answer, Cx, Reply, Response};
+use crate::web::{Cx, Reply, Responder, Response};
 
 /// Seconds after which to try again what failed for the database, and for want of room: nobody knows
 /// when, and it takes somebody.
 const BROKEN_S: u32 = 5;
 const FULL_S: u32 = 30;
 
-impl Site {
+impl App {
     /// Answers a request with what a worker made of it.
-    pub(super) fn answer(&mut self, cx: &mut Cx<'_>, answer: &mut Answer<Member>, mail: Mail) {
+    pub(super) fn respond(
+        &mut self,
+        cx: &mut Cx<'_>,
+        responder: &mut Responder<Member>,
+        mail: Mail,
+    ) {
         let (reader, mail) = match mail {
             Mail::Read(reader, mail) => (Some(reader), *mail),
             mail => (None, mail),
         };
         match (self.outcome(cx, mail), reader) {
             (Some(Reply::Send(response)), Some(reader)) => {
-                answer.reply(readable_by(&reader, response));
+                responder.reply(readable_by(&reader, response));
             }
-            (Some(reply), _) => answer.reply(reply),
+            (Some(reply), _) => responder.reply(reply),
             (None, _) => {}
         }
     }
@@ -38,29 +43,29 @@ impl Site {
         let text = error.to_string();
         match error {
             AccountError::Rule(_) | AccountError::NothingToUpdate => {
-                self.answers.failure(400, &text)
+                self.responses.failure(400, &text)
             }
             AccountError::EmailTaken | AccountError::UsernameTaken => {
-                self.answers.failure(409, &text)
+                self.responses.failure(409, &text)
             }
             AccountError::TooManyRenames { retry_after_s } => {
-                self.answers.try_later(429, &text, retry_after_s)
+                self.responses.try_later(429, &text, retry_after_s)
             }
-            AccountError::NoSuchUser => self.answers.failure(404, &text),
-            AccountError::Overloaded => self.answers.try_later(503, &text, 1),
-            AccountError::Unavailable => self.answers.try_later(503, &text, BROKEN_S),
-            AccountError::StorageFull => self.answers.try_later(507, &text, FULL_S),
+            AccountError::NoSuchUser => self.responses.failure(404, &text),
+            AccountError::Overloaded => self.responses.try_later(503, &text, 1),
+            AccountError::Unavailable => self.responses.try_later(503, &text, BROKEN_S),
+            AccountError::StorageFull => self.responses.try_later(507, &text, FULL_S),
         }
     }
 
-    /// What a worker's outcome makes of the request that asked for it.
+    /// Responds to the request that a worker's outcome is for.
     fn outcome(&mut self, cx: &mut Cx<'_>, mail: Mail) -> Option<Reply<Member>> {
-        let answers = &self.answers;
+        let responses = &self.responses;
         Some(match mail {
             Mail::Registered(ip, done) => {
                 self.settle_registration(cx, ip, done);
                 match done.outcome {
-                    Ok(_) => self.answers.done(201, "User created successfully").into(),
+                    Ok(_) => self.responses.done(201, "User created successfully").into(),
                     Err(error) => self.account_error(error).into(),
                 }
             }
@@ -68,15 +73,15 @@ impl Site {
                 self.settle_update(cx, &done, user_id, claimed);
                 match done {
                     Ok(_) => self
-                        .answers
+                        .responses
                         .done(200, "Profile updated successfully")
                         .into(),
                     Err(error) => self.account_error(error).into(),
                 }
             }
-            Mail::Found(Ok(user)) => answers.json(200, &Me::from(&user)).into(),
+            Mail::Found(Ok(user)) => responses.json(200, &Me::from(&user)).into(),
             // It may have ended while the store was asked.
-            Mail::Admitted(Ok(_), handshake) if cx.unix_secs() >= handshake.exp => answers
+            Mail::Admitted(Ok(_), handshake) if cx.unix_secs() >= handshake.exp => responses
                 .unauthorized(&TokenError::Expired.to_string())
                 .into(),
             Mail::Admitted(Ok(Identified { user, aliases }), handshake) => {
@@ -91,7 +96,7 @@ impl Site {
                     None => Reply::Upgrade(member),
                 }
             }
-            Mail::Admitted(Err(AccountError::NoSuchUser), _) => answers
+            Mail::Admitted(Err(AccountError::NoSuchUser), _) => responses
                 .unauthorized("The user of this token is gone")
                 .into(),
             Mail::LoggedIn(peer, account, outcome) => {
@@ -177,7 +182,7 @@ impl Site {
         };
         self.gate.settle_login(peer, account, came_out, now_ms);
         if let Err(LoginError::TooMany { retry_after_s }) = *outcome {
-            self.gate.login_refused(peer, retry_after_s, now_ms);
+            self.gate.login_rejected(peer, retry_after_s, now_ms);
         }
     }
 
@@ -194,12 +199,12 @@ impl Site {
     fn login_error(&self, error: LoginError) -> Response {
         let text = error.to_string();
         match error {
-            LoginError::Wrong | LoginError::WrongUncounted => self.answers.failure(401, &text),
+            LoginError::Wrong | LoginError::WrongUncounted => self.responses.failure(401, &text),
             LoginError::TooMany { retry_after_s } => {
-                self.answers.try_later(429, &text, retry_after_s)
+                self.responses.try_later(429, &text, retry_after_s)
             }
-            LoginError::Overloaded => self.answers.try_later(503, &text, 1),
-            LoginError::Unavailable => self.answers.try_later(503, &text, BROKEN_S),
+            LoginError::Overloaded => self.responses.try_later(503, &text, 1),
+            LoginError::Unavailable => self.responses.try_later(503, &text, BROKEN_S),
         }
     }
 
@@ -212,11 +217,11 @@ impl Site {
                         message: "Login successful",
                         data: Token { token },
                     };
-                    self.answers.json(200, &body)
+                    self.responses.json(200, &body)
                 }
                 Err(error) => {
                     log::error!("no token can be signed: {error}");
-                    self.answers.failure(500, "Internal error")
+                    self.responses.failure(500, "Internal error")
                 }
             },
             Err(error) => self.login_error(error),

@@ -1,14 +1,14 @@
 //! The port that speaks no TLS: it only says where to go.
 
-use super::Site;
+use super::App;
 use crate::app::hosts;
-use crate::web::{Origin, Request, Response};
+use crate::web::{Endpoint, Request, Response};
 
-impl Site {
-    /// Whether a request came by the port that only redirects.
+impl App {
+    /// Returns `true` if a request came by the port that only redirects.
     pub(super) fn is_plain(&self, request: &Request<'_>) -> bool {
-        match request.origin() {
-            Origin::Accepted { listener, .. } => !self.secure.contains(&listener),
+        match request.endpoint() {
+            Endpoint::Accepted { listener, .. } => !self.secure.contains(&listener),
             _ => false,
         }
     }
@@ -16,10 +16,13 @@ impl Site {
     /// Sends clients of the plain port to the same place over HTTPS.
     pub(super) fn redirect(&self, request: &Request<'_>) -> Response {
         let Some(host) = request.host() else {
-            return self.answers.error(400, "Host is missing").close();
+            return self.responses.error(400, "Host is missing").close();
         };
         if !hosts::is_served(&self.config.server_names, Some(host)) {
-            return self.answers.error(404, "Not a name of this server").close();
+            return self
+                .responses
+                .error(404, "Not a name of this server")
+                .close();
         }
         let name = hosts::without_port(host);
         let target = match request.path() {

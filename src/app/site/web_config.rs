@@ -15,8 +15,8 @@ pub(in crate::app) fn apply_to_reactor(config: &Config, reactor: &mut ReactorCon
 }
 
 /// The web layer's part of the configuration.
-pub(super) fn web_config(config: &Config) -> web::Config {
-    web::Config {
+pub(super) fn web_config(config: &Config) -> web::WebConfig {
+    web::WebConfig {
         http: web::HttpLimits {
             target_bytes_max: config.max_uri_length,
             head_bytes_max: config.max_header_size,
@@ -43,6 +43,6 @@ pub(super) fn web_config(config: &Config) -> web::Config {
         control_frames_per_second: config.ws_control_frames_per_second,
         ping_interval: config.ws_ping_interval,
         server: config.server_header.then_some("edgeloop"),
-        ..web::Config::DEFAULT
+        ..web::WebConfig::DEFAULT
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the files under the open connection are still those it has opened, and the main file holds
+//! `true` if the files under the open connection are still those it has opened, and the main file holds
 //! what SQLite has written.
 //!
 //! In WAL mode SQLite writes to the main file only while it writes the WAL back, and notes that in the
@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use super::trouble::Cause;
+use super::errors::Cause;
 
 /// As much of the WAL-index as is looked at.
 const INDEX_BYTES: usize = 136;
@@ -44,7 +44,7 @@ struct Seen {
     progress: Progress,
 }
 
-/// How far the WAL was written back.
+/// Progress of writing back the WAL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Progress {
     /// Others with each new start of the WAL.
@@ -82,7 +82,7 @@ impl Files {
         files
     }
 
-    /// What is wrong with them. A file that was put back is the one that was opened; what was written
+    /// Looks for faults of them. A file that was put back is the one that was opened; what was written
     /// over is not made good by anything but a start.
     pub(super) fn look(&mut self) -> Option<Cause> {
         if self.is_overwritten {
@@ -98,12 +98,12 @@ impl Files {
         self.is_overwritten.then_some(Cause::Overwritten)
     }
 
-    /// Whether nobody else can have begun another WAL.
+    /// Returns `true` if nobody else can have begun another WAL.
     pub(super) fn is_wal_ours_alone(&self) -> bool {
         self.main.is_opened() && (self.wal.is_opened() || self.wal.is_missing())
     }
 
-    /// Whether the name of the WAL leads to ours.
+    /// Returns `true` if the name of the WAL leads to ours.
     pub(super) fn has_wal(&self) -> bool {
         self.wal.is_opened()
     }
@@ -153,7 +153,7 @@ impl Named {
         Self { path, opened }
     }
 
-    /// What cannot be looked at counts as still there: SQLite will say what is wrong with it.
+    /// Returns `true` if the file is gone. One that cannot be looked at counts as there: SQLite reports its error.
     fn is_gone(&self) -> bool {
         match identity(&self.path) {
             Ok(found) => self.opened.is_some_and(|opened| opened != found),

@@ -1,17 +1,17 @@
 //! Jobs about logins: who somebody claims to be, and what came of it.
 //!
-//! What an account has failed is kept for a day after the last failure, known name or not, and where a
+//! Failures of an account are kept for a day after the last one, known name or not, and where a
 //! user has logged in from for 30 days: from there nobody waits for what others have failed, so that
 //! no stranger locks a user out.
 
 use super::pruning::Pruning;
 use super::users::{User, replace_credential, user};
-use super::worker::{Answer, Fault, Job, read, write};
-use crate::app::limits::{FAILURES_KEPT_S, Failures, Network};
-use crate::app::marks::Marks;
+use super::worker::{JobOutcome, StoreFault, StoreJob, read, write};
+use crate::app::completion::{Completion, Overloaded};
+use crate::app::limits::{ClientNetwork, FAILURES_KEPT_S, Failures};
 use crate::app::passwords::Credential;
+use crate::app::pseudonyms::Pseudonyms;
 use crate::app::queue::Queue;
-use crate::app::reply::{Overloaded, Reply};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::fmt;
 use std::sync::Arc;
@@ -25,50 +25,50 @@ const NETWORKS_OF_USER_MAX: u32 = 8;
 
 /// Somebody wants to log in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
+pub struct LoginAttempt {
     /// The name, whether or not there is such a user.
     pub username: String,
-    /// Where it comes from.
-    pub network: Network,
+    /// Network it comes from.
+    pub network: ClientNetwork,
     /// Failures of the account that cost no wait; 0 for no limit.
     pub failures_max: u32,
     /// Other attempts for the account that have not come out yet.
-    pub underway: u32,
+    pub in_flight: u32,
     /// When, in Unix seconds.
     pub now: i64,
 }
 
-/// What a login needs to know.
+/// Facts about an account that a login needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
     /// The user of that name, if there is one.
     pub user: Option<User>,
-    /// What to check the password against; `Absent` if there is no user.
+    /// Credential to check the password against; `Absent` if there is no user.
     pub credential: Credential,
-    /// Whether any user still has a hash of the C design.
+    /// `true` if any user still has a hash of the C design.
     pub legacy_left: bool,
-    /// How long the account has to wait, in seconds, if it has to. Says nothing of whether it exists.
-    pub wait_s: Option<u32>,
-    /// Whether a success is to be noted with [`Logins::succeed`].
-    pub is_news: bool,
+    /// Seconds that the account has to wait, if it has to. The same for names that do not exist.
+    pub retry_after_s: Option<u32>,
+    /// `true` if a success is to be noted with [`Logins::succeed`].
+    pub should_record: bool,
 }
 
 /// A right password.
 #[derive(Debug)]
 pub struct Success {
     /// For what.
-    pub attempt: Attempt,
+    pub attempt: LoginAttempt,
     /// Whose it is.
     pub user_id: i64,
-    /// What the password was checked against, and the PHC string to take its place.
+    /// Credential that the password was checked against, and the PHC string to take its place.
     pub replacement: Option<(Credential, String)>,
 }
 
-/// A handle to the store for jobs about logins, as [`Users`](super::Users) is for others.
+/// A handle to the store for jobs about logins, as [`UserTable`](super::UserTable) is for others.
 #[derive(Clone)]
 pub struct Logins {
-    queue: Queue<Job>,
-    marks: Arc<Marks>,
+    queue: Queue<StoreJob>,
+    pseudonyms: Arc<Pseudonyms>,
     pruning: Arc<Pruning>,
 }
 
@@ -79,10 +79,10 @@ impl fmt::Debug for Logins {
 }
 
 impl Logins {
-    pub(super) fn new(queue: Queue<Job>, marks: Marks) -> Self {
+    pub(super) fn new(queue: Queue<StoreJob>, pseudonyms: Pseudonyms) -> Self {
         Self {
             queue,
-            marks: Arc::new(marks),
+            pseudonyms: Arc::new(pseudonyms),
             pruning: Arc::default(),
         }
     }
@@ -92,18 +92,30 @@ impl Logins {
     ///
     /// # Errors
     /// [`Overloaded`] when the queue is full or the store closed.
-    pub fn begin(&self, attempt: Attempt, reply: Reply<Answer<Login>>) -> Result<(), Overloaded> {
-        let marks = Arc::clone(&self.marks);
-        read(&self.queue, move |db| begin(db, &attempt, &marks), reply)
+    pub fn begin(
+        &self,
+        attempt: LoginAttempt,
+        reply: Completion<JobOutcome<Login>>,
+    ) -> Result<(), Overloaded> {
+        let pseudonyms = Arc::clone(&self.pseudonyms);
+        read(
+            &self.queue,
+            move |db| begin(db, &attempt, &pseudonyms),
+            reply,
+        )
     }
 
     /// Counts a wrong password or name.
     ///
     /// # Errors
     /// [`Overloaded`] when the queue is full or the store closed.
-    pub fn fail(&self, attempt: Attempt, reply: Reply<Answer<()>>) -> Result<(), Overloaded> {
-        let (marks, pruning) = (Arc::clone(&self.marks), Arc::clone(&self.pruning));
-        let work = move |db: &Connection| fail(db, &attempt, &marks, &pruning);
+    pub fn fail(
+        &self,
+        attempt: LoginAttempt,
+        reply: Completion<JobOutcome<()>>,
+    ) -> Result<(), Overloaded> {
+        let (pseudonyms, pruning) = (Arc::clone(&self.pseudonyms), Arc::clone(&self.pruning));
+        let work = move |db: &Connection| fail(db, &attempt, &pseudonyms, &pruning);
         write(&self.queue, work, reply)
     }
 
@@ -112,14 +124,22 @@ impl Logins {
     ///
     /// # Errors
     /// [`Overloaded`] when the queue is full or the store closed.
-    pub fn succeed(&self, success: Success, reply: Reply<Answer<()>>) -> Result<(), Overloaded> {
-        let (marks, pruning) = (Arc::clone(&self.marks), Arc::clone(&self.pruning));
-        let work = move |db: &Connection| succeed(db, &success, &marks, &pruning);
+    pub fn succeed(
+        &self,
+        success: Success,
+        reply: Completion<JobOutcome<()>>,
+    ) -> Result<(), Overloaded> {
+        let (pseudonyms, pruning) = (Arc::clone(&self.pseudonyms), Arc::clone(&self.pruning));
+        let work = move |db: &Connection| succeed(db, &success, &pseudonyms, &pruning);
         write(&self.queue, work, reply)
     }
 }
 
-fn begin(db: &Connection, attempt: &Attempt, marks: &Marks) -> Result<Login, Fault> {
+fn begin(
+    db: &Connection,
+    attempt: &LoginAttempt,
+    pseudonyms: &Pseudonyms,
+) -> Result<Login, StoreFault> {
     let found = db
         .prepare_cached(
             "SELECT id, name, username, email, password_hash, legacy_hash, legacy_salt
@@ -139,11 +159,11 @@ fn begin(db: &Connection, attempt: &Attempt, marks: &Marks) -> Result<Login, Fau
         user,
         credential,
         legacy_left,
-        wait_s: None,
-        is_news: false,
+        retry_after_s: None,
+        should_record: false,
     };
     if attempt.failures_max > 0 {
-        throttle(db, attempt, marks, &mut login)?;
+        throttle(db, attempt, pseudonyms, &mut login)?;
     }
     Ok(login)
 }
@@ -151,32 +171,38 @@ fn begin(db: &Connection, attempt: &Attempt, marks: &Marks) -> Result<Login, Fau
 /// Asks the same of known and unknown names, so that it takes the same time.
 fn throttle(
     db: &Connection,
-    attempt: &Attempt,
-    marks: &Marks,
+    attempt: &LoginAttempt,
+    pseudonyms: &Pseudonyms,
     login: &mut Login,
-) -> Result<(), Fault> {
+) -> Result<(), StoreFault> {
     let failures = db
         .prepare_cached("SELECT failures, last_failed_at FROM login_failures WHERE account = ?1")?
-        .query_row([marks.account(&attempt.username).as_ref()], failures)
+        .query_row([pseudonyms.account(&attempt.username).as_ref()], failures)
         .optional()?;
     let user_id = login.user.as_ref().map_or(0, |user| user.id);
-    let network = marks.network(user_id, attempt.network);
+    let network = pseudonyms.network(user_id, attempt.network);
     let seen_at: Option<i64> = db
         .prepare_cached("SELECT seen_at FROM known_networks WHERE user_id = ?1 AND network = ?2")?
         .query_row(params![user_id, network.as_ref()], |row| row.get(0))
         .optional()?;
     let age_s = seen_at.map(|seen_at| attempt.now.abs_diff(seen_at));
     let is_known = age_s.is_some_and(|age_s| age_s < NETWORK_KEPT_S.unsigned_abs());
-    let wait_s =
-        failures
-            .unwrap_or_default()
-            .wait_s(attempt.failures_max, attempt.underway, attempt.now);
-    login.wait_s = wait_s.filter(|_| !is_known);
-    login.is_news = failures.is_some() || age_s.is_none_or(|age_s| age_s >= NETWORK_FRESH_S);
+    let retry_after_s = failures.unwrap_or_default().retry_after_s(
+        attempt.failures_max,
+        attempt.in_flight,
+        attempt.now,
+    );
+    login.retry_after_s = retry_after_s.filter(|_| !is_known);
+    login.should_record = failures.is_some() || age_s.is_none_or(|age_s| age_s >= NETWORK_FRESH_S);
     Ok(())
 }
 
-fn fail(db: &Connection, attempt: &Attempt, marks: &Marks, pruning: &Pruning) -> Result<(), Fault> {
+fn fail(
+    db: &Connection,
+    attempt: &LoginAttempt,
+    pseudonyms: &Pseudonyms,
+    pruning: &Pruning,
+) -> Result<(), StoreFault> {
     // Those of long ago, or of a time to come, count no more.
     let failures: i64 = db
         .prepare_cached(
@@ -188,7 +214,7 @@ fn fail(db: &Connection, attempt: &Attempt, marks: &Marks, pruning: &Pruning) ->
         )?
         .query_row(
             params![
-                marks.account(&attempt.username).as_ref(),
+                pseudonyms.account(&attempt.username).as_ref(),
                 attempt.now,
                 FAILURES_KEPT_S - 1
             ],
@@ -203,9 +229,9 @@ fn fail(db: &Connection, attempt: &Attempt, marks: &Marks, pruning: &Pruning) ->
 fn succeed(
     db: &Connection,
     success: &Success,
-    marks: &Marks,
+    pseudonyms: &Pseudonyms,
     pruning: &Pruning,
-) -> Result<(), Fault> {
+) -> Result<(), StoreFault> {
     let Success {
         attempt,
         user_id,
@@ -218,8 +244,8 @@ fn succeed(
         return Ok(());
     }
     db.prepare_cached("DELETE FROM login_failures WHERE account = ?1")?
-        .execute([marks.account(&attempt.username).as_ref()])?;
-    let network = marks.network(*user_id, attempt.network);
+        .execute([pseudonyms.account(&attempt.username).as_ref()])?;
+    let network = pseudonyms.network(*user_id, attempt.network);
     db.prepare_cached(
         "INSERT INTO known_networks (user_id, network, seen_at)
          SELECT id, ?2, ?3 FROM users WHERE id = ?1

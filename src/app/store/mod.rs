@@ -8,39 +8,39 @@
 //! Order: writes take effect in the order they were sent. A read sees every write answered before
 //! it was sent; one sent while a write is still unanswered may run before that write.
 
+mod errors;
 mod files;
 mod logins;
+pub mod maintenance;
 mod pruning;
 mod schema;
 mod stops;
-mod trouble;
-pub mod upkeep;
 mod users;
 mod worker;
 
-pub use logins::{Attempt, Login, Logins, Success};
+pub use logins::{Login, LoginAttempt, Logins, Success};
 pub use schema::OpenError;
-pub use users::{Changes, Identified, NewUser, Renames, User, Users};
+pub use users::{Identified, NewUser, Renames, User, UserChanges, UserTable};
 
-use super::marks::Marks;
+use super::pseudonyms::Pseudonyms;
 use super::queue::{Load, Queue};
 use files::Files;
 use std::fmt;
 use std::path::Path;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use worker::Job;
+use worker::StoreJob;
 
-/// How a [`Store`] runs.
+/// Options of a [`Store`].
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct StoreOptions {
     /// Jobs that may wait; one more is refused.
     pub queue_jobs_max: usize,
-    /// How long the thread waits for another process that has locked the file: reads wait behind it.
+    /// Time to wait for another process that has locked the file: reads wait behind it.
     pub busy_timeout: Duration,
 }
 
-impl Default for Options {
+impl Default for StoreOptions {
     fn default() -> Self {
         Self {
             queue_jobs_max: 1024,
@@ -90,7 +90,7 @@ impl std::error::Error for StoreError {}
 /// back into the file and ends the thread.
 pub struct Store {
     id: Box<str>,
-    queue: Queue<Job>,
+    queue: Queue<StoreJob>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -100,7 +100,7 @@ impl Store {
     ///
     /// # Errors
     /// [`OpenError`]; the file is as it was.
-    pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
+    pub fn open(path: &Path, options: StoreOptions) -> Result<Self, OpenError> {
         let db = schema::open(path, options.busy_timeout)?;
         let id = schema::id_of(&db)?;
         let queue = Queue::new(options.queue_jobs_max);
@@ -123,34 +123,34 @@ impl Store {
         })
     }
 
-    /// What the database is known by: random, made once, and the same in a copy.
+    /// Id of the database: random, made once, and the same in a copy.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Whether [`open`](Self::open) would find a database it can use, or room for a new one. Makes and
+    /// Returns `true` if [`open`](Self::open) would find a database it can use, or room for a new one. Makes and
     /// changes nothing, also while a server uses it.
     ///
     /// # Errors
     /// As `open`.
-    pub fn inspect(path: &Path, options: Options) -> Result<(), OpenError> {
+    pub fn inspect(path: &Path, options: StoreOptions) -> Result<(), OpenError> {
         schema::inspect(path, options.busy_timeout)
     }
 
     /// The jobs about users.
     #[must_use]
-    pub fn users(&self) -> Users {
-        Users::new(self.queue.clone())
+    pub fn users(&self) -> UserTable {
+        UserTable::new(self.queue.clone())
     }
 
-    /// The jobs about logins, which mark what they store with `marks`.
+    /// The jobs about logins, which mark what they store with `pseudonyms`.
     #[must_use]
-    pub fn logins(&self, marks: Marks) -> Logins {
-        Logins::new(self.queue.clone(), marks)
+    pub fn logins(&self, pseudonyms: Pseudonyms) -> Logins {
+        Logins::new(self.queue.clone(), pseudonyms)
     }
 
-    /// How much its thread has to do, and had.
+    /// Load of its thread, now and so far.
     pub(super) fn load(&self) -> Load {
         self.queue.load()
     }

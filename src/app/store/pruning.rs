@@ -8,7 +8,7 @@ const FAILURES_MAX: u32 = 100_000;
 /// Networks of all users. Each has a few at most, so this is for those who have made very many users:
 /// they should not find it easy to make others forgotten.
 const NETWORKS_MAX: u32 = 1_000_000;
-/// What is old is looked for each time so many rows came.
+/// Number of new rows after which old ones are looked for.
 const EVERY: u32 = 256;
 /// Rows that go at one time: more than came, and few enough to hold nobody up.
 const ROWS_AT_ONCE: u32 = 4 * EVERY;

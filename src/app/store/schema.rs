@@ -11,9 +11,9 @@
 //! may hold addresses that differ in case alone: these stay, and work, so the rule stands in
 //! triggers, which judge what is written from now on, and not in a unique index.
 
+use super::errors::Cause;
 use super::files::followed;
 use super::stops;
-use super::trouble::Cause;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use std::fmt;
 use std::fs::OpenOptions;
@@ -27,7 +27,7 @@ const STATEMENTS_CACHED: usize = 64;
 
 type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
-/// What came after version 2, by the first table each brings. The version before can go on with a file
+/// Additions after version 2, by the first table each brings. The version before can go on with a file
 /// that has them, and does, while one server takes over from another: it does not look at the tables, and
 /// triggers keep them. So they leave `user_version` as it is.
 const ADDITIONS: [(&str, Migration); 3] = [
@@ -120,17 +120,17 @@ pub(super) fn open(path: &Path, busy_timeout: Duration) -> Result<Connection, Op
     let mut db = Connection::open_with_flags(path, flags)?;
     db.busy_timeout(busy_timeout)?;
     db.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
-    refuse_unknown(&db)?;
+    reject_unknown(&db)?;
     let mode: String = db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if mode != "wal" {
         return Err(OpenError::NoWal);
     }
-    refuse_read_only(&db)?;
+    reject_read_only(&db)?;
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "foreign_keys", true)?;
     // Old password hashes are overwritten, not just unlinked.
     db.pragma_update(None, "secure_delete", true)?;
-    stops::refuse_unsound(&db)?;
+    stops::reject_unsound(&db)?;
     // A WAL found here is taken for one that is being written back, until it is: see `Files`.
     db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
     migrate(&mut db)?;
@@ -139,7 +139,7 @@ pub(super) fn open(path: &Path, busy_timeout: Duration) -> Result<Connection, Op
     Ok(db)
 }
 
-/// What [`open`] would find before it changes anything, without making or changing a file.
+/// Checks everything that [`open`] checks before it changes anything, without making or changing a file.
 ///
 /// # Errors
 /// As [`open`].
@@ -170,7 +170,7 @@ pub(super) fn inspect(path: &Path, busy_timeout: Duration) -> Result<(), OpenErr
         _ => Connection::open_with_flags(path, flags)?,
     };
     db.busy_timeout(busy_timeout)?;
-    refuse_unknown(&db)?;
+    reject_unknown(&db)?;
     db.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     Ok(())
 }
@@ -227,7 +227,7 @@ fn follow_private(path: &Path) -> Result<(), OpenError> {
 }
 
 /// SQLite opens what it may not write for reading alone, and would say so with the first write.
-fn refuse_read_only(db: &Connection) -> Result<(), OpenError> {
+fn reject_read_only(db: &Connection) -> Result<(), OpenError> {
     if db.is_readonly("main")? {
         return Err(OpenError::ReadOnly);
     }
@@ -240,10 +240,10 @@ fn refuse_read_only(db: &Connection) -> Result<(), OpenError> {
 }
 
 fn migrate(db: &mut Connection) -> Result<(), OpenError> {
-    while usize::from(refuse_unknown(db)?) < MIGRATIONS.len() {
+    while usize::from(reject_unknown(db)?) < MIGRATIONS.len() {
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Read again under the lock: another process may have migrated in between.
-        let version = refuse_unknown(&transaction)?;
+        let version = reject_unknown(&transaction)?;
         if let Some(migration) = MIGRATIONS.get(usize::from(version)) {
             migration(&transaction)?;
             transaction.pragma_update(None, "user_version", version + 1)?;
@@ -275,7 +275,7 @@ pub(super) fn id_of(db: &Connection) -> rusqlite::Result<Box<str>> {
 }
 
 /// The schema's version, if it is one we know.
-pub(super) fn refuse_unknown(db: &Connection) -> Result<u8, OpenError> {
+pub(super) fn reject_unknown(db: &Connection) -> Result<u8, OpenError> {
     let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let known = MIGRATIONS.len();
     u8::try_from(found)
@@ -373,7 +373,7 @@ fn usernames(db: &Transaction<'_>) -> rusqlite::Result<()> {
     )
 }
 
-/// What the database is known by in tokens: random, made once, and copied with the file.
+/// Id of the database in tokens: random, made once, and copied with the file.
 fn database_id(db: &Transaction<'_>) -> rusqlite::Result<()> {
     db.execute_batch(
         "CREATE TABLE database_id (id TEXT NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID;
@@ -381,7 +381,7 @@ fn database_id(db: &Transaction<'_>) -> rusqlite::Result<()> {
     )
 }
 
-/// Whether the file has the table `User` of the C design.
+/// Returns `true` if the file has the table `User` of the C design.
 pub(super) fn has_c_design_table(db: &Connection) -> rusqlite::Result<bool> {
     has_table(db, "User")
 }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Transaction};
 
 use super::schema::{OpenError, has_table};
 
-/// How many complaints of SQLite are passed on.
+/// Number of complaints of SQLite are passed on.
 const COMPLAINTS_MAX: usize = 5;
 
 pub(super) const TABLE: &str = "servers";
@@ -20,7 +20,7 @@ pub(super) fn table(db: &Transaction<'_>) -> rusqlite::Result<()> {
 }
 
 /// Refuses a damaged database if a server did not stop in order. Else nobody waits for the check.
-pub(super) fn refuse_unsound(db: &Connection) -> Result<(), OpenError> {
+pub(super) fn reject_unsound(db: &Connection) -> Result<(), OpenError> {
     if !has_table(db, TABLE)? {
         return Ok(());
     }
@@ -65,7 +65,7 @@ fn this_process() -> String {
     format!("{} {pid} {}", boot(), started_at(pid).unwrap_or_default())
 }
 
-/// Whether this is a process of this machine that still runs. What cannot be told counts as gone,
+/// Returns `true` if this is a process of this machine that still runs. What cannot be told counts as gone,
 /// which costs a check.
 fn is_alive(process: &str) -> bool {
     let mut parts = process.split(' ');

@@ -1,8 +1,8 @@
-use super::worker::{Fault, read, write};
+use super::worker::{StoreFault, read, write};
 use super::*;
-use crate::app::limits::Network;
+use crate::app::completion::{Completion, Overloaded};
+use crate::app::limits::ClientNetwork;
 use crate::app::passwords::Credential;
-use crate::app::reply::{Overloaded, Reply};
 use rusqlite::Connection;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
@@ -17,10 +17,10 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        Self::with(Options::default())
+        Self::with(StoreOptions::default())
     }
 
-    fn with(options: Options) -> Self {
+    fn with(options: StoreOptions) -> Self {
         let folder = TempDir::new().unwrap();
         let store = Store::open(&folder.path().join("users.db"), options).unwrap();
         Self { folder, store }
@@ -37,7 +37,7 @@ impl Fixture {
     fn reopen(self) -> Self {
         let Self { folder, store } = self;
         store.close();
-        let store = Store::open(&folder.path().join("users.db"), Options::default()).unwrap();
+        let store = Store::open(&folder.path().join("users.db"), StoreOptions::default()).unwrap();
         Self { folder, store }
     }
 
@@ -46,18 +46,18 @@ impl Fixture {
     }
 
     fn login(&self, username: &str) -> Login {
-        let attempt = Attempt {
+        let attempt = LoginAttempt {
             username: username.to_owned(),
-            network: Network::V4(1),
+            network: ClientNetwork::V4(1),
             failures_max: 0,
-            underway: 0,
+            in_flight: 0,
             now: 1_800_000_000,
         };
-        let logins = self.store.logins(Marks::new(b"a secret of the tests"));
+        let logins = self.store.logins(Pseudonyms::new(b"a secret of the tests"));
         ask(|reply| logins.begin(attempt, reply)).unwrap().unwrap()
     }
 
-    fn update(&self, id: i64, changes: Changes) -> Result<(), StoreError> {
+    fn update(&self, id: i64, changes: UserChanges) -> Result<(), StoreError> {
         self.update_at(id, changes, 0, 0).map(drop)
     }
 
@@ -65,7 +65,7 @@ impl Fixture {
     fn update_at(
         &self,
         id: i64,
-        changes: Changes,
+        changes: UserChanges,
         per_day: u32,
         now: i64,
     ) -> Result<String, StoreError> {
@@ -98,19 +98,19 @@ impl Fixture {
 
 /// Submits a job and waits for its answer.
 fn ask<T: Send + 'static>(
-    submit: impl FnOnce(Reply<T>) -> Result<(), Overloaded>,
+    submit: impl FnOnce(Completion<T>) -> Result<(), Overloaded>,
 ) -> Result<T, Overloaded> {
     let (tell, told) = sync_channel(1);
-    submit(Box::new(move |answer| tell.send(answer).unwrap()))?;
+    submit(Box::new(move |response| tell.send(response).unwrap()))?;
     Ok(told.recv().unwrap())
 }
 
 /// Submits a job, to be waited for later.
 fn later<T: Send + 'static>(
-    submit: impl FnOnce(Reply<T>) -> Result<(), Overloaded>,
+    submit: impl FnOnce(Completion<T>) -> Result<(), Overloaded>,
 ) -> Receiver<T> {
     let (tell, told) = sync_channel(1);
-    submit(Box::new(move |answer| tell.send(answer).unwrap())).unwrap();
+    submit(Box::new(move |response| tell.send(response).unwrap())).unwrap();
     told
 }
 
@@ -196,20 +196,20 @@ fn an_update_changes_what_it_has_and_no_more() {
     let fixture = Fixture::new();
     let id = fixture.insert("ada").unwrap();
     let name = Some("Countess".to_owned());
-    let changes = Changes {
+    let changes = UserChanges {
         name,
-        ..Changes::default()
+        ..UserChanges::default()
     };
     assert_eq!(fixture.update(id, changes), Ok(()));
     let email = Some("Ada@X.example".to_owned());
-    let changes = Changes {
+    let changes = UserChanges {
         email,
-        ..Changes::default()
+        ..UserChanges::default()
     };
     assert_eq!(fixture.update(id, changes), Ok(()));
     let ada = fixture.login("ada").user.unwrap();
     assert_eq!((&*ada.name, &*ada.email), ("Countess", "Ada@X.example"));
-    let changes = Changes::default();
+    let changes = UserChanges::default();
     assert_eq!(fixture.update(id + 1, changes), Err(StoreError::NoSuchUser));
 }
 
@@ -218,7 +218,7 @@ fn an_update_that_conflicts_changes_nothing() {
     let fixture = Fixture::new();
     let id = fixture.insert("ada").unwrap();
     fixture.insert("bob").unwrap();
-    let changes = |username: &str, email: &str| Changes {
+    let changes = |username: &str, email: &str| UserChanges {
         name: Some("new".to_owned()),
         username: Some(username.to_owned()),
         email: Some(email.to_owned()),
@@ -249,7 +249,7 @@ fn a_group_of_writes_is_one_commit_and_a_failing_one_undoes_only_itself() {
     let before = commits_in_wal(&fixture.path());
     let release = fixture.hold();
     let users = fixture.store.users();
-    let answers: Vec<_> = (0..100)
+    let responses: Vec<_> = (0..100)
         .map(|n| match n {
             50 => "taken".to_owned(),
             n => format!("user{n}"),
@@ -257,18 +257,18 @@ fn a_group_of_writes_is_one_commit_and_a_failing_one_undoes_only_itself() {
         .map(|name| later(|reply| users.insert(user(&name), reply)))
         .collect();
     drop(release);
-    let answers: Vec<_> = answers.iter().map(|told| told.recv().unwrap()).collect();
-    for (n, answer) in answers.iter().enumerate() {
+    let responses: Vec<_> = responses.iter().map(|told| told.recv().unwrap()).collect();
+    for (n, response) in responses.iter().enumerate() {
         match n {
-            50 => assert_eq!(*answer, Err(StoreError::EmailTaken)),
-            _ => assert!(answer.is_ok(), "{n}: {answer:?}"),
+            50 => assert_eq!(*response, Err(StoreError::EmailTaken)),
+            _ => assert!(response.is_ok(), "{n}: {response:?}"),
         }
     }
     assert_eq!(commits_in_wal(&fixture.path()), before + 1);
     let fixture = fixture.reopen();
     for n in (0..100).filter(|n| *n != 50) {
         let login = fixture.login(&format!("user{n}"));
-        assert_eq!(Ok(login.user.unwrap().id), answers[n]);
+        assert_eq!(Ok(login.user.unwrap().id), responses[n]);
     }
 }
 
@@ -277,11 +277,11 @@ fn more_writes_than_a_group_holds_are_all_done() {
     let fixture = Fixture::new();
     let release = fixture.hold();
     let users = fixture.store.users();
-    let answers: Vec<_> = (0..1000)
+    let responses: Vec<_> = (0..1000)
         .map(|n| later(|reply| users.insert(user(&format!("user{n}")), reply)))
         .collect();
     drop(release);
-    for told in answers {
+    for told in responses {
         assert!(told.recv().unwrap().is_ok());
     }
 }
@@ -292,14 +292,14 @@ fn what_a_failed_job_wrote_is_undone() {
     let release = fixture.hold();
     let users = fixture.store.users();
     let before = later(|reply| users.insert(user("before"), reply));
-    let half = |db: &Connection| -> Result<(), Fault> {
+    let half = |db: &Connection| -> Result<(), StoreFault> {
         db.execute("UPDATE users SET name = 'spoilt'", [])?;
         Err(StoreError::NoSuchUser.into())
     };
-    let refused = later(|reply| write(&fixture.store.queue, half, reply));
+    let rejected = later(|reply| write(&fixture.store.queue, half, reply));
     let bad_sql = |db: &Connection| Ok(db.execute_batch("UPDATE users SET name = 'x'; nonsense")?);
     let failed = later(|reply| write(&fixture.store.queue, bad_sql, reply));
-    let panicking = |db: &Connection| -> Result<(), Fault> {
+    let panicking = |db: &Connection| -> Result<(), StoreFault> {
         db.execute("UPDATE users SET name = 'spoilt'", [])?;
         panic!("on purpose")
     };
@@ -307,7 +307,7 @@ fn what_a_failed_job_wrote_is_undone() {
     let after = later(|reply| users.insert(user("after"), reply));
     drop(release);
     assert!(before.recv().unwrap().is_ok());
-    assert_eq!(refused.recv().unwrap(), Err(StoreError::NoSuchUser));
+    assert_eq!(rejected.recv().unwrap(), Err(StoreError::NoSuchUser));
     assert_eq!(failed.recv().unwrap(), Err(StoreError::Unavailable));
     assert_eq!(panicked.recv().unwrap(), Err(StoreError::Unavailable));
     assert!(after.recv().unwrap().is_ok());
@@ -366,20 +366,20 @@ fn writes_that_share_a_full_disk_are_all_told_so() {
         name: "x".repeat(2000),
         ..user(&format!("user{n}"))
     };
-    let answers: Vec<_> = (0..100)
+    let responses: Vec<_> = (0..100)
         .map(|n| later(|reply| users.insert(long(n), reply)))
         .collect();
     drop(release);
-    let answers: Vec<_> = answers.iter().map(|told| told.recv().unwrap()).collect();
-    for (n, answer) in answers.iter().enumerate() {
+    let responses: Vec<_> = responses.iter().map(|told| told.recv().unwrap()).collect();
+    for (n, response) in responses.iter().enumerate() {
         let is_there = fixture.login(&format!("user{n}")).user.is_some();
-        assert_eq!(is_there, answer.is_ok(), "{n}: {answer:?}");
+        assert_eq!(is_there, response.is_ok(), "{n}: {response:?}");
         assert!(
-            matches!(answer, Ok(_) | Err(StoreError::Full)),
-            "{answer:?}"
+            matches!(response, Ok(_) | Err(StoreError::Full)),
+            "{response:?}"
         );
     }
-    assert!(answers.contains(&Err(StoreError::Full)));
+    assert!(responses.contains(&Err(StoreError::Full)));
 }
 
 #[test]
@@ -408,9 +408,9 @@ fn a_read_only_database_is_answered_and_recovered_from() {
 
 #[test]
 fn a_lock_held_elsewhere_stops_writes_alone_and_until_it_goes() {
-    let fixture = Fixture::with(Options {
+    let fixture = Fixture::with(StoreOptions {
         busy_timeout: Duration::from_millis(1),
-        ..Options::default()
+        ..StoreOptions::default()
     });
     fixture.insert("ada").unwrap();
     let other = fixture.raw();
@@ -423,16 +423,16 @@ fn a_lock_held_elsewhere_stops_writes_alone_and_until_it_goes() {
 
 #[test]
 fn a_full_queue_refuses_at_once_without_calling_the_reply() {
-    let fixture = Fixture::with(Options {
+    let fixture = Fixture::with(StoreOptions {
         queue_jobs_max: 2,
-        ..Options::default()
+        ..StoreOptions::default()
     });
     let release = fixture.hold();
     let users = fixture.store.users();
     let first = later(|reply| users.insert(user("first"), reply));
     let second = later(|reply| users.find(1, reply));
-    let refused = users.insert(user("third"), Box::new(|_| panic!("must not be called")));
-    assert_eq!(refused, Err(Overloaded));
+    let rejected = users.insert(user("third"), Box::new(|_| panic!("must not be called")));
+    assert_eq!(rejected, Err(Overloaded));
     drop(release);
     assert!(first.recv().unwrap().is_ok());
     // A read of the same batch may run before the write.
@@ -445,18 +445,18 @@ fn closing_does_what_is_queued_then_refuses() {
     let fixture = Fixture::new();
     let release = fixture.hold();
     let users = fixture.store.users();
-    let answers: Vec<_> = (0..10)
+    let responses: Vec<_> = (0..10)
         .map(|n| later(|reply| users.insert(user(&format!("user{n}")), reply)))
         .collect();
     drop(release);
     let path = fixture.path();
     let Fixture { folder, store } = fixture;
     store.close();
-    for told in answers {
+    for told in responses {
         assert!(told.try_recv().unwrap().is_ok());
     }
-    let refused = users.insert(user("late"), Box::new(|_| panic!("must not be called")));
-    assert_eq!(refused, Err(Overloaded));
+    let rejected = users.insert(user("late"), Box::new(|_| panic!("must not be called")));
+    assert_eq!(rejected, Err(Overloaded));
     assert!(
         !path.with_extension("db-wal").exists(),
         "the WAL is written back"
@@ -503,7 +503,7 @@ fn c_design() -> Fixture {
                 (7, 'Bob', 'bob', 'A@x.example', x'21', x'22');",
         )
         .unwrap();
-    let store = Store::open(&folder.path().join("users.db"), Options::default()).unwrap();
+    let store = Store::open(&folder.path().join("users.db"), StoreOptions::default()).unwrap();
     Fixture { folder, store }
 }
 
@@ -555,17 +555,17 @@ fn a_dropped_c_design_table_is_not_missed() {
 #[test]
 fn addresses_that_differ_in_case_alone_stay_but_no_more_come() {
     let fixture = c_design();
-    let name = |name: &str| Changes {
+    let name = |name: &str| UserChanges {
         name: Some(name.to_owned()),
-        ..Changes::default()
+        ..UserChanges::default()
     };
-    let email = |email: &str| Changes {
+    let email = |email: &str| UserChanges {
         email: Some(email.to_owned()),
-        ..Changes::default()
+        ..UserChanges::default()
     };
     assert_eq!(fixture.update(7, name("Robert")), Ok(()));
     assert_eq!(fixture.update(7, email("A@x.example")), Ok(()));
-    let own_email_taken_name = Changes {
+    let own_email_taken_name = UserChanges {
         username: Some("ada".to_owned()),
         ..email("A@x.example")
     };
@@ -610,7 +610,7 @@ fn what_was_answered_survives_kill_9() {
     child.kill().unwrap();
     child.wait().unwrap();
     output.read_to_string(&mut printed).unwrap();
-    let store = Store::open(&path, Options::default()).unwrap();
+    let store = Store::open(&path, StoreOptions::default()).unwrap();
     let fixture = Fixture { folder, store };
     let whole_lines = printed
         .split_inclusive('\n')
@@ -628,16 +628,16 @@ fn what_was_answered_survives_kill_9() {
 }
 
 fn insert_without_end(path: &Path) -> ! {
-    let store = Store::open(path, Options::default()).unwrap();
+    let store = Store::open(path, StoreOptions::default()).unwrap();
     let (tell, told) = channel();
     let mut in_flight = 0;
     for n in 0_u64.. {
         let (tell, name) = (tell.clone(), format!("user{n}"));
         let new = user(&name);
-        let reply = Box::new(move |answer: Result<i64, StoreError>| {
+        let reply = Box::new(move |response: Result<i64, StoreError>| {
             let line = format!("\nstored {name}\n");
             let printed = std::io::stdout().write_all(line.as_bytes());
-            tell.send(answer.is_ok() && printed.is_ok()).unwrap();
+            tell.send(response.is_ok() && printed.is_ok()).unwrap();
         });
         store.users().insert(new, reply).unwrap();
         in_flight += 1;

@@ -2,11 +2,11 @@
 
 use super::StoreError;
 use super::schema::has_c_design_table;
-use super::worker::{Answer, Fault, Job, read, write};
+use super::worker::{JobOutcome, StoreFault, StoreJob, read, write};
 use crate::app::chat::ALIASES_MAX;
+use crate::app::completion::{Completion, Overloaded};
 use crate::app::passwords::Credential;
 use crate::app::queue::Queue;
-use crate::app::reply::{Overloaded, Reply};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 use std::fmt;
 
@@ -46,7 +46,7 @@ impl fmt::Debug for NewUser {
 
 /// New values for a user; `None` leaves one as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
+pub struct UserChanges {
     /// The name shown.
     pub name: Option<String>,
     /// Compared exactly.
@@ -64,7 +64,7 @@ pub struct Identified {
     pub aliases: Vec<Box<str>>,
 }
 
-/// How often users may change their names.
+/// Limit on changes of users' names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Renames {
     /// So often in any 24 hours; 0 for no limit.
@@ -80,18 +80,18 @@ const DAY_S: i64 = 24 * 60 * 60;
 /// was refused and its reply dropped uncalled. A job that was taken is answered, on the store's
 /// thread, whatever happens.
 #[derive(Clone)]
-pub struct Users {
-    queue: Queue<Job>,
+pub struct UserTable {
+    queue: Queue<StoreJob>,
 }
 
-impl fmt::Debug for Users {
+impl fmt::Debug for UserTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Users").finish_non_exhaustive()
     }
 }
 
-impl Users {
-    pub(super) fn new(queue: Queue<Job>) -> Self {
+impl UserTable {
+    pub(super) fn new(queue: Queue<StoreJob>) -> Self {
         Self { queue }
     }
 
@@ -99,11 +99,15 @@ impl Users {
     ///
     /// # Errors
     /// [`Overloaded`] when the queue is full or the store closed.
-    pub fn insert(&self, new: NewUser, reply: Reply<Answer<i64>>) -> Result<(), Overloaded> {
+    pub fn insert(
+        &self,
+        new: NewUser,
+        reply: Completion<JobOutcome<i64>>,
+    ) -> Result<(), Overloaded> {
         write(&self.queue, move |db| insert(db, &new), reply)
     }
 
-    /// Answers `EmailTaken` or `UsernameTaken` if [`Users::insert`] would now.
+    /// Answers `EmailTaken` or `UsernameTaken` if [`UserTable::insert`] would now.
     ///
     /// # Errors
     /// [`Overloaded`] when the queue is full or the store closed.
@@ -111,7 +115,7 @@ impl Users {
         &self,
         email: String,
         username: String,
-        reply: Reply<Answer<()>>,
+        reply: Completion<JobOutcome<()>>,
     ) -> Result<(), Overloaded> {
         let work = move |db: &Connection| check_free(db, Some(&email), Some(&username), None);
         read(&self.queue, work, reply)
@@ -121,7 +125,7 @@ impl Users {
     ///
     /// # Errors
     /// [`Overloaded`] when the queue is full or the store closed.
-    pub fn find(&self, id: i64, reply: Reply<Answer<User>>) -> Result<(), Overloaded> {
+    pub fn find(&self, id: i64, reply: Completion<JobOutcome<User>>) -> Result<(), Overloaded> {
         read(&self.queue, move |db| find(db, id), reply)
     }
 
@@ -129,7 +133,11 @@ impl Users {
     ///
     /// # Errors
     /// [`Overloaded`] when the queue is full or the store closed.
-    pub fn identify(&self, id: i64, reply: Reply<Answer<Identified>>) -> Result<(), Overloaded> {
+    pub fn identify(
+        &self,
+        id: i64,
+        reply: Completion<JobOutcome<Identified>>,
+    ) -> Result<(), Overloaded> {
         read(&self.queue, move |db| identify(db, id), reply)
     }
 
@@ -142,9 +150,9 @@ impl Users {
     pub fn update(
         &self,
         id: i64,
-        changes: Changes,
+        changes: UserChanges,
         renames: Renames,
-        reply: Reply<Answer<String>>,
+        reply: Completion<JobOutcome<String>>,
     ) -> Result<(), Overloaded> {
         let work = move |db: &Connection| update(db, id, &changes, renames);
         write(&self.queue, work, reply)
@@ -160,7 +168,7 @@ impl Users {
         id: i64,
         old: Credential,
         new_hash: String,
-        reply: Reply<Answer<bool>>,
+        reply: Completion<JobOutcome<bool>>,
     ) -> Result<(), Overloaded> {
         let work = move |db: &Connection| replace_credential(db, id, &old, &new_hash);
         write(&self.queue, work, reply)
@@ -170,12 +178,12 @@ impl Users {
     ///
     /// # Errors
     /// [`Overloaded`] when the queue is full or the store closed.
-    pub fn count_legacy(&self, reply: Reply<Answer<u32>>) -> Result<(), Overloaded> {
+    pub fn count_legacy(&self, reply: Completion<JobOutcome<u32>>) -> Result<(), Overloaded> {
         read(&self.queue, count_legacy, reply)
     }
 }
 
-fn insert(db: &Connection, new: &NewUser) -> Result<i64, Fault> {
+fn insert(db: &Connection, new: &NewUser) -> Result<i64, StoreFault> {
     let inserted = db
         .prepare_cached(
             "INSERT INTO users (name, username, email, password_hash) VALUES (?1, ?2, ?3, ?4)",
@@ -189,8 +197,13 @@ fn insert(db: &Connection, new: &NewUser) -> Result<i64, Fault> {
     inserted.or_else(|error| conflict(db, error, Some(&new.email), Some(&new.username), None))
 }
 
-fn update(db: &Connection, id: i64, changes: &Changes, renames: Renames) -> Result<String, Fault> {
-    let Changes {
+fn update(
+    db: &Connection,
+    id: i64,
+    changes: &UserChanges,
+    renames: Renames,
+) -> Result<String, StoreFault> {
+    let UserChanges {
         name,
         username,
         email,
@@ -214,7 +227,12 @@ fn update(db: &Connection, id: i64, changes: &Changes, renames: Renames) -> Resu
 }
 
 /// Counts a change of the username, if it is one and there may be one more.
-fn count_rename(db: &Connection, id: i64, username: &str, renames: Renames) -> Result<(), Fault> {
+fn count_rename(
+    db: &Connection,
+    id: i64,
+    username: &str,
+    renames: Renames,
+) -> Result<(), StoreFault> {
     let Renames { per_day, now } = renames;
     let is_change = db
         .prepare_cached("SELECT 1 FROM users WHERE id = ?1 AND username <> ?2")?
@@ -235,8 +253,8 @@ fn count_rename(db: &Connection, id: i64, username: &str, renames: Renames) -> R
         .query_row(params![id, per_day - 1], |row| row.get(0))
         .optional()?;
     if let Some(renamed_at) = last_that_counts {
-        let wait_s = (renamed_at + DAY_S - now).clamp(1, DAY_S);
-        let retry_after_s = u32::try_from(wait_s).unwrap_or(u32::MAX);
+        let retry_after_s = (renamed_at + DAY_S - now).clamp(1, DAY_S);
+        let retry_after_s = u32::try_from(retry_after_s).unwrap_or(u32::MAX);
         return Err(StoreError::TooManyRenames { retry_after_s }.into());
     }
     db.prepare_cached("INSERT INTO renames (user_id, renamed_at) VALUES (?1, ?2)")?
@@ -251,21 +269,21 @@ fn conflict<T>(
     email: Option<&str>,
     username: Option<&str>,
     id: Option<i64>,
-) -> Result<T, Fault> {
+) -> Result<T, StoreFault> {
     if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) {
         check_free(db, email, username, id)?;
     }
     Err(error.into())
 }
 
-/// Whether a user other than `id` has the e-mail address, or has or has had the username. An address that `id`
+/// Returns `true` if a user other than `id` has the e-mail address, or has or has had the username. An address that `id`
 /// has already is free for it, though one of the C design may share it but for case.
 fn check_free(
     db: &Connection,
     email: Option<&str>,
     username: Option<&str>,
     id: Option<i64>,
-) -> Result<(), Fault> {
+) -> Result<(), StoreFault> {
     let email_taken = db
         .prepare_cached(
             "SELECT 1 FROM users WHERE email = ?1 COLLATE NOCASE AND id IS NOT ?2
@@ -284,14 +302,14 @@ fn check_free(
     Ok(())
 }
 
-fn find(db: &Connection, id: i64) -> Result<User, Fault> {
+fn find(db: &Connection, id: i64) -> Result<User, StoreFault> {
     db.prepare_cached("SELECT id, name, username, email FROM users WHERE id = ?1")?
         .query_row([id], user)
         .optional()?
         .ok_or_else(|| StoreError::NoSuchUser.into())
 }
 
-fn identify(db: &Connection, id: i64) -> Result<Identified, Fault> {
+fn identify(db: &Connection, id: i64) -> Result<Identified, StoreFault> {
     let user = find(db, id)?;
     let mut aliases = db
         .prepare_cached(
@@ -312,7 +330,7 @@ pub(super) fn replace_credential(
     id: i64,
     old: &Credential,
     new_hash: &str,
-) -> Result<bool, Fault> {
+) -> Result<bool, StoreFault> {
     let (phc, legacy) = match old {
         Credential::Absent => return Ok(false),
         Credential::Argon2(phc) => (Some(phc), None),
@@ -334,7 +352,7 @@ pub(super) fn replace_credential(
     Ok(replaced > 0)
 }
 
-fn count_legacy(db: &Connection) -> Result<u32, Fault> {
+fn count_legacy(db: &Connection) -> Result<u32, StoreFault> {
     let count = db
         .prepare_cached("SELECT count(*) FROM users WHERE legacy_hash IS NOT NULL")?
         .query_row([], |row| row.get(0))?;

@@ -1,11 +1,11 @@
 //! Jobs, and the thread that runs them.
 
 use super::StoreError;
+use super::errors::{Cause, StoreTrouble};
 use super::files::Files;
 use super::stops;
-use super::trouble::{Cause, Trouble};
+use crate::app::completion::{Completion, Overloaded, Promise};
 use crate::app::queue::{Queue, Worker, shielded};
-use crate::app::reply::{Overloaded, Promise, Reply};
 use crate::web::now;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -14,38 +14,38 @@ use std::time::{Duration, Instant};
 
 /// Bounds the time a commit takes, and with it how long the first of its writes waits.
 const BATCH_JOBS_MAX: usize = 256;
-/// How long a lock is waited for that was waited for in vain before.
+/// Time to wait for a lock that was waited for in vain before.
 const LOCKED_PATIENCE: Duration = Duration::from_millis(50);
 
-/// How long reads go by the last look at the files.
+/// Time for which reads rely on the last look at the files.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// How often the files are looked at while nobody wants anything.
+/// Interval of looks at the files while there is no work.
 const IDLE_LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Work for the store's thread.
-pub(super) enum Job {
+pub(super) enum StoreJob {
     /// Answered as soon as it has run. Must change nothing.
     Read(Box<dyn Task>),
     /// Answered when it is durable.
     Write(Box<dyn Task>),
 }
 
-pub(super) type Answer<T> = Result<T, StoreError>;
+pub(super) type JobOutcome<T> = Result<T, StoreError>;
 
-/// How a job's work may fail: by the database, or by a rule of ours.
-pub(super) enum Fault {
+/// Failure of a job: by the database, or by a rule of ours.
+pub(super) enum StoreFault {
     Sqlite(rusqlite::Error),
     Refused(StoreError),
 }
 
-impl From<rusqlite::Error> for Fault {
+impl From<rusqlite::Error> for StoreFault {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
     }
 }
 
-impl From<StoreError> for Fault {
+impl From<StoreError> for StoreFault {
     fn from(error: StoreError) -> Self {
         Self::Refused(error)
     }
@@ -53,26 +53,26 @@ impl From<StoreError> for Fault {
 
 /// Queues work that changes nothing. `Err`: no room, and the reply was dropped uncalled.
 pub(super) fn read<T: Send + 'static>(
-    queue: &Queue<Job>,
-    work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
-    reply: Reply<Answer<T>>,
+    queue: &Queue<StoreJob>,
+    work: impl FnOnce(&Connection) -> Result<T, StoreFault> + Send + 'static,
+    reply: Completion<JobOutcome<T>>,
 ) -> Result<(), Overloaded> {
-    submit(queue, Job::Read(Pending::boxed(work, reply)))
+    submit(queue, StoreJob::Read(Pending::boxed(work, reply)))
 }
 
 /// Queues work that changes the database, and is undone if it fails. `Err` as for [`read`].
 pub(super) fn write<T: Send + 'static>(
-    queue: &Queue<Job>,
-    work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
-    reply: Reply<Answer<T>>,
+    queue: &Queue<StoreJob>,
+    work: impl FnOnce(&Connection) -> Result<T, StoreFault> + Send + 'static,
+    reply: Completion<JobOutcome<T>>,
 ) -> Result<(), Overloaded> {
-    submit(queue, Job::Write(Pending::boxed(work, reply)))
+    submit(queue, StoreJob::Write(Pending::boxed(work, reply)))
 }
 
-fn submit(queue: &Queue<Job>, job: Job) -> Result<(), Overloaded> {
+fn submit(queue: &Queue<StoreJob>, job: StoreJob) -> Result<(), Overloaded> {
     queue.push(job).map_err(|job| {
         match job {
-            Job::Read(task) | Job::Write(task) => task.withdraw(),
+            StoreJob::Read(task) | StoreJob::Write(task) => task.withdraw(),
         }
         Overloaded
     })
@@ -83,14 +83,14 @@ pub(super) trait Task: Send {
     /// Does the work and keeps its outcome.
     fn run(&mut self, db: &Connection) -> Ran;
     /// Answers with the outcome of `run`.
-    fn answer(self: Box<Self>);
+    fn respond(self: Box<Self>);
     /// Answers that the database failed.
     fn fail(self: Box<Self>, error: StoreError);
     /// Drops the reply uncalled.
     fn withdraw(self: Box<Self>);
 }
 
-/// How a task's work went. Unless it is done, what it did is to be undone.
+/// Outcome of a task's work. Unless it is done, its changes are rolled back.
 pub(super) enum Ran {
     Done,
     /// A rule of ours forbids it, or it panicked.
@@ -100,16 +100,16 @@ pub(super) enum Ran {
 
 struct Pending<T, F> {
     work: Option<F>,
-    outcome: Answer<T>,
-    promise: Promise<Answer<T>>,
+    outcome: JobOutcome<T>,
+    promise: Promise<JobOutcome<T>>,
 }
 
 impl<T, F> Pending<T, F>
 where
     T: Send + 'static,
-    F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    F: FnOnce(&Connection) -> Result<T, StoreFault> + Send + 'static,
 {
-    fn boxed(work: F, reply: Reply<Answer<T>>) -> Box<dyn Task> {
+    fn boxed(work: F, reply: Completion<JobOutcome<T>>) -> Box<dyn Task> {
         Box::new(Self {
             work: Some(work),
             outcome: Err(StoreError::Unavailable),
@@ -121,7 +121,7 @@ where
 impl<T, F> Task for Pending<T, F>
 where
     T: Send + 'static,
-    F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    F: FnOnce(&Connection) -> Result<T, StoreFault> + Send + 'static,
 {
     fn run(&mut self, db: &Connection) -> Ran {
         let Some(work) = self.work.take() else {
@@ -129,9 +129,9 @@ where
         };
         let (outcome, ran) = match shielded("a store job", || work(db)) {
             Some(Ok(done)) => (Ok(done), Ran::Done),
-            Some(Err(Fault::Refused(error))) => (Err(error), Ran::Refused),
-            Some(Err(Fault::Sqlite(error))) => {
-                (Err(Cause::of(&error).answer()), Ran::Failed(error))
+            Some(Err(StoreFault::Refused(error))) => (Err(error), Ran::Refused),
+            Some(Err(StoreFault::Sqlite(error))) => {
+                (Err(Cause::of(&error).respond()), Ran::Failed(error))
             }
             None => (Err(StoreError::Unavailable), Ran::Refused),
         };
@@ -139,7 +139,7 @@ where
         ran
     }
 
-    fn answer(self: Box<Self>) {
+    fn respond(self: Box<Self>) {
         let Self {
             outcome, promise, ..
         } = *self;
@@ -161,7 +161,7 @@ pub(super) fn run(
     file: &Path,
     files: &mut Files,
     patience: Duration,
-    worker: &Worker<Job>,
+    worker: &Worker<StoreJob>,
 ) {
     let mut desk = Desk {
         db,
@@ -169,7 +169,7 @@ pub(super) fn run(
         found_well: None,
         patience,
         is_locked: false,
-        trouble: Trouble::new(file),
+        trouble: StoreTrouble::new(file),
     };
     let mut batch = Vec::new();
     let mut writes = Vec::new();
@@ -179,8 +179,8 @@ pub(super) fn run(
         }
         for job in batch.drain(..) {
             match job {
-                Job::Read(task) => desk.read(task),
-                Job::Write(task) => writes.push(task),
+                StoreJob::Read(task) => desk.read(task),
+                StoreJob::Write(task) => writes.push(task),
             }
         }
         if !writes.is_empty() {
@@ -205,21 +205,21 @@ impl From<rusqlite::Error> for Lost {
     }
 }
 
-/// What the thread works with.
+/// Resources of the thread.
 struct Desk<'a> {
     db: &'a Connection,
     files: &'a mut Files,
     /// When the files were looked at last, if nothing was wrong with them.
     found_well: Option<Instant>,
-    /// How long a lock of another process is waited for.
+    /// Time to wait for a lock of another process.
     patience: Duration,
-    /// Whether it was in vain the last time.
+    /// `true` if it was in vain the last time.
     is_locked: bool,
-    trouble: Trouble,
+    trouble: StoreTrouble,
 }
 
 impl Desk<'_> {
-    /// What is wrong with the files, as of now.
+    /// Looks for faults of the files.
     fn look(&mut self) -> Option<Cause> {
         let found = self.files.look();
         self.found_well = found.is_none().then(now);
@@ -251,13 +251,13 @@ impl Desk<'_> {
     fn read(&mut self, mut task: Box<dyn Task>) {
         if let Some(cause) = self.glance() {
             self.tell_of(cause, "nothing was read");
-            shielded("a reply", || task.fail(cause.answer()));
+            shielded("a reply", || task.fail(cause.respond()));
             return;
         }
         if let Ran::Failed(error) = task.run(self.db) {
             self.tell(&error);
         }
-        answer(task);
+        respond(task);
     }
 
     fn write(&mut self, tasks: &mut Vec<Box<dyn Task>>) {
@@ -265,7 +265,7 @@ impl Desk<'_> {
             Ok(()) => {
                 self.set_locked(false);
                 self.trouble.writes_stored();
-                tasks.drain(..).for_each(answer);
+                tasks.drain(..).for_each(respond);
             }
             Err(Lost { cause, error }) => {
                 self.tell_of(cause, &error);
@@ -273,7 +273,7 @@ impl Desk<'_> {
                 roll_back(self.db);
                 self.set_locked(cause == Cause::Locked);
                 tasks.drain(..).for_each(|task| {
-                    shielded("a reply", || task.fail(cause.answer()));
+                    shielded("a reply", || task.fail(cause.respond()));
                 });
             }
         }
@@ -386,8 +386,8 @@ fn roll_back(db: &Connection) {
     }
 }
 
-fn answer(task: Box<dyn Task>) {
-    shielded("a reply", || task.answer());
+fn respond(task: Box<dyn Task>) {
+    shielded("a reply", || task.respond());
 }
 
 fn execute(db: &Connection, sql: &str) -> rusqlite::Result<()> {

@@ -1,20 +1,20 @@
 //! Takes the framing off a request body.
 
-use super::error::Error;
+use super::error::RequestError;
 use super::fields::{is_token_byte, is_value_byte};
-use super::limits::Limits;
+use super::limits::HttpLimits;
 use crate::invariant::part;
 
-/// What is left to read of a body.
+/// Decoder of the rest of a body.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Body {
+pub(super) enum BodyDecoder {
     /// So many bytes; never zero.
     Length(u64),
     Chunked(Chunked),
 }
 
-/// What one look at the input gave.
-pub(super) struct Decoded<'b> {
+/// Result of one look at the input.
+pub(super) struct DecodedBody<'b> {
     /// Bytes of the input that are done with.
     pub(super) used: usize,
     /// Body bytes among them. Empty when the input ran out, or the body is complete.
@@ -23,16 +23,16 @@ pub(super) struct Decoded<'b> {
     pub(super) is_complete: bool,
 }
 
-impl Body {
+impl BodyDecoder {
     pub(super) fn decode<'b>(
         &mut self,
         input: &'b [u8],
-        limits: &Limits,
-    ) -> Result<Decoded<'b>, Error> {
+        limits: &HttpLimits,
+    ) -> Result<DecodedBody<'b>, RequestError> {
         match self {
             Self::Length(left) => {
                 let data = take(input, left);
-                Ok(Decoded {
+                Ok(DecodedBody {
                     used: data.len(),
                     data,
                     is_complete: *left == 0,
@@ -47,7 +47,7 @@ impl Body {
 /// that nothing of them is kept or read twice; chunk data is handed on in one piece.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Chunked {
-    state: State,
+    state: ChunkState,
     size_digits: u8,
     /// Bytes counted against the limit on extensions, then against the one on trailers.
     overhead: u32,
@@ -59,7 +59,7 @@ pub(super) struct Chunked {
 
 /// The place in the grammar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum ChunkState {
     Size,
     Semicolon,
     Extension,
@@ -85,7 +85,7 @@ enum State {
 impl Chunked {
     pub(super) const fn new() -> Self {
         Self {
-            state: State::Size,
+            state: ChunkState::Size,
             size_digits: 0,
             overhead: 0,
             left: 0,
@@ -93,15 +93,19 @@ impl Chunked {
         }
     }
 
-    fn decode<'b>(&mut self, input: &'b [u8], limits: &Limits) -> Result<Decoded<'b>, Error> {
+    fn decode<'b>(
+        &mut self,
+        input: &'b [u8],
+        limits: &HttpLimits,
+    ) -> Result<DecodedBody<'b>, RequestError> {
         let mut used = 0;
         while let Some((byte, _)) = input.get(used..).and_then(<[u8]>::split_first) {
-            if self.state == State::Data {
+            if self.state == ChunkState::Data {
                 let data = take(part(input, used..), &mut self.left);
                 if self.left == 0 {
-                    self.state = State::DataCr;
+                    self.state = ChunkState::DataCr;
                 }
-                return Ok(Decoded {
+                return Ok(DecodedBody {
                     used: used + data.len(),
                     data,
                     is_complete: false,
@@ -109,15 +113,15 @@ impl Chunked {
             }
             self.state = self.framing(*byte, limits)?;
             used += 1;
-            if self.state == State::Nothing {
-                return Ok(Decoded {
+            if self.state == ChunkState::Nothing {
+                return Ok(DecodedBody {
                     used,
                     data: &[],
                     is_complete: true,
                 });
             }
         }
-        Ok(Decoded {
+        Ok(DecodedBody {
             used,
             data: &[],
             is_complete: false,
@@ -125,93 +129,110 @@ impl Chunked {
     }
 
     /// Takes one byte that is not chunk data, and says what is awaited after it.
-    fn framing(&mut self, byte: u8, limits: &Limits) -> Result<State, Error> {
+    fn framing(&mut self, byte: u8, limits: &HttpLimits) -> Result<ChunkState, RequestError> {
         match (self.state, byte) {
-            (State::Size, b'\r' | b' ' | b'\t' | b';') if self.size_digits == 0 => {
-                Err(Error::ChunkSize)
+            (ChunkState::Size, b'\r' | b' ' | b'\t' | b';') if self.size_digits == 0 => {
+                Err(RequestError::ChunkSize)
             }
             (
-                State::Size | State::Extension | State::ExtensionValue | State::ExtensionEnd,
+                ChunkState::Size
+                | ChunkState::Extension
+                | ChunkState::ExtensionValue
+                | ChunkState::ExtensionEnd,
                 b'\r',
-            ) => Ok(State::SizeLf),
-            (State::Size | State::Semicolon, b' ' | b'\t') => {
-                self.extension(State::Semicolon, limits)
+            ) => Ok(ChunkState::SizeLf),
+            (ChunkState::Size | ChunkState::Semicolon, b' ' | b'\t') => {
+                self.extension(ChunkState::Semicolon, limits)
             }
-            (State::Size | State::Semicolon, b';') => self.extension(State::Extension, limits),
-            (State::Size, _) => self.size_digit(byte, limits),
-            (State::Semicolon, _) => Err(Error::ChunkSize),
+            (ChunkState::Size | ChunkState::Semicolon, b';') => {
+                self.extension(ChunkState::Extension, limits)
+            }
+            (ChunkState::Size, _) => self.size_digit(byte, limits),
+            (ChunkState::Semicolon, _) => Err(RequestError::ChunkSize),
             (
-                State::Extension
-                | State::ExtensionValue
-                | State::Quoted
-                | State::QuotedPair
-                | State::ExtensionEnd,
+                ChunkState::Extension
+                | ChunkState::ExtensionValue
+                | ChunkState::Quoted
+                | ChunkState::QuotedPair
+                | ChunkState::ExtensionEnd,
                 _,
             ) => self.extension(in_extension(self.state, byte)?, limits),
-            (State::SizeLf, b'\n') => Ok(self.chunk_start()),
-            (State::DataCr, b'\r') => Ok(State::DataLf),
-            (State::DataLf, b'\n') => {
+            (ChunkState::SizeLf, b'\n') => Ok(self.chunk_start()),
+            (ChunkState::DataCr, b'\r') => Ok(ChunkState::DataLf),
+            (ChunkState::DataLf, b'\n') => {
                 (self.size_digits, self.left) = (0, 0);
-                Ok(State::Size)
+                Ok(ChunkState::Size)
             }
-            (State::DataCr | State::DataLf, _) => Err(Error::ChunkEnd),
-            (State::TrailerStart, b'\r') => Ok(State::LastLf),
-            (State::TrailerName, b':') => self.trailer(State::TrailerValue, limits),
-            (State::TrailerStart | State::TrailerName, _) if is_token_byte(byte) => {
-                self.trailer(State::TrailerName, limits)
+            (ChunkState::DataCr | ChunkState::DataLf, _) => Err(RequestError::ChunkEnd),
+            (ChunkState::TrailerStart, b'\r') => Ok(ChunkState::LastLf),
+            (ChunkState::TrailerName, b':') => self.trailer(ChunkState::TrailerValue, limits),
+            (ChunkState::TrailerStart | ChunkState::TrailerName, _) if is_token_byte(byte) => {
+                self.trailer(ChunkState::TrailerName, limits)
             }
-            (State::TrailerStart | State::TrailerName, _) => Err(Error::Trailer),
-            (State::TrailerValue, b'\r') => Ok(State::TrailerLf),
-            (State::TrailerValue, _) if is_value_byte(byte) => {
-                self.trailer(State::TrailerValue, limits)
+            (ChunkState::TrailerStart | ChunkState::TrailerName, _) => Err(RequestError::Trailer),
+            (ChunkState::TrailerValue, b'\r') => Ok(ChunkState::TrailerLf),
+            (ChunkState::TrailerValue, _) if is_value_byte(byte) => {
+                self.trailer(ChunkState::TrailerValue, limits)
             }
-            (State::TrailerLf, b'\n') => Ok(State::TrailerStart),
-            (State::LastLf, b'\n') => Ok(State::Nothing),
-            (State::SizeLf | State::TrailerLf | State::LastLf, _) => Err(Error::BareCr),
-            (State::TrailerValue, b'\n') => Err(Error::BareLf),
-            (State::TrailerValue, _) => Err(Error::ControlByte),
-            (State::Data | State::Nothing, _) => Ok(self.state),
+            (ChunkState::TrailerLf, b'\n') => Ok(ChunkState::TrailerStart),
+            (ChunkState::LastLf, b'\n') => Ok(ChunkState::Nothing),
+            (ChunkState::SizeLf | ChunkState::TrailerLf | ChunkState::LastLf, _) => {
+                Err(RequestError::BareCr)
+            }
+            (ChunkState::TrailerValue, b'\n') => Err(RequestError::BareLf),
+            (ChunkState::TrailerValue, _) => Err(RequestError::ControlByte),
+            (ChunkState::Data | ChunkState::Nothing, _) => Ok(self.state),
         }
     }
 
     /// RFC 9112 §7.1: sizes are hexadecimal, and must not overflow the reader. The limit on the body
     /// is checked digit by digit, before a byte of the chunk is read.
-    fn size_digit(&mut self, byte: u8, limits: &Limits) -> Result<State, Error> {
-        let digit = char::from(byte).to_digit(16).ok_or(Error::ChunkSize)?;
+    fn size_digit(&mut self, byte: u8, limits: &HttpLimits) -> Result<ChunkState, RequestError> {
+        let digit = char::from(byte)
+            .to_digit(16)
+            .ok_or(RequestError::ChunkSize)?;
         if self.size_digits == 16 {
-            return Err(Error::ChunkSize);
+            return Err(RequestError::ChunkSize);
         }
         self.size_digits += 1;
         self.left = self.left << 4 | u64::from(digit);
         if self.left > limits.body_bytes_max.saturating_sub(self.total) {
-            return Err(Error::BodyTooLong);
+            return Err(RequestError::BodyTooLong);
         }
-        Ok(State::Size)
+        Ok(ChunkState::Size)
     }
 
-    const fn chunk_start(&mut self) -> State {
+    const fn chunk_start(&mut self) -> ChunkState {
         if self.left == 0 {
             self.overhead = 0;
-            return State::TrailerStart;
+            return ChunkState::TrailerStart;
         }
         self.total = self.total.saturating_add(self.left);
-        State::Data
+        ChunkState::Data
     }
 
-    fn extension(&mut self, next: State, limits: &Limits) -> Result<State, Error> {
+    fn extension(
+        &mut self,
+        next: ChunkState,
+        limits: &HttpLimits,
+    ) -> Result<ChunkState, RequestError> {
         self.count(
             limits.chunk_extension_bytes_max,
-            Error::ChunkExtensionsTooLong,
+            RequestError::ChunkExtensionsTooLong,
         )?;
         Ok(next)
     }
 
-    fn trailer(&mut self, next: State, limits: &Limits) -> Result<State, Error> {
-        self.count(limits.trailer_bytes_max, Error::TrailersTooLong)?;
+    fn trailer(
+        &mut self,
+        next: ChunkState,
+        limits: &HttpLimits,
+    ) -> Result<ChunkState, RequestError> {
+        self.count(limits.trailer_bytes_max, RequestError::TrailersTooLong)?;
         Ok(next)
     }
 
-    fn count(&mut self, bytes_max: usize, error: Error) -> Result<(), Error> {
+    fn count(&mut self, bytes_max: usize, error: RequestError) -> Result<(), RequestError> {
         self.overhead = self.overhead.saturating_add(1);
         match usize::try_from(self.overhead) {
             Ok(bytes) if bytes <= bytes_max => Ok(()),
@@ -220,23 +241,23 @@ impl Chunked {
     }
 }
 
-/// What is awaited after this byte of an extension (RFC 9112 §7.1.1). Names and values are for nobody, but
+/// State after this byte of an extension (RFC 9112 §7.1.1). Names and values are not used, but
 /// where a quoted string ends two readers must not see differently.
-fn in_extension(state: State, byte: u8) -> Result<State, Error> {
+fn in_extension(state: ChunkState, byte: u8) -> Result<ChunkState, RequestError> {
     match (state, byte) {
-        (State::Quoted | State::QuotedPair, b'\r') => Err(Error::ChunkExtension),
-        (_, b'\n') => Err(Error::BareLf),
-        _ if !is_value_byte(byte) => Err(Error::ControlByte),
-        (State::QuotedPair, _) => Ok(State::Quoted),
-        (State::Quoted, b'\\') => Ok(State::QuotedPair),
-        (State::Quoted, b'"') => Ok(State::ExtensionEnd),
-        (State::Quoted, _) => Ok(State::Quoted),
-        (_, b';') => Ok(State::Extension),
-        (State::ExtensionEnd | State::ExtensionValue, b' ' | b'\t') => Ok(state),
-        (State::ExtensionValue, b'"') => Ok(State::Quoted),
-        (State::ExtensionEnd, _) | (_, b'"') => Err(Error::ChunkExtension),
-        (State::Extension, b'=') => Ok(State::ExtensionValue),
-        _ => Ok(State::Extension),
+        (ChunkState::Quoted | ChunkState::QuotedPair, b'\r') => Err(RequestError::ChunkExtension),
+        (_, b'\n') => Err(RequestError::BareLf),
+        _ if !is_value_byte(byte) => Err(RequestError::ControlByte),
+        (ChunkState::QuotedPair, _) => Ok(ChunkState::Quoted),
+        (ChunkState::Quoted, b'\\') => Ok(ChunkState::QuotedPair),
+        (ChunkState::Quoted, b'"') => Ok(ChunkState::ExtensionEnd),
+        (ChunkState::Quoted, _) => Ok(ChunkState::Quoted),
+        (_, b';') => Ok(ChunkState::Extension),
+        (ChunkState::ExtensionEnd | ChunkState::ExtensionValue, b' ' | b'\t') => Ok(state),
+        (ChunkState::ExtensionValue, b'"') => Ok(ChunkState::Quoted),
+        (ChunkState::ExtensionEnd, _) | (_, b'"') => Err(RequestError::ChunkExtension),
+        (ChunkState::Extension, b'=') => Ok(ChunkState::ExtensionValue),
+        _ => Ok(ChunkState::Extension),
     }
 }
 

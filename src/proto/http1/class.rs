@@ -8,12 +8,12 @@ impl Class {
         Self(members)
     }
 
-    /// Whether all of these are in it.
+    /// Returns `true` if all of these are in it.
     pub(super) fn holds(&self, bytes: &[u8]) -> bool {
         self.prefix(bytes) == bytes.len()
     }
 
-    /// How many bytes at the front are in it.
+    /// Number of bytes at the front that are in it.
     pub(super) fn prefix(&self, bytes: &[u8]) -> usize {
         let is_other = |byte: &u8| !self.0.get(usize::from(*byte)).copied().unwrap_or(false);
         bytes.iter().position(is_other).unwrap_or(bytes.len())

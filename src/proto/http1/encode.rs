@@ -6,7 +6,7 @@ use std::fmt;
 
 use super::date;
 use super::fields::{is_token, is_value};
-use super::head::{Asked, Version};
+use super::head::{RequestMeta, Version};
 use crate::invariant::part;
 
 /// The interim answer that a client with `Expect: 100-continue` waits for (RFC 9110 §15.2.1).
@@ -15,9 +15,9 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// The end of a chunked body, without trailers (RFC 9112 §7.1).
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-/// What becomes of the connection after an answer.
+/// Action on the connection after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum After {
+pub enum ConnectionAction {
     /// It carries on with the next request.
     KeepAlive,
     /// It ends. No further answer goes out, and no further byte is read as a request.
@@ -26,7 +26,7 @@ pub enum After {
     Upgrade,
 }
 
-/// How long the body of an answer is.
+/// Length of the body of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyLength {
     /// There is none. Where the status allows one, `Content-Length: 0` says so.
@@ -38,14 +38,14 @@ pub enum BodyLength {
 }
 
 impl BodyLength {
-    /// Whether only the end of the connection can end this body: HTTP/1.0 knows no chunks.
+    /// Returns `true` if only the end of the connection can end this body: HTTP/1.0 knows no chunks.
     #[must_use]
-    pub const fn ends_with_connection(self, asked: Asked) -> bool {
-        matches!((self, asked.version), (Self::Chunked, Version::Http10)) && !asked.head
+    pub const fn ends_with_connection(self, meta: RequestMeta) -> bool {
+        matches!((self, meta.version), (Self::Chunked, Version::Http10)) && !meta.head
     }
 }
 
-/// How the bytes of the body have to follow the head.
+/// Form in which the body follows the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum BodyForm {
@@ -94,7 +94,7 @@ impl Common {
 /// Appends the head of an answer, and returns how its body has to follow.
 ///
 /// `fields` are field lines as [`field`] writes them, one after another; `after` is what
-/// [`Machine::answer`](super::Machine::answer) returned for this answer. Written here besides `common`:
+/// [`HttpMachine::respond`](super::HttpMachine::respond) returned for this answer. Written here besides `common`:
 /// Connection, and Content-Length (RFC 9110 §8.6) or Transfer-Encoding (RFC 9112 §6.1), which a 1xx,
 /// 204 or 304 answer never has.
 pub fn head(
@@ -102,22 +102,24 @@ pub fn head(
     status: u16,
     fields: &[&[u8]],
     body: BodyLength,
-    asked: Asked,
-    after: After,
+    meta: RequestMeta,
+    after: ConnectionAction,
     common: &Common,
 ) -> BodyForm {
     out.reserve(160 + fields.iter().map(|lines| lines.len()).sum::<usize>());
     status_line(out, status);
     out.extend_from_slice(common.lines());
-    let form = framing(out, status, body, asked);
-    match (after, asked.version) {
-        (After::Upgrade, _) => {}
-        (After::Close, _) => out.extend_from_slice(b"Connection: close\r\n"),
-        (After::KeepAlive, _) if form == BodyForm::UntilClose => {
+    let form = framing(out, status, body, meta);
+    match (after, meta.version) {
+        (ConnectionAction::Upgrade, _) => {}
+        (ConnectionAction::Close, _) => out.extend_from_slice(b"Connection: close\r\n"),
+        (ConnectionAction::KeepAlive, _) if form == BodyForm::UntilClose => {
             out.extend_from_slice(b"Connection: close\r\n");
         }
-        (After::KeepAlive, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
-        (After::KeepAlive, Version::Http11) => {}
+        (ConnectionAction::KeepAlive, Version::Http10) => {
+            out.extend_from_slice(b"Connection: keep-alive\r\n")
+        }
+        (ConnectionAction::KeepAlive, Version::Http11) => {}
     }
     for lines in fields {
         out.extend_from_slice(lines);
@@ -190,12 +192,12 @@ pub fn chunk_size(out: &mut Vec<u8>, len: usize) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn framing(out: &mut Vec<u8>, status: u16, body: BodyLength, asked: Asked) -> BodyForm {
+fn framing(out: &mut Vec<u8>, status: u16, body: BodyLength, meta: RequestMeta) -> BodyForm {
     if matches!(status, 100..=199 | 204 | 304) {
         return BodyForm::Absent;
     }
     let form = match body {
-        BodyLength::None if asked.head => return BodyForm::Absent,
+        BodyLength::None if meta.head => return BodyForm::Absent,
         BodyLength::None => {
             out.extend_from_slice(b"Content-Length: 0\r\n");
             BodyForm::Absent
@@ -206,13 +208,13 @@ fn framing(out: &mut Vec<u8>, status: u16, body: BodyLength, asked: Asked) -> Bo
             out.extend_from_slice(b"\r\n");
             BodyForm::Plain
         }
-        BodyLength::Chunked if asked.version == Version::Http10 => BodyForm::UntilClose,
+        BodyLength::Chunked if meta.version == Version::Http10 => BodyForm::UntilClose,
         BodyLength::Chunked => {
             out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
             BodyForm::Chunks
         }
     };
-    if asked.head { BodyForm::Absent } else { form }
+    if meta.head { BodyForm::Absent } else { form }
 }
 
 /// Always HTTP/1.1, to clients of either version (RFC 9110 §6.2).
@@ -312,25 +314,30 @@ pub const fn reason(status: u16) -> &'static str {
 mod tests {
     use super::*;
 
-    const GET: Asked = Asked {
+    const GET: RequestMeta = RequestMeta {
         version: Version::Http11,
         head: false,
         keep_alive: true,
     };
-    const HEAD: Asked = Asked { head: true, ..GET };
-    const OLD: Asked = Asked {
+    const HEAD: RequestMeta = RequestMeta { head: true, ..GET };
+    const OLD: RequestMeta = RequestMeta {
         version: Version::Http10,
         ..GET
     };
 
-    fn written(status: u16, body: BodyLength, asked: Asked, after: After) -> (String, BodyForm) {
+    fn written(
+        status: u16,
+        body: BodyLength,
+        meta: RequestMeta,
+        after: ConnectionAction,
+    ) -> (String, BodyForm) {
         let mut out = Vec::new();
         let form = head(
             &mut out,
             status,
             &[b"A: b\r\n"],
             body,
-            asked,
+            meta,
             after,
             &Common::at(0),
         );
@@ -344,13 +351,13 @@ mod tests {
     }
 
     /// Checks what follows `HTTP/1.1 <status> ` for an answer that keeps the connection if it can.
-    fn check(asked: Asked, status: u16, body: BodyLength, want: &str, want_form: BodyForm) {
-        let after = if body.ends_with_connection(asked) {
-            After::Close
+    fn check(meta: RequestMeta, status: u16, body: BodyLength, want: &str, want_form: BodyForm) {
+        let after = if body.ends_with_connection(meta) {
+            ConnectionAction::Close
         } else {
-            After::KeepAlive
+            ConnectionAction::KeepAlive
         };
-        let (text, form) = written(status, body, asked, after);
+        let (text, form) = written(status, body, meta, after);
         assert_eq!(text, format!("HTTP/1.1 {status} {want}"));
         assert_eq!(form, want_form, "{text}");
     }
@@ -380,15 +387,15 @@ mod tests {
     #[test]
     fn the_end_of_the_connection_is_announced() {
         let closed = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n";
-        for asked in [GET, OLD] {
-            let (text, _) = written(200, BodyLength::None, asked, After::Close);
+        for meta in [GET, OLD] {
+            let (text, _) = written(200, BodyLength::None, meta, ConnectionAction::Close);
             assert_eq!(text, closed);
         }
         // Even if the caller forgot that HTTP/1.0 leaves no other way.
-        let (text, form) = written(200, BodyLength::Chunked, OLD, After::KeepAlive);
+        let (text, form) = written(200, BodyLength::Chunked, OLD, ConnectionAction::KeepAlive);
         assert_eq!(text, "HTTP/1.1 200 OK\r\nConnection: close\r\n");
         assert_eq!(form, BodyForm::UntilClose);
-        let (text, _) = written(101, BodyLength::None, GET, After::Upgrade);
+        let (text, _) = written(101, BodyLength::None, GET, ConnectionAction::Upgrade);
         assert_eq!(text, "HTTP/1.1 101 Switching Protocols\r\n");
     }
 

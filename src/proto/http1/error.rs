@@ -1,9 +1,9 @@
 use std::fmt;
 
-/// Why a request was refused. The connection ends after the answer with [`Error::status`].
+/// Why a request was refused. The connection ends after the answer with [`RequestError::status`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Error {
+pub enum RequestError {
     /// A CR that no LF follows (RFC 9112 §2.2).
     BareCr,
     /// An LF without a CR before it (RFC 9112 §2.2).
@@ -78,7 +78,7 @@ pub enum Error {
     TrailersTooLong,
 }
 
-impl Error {
+impl RequestError {
     /// The status code of the answer.
     #[must_use]
     pub const fn status(self) -> u16 {
@@ -136,10 +136,10 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.sentence())
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for RequestError {}

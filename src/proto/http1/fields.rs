@@ -37,10 +37,11 @@ impl<'b> Fields<'b> {
 
     /// The values of all fields of this name, in order.
     pub fn get_all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'b [u8]> + use<'b, 'n> {
-        Lines { rest: self.lines }.filter_map(move |line| value_if_named(line, name.as_bytes()))
+        FieldLines { rest: self.lines }
+            .filter_map(move |line| value_if_named(line, name.as_bytes()))
     }
 
-    /// Whether a field of this name, read as a comma-separated list, holds `token` in any case.
+    /// Returns `true` if a field of this name, read as a comma-separated list, holds `token` in any case.
     #[must_use]
     pub fn has_token(&self, name: &str, token: &str) -> bool {
         self.get_all(name)
@@ -50,13 +51,13 @@ impl<'b> Fields<'b> {
 
     /// Every field, name and value.
     pub fn iter(&self) -> impl Iterator<Item = (&'b str, &'b [u8])> + use<'b> {
-        Lines { rest: self.lines }.filter_map(name_and_value)
+        FieldLines { rest: self.lines }.filter_map(name_and_value)
     }
 
-    /// How many field lines there are.
+    /// Number of field lines there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        Lines { rest: self.lines }.count()
+        FieldLines { rest: self.lines }.count()
     }
 }
 
@@ -75,25 +76,25 @@ pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(trim)
 }
 
-/// Whether this is a token (RFC 9110 §5.6.2).
+/// Returns `true` if this is a token (RFC 9110 §5.6.2).
 pub(super) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && TOKEN.holds(bytes)
 }
 
 static TOKEN: Class = class!(is_token_byte);
 
-/// Whether this byte may stand in a token.
+/// Returns `true` if this byte may stand in a token.
 pub(super) const fn is_token_byte(byte: u8) -> bool {
     matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'!' | b'#' | b'$' | b'%' | b'&' | b'\''
         | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
 }
 
-/// Whether this byte may stand in a field value.
+/// Returns `true` if this byte may stand in a field value.
 pub(super) const fn is_value_byte(byte: u8) -> bool {
     byte == b'\t' || !byte.is_ascii_control()
 }
 
-/// Whether these may stand in one.
+/// Returns `true` if these may stand in one.
 pub(super) fn is_value(bytes: &[u8]) -> bool {
     let mut from = 0;
     while let Some((place, byte)) = next_control(bytes, from) {
@@ -105,11 +106,11 @@ pub(super) fn is_value(bytes: &[u8]) -> bool {
     true
 }
 
-struct Lines<'b> {
+struct FieldLines<'b> {
     rest: &'b [u8],
 }
 
-impl<'b> Iterator for Lines<'b> {
+impl<'b> Iterator for FieldLines<'b> {
     type Item = &'b [u8];
 
     fn next(&mut self) -> Option<&'b [u8]> {

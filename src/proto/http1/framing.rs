@@ -1,9 +1,9 @@
-use super::error::Error;
+use super::error::RequestError;
 use super::fields::{is_token, list};
 use super::head::Version;
 use crate::invariant::part;
 
-/// How the length of a request body is told (RFC 9112 §6.3).
+/// Framing of a request body (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// There is no body.
@@ -14,7 +14,7 @@ pub enum Framing {
     Chunked,
 }
 
-/// What the framing fields say, line by line. Whatever leaves two readings is refused: this is where
+/// Framing fields, line by line. Whatever leaves two readings is rejected: this is where
 /// request smuggling starts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct FramingFields {
@@ -26,16 +26,16 @@ pub(super) struct FramingFields {
 
 impl FramingFields {
     /// Takes the value of a Content-Length line.
-    pub(super) fn length(&mut self, value: &[u8]) -> Result<(), Error> {
-        let length = decimal(value).ok_or(Error::ContentLength)?;
+    pub(super) fn length(&mut self, value: &[u8]) -> Result<(), RequestError> {
+        let length = decimal(value).ok_or(RequestError::ContentLength)?;
         match self.length.replace(length) {
             None => Ok(()),
-            Some(_) => Err(Error::ContentLengthRepeated),
+            Some(_) => Err(RequestError::ContentLengthRepeated),
         }
     }
 
     /// Takes the value of a Transfer-Encoding line.
-    pub(super) fn codings(&mut self, value: &[u8]) -> Result<(), Error> {
+    pub(super) fn codings(&mut self, value: &[u8]) -> Result<(), RequestError> {
         self.coded = true;
         for coding in list(value) {
             let (name, parameters) = match coding.iter().position(|byte| *byte == b';') {
@@ -44,15 +44,15 @@ impl FramingFields {
             };
             let name = name.trim_ascii_end();
             if !is_token(name) {
-                return Err(Error::Coding);
+                return Err(RequestError::Coding);
             }
             if self.chunked {
-                return Err(Error::ChunkedNotLast);
+                return Err(RequestError::ChunkedNotLast);
             }
             if !name.eq_ignore_ascii_case(b"chunked") {
                 self.unknown = true;
             } else if parameters {
-                return Err(Error::Coding);
+                return Err(RequestError::Coding);
             } else {
                 self.chunked = true;
             }
@@ -61,11 +61,11 @@ impl FramingFields {
     }
 
     /// The framing all lines agree on.
-    pub(super) const fn framing(self, version: Version) -> Result<Framing, Error> {
+    pub(super) const fn framing(self, version: Version) -> Result<Framing, RequestError> {
         match (self.coded, self.length) {
-            (true, _) if matches!(version, Version::Http10) => Err(Error::CodingInHttp10),
-            (true, Some(_)) => Err(Error::BothFramings),
-            (true, None) if self.unknown => Err(Error::CodingUnknown),
+            (true, _) if matches!(version, Version::Http10) => Err(RequestError::CodingInHttp10),
+            (true, Some(_)) => Err(RequestError::BothFramings),
+            (true, None) if self.unknown => Err(RequestError::CodingUnknown),
             (true, None) => Ok(Framing::Chunked),
             (false, Some(length)) => Ok(Framing::Length(length)),
             (false, None) => Ok(Framing::None),

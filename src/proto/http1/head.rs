@@ -1,11 +1,11 @@
 use std::mem::MaybeUninit;
 
-use super::error::Error;
+use super::error::RequestError;
 use super::fields::{Fields, list};
 use super::framing::{Framing, FramingFields};
 use super::limits::FIELDS_MAX;
 use super::scan::{Scan, scan};
-use super::target::{Target, is_authority};
+use super::target::{RequestTarget, is_authority};
 use crate::invariant::part;
 
 /// The head of a request: the request line and the fields, borrowed from the bytes received.
@@ -19,7 +19,7 @@ pub struct Head<'b> {
     pub version: Version,
     /// The field lines.
     pub fields: Fields<'b>,
-    /// How the body is delimited.
+    /// Framing of the body.
     pub framing: Framing,
     /// Host and port asked for: the authority of an absolute target if there is one, else the Host
     /// field (RFC 9112 §3.2.2). Always present in HTTP/1.1.
@@ -31,7 +31,7 @@ pub struct Head<'b> {
     /// The client asks to go on with WebSocket (RFC 9110 §7.8, RFC 6455 §4.1). The rest of the
     /// handshake is not checked here.
     pub upgrade_websocket: bool,
-    asked: Asked,
+    meta: RequestMeta,
     path: &'b str,
     query: Option<&'b str>,
     bytes: &'b [u8],
@@ -44,16 +44,16 @@ impl<'b> Head<'b> {
         self.path
     }
 
-    /// What follows the `?` of the target, still percent-encoded.
+    /// Query behind the `?` of the target, still percent-encoded.
     #[must_use]
     pub const fn query(&self) -> Option<&'b str> {
         self.query
     }
 
-    /// What the answer to this request has to respect.
+    /// Facts about this request that its response depends on.
     #[must_use]
-    pub const fn asked(&self) -> Asked {
-        self.asked
+    pub const fn meta(&self) -> RequestMeta {
+        self.meta
     }
 
     /// The bytes of the head, from the method to the empty line and with it. Copied elsewhere,
@@ -78,7 +78,7 @@ impl<'b> Head<'b> {
 
     /// Checks a request line, which need not wait for the rest of its head. `line` ends with its CRLF.
     #[cold]
-    pub(super) fn check_line(line: &[u8]) -> Result<(), Error> {
+    pub(super) fn check_line(line: &[u8]) -> Result<(), RequestError> {
         // A whole head with nothing else to find fault with: a parser of its own here would keep that of
         // heads, which is all that counts, from being one piece.
         let head = [line, b"Host: a\r\n\r\n"].concat();
@@ -86,34 +86,34 @@ impl<'b> Head<'b> {
     }
 
     /// Parses a head that [`scan`] found whole: `bytes` is the head and nothing else.
-    pub(super) fn parse(bytes: &'b [u8], fields_max: usize) -> Result<Self, Error> {
+    pub(super) fn parse(bytes: &'b [u8], fields_max: usize) -> Result<Self, RequestError> {
         let mut table = [const { MaybeUninit::uninit() }; FIELDS_MAX];
         let table = table.get_mut(..fields_max).unwrap_or(&mut []);
         let mut request = httparse::Request::new(&mut []);
         match request.parse_with_uninit_headers(bytes, table) {
             Ok(httparse::Status::Complete(end)) if end == bytes.len() => {}
-            Ok(_) => return Err(Error::RequestLine),
+            Ok(_) => return Err(RequestError::RequestLine),
             Err(error) => return Err(cause(error, bytes)),
         }
         let (Some(method), Some(target), Some(minor)) =
             (request.method, request.path, request.version)
         else {
-            return Err(Error::RequestLine);
+            return Err(RequestError::RequestLine);
         };
         let version = if minor == 0 {
             Version::Http10
         } else {
             Version::Http11
         };
-        let facts = Facts::gather(request.headers)?;
+        let head_fields = HeadFields::gather(request.headers)?;
         let lines_start = method.len() + target.len() + " HTTP/1.1\r\n".len() + 1;
         let lines = bytes
             .get(lines_start..bytes.len().saturating_sub(2))
             .unwrap_or_default();
         let method = Method::from(method);
-        let parts = Target::parse(method, target)?;
-        let host = facts.host(version)?;
-        let framing = facts.framing.framing(version)?;
+        let parts = RequestTarget::parse(method, target)?;
+        let host = head_fields.host(version)?;
+        let framing = head_fields.framing.framing(version)?;
         Ok(Self {
             method,
             target,
@@ -121,12 +121,14 @@ impl<'b> Head<'b> {
             fields: Fields::new(lines),
             framing,
             host: parts.authority.or(host),
-            wants_continue: facts.wants_continue(version, framing),
-            upgrade_websocket: facts.upgrade && facts.websocket && version == Version::Http11,
-            asked: Asked {
+            wants_continue: head_fields.wants_continue(version, framing),
+            upgrade_websocket: head_fields.upgrade
+                && head_fields.websocket
+                && version == Version::Http11,
+            meta: RequestMeta {
                 version,
                 head: method == Method::Head,
-                keep_alive: facts.keeps_alive(version),
+                keep_alive: head_fields.keeps_alive(version),
             },
             path: parts.path,
             query: parts.query,
@@ -205,10 +207,10 @@ pub enum Version {
     Http11,
 }
 
-/// What an answer has to respect about its request. Kept with a pending answer, for
-/// [`Machine::answer`](super::Machine::answer) and [`encode::head`](super::encode::head).
+/// Facts about a request that its response depends on. Kept while the response is pending, for
+/// [`HttpMachine::respond`](super::HttpMachine::respond) and [`encode::head`](super::encode::head).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct RequestMeta {
     /// The client's version: HTTP/1.0 knows no chunked coding.
     pub version: Version,
     /// The method was HEAD: the answer has no body (RFC 9110 §9.3.2).
@@ -217,7 +219,7 @@ pub struct Asked {
     pub keep_alive: bool,
 }
 
-impl Asked {
+impl RequestMeta {
     /// For the answer to a request whose head was refused, so that nothing is known about it.
     pub const REFUSED: Self = Self {
         version: Version::Http11,
@@ -226,9 +228,9 @@ impl Asked {
     };
 }
 
-/// What the fields say that the protocol itself acts on.
+/// Fields that the protocol itself acts on.
 #[derive(Default)]
-struct Facts<'b> {
+struct HeadFields<'b> {
     host: Option<&'b [u8]>,
     framing: FramingFields,
     close: bool,
@@ -238,17 +240,17 @@ struct Facts<'b> {
     expects_continue: bool,
 }
 
-impl<'b> Facts<'b> {
-    fn gather(fields: &[httparse::Header<'b>]) -> Result<Self, Error> {
-        let mut facts = Self::default();
+impl<'b> HeadFields<'b> {
+    fn gather(fields: &[httparse::Header<'b>]) -> Result<Self, RequestError> {
+        let mut head_fields = Self::default();
         for field in fields {
-            facts.take(field)?;
+            head_fields.take(field)?;
         }
-        Ok(facts)
+        Ok(head_fields)
     }
 
     /// Most names are told apart by their length alone.
-    fn take(&mut self, field: &httparse::Header<'b>) -> Result<(), Error> {
+    fn take(&mut self, field: &httparse::Header<'b>) -> Result<(), RequestError> {
         let is = |name: &str| field.name.eq_ignore_ascii_case(name);
         match field.name.len() {
             4 if is("host") => return self.host_line(field.value),
@@ -265,10 +267,10 @@ impl<'b> Facts<'b> {
         Ok(())
     }
 
-    fn host_line(&mut self, value: &'b [u8]) -> Result<(), Error> {
+    fn host_line(&mut self, value: &'b [u8]) -> Result<(), RequestError> {
         match self.host.replace(value) {
             None => Ok(()),
-            Some(_) => Err(Error::HostRepeated),
+            Some(_) => Err(RequestError::HostRepeated),
         }
     }
 
@@ -280,10 +282,10 @@ impl<'b> Facts<'b> {
         }
     }
 
-    fn expect(&mut self, value: &[u8]) -> Result<(), Error> {
+    fn expect(&mut self, value: &[u8]) -> Result<(), RequestError> {
         for expectation in list(value) {
             if !expectation.eq_ignore_ascii_case(b"100-continue") {
-                return Err(Error::Expectation);
+                return Err(RequestError::Expectation);
             }
         }
         self.expects_continue = true;
@@ -291,13 +293,13 @@ impl<'b> Facts<'b> {
     }
 
     /// RFC 9112 §3.2: exactly one, valid, and in HTTP/1.1 not missing.
-    fn host(&self, version: Version) -> Result<Option<&'b str>, Error> {
+    fn host(&self, version: Version) -> Result<Option<&'b str>, RequestError> {
         match self.host {
             Some(value) => match str::from_utf8(value) {
                 Ok(host) if is_authority(host) => Ok(Some(host)),
-                _ => Err(Error::Host),
+                _ => Err(RequestError::Host),
             },
-            None if version == Version::Http11 => Err(Error::HostMissing),
+            None if version == Version::Http11 => Err(RequestError::HostMissing),
             None => Ok(None),
         }
     }
@@ -317,47 +319,47 @@ impl<'b> Facts<'b> {
     }
 }
 
-/// What exactly is wrong with a head that the parser refused.
+/// Finds the exact fault of a head that the parser rejected.
 #[cold]
-fn cause(error: httparse::Error, bytes: &[u8]) -> Error {
+fn cause(error: httparse::Error, bytes: &[u8]) -> RequestError {
     let mut lines = bytes.split(|byte| *byte == b'\r');
     let request_line = lines.next().unwrap_or_default();
     match error {
-        httparse::Error::TooManyHeaders => Error::TooManyFields,
+        httparse::Error::TooManyHeaders => RequestError::TooManyFields,
         httparse::Error::HeaderName => {
             let lines = lines.map(|line| line.strip_prefix(b"\n").unwrap_or(line));
             lines
                 .filter(|line| !line.is_empty())
                 .find_map(field_line_cause)
-                .unwrap_or(Error::FieldName)
+                .unwrap_or(RequestError::FieldName)
         }
-        httparse::Error::HeaderValue => Error::ControlByte,
+        httparse::Error::HeaderValue => RequestError::ControlByte,
         _ => request_line_cause(request_line),
     }
 }
 
-/// What is wrong with this field line, if anything is.
-fn field_line_cause(line: &[u8]) -> Option<Error> {
+/// Finds the fault of this field line, if it has one.
+fn field_line_cause(line: &[u8]) -> Option<RequestError> {
     if line.starts_with(b" ") || line.starts_with(b"\t") {
-        return Some(Error::ObsFold);
+        return Some(RequestError::ObsFold);
     }
     let Some(colon) = line.iter().position(|byte| *byte == b':') else {
-        return Some(Error::FieldName);
+        return Some(RequestError::FieldName);
     };
     match part(line, ..colon) {
-        [] => Some(Error::FieldNameEmpty),
-        [.., b' ' | b'\t'] => Some(Error::SpaceBeforeColon),
+        [] => Some(RequestError::FieldNameEmpty),
+        [.., b' ' | b'\t'] => Some(RequestError::SpaceBeforeColon),
         name if super::fields::is_token(name) => None,
-        _ => Some(Error::FieldName),
+        _ => Some(RequestError::FieldName),
     }
 }
 
-/// What is wrong with this request line, which is known not to be in order.
-fn request_line_cause(line: &[u8]) -> Error {
+/// Finds the fault of this request line, which is known to be invalid.
+fn request_line_cause(line: &[u8]) -> RequestError {
     let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let mut words = line.splitn(2, |byte| *byte == b' ');
     if !words.next().is_some_and(super::fields::is_token) {
-        return Error::Method;
+        return RequestError::Method;
     }
     let rest = words.next().unwrap_or_default();
     let mut from_end = rest.rsplitn(2, |byte| *byte == b' ');
@@ -370,12 +372,12 @@ fn request_line_cause(line: &[u8]) -> Error {
             .all(|byte| byte.is_ascii_digit() || *byte == b'.')
     };
     match (target, number) {
-        ([], _) | (_, []) => Error::RequestLine,
-        _ if target.iter().any(blank) => Error::TargetSpace,
+        ([], _) | (_, []) => RequestError::RequestLine,
+        _ if target.iter().any(blank) => RequestError::TargetSpace,
         (_, [b'0'..=b'9', more @ ..]) if digits(more) => match number {
-            b"1.0" | b"1.1" => Error::Target,
-            _ => Error::Version,
+            b"1.0" | b"1.1" => RequestError::Target,
+            _ => RequestError::Version,
         },
-        _ => Error::RequestLine,
+        _ => RequestError::RequestLine,
     }
 }

@@ -1,12 +1,12 @@
-/// The most field lines a head may ever have, whatever [`Limits::fields_max`] says: the parser's
+/// The most field lines a head may ever have, whatever [`HttpLimits::fields_max`] says: the parser's
 /// table of them lies on the stack.
 pub const FIELDS_MAX: usize = 1000;
 
-/// How much of everything a peer may send. The defaults are those of `server.conf`.
+/// Limits on requests. The defaults are those of `server.conf`.
 ///
 /// A value that is exactly at a limit is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct HttpLimits {
     /// Bytes of the request target; over it the answer is 414.
     pub target_bytes_max: usize,
     /// Bytes of the whole head, from the method to the empty line and with it; over it 431.
@@ -22,7 +22,7 @@ pub struct Limits {
     pub trailer_bytes_max: usize,
 }
 
-impl Limits {
+impl HttpLimits {
     /// The defaults: those of `server.conf` where it has a key.
     pub const DEFAULT: Self = Self {
         target_bytes_max: 8192,
@@ -34,7 +34,7 @@ impl Limits {
     };
 }
 
-impl Default for Limits {
+impl Default for HttpLimits {
     fn default() -> Self {
         Self::DEFAULT
     }

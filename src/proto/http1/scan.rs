@@ -1,7 +1,7 @@
 //! Looks over the bytes of a head as they come: what may stand before it, where it ends, and what must
 //! not be in it.
 
-use super::error::Error;
+use super::error::RequestError;
 use crate::invariant::part;
 
 /// Empty lines before a request line that are skipped: some old clients send one after a body
@@ -11,7 +11,7 @@ const EMPTY_LINES_MAX: u8 = 4;
 /// Longer than any registered method, so that the search for its end has an end.
 const METHOD_BYTES_MAX: usize = 32;
 
-/// What a scan came to.
+/// Result of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scan {
     /// The head is whole; it is this many bytes long.
@@ -19,11 +19,11 @@ pub(super) enum Scan {
     /// All in order up to here; the next scan starts here.
     Partial(usize),
     /// The byte at this place must not be there.
-    Bad(usize, Error),
+    Bad(usize, RequestError),
 }
 
 impl Scan {
-    /// How many bytes from the start are known to be in order.
+    /// Number of bytes from the start that are known to be valid.
     pub(super) const fn reach(self) -> usize {
         match self {
             Self::Whole(reach) | Self::Partial(reach) | Self::Bad(reach, _) => reach,
@@ -31,22 +31,22 @@ impl Scan {
     }
 }
 
-/// How many bytes of empty lines there are at the front, and how many lines in all.
-pub(super) fn skip_empty_lines(input: &[u8], before: u8) -> Result<(usize, u8), Error> {
+/// Number of bytes of empty lines there are at the front, and how many lines in all.
+pub(super) fn skip_empty_lines(input: &[u8], before: u8) -> Result<(usize, u8), RequestError> {
     let (mut skipped, mut lines) = (0, before);
     let mut rest = input;
     while let Some(after) = rest.strip_prefix(b"\r\n") {
         if lines == EMPTY_LINES_MAX {
-            return Err(Error::EmptyLines);
+            return Err(RequestError::EmptyLines);
         }
         (skipped, lines, rest) = (skipped + 2, lines + 1, after);
     }
     Ok((skipped, lines))
 }
 
-/// How much of a request line is known to be in order.
+/// Part of a request line that is known to be valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum RequestLineState {
     Unknown,
     /// Method and target are within their limits.
     Measured,
@@ -56,12 +56,15 @@ pub(super) enum Line {
 
 /// Checks the lengths of method and target in the part of a head seen so far, which must not wait for
 /// the end of a head that is all target. Returns whether there is nothing left to check.
-pub(super) fn check_request_line(seen: &[u8], target_bytes_max: usize) -> Result<bool, Error> {
+pub(super) fn check_request_line(
+    seen: &[u8],
+    target_bytes_max: usize,
+) -> Result<bool, RequestError> {
     let ends_word = |byte: &u8| matches!(byte, b' ' | b'\r');
     let start = seen.get(..=METHOD_BYTES_MAX).unwrap_or(seen);
     let Some(method_end) = start.iter().position(ends_word) else {
         return if seen.len() > METHOD_BYTES_MAX {
-            Err(Error::MethodTooLong)
+            Err(RequestError::MethodTooLong)
         } else {
             Ok(false)
         };
@@ -77,7 +80,7 @@ pub(super) fn check_request_line(seen: &[u8], target_bytes_max: usize) -> Result
     if target.copied().any(|byte| ends_word(&byte)) {
         Ok(true)
     } else {
-        Err(Error::TargetTooLong)
+        Err(RequestError::TargetTooLong)
     }
 }
 
@@ -107,9 +110,9 @@ pub(super) fn scan(bytes: &[u8], from: usize) -> Scan {
                 }
                 at = place + 2;
             }
-            (b'\r', Some(_)) => return Scan::Bad(place, Error::BareCr),
-            (b'\n', _) => return Scan::Bad(place, Error::BareLf),
-            _ => return Scan::Bad(place, Error::ControlByte),
+            (b'\r', Some(_)) => return Scan::Bad(place, RequestError::BareCr),
+            (b'\n', _) => return Scan::Bad(place, RequestError::BareLf),
+            _ => return Scan::Bad(place, RequestError::ControlByte),
         }
     }
     Scan::Partial(bytes.len())
@@ -202,15 +205,18 @@ mod tests {
     fn what_must_not_be_there_is_found_at_its_place() {
         assert_eq!(
             scan(b"GET / HTTP/1.1\nHost", 0),
-            Scan::Bad(14, Error::BareLf)
+            Scan::Bad(14, RequestError::BareLf)
         );
-        assert_eq!(scan(b"GET /\rHTTP/1.1", 0), Scan::Bad(5, Error::BareCr));
+        assert_eq!(
+            scan(b"GET /\rHTTP/1.1", 0),
+            Scan::Bad(5, RequestError::BareCr)
+        );
         assert_eq!(scan(b"GET /\r", 0), Scan::Partial(5));
         assert_eq!(
             scan(b"GET / HTTP/1.1\r\nA: \0", 0),
-            Scan::Bad(19, Error::ControlByte)
+            Scan::Bad(19, RequestError::ControlByte)
         );
-        assert_eq!(scan(b"G\x7f", 0), Scan::Bad(1, Error::ControlByte));
+        assert_eq!(scan(b"G\x7f", 0), Scan::Bad(1, RequestError::ControlByte));
         assert_eq!(scan("é\u{80}".as_bytes(), 0), Scan::Partial(4));
     }
 }

@@ -3,34 +3,34 @@ use std::fmt;
 use std::net::Ipv6Addr;
 
 use super::class::{Class, class};
-use super::error::Error;
+use super::error::RequestError;
 use super::head::Method;
 use crate::invariant::part;
 
 /// The parts of a request target (RFC 9112 §3.2).
-pub(super) struct Target<'b> {
+pub(super) struct RequestTarget<'b> {
     /// Host and port, in the absolute form.
     pub(super) authority: Option<&'b str>,
     pub(super) path: &'b str,
     pub(super) query: Option<&'b str>,
 }
 
-impl<'b> Target<'b> {
+impl<'b> RequestTarget<'b> {
     /// Takes the origin form, the absolute form of `http` and `https`, and `*` for OPTIONS.
-    pub(super) fn parse(method: Method<'_>, target: &'b str) -> Result<Self, Error> {
+    pub(super) fn parse(method: Method<'_>, target: &'b str) -> Result<Self, RequestError> {
         if method == Method::Connect {
             let has_port = target
                 .rsplit_once(':')
                 .is_some_and(|(_, port)| is_port(port));
             let is_tunnel = has_port && is_authority(target) && !target.ends_with(':');
             return Err(if is_tunnel {
-                Error::Connect
+                RequestError::Connect
             } else {
-                Error::Target
+                RequestError::Target
             });
         }
         if !TARGET.holds(target.as_bytes()) {
-            return Err(Error::Target);
+            return Err(RequestError::Target);
         }
         if target.starts_with('/') {
             let (path, query) = split_query(target);
@@ -46,7 +46,7 @@ impl<'b> Target<'b> {
                 path: "*",
                 query: None,
             }),
-            _ => Self::parse_absolute(method, target).ok_or(Error::Target),
+            _ => Self::parse_absolute(method, target).ok_or(RequestError::Target),
         }
     }
 
@@ -75,7 +75,7 @@ impl<'b> Target<'b> {
     }
 }
 
-/// Whether this is `uri-host [ ":" port ]` with a host that is not empty (RFC 9110 §4.2.1, §7.2).
+/// Returns `true` if this is `uri-host [ ":" port ]` with a host that is not empty (RFC 9110 §4.2.1, §7.2).
 pub(super) fn is_authority(authority: &str) -> bool {
     let (host_is_valid, port) = match authority.strip_prefix('[') {
         Some(literal) => match literal.split_once(']') {
@@ -92,7 +92,7 @@ pub(super) fn is_authority(authority: &str) -> bool {
     host_is_valid && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
 }
 
-/// What comes before the first colon, and the rest from there on; the first `plain` bytes are none.
+/// Splits at the first colon, which begins the second part; the first `plain` bytes are none.
 fn split_at_colon(authority: &str, plain: usize) -> (&str, &str) {
     let behind = part(authority.as_bytes(), plain..);
     let colon = behind.iter().position(|byte| *byte == b':');
@@ -115,7 +115,7 @@ fn is_registered_name(name: &str, plain: usize) -> bool {
 
 static NAME: Class = class!(is_name_byte);
 
-/// Whether it may stand as itself in a registered name: unreserved, or a sub-delimiter.
+/// Returns `true` if it may stand as itself in a registered name: unreserved, or a sub-delimiter.
 const fn is_name_byte(byte: u8) -> bool {
     matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~'
         | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')

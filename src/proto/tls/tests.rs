@@ -41,7 +41,7 @@ fn client_config(versions: Versions<'_>) -> ClientConfig {
 }
 
 /// A client that keeps what it has received.
-pub(crate) struct Client {
+pub(crate) struct TlsClient {
     conn: ClientConnection,
     pub(crate) plain: Vec<u8>,
     /// The server sent close_notify.
@@ -49,7 +49,7 @@ pub(crate) struct Client {
     pub(crate) error: Option<rustls::Error>,
 }
 
-impl Client {
+impl TlsClient {
     pub(crate) fn new(versions: Versions<'_>) -> Self {
         Self::with(Arc::new(client_config(versions)))
     }
@@ -159,24 +159,24 @@ impl Server {
 }
 
 /// Exchanges bytes, in pieces of at most `piece`, until both are silent.
-fn exchange(client: &mut Client, server: &mut Server, piece: usize) {
+fn exchange(client: &mut TlsClient, server: &mut Server, piece: usize) {
     loop {
         let out = client.output();
         for piece in out.chunks(piece) {
             server.input(piece).unwrap();
         }
-        let answer = server.output();
-        for piece in answer.chunks(piece) {
+        let response = server.output();
+        for piece in response.chunks(piece) {
             client.input(piece);
         }
-        if out.is_empty() && answer.is_empty() {
+        if out.is_empty() && response.is_empty() {
             return;
         }
     }
 }
 
-fn connected(versions: Versions<'_>) -> (Client, Server) {
-    let (mut client, mut server) = (Client::new(versions), Server::new());
+fn connected(versions: Versions<'_>) -> (TlsClient, Server) {
+    let (mut client, mut server) = (TlsClient::new(versions), Server::new());
     exchange(&mut client, &mut server, usize::MAX);
     assert!(server.tls.is_established() && !client.is_handshaking());
     (client, server)
@@ -193,7 +193,7 @@ fn plain_alert(out: &[u8]) -> (u8, u8) {
 #[test]
 fn a_handshake_may_come_byte_by_byte() {
     for versions in [[&TLS13], [&TLS12]] {
-        let (mut client, mut server) = (Client::new(&versions), Server::new());
+        let (mut client, mut server) = (TlsClient::new(&versions), Server::new());
         client.write(b"early words");
         exchange(&mut client, &mut server, 1);
         server.write(b"hello");
@@ -293,7 +293,7 @@ fn an_alert_follows_what_was_said_before_it() {
         server.tls = Tls::new(Arc::new(config)).unwrap();
         let mut config = client_config(&[version]);
         config.alpn_protocols = vec![b"h2".to_vec()];
-        let mut client = Client::with(Arc::new(config));
+        let mut client = TlsClient::with(Arc::new(config));
         server.input(&client.output()).unwrap_err();
         client.input(&server.output());
         let alert = rustls::AlertDescription::NoApplicationProtocol;
@@ -308,7 +308,7 @@ fn an_alert_follows_what_was_said_before_it() {
 /// Each of these made rustls panic when it was called again after refusing them.
 #[test]
 fn refused_handshake_messages_cost_their_connection_only() {
-    let hello = Client::new(&[&TLS13]).output();
+    let hello = TlsClient::new(&[&TLS13]).output();
     let record = |body: &[u8]| {
         let len = u16::try_from(body.len()).unwrap().to_be_bytes();
         [&[22, 3, 1][..], &len, body].concat()
@@ -329,10 +329,10 @@ fn refused_handshake_messages_cost_their_connection_only() {
         ));
     }
     for case in cases {
-        let refused = Server::new().input(&case);
+        let rejected = Server::new().input(&case);
         assert!(
-            matches!(refused, Err(TlsError::Protocol(_))),
-            "{refused:?}: {case:x?}"
+            matches!(rejected, Err(TlsError::Protocol(_))),
+            "{rejected:?}: {case:x?}"
         );
         let mut server = Server::new();
         let verdicts = case.iter().map(|&byte| server.input(&[byte]));
@@ -341,10 +341,10 @@ fn refused_handshake_messages_cost_their_connection_only() {
     }
 }
 
-/// What is remembered of a message in pieces is not looked for again after an error.
+/// A message in pieces is forgotten after an error.
 #[test]
 fn garbage_behind_a_piece_of_a_handshake_message() {
-    let hello = Client::new(&[&TLS13]).output();
+    let hello = TlsClient::new(&[&TLS13]).output();
     let piece = [&[22, 3, 1, 0, 40], &hello[5..45]].concat();
     for garbage in [
         &b"\x63\x03\x03\x00\x01x"[..],
@@ -371,7 +371,7 @@ fn garbage_behind_a_piece_of_a_handshake_message() {
 #[test]
 fn a_handshake_message_may_come_in_many_records() {
     for piece in [1, 7, 40] {
-        let (mut client, mut server) = (Client::new(&[&TLS13]), Server::new());
+        let (mut client, mut server) = (TlsClient::new(&[&TLS13]), Server::new());
         let hello = client.output();
         let mut records = Vec::new();
         for part in hello[5..].chunks(piece) {
@@ -409,7 +409,7 @@ fn nothing_is_encrypted_before_the_handshake() {
         server.tls.encrypt(&mut [], b"x", &mut room),
         Err(TlsError::NotEstablished)
     );
-    let hello = Client::new(&[&TLS12]).output();
+    let hello = TlsClient::new(&[&TLS12]).output();
     server.input(&hello).unwrap();
     assert!(!server.tls.is_established());
     assert_eq!(
@@ -436,7 +436,7 @@ fn sessions_resume_with_tickets() {
         let (config, secret) = (Arc::new(config), server_config());
         let kinds = [HandshakeKind::Full, HandshakeKind::Resumed];
         for kind in kinds {
-            let (mut client, mut server) = (Client::with(Arc::clone(&config)), Server::new());
+            let (mut client, mut server) = (TlsClient::with(Arc::clone(&config)), Server::new());
             server.tls = Tls::new(Arc::clone(&secret)).unwrap();
             exchange(&mut client, &mut server, usize::MAX);
             assert_eq!(client.conn.handshake_kind(), Some(kind));
@@ -476,13 +476,13 @@ fn a_client_hello_is_refused_as_soon_as_it_says_that_it_is_too_long() {
         handshake_record(&[1, a, b, c, 3, 3])
     };
     for piece in [usize::MAX, 1] {
-        for (bytes, is_refused) in [(HELLO_BYTES_MAX, false), (HELLO_BYTES_MAX + 1, true)] {
+        for (bytes, is_rejected) in [(HELLO_BYTES_MAX, false), (HELLO_BYTES_MAX + 1, true)] {
             let mut server = Server::new();
             let begin = begin(bytes);
             let mut pieces = begin.chunks(piece.min(begin.len()));
-            let refused = pieces.any(|piece| server.input(piece).is_err());
-            assert_eq!(refused, is_refused, "{bytes} in pieces of {piece}");
-            if is_refused {
+            let rejected = pieces.any(|piece| server.input(piece).is_err());
+            assert_eq!(rejected, is_rejected, "{bytes} in pieces of {piece}");
+            if is_rejected {
                 assert_eq!(plain_alert(&server.out), DECODE_ERROR);
                 assert_eq!(server.input(b""), Err(TlsError::Over));
             } else {
@@ -524,7 +524,7 @@ fn a_long_client_hello_is_served() {
     let mut config = client_config(&[&TLS13, &TLS12]);
     config.alpn_protocols = (0..60_u8).map(|n| vec![n; 255]).collect();
     for piece in [usize::MAX, 1_000] {
-        let (mut client, mut server) = (Client::with(Arc::new(config.clone())), Server::new());
+        let (mut client, mut server) = (TlsClient::with(Arc::new(config.clone())), Server::new());
         let hello = client.output();
         assert!((15_000..HELLO_BYTES_MAX).contains(&hello.len()));
         for piece in hello.chunks(piece) {
@@ -537,12 +537,12 @@ fn a_long_client_hello_is_served() {
 
 #[test]
 fn later_messages_are_bounded_too() {
-    let (mut client, mut server) = (Client::new(&[&TLS12]), Server::new());
+    let (mut client, mut server) = (TlsClient::new(&[&TLS12]), Server::new());
     server.input(&client.output()).unwrap();
     assert!(!server.tls.is_established() && !server.output().is_empty());
     let mut piece = vec![0; 16_000];
     piece[..4].copy_from_slice(&[16, 0, 0xFF, 0xF0]);
     server.input(&handshake_record(&piece)).unwrap();
-    let refused = server.input(&handshake_record(&piece)).unwrap_err();
-    assert!(matches!(refused, TlsError::Protocol(_)), "{refused:?}");
+    let rejected = server.input(&handshake_record(&piece)).unwrap_err();
+    assert!(matches!(rejected, TlsError::Protocol(_)), "{rejected:?}");
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, str};
 
-use super::Error;
+use super::WsError;
 use super::frame::CONTROL_BYTES_MAX;
 
 /// A status code of a close, as in a Close frame or as reported for a connection that ended.
@@ -51,7 +51,7 @@ impl CloseCode {
         self.0
     }
 
-    /// Whether a Close frame may hold this code: one that is registered for the wire, or one for
+    /// Returns `true` if a Close frame may hold this code: one that is registered for the wire, or one for
     /// libraries (3000 to 3999) or applications (4000 to 4999).
     pub const fn is_valid_on_wire(self) -> bool {
         matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
@@ -65,19 +65,19 @@ impl fmt::Display for CloseCode {
 }
 
 /// Reads the payload of a Close frame: nothing, or a code and a reason.
-pub(super) fn decode(payload: &[u8]) -> Result<Option<(CloseCode, &str)>, Error> {
+pub(super) fn decode(payload: &[u8]) -> Result<Option<(CloseCode, &str)>, WsError> {
     let Some((code, reason)) = payload.split_first_chunk() else {
         return if payload.is_empty() {
             Ok(None)
         } else {
-            Err(Error::CloseCodeCut)
+            Err(WsError::CloseCodeCut)
         };
     };
     let code = CloseCode(u16::from_be_bytes(*code));
     if !code.is_valid_on_wire() {
-        return Err(Error::CloseCodeInvalid);
+        return Err(WsError::CloseCodeInvalid);
     }
-    let reason = str::from_utf8(reason).map_err(|_| Error::CloseReasonNotUtf8)?;
+    let reason = str::from_utf8(reason).map_err(|_| WsError::CloseReasonNotUtf8)?;
     Ok(Some((code, reason)))
 }
 
@@ -108,15 +108,15 @@ mod tests {
     #[test]
     fn section_5_5_1_payload() {
         assert_eq!(decode(b""), Ok(None));
-        assert_eq!(decode(b"\x03"), Err(Error::CloseCodeCut));
+        assert_eq!(decode(b"\x03"), Err(WsError::CloseCodeCut));
         assert_eq!(decode(b"\x03\xE8"), Ok(Some((CloseCode::NORMAL, ""))));
         assert_eq!(
             decode(b"\x0F\xA1bye"),
             Ok(Some((CloseCode::new(4001), "bye")))
         );
-        assert_eq!(decode(b"\x03\xED"), Err(Error::CloseCodeInvalid));
-        assert_eq!(decode(b"\x03\xE8\xFF"), Err(Error::CloseReasonNotUtf8));
-        assert_eq!(decode(b"\x03\xE8\xC3"), Err(Error::CloseReasonNotUtf8));
+        assert_eq!(decode(b"\x03\xED"), Err(WsError::CloseCodeInvalid));
+        assert_eq!(decode(b"\x03\xE8\xFF"), Err(WsError::CloseReasonNotUtf8));
+        assert_eq!(decode(b"\x03\xE8\xC3"), Err(WsError::CloseReasonNotUtf8));
     }
 
     #[test]

@@ -4,11 +4,11 @@ use std::fmt;
 
 use super::CloseCode;
 
-/// What the peer did wrong. The connection is to be failed (RFC 6455 §7.1.7): a Close with
+/// Protocol violation of the peer. The connection is to be failed (RFC 6455 §7.1.7): a Close with
 /// [`close_code`](Self::close_code) is sent and nothing more is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Error {
+pub enum WsError {
     /// A reserved bit is set that no negotiated extension gives a meaning here (§5.2).
     ReservedBits,
     /// Opcode 3 to 7 or 11 to 15 (§5.2).
@@ -39,15 +39,15 @@ pub enum Error {
     TextNotUtf8,
     /// A compressed message that is not DEFLATE, or ends before its last block does (RFC 7692 §7.2.2).
     DeflateInvalid,
-    /// A message in more frames than [`Limits::fragments_max`](super::Limits::fragments_max).
+    /// A message in more frames than [`WsLimits::fragments_max`](super::WsLimits::fragments_max).
     FragmentsTooMany,
-    /// A frame over [`Limits::frame_bytes_max`](super::Limits::frame_bytes_max).
+    /// A frame over [`WsLimits::frame_bytes_max`](super::WsLimits::frame_bytes_max).
     FrameTooBig,
-    /// A message over [`Limits::message_bytes_max`](super::Limits::message_bytes_max).
+    /// A message over [`WsLimits::message_bytes_max`](super::WsLimits::message_bytes_max).
     MessageTooBig,
 }
 
-impl Error {
+impl WsError {
     /// The code for the Close that fails the connection: 1002, 1007, 1008 or 1009 (§7.4.1).
     pub const fn close_code(self) -> CloseCode {
         match self {
@@ -72,7 +72,7 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for WsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ReservedBits => "a reserved bit is set that was not agreed on",
@@ -97,7 +97,7 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for WsError {}
 
 /// Why [`Sender::send`](super::Sender::send) wrote nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

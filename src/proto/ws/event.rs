@@ -1,4 +1,4 @@
-//! What a connection carries, in either direction.
+//! Counts of what connections carry, in either direction.
 
 use super::CloseCode;
 

@@ -1,6 +1,6 @@
 //! Frame headers (RFC 6455 §5.2) and whole frames ready to be sent.
 
-use super::{Error, mask, mask::MaskKey};
+use super::{WsError, mask, mask::MaskKey};
 
 /// Bytes of the longest header: a 64-bit length and a masking key.
 pub const HEADER_BYTES_MAX: usize = 14;
@@ -20,7 +20,7 @@ const LENGTH_16: u8 = 126;
 /// In the place of a length: eight bytes of length follow.
 const LENGTH_64: u8 = 127;
 
-/// What a frame is (§5.2).
+/// Kind of a frame (§5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Opcode {
@@ -51,13 +51,13 @@ impl Opcode {
         })
     }
 
-    /// Whether it is a control frame: Close, Ping or Pong (§5.5).
+    /// Returns `true` if it is a control frame: Close, Ping or Pong (§5.5).
     pub const fn is_control(self) -> bool {
         self as u8 & 0b1000 != 0
     }
 }
 
-/// What the first byte of a frame says.
+/// First byte of a frame.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Start {
     pub(super) fin: bool,
@@ -67,11 +67,11 @@ pub(super) struct Start {
 
 impl Start {
     #[inline]
-    pub(super) fn decode(first: u8) -> Result<Self, Error> {
+    pub(super) fn decode(first: u8) -> Result<Self, WsError> {
         let fin = first & FIN != 0;
-        let opcode = Opcode::from_bits(first & OPCODE).ok_or(Error::ReservedOpcode)?;
+        let opcode = Opcode::from_bits(first & OPCODE).ok_or(WsError::ReservedOpcode)?;
         if opcode.is_control() && !fin {
-            return Err(Error::ControlFragmented);
+            return Err(WsError::ControlFragmented);
         }
         Ok(Self {
             fin,
@@ -81,19 +81,19 @@ impl Start {
     }
 }
 
-/// Whether the second byte of a frame says that a key follows.
+/// Returns `true` if the second byte of a frame says that a key follows.
 pub(super) const fn is_masked(second: u8) -> bool {
     second & MASK != 0
 }
 
-/// What stands before a payload.
+/// Header of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// The last frame of its message.
     pub fin: bool,
     /// RSV1, RSV2 and RSV3 where they are in the first byte: 0x40, 0x20, 0x10.
     pub reserved: u8,
-    /// What the frame is.
+    /// Kind of the frame.
     pub opcode: Opcode,
     /// The key the payload is masked with.
     pub mask_key: Option<MaskKey>,
@@ -107,10 +107,10 @@ impl Header {
     ///
     /// # Errors
     ///
-    /// What is wrong whatever the state of the connection: a reserved opcode, a control frame
+    /// Errors whatever the state of the connection: a reserved opcode, a control frame
     /// that is long or a fragment, a length with its top bit set or not in its shortest form.
     #[inline]
-    pub fn decode(input: &[u8]) -> Result<Option<(Self, usize)>, Error> {
+    pub fn decode(input: &[u8]) -> Result<Option<(Self, usize)>, WsError> {
         let Some((&first, rest)) = input.split_first() else {
             return Ok(None);
         };
@@ -123,7 +123,7 @@ impl Header {
             return Ok(None);
         };
         if opcode.is_control() && usize::from(second & LENGTH) > CONTROL_BYTES_MAX {
-            return Err(Error::ControlTooLong);
+            return Err(WsError::ControlTooLong);
         }
         let Some((payload_bytes, rest)) = decode_length(second & LENGTH, rest)? else {
             return Ok(None);
@@ -171,7 +171,7 @@ impl Header {
 
 /// The length of the payload, and what follows it; `None` when it is not whole.
 #[inline]
-fn decode_length(length: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Error> {
+fn decode_length(length: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, WsError> {
     match length {
         LENGTH_16 => {
             let Some((bytes, rest)) = rest.split_first_chunk() else {
@@ -179,7 +179,7 @@ fn decode_length(length: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Error>
             };
             let length = u16::from_be_bytes(*bytes);
             if length < u16::from(LENGTH_16) {
-                return Err(Error::LengthNotMinimal);
+                return Err(WsError::LengthNotMinimal);
             }
             Ok(Some((length.into(), rest)))
         }
@@ -189,10 +189,10 @@ fn decode_length(length: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Error>
             };
             let length = u64::from_be_bytes(*bytes);
             if length >> 63 != 0 {
-                return Err(Error::LengthTopBit);
+                return Err(WsError::LengthTopBit);
             }
             if length <= u16::MAX.into() {
-                return Err(Error::LengthNotMinimal);
+                return Err(WsError::LengthNotMinimal);
             }
             Ok(Some((length, rest)))
         }
@@ -286,38 +286,41 @@ mod tests {
     fn section_5_2_reserved_opcodes() {
         for bits in 0..16_u8 {
             let reserved = matches!(bits, 3..=7 | 11..=15);
-            let refused = Header::decode(&[FIN | bits, 0]) == Err(Error::ReservedOpcode);
-            assert_eq!(refused, reserved, "{bits}");
+            let rejected = Header::decode(&[FIN | bits, 0]) == Err(WsError::ReservedOpcode);
+            assert_eq!(rejected, reserved, "{bits}");
         }
     }
 
     #[test]
     fn section_5_2_lengths_are_minimal() {
-        let refused: [&[u8]; 4] = [
+        let rejected: [&[u8]; 4] = [
             &[0x82, 126, 0, 0],
             &[0x82, 126, 0, 125],
             &[0x82, 127, 0, 0, 0, 0, 0, 0, 0, 0],
             &[0x82, 127, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF],
         ];
-        for bytes in refused {
+        for bytes in rejected {
             assert_eq!(
                 Header::decode(bytes),
-                Err(Error::LengthNotMinimal),
+                Err(WsError::LengthNotMinimal),
                 "{bytes:?}"
             );
         }
         let top_bit = [0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0];
-        assert_eq!(Header::decode(&top_bit), Err(Error::LengthTopBit));
+        assert_eq!(Header::decode(&top_bit), Err(WsError::LengthTopBit));
     }
 
     #[test]
     fn section_5_5_control_frames_are_short_and_whole() {
         for opcode in [0x8, 0x9, 0xA] {
-            assert_eq!(Header::decode(&[opcode, 0]), Err(Error::ControlFragmented));
+            assert_eq!(
+                Header::decode(&[opcode, 0]),
+                Err(WsError::ControlFragmented)
+            );
             for length in [126, 127, MASK | 126, MASK | 127] {
                 assert_eq!(
                     Header::decode(&[FIN | opcode, length]),
-                    Err(Error::ControlTooLong)
+                    Err(WsError::ControlTooLong)
                 );
             }
             assert!(Header::decode(&[FIN | opcode, 125]).is_ok_and(|header| header.is_some()));

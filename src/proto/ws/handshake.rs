@@ -4,7 +4,7 @@
 //! any HTTP parser will do. Host and Origin are not looked at here.
 //!
 //! ```
-//! use edgeloop::proto::ws::handshake::{self, Refusal};
+//! use edgeloop::proto::ws::handshake::{self, UpgradeError};
 //!
 //! let fields = [
 //!     ("Host", "server.example.com"),
@@ -16,14 +16,14 @@
 //! ];
 //! let opening = handshake::read_request("GET", true, fields)?;
 //! let chat = handshake::subprotocols(fields).find(|offered| offered.as_str() == "chat");
-//! let mut answer = b"HTTP/1.1 101 Switching Protocols\r\n".to_vec();
-//! opening.encode_fields(&mut answer, chat);
-//! assert!(answer.ends_with(
+//! let mut response = b"HTTP/1.1 101 Switching Protocols\r\n".to_vec();
+//! opening.encode_fields(&mut response, chat);
+//! assert!(response.ends_with(
 //!     b"Upgrade: websocket\r\nConnection: Upgrade\r\n\
 //!       Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
 //!       Sec-WebSocket-Protocol: chat\r\n"
 //! ));
-//! # Ok::<(), Refusal>(())
+//! # Ok::<(), UpgradeError>(())
 //! ```
 
 use std::fmt;
@@ -33,14 +33,14 @@ use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use sha1::{Digest, Sha1};
 
-use super::deflate::{Agreed, Compression, Offer, Offers};
+use super::deflate::{Compression, NegotiatedDeflate, Offer, Offers};
 
-/// What [`accept_key`] returns: the text of a `Sec-WebSocket-Accept`.
+/// Text of a `Sec-WebSocket-Accept`, as [`accept_key`] returns it.
 pub type AcceptKey = [u8; 28];
 
 /// The one version there is (RFC 6455 §4.1).
 const VERSION: &str = "13";
-/// What a key is joined with before it is hashed (§1.3).
+/// Text appended to a key before it is hashed (§1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// A nonce of 16 bytes in base64.
 const KEY_BYTES: usize = 24;
@@ -55,7 +55,7 @@ const KEY_BASE64: GeneralPurpose = GeneralPurpose::new(
 /// Why a request opens no WebSocket, and with it the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum UpgradeError {
     /// The method is not GET (§4.2.1, 1).
     MethodNotGet,
     /// The version is not HTTP/1.1 (§4.2.1, 1).
@@ -79,7 +79,7 @@ pub enum Refusal {
     BodyPresent,
 }
 
-impl Refusal {
+impl UpgradeError {
     /// The HTTP status: 400, 405 or 426.
     pub const fn status(self) -> u16 {
         match self {
@@ -106,7 +106,7 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for UpgradeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::MethodNotGet => "a WebSocket is opened with GET",
@@ -123,31 +123,31 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for UpgradeError {}
 
 /// A request that opens a WebSocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Opening {
+pub struct UpgradeRequest {
     accept: AcceptKey,
     offer: Option<Offer>,
 }
 
-impl Opening {
+impl UpgradeRequest {
     /// The value of `Sec-WebSocket-Accept`.
     pub const fn accept(&self) -> &AcceptKey {
         &self.accept
     }
 
-    /// What comes of the first offer of permessage-deflate that can be accepted; `None` when there
+    /// Accepts the first offer of permessage-deflate that can be accepted; `None` when there
     /// is none such (RFC 7692 §5.1).
-    pub fn agree(&self, how: &Compression) -> Option<Agreed> {
-        self.offer.map(|offer| offer.agree(how))
+    pub fn negotiate(&self, how: &Compression) -> Option<NegotiatedDeflate> {
+        self.offer.map(|offer| offer.negotiate(how))
     }
 
     /// Appends the field line that says what was agreed on, if this client may be told.
-    pub fn encode_extensions(&self, out: &mut Vec<u8>, agreed: Agreed) {
+    pub fn encode_extensions(&self, out: &mut Vec<u8>, negotiated: NegotiatedDeflate) {
         if let Some(offer) = self.offer {
-            agreed.encode_field(offer, out);
+            negotiated.encode_field(offer, out);
         }
     }
 
@@ -183,7 +183,7 @@ impl<'a> Subprotocol<'a> {
     }
 }
 
-/// Whether a request opens a WebSocket (§4.2.1). `fields` are its header fields; names compare
+/// Returns `true` if a request opens a WebSocket (§4.2.1). `fields` are its header fields; names compare
 /// without case, and white space around values does not count.
 ///
 /// # Errors
@@ -193,35 +193,35 @@ pub fn read_request<'a>(
     method: &str,
     is_http_1_1: bool,
     fields: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> Result<Opening, Refusal> {
+) -> Result<UpgradeRequest, UpgradeError> {
     if method != "GET" {
-        return Err(Refusal::MethodNotGet);
+        return Err(UpgradeError::MethodNotGet);
     }
     if !is_http_1_1 {
-        return Err(Refusal::HttpVersion);
+        return Err(UpgradeError::HttpVersion);
     }
     let seen = SeenFields::collect(fields);
     if !seen.upgrade {
-        return Err(Refusal::UpgradeMissing);
+        return Err(UpgradeError::UpgradeMissing);
     }
     if !seen.connection_upgrade {
-        return Err(Refusal::ConnectionUpgradeMissing);
+        return Err(UpgradeError::ConnectionUpgradeMissing);
     }
     if seen.version.one() != Some(VERSION) {
-        return Err(Refusal::VersionUnsupported);
+        return Err(UpgradeError::VersionUnsupported);
     }
-    let key = seen.key.one().ok_or(Refusal::KeyNotOne)?;
+    let key = seen.key.one().ok_or(UpgradeError::KeyNotOne)?;
     if !is_key(key) {
-        return Err(Refusal::KeyInvalid);
+        return Err(UpgradeError::KeyInvalid);
     }
     if !seen.subprotocols_are_tokens {
-        return Err(Refusal::SubprotocolInvalid);
+        return Err(UpgradeError::SubprotocolInvalid);
     }
     let offer = seen
         .extensions
         .first()
-        .map_err(|_| Refusal::ExtensionsInvalid)?;
-    Ok(Opening {
+        .map_err(|_| UpgradeError::ExtensionsInvalid)?;
+    Ok(UpgradeRequest {
         accept: accept_key(key),
         offer,
     })
@@ -259,7 +259,7 @@ pub fn accept_key(key: &str) -> AcceptKey {
 /// Why a client does not take an answer for the opening of a WebSocket (§4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum AnswerError {
+pub enum UpgradeResponseError {
     /// Not status 101.
     NotSwitching,
     /// No `Upgrade` to `websocket`.
@@ -274,7 +274,7 @@ pub enum AnswerError {
     SubprotocolNotOffered,
 }
 
-impl fmt::Display for AnswerError {
+impl fmt::Display for UpgradeResponseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotSwitching => "the server does not switch protocols",
@@ -287,44 +287,44 @@ impl fmt::Display for AnswerError {
     }
 }
 
-impl std::error::Error for AnswerError {}
+impl std::error::Error for UpgradeResponseError {}
 
-/// Whether the answer to a client's request opens the WebSocket (§4.1). `key` and `offered` are
+/// Returns `true` if the answer to a client's request opens the WebSocket (§4.1). `key` and `offered` are
 /// what the request had; returns the subprotocol the server chose.
 ///
 /// # Errors
 ///
 /// The first thing that is missing or wrong; the connection is of no use then.
-pub fn read_answer<'a>(
+pub fn read_response<'a>(
     status: u16,
     fields: impl IntoIterator<Item = (&'a str, &'a str)>,
     key: &str,
     offered: &[&str],
-) -> Result<Option<&'a str>, AnswerError> {
+) -> Result<Option<&'a str>, UpgradeResponseError> {
     if status != 101 {
-        return Err(AnswerError::NotSwitching);
+        return Err(UpgradeResponseError::NotSwitching);
     }
     let seen = SeenFields::collect(fields);
     if !seen.upgrade {
-        return Err(AnswerError::UpgradeMissing);
+        return Err(UpgradeResponseError::UpgradeMissing);
     }
     if !seen.connection_upgrade {
-        return Err(AnswerError::ConnectionUpgradeMissing);
+        return Err(UpgradeResponseError::ConnectionUpgradeMissing);
     }
     if seen.accept.one().map(str::as_bytes) != Some(&accept_key(key)) {
-        return Err(AnswerError::AcceptWrong);
+        return Err(UpgradeResponseError::AcceptWrong);
     }
     if seen.has_extensions {
-        return Err(AnswerError::ExtensionNotOffered);
+        return Err(UpgradeResponseError::ExtensionNotOffered);
     }
     match seen.subprotocol {
         Seen::Never => Ok(None),
         Seen::Once(name) if offered.contains(&name) => Ok(Some(name)),
-        Seen::Once(_) | Seen::Again => Err(AnswerError::SubprotocolNotOffered),
+        Seen::Once(_) | Seen::Again => Err(UpgradeResponseError::SubprotocolNotOffered),
     }
 }
 
-/// What one pass over the fields of a request or an answer finds.
+/// Findings of one pass over the fields of a request or a response.
 #[derive(Default)]
 struct SeenFields<'a> {
     upgrade: bool,
@@ -451,7 +451,7 @@ mod tests {
         fields
     }
 
-    fn verdict(changes: &[Field]) -> Result<(), Refusal> {
+    fn verdict(changes: &[Field]) -> Result<(), UpgradeError> {
         read_request("GET", true, request(changes)).map(drop)
     }
 
@@ -481,8 +481,8 @@ mod tests {
 
     #[test]
     fn section_4_2_1_what_is_refused() {
-        use Refusal::*;
-        let refused = [
+        use UpgradeError::*;
+        let rejected = [
             ("Upgrade", "-", UpgradeMissing),
             ("Upgrade", "websockets", UpgradeMissing),
             ("Upgrade", "web socket", UpgradeMissing),
@@ -502,7 +502,7 @@ mod tests {
             ("Sec-WebSocket-Protocol", "chat room", SubprotocolInvalid),
             ("Sec-WebSocket-Protocol", "chat, \"b\"", SubprotocolInvalid),
         ];
-        for (name, value, refusal) in refused {
+        for (name, value, refusal) in rejected {
             assert_eq!(verdict(&[(name, value)]), Err(refusal), "{name}: {value}");
         }
         let versions = ("Sec-WebSocket-Version", "13");
@@ -513,16 +513,19 @@ mod tests {
 
     #[test]
     fn section_4_4_a_refusal_names_the_version() {
-        for refusal in [Refusal::VersionUnsupported, Refusal::UpgradeMissing] {
+        for refusal in [
+            UpgradeError::VersionUnsupported,
+            UpgradeError::UpgradeMissing,
+        ] {
             assert_eq!(refusal.status(), 426);
             assert!(refusal.fields().contains("Sec-WebSocket-Version: 13\r\n"));
             assert!(refusal.fields().contains("Upgrade: websocket\r\n"));
         }
         for refusal in [
-            Refusal::ConnectionUpgradeMissing,
-            Refusal::KeyNotOne,
-            Refusal::KeyInvalid,
-            Refusal::SubprotocolInvalid,
+            UpgradeError::ConnectionUpgradeMissing,
+            UpgradeError::KeyNotOne,
+            UpgradeError::KeyInvalid,
+            UpgradeError::SubprotocolInvalid,
         ] {
             assert_eq!((refusal.status(), refusal.fields()), (400, ""));
         }
@@ -531,22 +534,22 @@ mod tests {
     #[test]
     fn section_4_2_1_method_and_version() {
         let post = read_request("POST", true, request(&[]));
-        assert_eq!(post, Err(Refusal::MethodNotGet));
+        assert_eq!(post, Err(UpgradeError::MethodNotGet));
         assert_eq!(
             (
-                Refusal::MethodNotGet.status(),
-                Refusal::MethodNotGet.fields()
+                UpgradeError::MethodNotGet.status(),
+                UpgradeError::MethodNotGet.fields()
             ),
             (405, "Allow: GET\r\n")
         );
         assert_eq!(
             read_request("get", true, request(&[])),
-            Err(Refusal::MethodNotGet)
+            Err(UpgradeError::MethodNotGet)
         );
         let old = read_request("GET", false, request(&[]));
         assert_eq!(
             old.map_err(|refusal| (refusal, refusal.status())),
-            Err((Refusal::HttpVersion, 400))
+            Err((UpgradeError::HttpVersion, 400))
         );
     }
 
@@ -586,40 +589,49 @@ mod tests {
         let offered = ["superchat", "chat"];
         let read = |fields: &[(&'static str, &'static str)], more: &[Field]| {
             let all = fields.iter().chain(more).copied();
-            read_answer(101, all, key, &offered).map(|chosen| chosen.map(str::to_owned))
+            read_response(101, all, key, &offered).map(|chosen| chosen.map(str::to_owned))
         };
 
         assert_eq!(
-            read_answer(101, fields.iter().copied(), key, &offered),
+            read_response(101, fields.iter().copied(), key, &offered),
             Ok(Some("chat"))
         );
         assert_eq!(
-            read_answer(200, [], key, &offered),
-            Err(AnswerError::NotSwitching)
+            read_response(200, [], key, &offered),
+            Err(UpgradeResponseError::NotSwitching)
         );
-        let other_key = read_answer(101, fields.iter().copied(), "other", &offered);
-        assert_eq!(other_key, Err(AnswerError::AcceptWrong));
+        let other_key = read_response(101, fields.iter().copied(), "other", &offered);
+        assert_eq!(other_key, Err(UpgradeResponseError::AcceptWrong));
 
         let accept = ("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         let plain = [("Upgrade", "websocket"), ("Connection", "Upgrade"), accept];
         assert_eq!(read(&plain, &[]), Ok(None));
-        assert_eq!(read(&plain[1..], &[]), Err(AnswerError::UpgradeMissing));
+        assert_eq!(
+            read(&plain[1..], &[]),
+            Err(UpgradeResponseError::UpgradeMissing)
+        );
         assert_eq!(
             read(&plain[..1], &[]),
-            Err(AnswerError::ConnectionUpgradeMissing)
+            Err(UpgradeResponseError::ConnectionUpgradeMissing)
         );
-        assert_eq!(read(&plain[..2], &[]), Err(AnswerError::AcceptWrong));
-        assert_eq!(read(&plain, &[accept]), Err(AnswerError::AcceptWrong));
+        assert_eq!(
+            read(&plain[..2], &[]),
+            Err(UpgradeResponseError::AcceptWrong)
+        );
+        assert_eq!(
+            read(&plain, &[accept]),
+            Err(UpgradeResponseError::AcceptWrong)
+        );
         let extension = [("Sec-WebSocket-Extensions", "permessage-deflate")];
         assert_eq!(
             read(&plain, &extension),
-            Err(AnswerError::ExtensionNotOffered)
+            Err(UpgradeResponseError::ExtensionNotOffered)
         );
         for chosen in ["other", "superchat, chat"] {
             let chosen = [("Sec-WebSocket-Protocol", chosen)];
             assert_eq!(
                 read(&plain, &chosen),
-                Err(AnswerError::SubprotocolNotOffered)
+                Err(UpgradeResponseError::SubprotocolNotOffered)
             );
         }
     }

@@ -1,7 +1,7 @@
 //! One connection: its two halves and how they close.
 
 #[cfg(feature = "ws")]
-use super::deflate::Agreed;
+use super::deflate::NegotiatedDeflate;
 use super::{Receiver, Sender};
 
 /// Which end of the connection this is (RFC 6455 §5.1).
@@ -19,12 +19,12 @@ pub enum Role {
 /// The halves are used side by side, so that an event that lies in the one can be answered with
 /// the other: see [`split`](Self::split).
 #[derive(Debug)]
-pub struct Machine {
+pub struct WsMachine {
     receiver: Receiver,
     sender: Sender,
 }
 
-impl Machine {
+impl WsMachine {
     /// A connection that has carried nothing yet.
     pub const fn new(role: Role) -> Self {
         Self {
@@ -35,10 +35,10 @@ impl Machine {
 
     /// A connection that has carried nothing yet, and compresses as was agreed.
     #[cfg(feature = "ws")]
-    pub const fn with_compression(role: Role, agreed: Agreed) -> Self {
+    pub const fn with_compression(role: Role, negotiated: NegotiatedDeflate) -> Self {
         let (ours, theirs) = match role {
-            Role::Server => (agreed.server(), agreed.client()),
-            Role::Client => (agreed.client(), agreed.server()),
+            Role::Server => (negotiated.server(), negotiated.client()),
+            Role::Client => (negotiated.client(), negotiated.server()),
         };
         Self {
             receiver: Receiver::new(role, Some(theirs)),
@@ -51,28 +51,28 @@ impl Machine {
         (&mut self.receiver, &mut self.sender)
     }
 
-    /// Whether a Close was sent: the output is sealed.
+    /// Returns `true` if a Close was sent: the output is sealed.
     pub const fn is_close_sent(&self) -> bool {
         self.sender.is_sealed()
     }
 
-    /// Whether a Close was received: it wants an answer unless one was sent first.
+    /// Returns `true` if a Close was received: it wants an answer unless one was sent first.
     pub const fn is_close_received(&self) -> bool {
         self.receiver.is_close_received()
     }
 
-    /// Whether a Close went either way: the closing handshake is started (RFC 6455 §7.1.3).
+    /// Returns `true` if a Close went either way: the closing handshake is started (RFC 6455 §7.1.3).
     pub const fn is_closing(&self) -> bool {
         self.is_close_sent() || self.is_close_received()
     }
 
-    /// Whether a Close went both ways: the closing handshake is complete and the server closes
+    /// Returns `true` if a Close went both ways: the closing handshake is complete and the server closes
     /// the TCP connection (§7.1.1, §7.1.4).
     pub const fn is_closed(&self) -> bool {
         self.is_close_sent() && self.is_close_received()
     }
 
-    /// Whether the peer broke the protocol. Once a Close is sent and flushed the TCP connection
+    /// Returns `true` if the peer broke the protocol. Once a Close is sent and flushed the TCP connection
     /// is closed, without awaiting an answer (§7.1.7).
     pub const fn is_failed(&self) -> bool {
         self.receiver.is_failed()
@@ -81,19 +81,23 @@ impl Machine {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{CloseCode, Event, Limits, Step};
+    use super::super::{CloseCode, Event, WsLimits, WsStep};
     use super::*;
 
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<Machine>() <= 96, "{} bytes", size_of::<Machine>());
-        assert_eq!(Machine::new(Role::Server).split().0.buffer_bytes(), 0);
+        assert!(
+            size_of::<WsMachine>() <= 96,
+            "{} bytes",
+            size_of::<WsMachine>()
+        );
+        assert_eq!(WsMachine::new(Role::Server).split().0.buffer_bytes(), 0);
     }
 
     #[test]
     fn section_7_1_a_close_goes_both_ways() {
-        let mut client = Machine::new(Role::Client);
-        let mut server = Machine::new(Role::Server);
+        let mut client = WsMachine::new(Role::Client);
+        let mut server = WsMachine::new(Role::Server);
         let close = Event::Close(Some((CloseCode::GOING_AWAY, "bye")));
         let mut wire = Vec::new();
         assert_eq!(
@@ -103,16 +107,16 @@ mod tests {
         assert!(client.is_closing() && !client.is_closed());
 
         let used = wire.len();
-        let step = server.split().0.step(&mut wire, &Limits::default());
-        assert_eq!(step, Ok(Step::Event { used, event: close }));
+        let step = server.split().0.step(&mut wire, &WsLimits::default());
+        assert_eq!(step, Ok(WsStep::Event { used, event: close }));
         assert!(server.is_close_received() && !server.is_close_sent() && !server.is_closed());
 
         let mut wire = Vec::new();
         assert_eq!(server.split().1.send(&mut wire, close), Ok(()));
         assert!(server.is_closed());
         let used = wire.len();
-        let step = client.split().0.step(&mut wire, &Limits::default());
-        assert_eq!(step, Ok(Step::Event { used, event: close }));
+        let step = client.split().0.step(&mut wire, &WsLimits::default());
+        assert_eq!(step, Ok(WsStep::Event { used, event: close }));
         assert!(client.is_closed() && !client.is_failed());
     }
 }

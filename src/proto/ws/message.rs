@@ -3,11 +3,11 @@
 use std::fmt;
 
 use super::utf8::{Decoder, InvalidUtf8};
-use super::{Error, Event, Limits, frame::Opcode};
+use super::{Event, WsError, WsLimits, frame::Opcode};
 
 /// Holds a buffer only while a message needs it, or while one is lent. Text is kept as a
 /// `String`, so that it is validated once, as it comes, and needs no second look at its end.
-pub(super) enum Message {
+pub(super) enum MessageBuffer {
     /// No message is under way; the buffer is empty.
     None(Vec<u8>),
     Text {
@@ -20,17 +20,17 @@ pub(super) enum Message {
     ///
     /// [`Inflater`]: super::deflate::Inflater
     Held {
-        packed: Vec<u8>,
+        compressed: Vec<u8>,
         opcode: Opcode,
     },
     /// A message over [`Limits::message_bytes_wanted_max`]: what comes of it is kept no more.
     Dropped {
-        /// How much of it was decompressed.
+        /// Bytes of it that were decompressed.
         inflated_bytes: usize,
     },
 }
 
-impl Message {
+impl MessageBuffer {
     pub(super) const fn new() -> Self {
         Self::None(Vec::new())
     }
@@ -49,7 +49,7 @@ impl Message {
             Self::None(_) => 0,
             Self::Text { text, decoder } => text.len() + decoder.pending_bytes(),
             Self::Binary(data) => data.len(),
-            Self::Held { packed, .. } => packed.len(),
+            Self::Held { compressed, .. } => compressed.len(),
             Self::Dropped { inflated_bytes } => *inflated_bytes,
         }
     }
@@ -57,9 +57,11 @@ impl Message {
     pub(super) fn capacity(&self) -> usize {
         match self {
             Self::Text { text, .. } => text.capacity(),
-            Self::None(data) | Self::Binary(data) | Self::Held { packed: data, .. } => {
-                data.capacity()
-            }
+            Self::None(data)
+            | Self::Binary(data)
+            | Self::Held {
+                compressed: data, ..
+            } => data.capacity(),
             Self::Dropped { .. } => 0,
         }
     }
@@ -86,7 +88,7 @@ impl Message {
     /// Begins a compressed message, whose first bytes wait for more.
     pub(super) fn hold(&mut self, opcode: Opcode) {
         *self = Self::Held {
-            packed: self.take(),
+            compressed: self.take(),
             opcode,
         };
     }
@@ -94,25 +96,25 @@ impl Message {
     /// Keeps what arrived of a message that waits; `false` when it is too much to wait with, or
     /// the message does not wait.
     pub(super) fn keep(&mut self, piece: &[u8], bytes_max: usize) -> bool {
-        let Self::Held { packed, .. } = self else {
+        let Self::Held { compressed, .. } = self else {
             return false;
         };
-        if packed.len() + piece.len() > bytes_max {
+        if compressed.len() + piece.len() > bytes_max {
             return false;
         }
-        packed.extend_from_slice(piece);
+        compressed.extend_from_slice(piece);
         true
     }
 
     /// Ends the wait: gives out what was kept, and begins the message.
     pub(super) fn release(&mut self) -> Option<Vec<u8>> {
-        let Self::Held { packed, opcode } = self else {
+        let Self::Held { compressed, opcode } = self else {
             return None;
         };
-        let (packed, opcode) = (std::mem::take(packed), *opcode);
+        let (compressed, opcode) = (std::mem::take(compressed), *opcode);
         *self = Self::new();
         self.begin(opcode);
-        Some(packed)
+        Some(compressed)
     }
 
     /// Appends what was decompressed, up to the largest message. One over what is wanted is dropped, which
@@ -120,9 +122,9 @@ impl Message {
     pub(super) fn push_inflated(
         &mut self,
         piece: &[u8],
-        limits: &Limits,
+        limits: &WsLimits,
         goes_on: bool,
-    ) -> Result<(), Error> {
+    ) -> Result<(), WsError> {
         if let Self::Dropped { inflated_bytes } = self {
             if goes_on {
                 *inflated_bytes = inflated_bytes.saturating_add(piece.len());
@@ -130,7 +132,7 @@ impl Message {
                     return Ok(());
                 }
             }
-            return Err(Error::MessageTooBig);
+            return Err(WsError::MessageTooBig);
         }
         let bytes_max = limits.bytes_kept_max();
         let room = bytes_max.saturating_sub(self.bytes());
@@ -138,7 +140,7 @@ impl Message {
             Some((fits, over)) if !over.is_empty() => {
                 self.push(fits, bytes_max)?;
                 if bytes_max == limits.message_bytes_max {
-                    return Err(Error::MessageTooBig);
+                    return Err(WsError::MessageTooBig);
                 }
                 self.drop_rest();
                 self.push_inflated(over, limits, goes_on)
@@ -192,9 +194,11 @@ impl Message {
     pub(super) fn event(&self) -> Event<'_> {
         match self {
             Self::Text { text, .. } => Event::Text(text),
-            Self::None(data) | Self::Binary(data) | Self::Held { packed: data, .. } => {
-                Event::Binary(data)
-            }
+            Self::None(data)
+            | Self::Binary(data)
+            | Self::Held {
+                compressed: data, ..
+            } => Event::Binary(data),
             Self::Dropped { .. } => Event::Binary(&[]),
         }
     }
@@ -208,7 +212,11 @@ impl Message {
     pub(super) fn take(&mut self) -> Vec<u8> {
         let mut buffer = match std::mem::replace(self, Self::new()) {
             Self::Text { text, .. } => text.into_bytes(),
-            Self::None(data) | Self::Binary(data) | Self::Held { packed: data, .. } => data,
+            Self::None(data)
+            | Self::Binary(data)
+            | Self::Held {
+                compressed: data, ..
+            } => data,
             Self::Dropped { .. } => Vec::new(),
         };
         buffer.clear();
@@ -216,7 +224,7 @@ impl Message {
     }
 }
 
-/// What to reserve beyond `length` so that `more` bytes fit: nothing, or as much as doubles the
+/// Bytes to reserve beyond `length` so that `more` bytes fit: none, or as many as double the
 /// buffer, but no more than the largest message needs.
 fn growth(length: usize, capacity: usize, more: usize, bytes_max: usize) -> usize {
     let wanted = length.saturating_add(more);
@@ -226,7 +234,7 @@ fn growth(length: usize, capacity: usize, more: usize, bytes_max: usize) -> usiz
     wanted.max(capacity.saturating_mul(2).min(bytes_max)) - length
 }
 
-impl fmt::Debug for Message {
+impl fmt::Debug for MessageBuffer {
     /// Says how much there is, not what: logs are no place for what people write.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self {
@@ -258,7 +266,7 @@ mod tests {
 
     #[test]
     fn debug_output_keeps_the_message_to_itself() {
-        let mut message = Message::new();
+        let mut message = MessageBuffer::new();
         message.begin(Opcode::Text);
         assert_eq!(message.push(b"secret", 100), Ok(()));
         assert_eq!(format!("{message:?}"), "Text { bytes: 6, capacity: 6 }");

@@ -6,22 +6,22 @@
 //!                    frame::encode  ◄── one frame for many peers
 //! ```
 //!
-//! A [`Machine`] holds a [`Receiver`] and a [`Sender`] and stands for one connection after its
+//! A [`WsMachine`] holds a [`Receiver`] and a [`Sender`] and stands for one connection after its
 //! opening handshake. The caller owns the socket and the input: frames are unmasked where they
 //! lie, and a message that is whole in the input is handed out as a slice of it. Only a message
 //! still arriving is copied, into a buffer that the receiver owns while it needs it.
 //!
 //! ```
-//! use edgeloop::proto::ws::{CloseCode, Event, Limits, Machine, Role, SendError, Step};
+//! use edgeloop::proto::ws::{CloseCode, Event, WsLimits, WsMachine, Role, SendError, WsStep};
 //!
 //! /// Answers what is in `input`; returns how many of its bytes are done with.
-//! fn echo(ws: &mut Machine, input: &mut [u8], out: &mut Vec<u8>) -> Result<usize, SendError> {
+//! fn echo(ws: &mut WsMachine, input: &mut [u8], out: &mut Vec<u8>) -> Result<usize, SendError> {
 //!     let (receiver, sender) = ws.split();
 //!     let mut done = 0;
 //!     while !sender.is_sealed() {
-//!         match receiver.step(&mut input[done..], &Limits::default()) {
-//!             Ok(Step::More { used }) => return Ok(done + used),
-//!             Ok(Step::Event { used, event }) => {
+//!         match receiver.step(&mut input[done..], &WsLimits::default()) {
+//!             Ok(WsStep::More { used }) => return Ok(done + used),
+//!             Ok(WsStep::Event { used, event }) => {
 //!                 done += used;
 //!                 match event {
 //!                     Event::Ping(data) => sender.send(out, Event::Pong(data))?,
@@ -29,14 +29,14 @@
 //!                     Event::Text(_) | Event::Binary(_) | Event::Close(_) => sender.send(out, event)?,
 //!                 }
 //!             }
-//!             Ok(Step::TooLong { .. }) => sender.send(out, Event::Close(Some((CloseCode::TOO_BIG, ""))))?,
+//!             Ok(WsStep::TooLong { .. }) => sender.send(out, Event::Close(Some((CloseCode::TOO_BIG, ""))))?,
 //!             Err(error) => sender.send(out, Event::Close(Some((error.close_code(), ""))))?,
 //!         }
 //!     }
 //!     Ok(input.len())
 //! }
 //!
-//! let mut ws = Machine::new(Role::Server);
+//! let mut ws = WsMachine::new(Role::Server);
 //! let mut out = Vec::new();
 //! let mut input = *b"\x81\x82\x01\x02\x03\x04ik"; // "hi", masked
 //! assert_eq!(echo(&mut ws, &mut input, &mut out), Ok(8));
@@ -60,6 +60,7 @@ mod event;
 pub mod frame;
 #[cfg(feature = "ws")]
 pub mod handshake;
+mod limits;
 mod machine;
 pub mod mask;
 mod message;
@@ -68,8 +69,9 @@ mod sender;
 pub mod utf8;
 
 pub use close::CloseCode;
-pub use error::{Error, SendError};
+pub use error::{SendError, WsError};
 pub use event::Event;
-pub use machine::{Machine, Role};
-pub use receiver::{Limits, Receiver, Step};
+pub use limits::WsLimits;
+pub use machine::{Role, WsMachine};
+pub use receiver::{Receiver, WsStep};
 pub use sender::Sender;

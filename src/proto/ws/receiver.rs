@@ -4,61 +4,15 @@ use std::mem;
 
 use super::deflate::{Direction, INFLATER_BYTES, Inflater};
 use super::frame::{self, Header, Opcode, RESERVED_1, Start};
+use super::limits::WsLimits;
 use super::mask::{self, MaskKey};
-use super::message::Message;
-use super::{Error, Event, Role, close};
+use super::message::MessageBuffer;
+use super::{Event, Role, WsError, close};
 
-/// How much a peer may send at a time. Control frames have their own, fixed limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// The largest payload of one frame of a message.
-    pub frame_bytes_max: u64,
-    /// The largest message, all its fragments together, as it comes and decompressed. Over it
-    /// decompression stops.
-    pub message_bytes_max: usize,
-    /// The largest message that is of use, as it comes and decompressed. One over it is an event without
-    /// content, [`Step::TooLong`], and the connection goes on: nothing of it is kept, and as soon as it is
-    /// over it is not read, so UTF-8 and compression of the rest are not checked. It is only decompressed
-    /// further if its window is kept for the next message.
-    pub message_bytes_wanted_max: usize,
-    /// The most frames one message may come in.
-    pub fragments_max: u32,
-    /// How much of a compressed message waits as it came, in bytes, before a decompressor is taken for
-    /// the rest of the time that it arrives. Text that is not UTF-8 is found that much later.
-    pub packed_bytes_held_max: usize,
-}
-
-impl Limits {
-    /// 1 MiB each, all of it wanted, 4096 frames, and nothing waits.
-    pub const DEFAULT: Self = Self {
-        frame_bytes_max: 1 << 20,
-        message_bytes_max: 1 << 20,
-        message_bytes_wanted_max: usize::MAX,
-        fragments_max: 4096,
-        packed_bytes_held_max: 0,
-    };
-
-    /// The most bytes that are kept of one message.
-    #[inline]
-    pub(super) const fn bytes_kept_max(&self) -> usize {
-        if self.message_bytes_wanted_max < self.message_bytes_max {
-            self.message_bytes_wanted_max
-        } else {
-            self.message_bytes_max
-        }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
-/// What a step came to. `used` bytes at the start of the input are done with and must not be
+/// Result of a step. `used` bytes at the start of the input are done with and must not be
 /// shown again.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Step<'b> {
+pub enum WsStep<'b> {
     /// Nothing more can be done until more bytes arrive.
     More {
         /// Bytes done with. What is left, if anything, is the start of a header or of a control
@@ -69,15 +23,15 @@ pub enum Step<'b> {
     Event {
         /// Bytes done with.
         used: usize,
-        /// What arrived.
+        /// Event that arrived.
         event: Event<'b>,
     },
-    /// A message over [`Limits::message_bytes_wanted_max`] has ended, and was thrown away. There may be
+    /// A message over [`WsLimits::message_bytes_wanted_max`] has ended, and was thrown away. There may be
     /// more: step again.
     TooLong {
         /// Bytes done with.
         used: usize,
-        /// How long it was, as it came or as far as it was decompressed, whichever is more.
+        /// Its length as it came, or as far as it was decompressed, whichever is more.
         bytes: u64,
     },
 }
@@ -85,41 +39,41 @@ pub enum Step<'b> {
 /// Reads what the peer sends.
 #[derive(Debug)]
 pub struct Receiver {
-    message: Message,
-    reading: Reading,
+    message: MessageBuffer,
+    reading: FrameState,
     /// Here only while a compressed message needs it, unless its window is kept.
     inflater: Option<Box<Inflater>>,
-    /// How the peer compresses.
+    /// Compression parameters of the peer.
     peer: Option<Direction>,
     /// Payload of the frames of the message under way, as they come and as their headers say.
     received_bytes: u64,
     /// Frames of it.
     fragments: u32,
-    form: Form,
+    form: MessageForm,
     role: Role,
 }
 
-/// How the message under way comes.
+/// Form of the message under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum MessageForm {
     Plain,
-    Packed,
+    Compressed,
     /// Compressed, and no byte has come of it yet.
-    PackedNothing,
+    CompressedEmpty,
 }
 
-impl Form {
-    const fn packed(is_nothing: bool) -> Self {
+impl MessageForm {
+    const fn compressed(is_nothing: bool) -> Self {
         if is_nothing {
-            Self::PackedNothing
+            Self::CompressedEmpty
         } else {
-            Self::Packed
+            Self::Compressed
         }
     }
 }
 
 #[derive(Debug)]
-enum Reading {
+enum FrameState {
     AwaitHeader,
     AwaitPayload(Payload),
     /// A message was handed out from the buffer, which is free as of the next call.
@@ -138,8 +92,8 @@ struct Payload {
     fin: bool,
 }
 
-/// What was found in the input: like [`Step`], but nothing borrowed from the receiver yet.
-enum Found<'i> {
+/// Finding in the input: like [`Step`], but nothing borrowed from the receiver yet.
+enum Parsed<'i> {
     Nothing,
     /// A frame that is an event by itself, its payload unmasked.
     Frame(Opcode, &'i [u8]),
@@ -152,19 +106,19 @@ enum Found<'i> {
 impl Receiver {
     pub(super) const fn new(role: Role, peer: Option<Direction>) -> Self {
         Self {
-            message: Message::new(),
-            reading: Reading::AwaitHeader,
+            message: MessageBuffer::new(),
+            reading: FrameState::AwaitHeader,
             inflater: None,
             peer,
             received_bytes: 0,
             fragments: 0,
-            form: Form::Plain,
+            form: MessageForm::Plain,
             role,
         }
     }
 
     /// Takes one event out of `input`, the bytes received and not yet done with. Step until
-    /// [`Step::More`], each time with what is left of the input.
+    /// [`WsStep::More`], each time with what is left of the input.
     ///
     /// Payloads are unmasked in place, so bytes that are done with are not what they were. After
     /// a Close, or an error, all further input is done with unread.
@@ -173,7 +127,11 @@ impl Receiver {
     ///
     /// The peer broke the protocol or a limit. Whatever way its bytes are cut, the events before
     /// the error and the error are the same.
-    pub fn step<'b>(&'b mut self, input: &'b mut [u8], limits: &Limits) -> Result<Step<'b>, Error> {
+    pub fn step<'b>(
+        &'b mut self,
+        input: &'b mut [u8],
+        limits: &WsLimits,
+    ) -> Result<WsStep<'b>, WsError> {
         let input_bytes = input.len();
         let mut rest = input;
         let found = self
@@ -181,29 +139,29 @@ impl Receiver {
             .inspect_err(|_| self.fail())?;
         let used = input_bytes - rest.len();
         let event = match found {
-            Found::Nothing => return Ok(Step::More { used }),
-            Found::Frame(opcode, payload) => self
+            Parsed::Nothing => return Ok(WsStep::More { used }),
+            Parsed::Frame(opcode, payload) => self
                 .frame_event(opcode, payload)
                 .inspect_err(|_| self.fail())?,
-            Found::MessageEnd => self.message.event(),
-            Found::DroppedEnd(bytes) => return Ok(Step::TooLong { used, bytes }),
+            Parsed::MessageEnd => self.message.event(),
+            Parsed::DroppedEnd(bytes) => return Ok(WsStep::TooLong { used, bytes }),
         };
-        Ok(Step::Event { used, event })
+        Ok(WsStep::Event { used, event })
     }
 
-    /// Whether a Close was received. With one sent too, the closing handshake is complete.
+    /// Returns `true` if a Close was received. With one sent too, the closing handshake is complete.
     pub const fn is_close_received(&self) -> bool {
-        matches!(self.reading, Reading::CloseReceived)
+        matches!(self.reading, FrameState::CloseReceived)
     }
 
-    /// Whether the peer broke the protocol, and the connection with it.
+    /// Returns `true` if the peer broke the protocol, and the connection with it.
     pub const fn is_failed(&self) -> bool {
-        matches!(self.reading, Reading::Failed)
+        matches!(self.reading, FrameState::Failed)
     }
 
-    /// Whether the first bytes of a message are here and its last are not.
+    /// Returns `true` if the first bytes of a message are here and its last are not.
     pub const fn is_message_under_way(&self) -> bool {
-        self.message.is_under_way() && !matches!(self.reading, Reading::AwaitRelease)
+        self.message.is_under_way() && !matches!(self.reading, FrameState::AwaitRelease)
     }
 
     /// The memory that messages under way hold, but for an [`Inflater`].
@@ -224,7 +182,7 @@ impl Receiver {
     #[must_use = "a buffer that is not wanted comes back"]
     pub fn lend(&mut self, mut buffer: Vec<u8>) -> Option<Vec<u8>> {
         match &mut self.message {
-            Message::None(own) if own.capacity() == 0 => {
+            MessageBuffer::None(own) if own.capacity() == 0 => {
                 buffer.clear();
                 *own = buffer;
                 None
@@ -234,13 +192,13 @@ impl Receiver {
     }
 
     /// Takes back the buffer, emptied, if there is one and no message is under way. Called after
-    /// [`Step::More`], it leaves an idle connection without any.
+    /// [`WsStep::More`], it leaves an idle connection without any.
     pub fn recycle(&mut self) -> Option<Vec<u8>> {
         if self.is_message_under_way() || self.message.capacity() == 0 {
             return None;
         }
-        if matches!(self.reading, Reading::AwaitRelease) {
-            self.reading = Reading::AwaitHeader;
+        if matches!(self.reading, FrameState::AwaitRelease) {
+            self.reading = FrameState::AwaitHeader;
         }
         Some(self.message.take())
     }
@@ -263,11 +221,14 @@ impl Receiver {
     /// Takes back what decompresses, unless a message under way needs it, or it holds a window
     /// that the next message needs.
     pub fn recycle_inflater(&mut self) -> Option<Box<Inflater>> {
-        let is_over = matches!(self.reading, Reading::CloseReceived | Reading::Failed);
+        let is_over = matches!(self.reading, FrameState::CloseReceived | FrameState::Failed);
         let keeps_window = self.peer.is_none_or(Direction::keeps_window);
-        let is_in_use = self.form != Form::Plain
+        let is_in_use = self.form != MessageForm::Plain
             && self.is_message_under_way()
-            && !matches!(self.message, Message::Held { .. } | Message::Dropped { .. });
+            && !matches!(
+                self.message,
+                MessageBuffer::Held { .. } | MessageBuffer::Dropped { .. }
+            );
         if is_in_use || (keeps_window && !is_over) {
             return None;
         }
@@ -280,7 +241,7 @@ impl Receiver {
     }
 
     fn fail(&mut self) {
-        self.reading = Reading::Failed;
+        self.reading = FrameState::Failed;
         self.message.clear();
     }
 
@@ -289,14 +250,14 @@ impl Receiver {
     fn advance<'i>(
         &mut self,
         rest: &mut &'i mut [u8],
-        limits: &Limits,
-    ) -> Result<Found<'i>, Error> {
+        limits: &WsLimits,
+    ) -> Result<Parsed<'i>, WsError> {
         loop {
             match &mut self.reading {
-                Reading::AwaitHeader => {
+                FrameState::AwaitHeader => {
                     self.admit_start(rest)?;
                     let Some((header, header_bytes)) = Header::decode(rest)? else {
-                        return Ok(Found::Nothing);
+                        return Ok(Parsed::Nothing);
                     };
                     if !self.admit_length(&header, limits)? {
                         take(rest, header_bytes);
@@ -306,39 +267,39 @@ impl Receiver {
                     }
                     if let Some(payload) = take_whole(rest, &header, header_bytes) {
                         if header.reserved == 0 {
-                            return Ok(Found::Frame(header.opcode, payload));
+                            return Ok(Parsed::Frame(header.opcode, payload));
                         }
                         self.message.begin(header.opcode);
-                        self.form = Form::packed(payload.is_empty());
+                        self.form = MessageForm::compressed(payload.is_empty());
                         self.received_bytes = header.payload_bytes;
                         self.inflate(payload, limits)?;
                         return self.finish(limits);
                     }
                     if header.opcode.is_control() {
-                        return Ok(Found::Nothing);
+                        return Ok(Parsed::Nothing);
                     }
                     take(rest, header_bytes);
                     self.begin(&header);
                 }
-                Reading::AwaitPayload(payload) => {
+                FrameState::AwaitPayload(payload) => {
                     let piece = payload.take(rest);
                     let (is_whole, fin) = (payload.left == 0, payload.fin);
                     self.push(piece, limits)?;
                     if !is_whole {
-                        return Ok(Found::Nothing);
+                        return Ok(Parsed::Nothing);
                     }
                     if fin {
                         return self.finish(limits);
                     }
-                    self.reading = Reading::AwaitHeader;
+                    self.reading = FrameState::AwaitHeader;
                 }
-                Reading::AwaitRelease => {
+                FrameState::AwaitRelease => {
                     self.message.clear();
-                    self.reading = Reading::AwaitHeader;
+                    self.reading = FrameState::AwaitHeader;
                 }
-                Reading::CloseReceived | Reading::Failed => {
+                FrameState::CloseReceived | FrameState::Failed => {
                     *rest = &mut [];
-                    return Ok(Found::Nothing);
+                    return Ok(Parsed::Nothing);
                 }
             }
         }
@@ -352,15 +313,15 @@ impl Receiver {
             self.fragments = 1;
             self.received_bytes = 0;
             if header.reserved != 0 {
-                self.form = Form::PackedNothing;
+                self.form = MessageForm::CompressedEmpty;
                 self.message.hold(header.opcode);
             } else {
-                self.form = Form::Plain;
+                self.form = MessageForm::Plain;
                 self.message.begin(header.opcode);
             }
         }
         self.received_bytes += header.payload_bytes;
-        self.reading = Reading::AwaitPayload(Payload {
+        self.reading = FrameState::AwaitPayload(Payload {
             left: header.payload_bytes,
             mask_key: header.mask_key,
             fin: header.fin,
@@ -369,7 +330,7 @@ impl Receiver {
 
     /// Throws away the message under way, what there is of it and what comes.
     #[cold]
-    fn drop_message(&mut self, limits: &Limits) -> Result<(), Error> {
+    fn drop_message(&mut self, limits: &WsLimits) -> Result<(), WsError> {
         if self.inflates_dropped() {
             // The next message may refer to what is in this one.
             if let Some(held) = self.message.release() {
@@ -379,31 +340,31 @@ impl Receiver {
             return Ok(());
         }
         self.message.drop_rest();
-        if self.form != Form::Plain
+        if self.form != MessageForm::Plain
             && let Some(inflater) = &mut self.inflater
         {
             inflater.reset();
         }
-        if let Reading::AwaitPayload(payload) = &mut self.reading {
+        if let FrameState::AwaitPayload(payload) = &mut self.reading {
             payload.mask_key = None; // nobody looks
         }
         Ok(())
     }
 
-    /// Whether what is dropped of the message under way is to be decompressed.
+    /// Returns `true` if what is dropped of the message under way is to be decompressed.
     fn inflates_dropped(&self) -> bool {
-        self.form != Form::Plain && self.peer.is_some_and(Direction::keeps_window)
+        self.form != MessageForm::Plain && self.peer.is_some_and(Direction::keeps_window)
     }
 
     /// Appends a piece of payload to the message.
-    fn push(&mut self, piece: &[u8], limits: &Limits) -> Result<(), Error> {
-        if self.form == Form::Plain {
+    fn push(&mut self, piece: &[u8], limits: &WsLimits) -> Result<(), WsError> {
+        if self.form == MessageForm::Plain {
             return Ok(self.message.push(piece, limits.bytes_kept_max())?);
         }
         if !piece.is_empty() {
-            self.form = Form::Packed;
+            self.form = MessageForm::Compressed;
         }
-        if self.message.keep(piece, limits.packed_bytes_held_max) {
+        if self.message.keep(piece, limits.compressed_bytes_held_max) {
             return Ok(());
         }
         if let Some(held) = self.message.release() {
@@ -412,7 +373,7 @@ impl Receiver {
         self.inflate(piece, limits)
     }
 
-    fn inflate(&mut self, piece: &[u8], limits: &Limits) -> Result<(), Error> {
+    fn inflate(&mut self, piece: &[u8], limits: &WsLimits) -> Result<(), WsError> {
         let goes_on = self.inflates_dropped();
         if self.message.is_dropped() && !goes_on {
             return Ok(());
@@ -431,7 +392,11 @@ impl Receiver {
     }
 
     /// Goes on after an error which is that the message has just been dropped.
-    fn inflated(&mut self, inflated: Result<(), Error>, limits: &Limits) -> Result<(), Error> {
+    fn inflated(
+        &mut self,
+        inflated: Result<(), WsError>,
+        limits: &WsLimits,
+    ) -> Result<(), WsError> {
         if inflated.is_err() && self.message.is_dropped() && !self.inflates_dropped() {
             return self.drop_message(limits);
         }
@@ -439,13 +404,13 @@ impl Receiver {
     }
 
     /// The last byte of a message is here.
-    fn finish<'i>(&mut self, limits: &Limits) -> Result<Found<'i>, Error> {
-        if self.form != Form::Plain {
+    fn finish<'i>(&mut self, limits: &WsLimits) -> Result<Parsed<'i>, WsError> {
+        if self.form != MessageForm::Plain {
             if let Some(held) = self.message.release() {
                 self.inflate(&held, limits)?;
             }
             let goes_on = self.inflates_dropped();
-            let is_nothing = self.form == Form::PackedNothing;
+            let is_nothing = self.form == MessageForm::CompressedEmpty;
             let message = &mut self.message;
             if let Some(inflater) = &mut self.inflater
                 && (goes_on || !message.is_dropped())
@@ -460,22 +425,22 @@ impl Receiver {
             return Ok(self.finish_dropped());
         }
         self.message.finish()?;
-        self.reading = Reading::AwaitRelease;
-        Ok(Found::MessageEnd)
+        self.reading = FrameState::AwaitRelease;
+        Ok(Parsed::MessageEnd)
     }
 
     #[cold]
-    fn finish_dropped<'i>(&mut self) -> Found<'i> {
+    fn finish_dropped<'i>(&mut self) -> Parsed<'i> {
         let inflated_bytes = self.message.bytes() as u64;
         self.message.clear();
-        self.reading = Reading::AwaitHeader;
-        Found::DroppedEnd(self.received_bytes.max(inflated_bytes))
+        self.reading = FrameState::AwaitHeader;
+        Parsed::DroppedEnd(self.received_bytes.max(inflated_bytes))
     }
 
-    /// Whether a frame may begin with these bytes, now and from this peer: each is looked at as
+    /// Returns `true` if a frame may begin with these bytes, now and from this peer: each is looked at as
     /// soon as it is here.
     #[inline]
-    fn admit_start(&self, input: &[u8]) -> Result<(), Error> {
+    fn admit_start(&self, input: &[u8]) -> Result<(), WsError> {
         let Some((&first, rest)) = input.split_first() else {
             return Ok(());
         };
@@ -487,53 +452,53 @@ impl Receiver {
             0
         };
         if start.reserved & !allowed != 0 {
-            return Err(Error::ReservedBits);
+            return Err(WsError::ReservedBits);
         }
         match (start.opcode, self.message.is_under_way()) {
-            (Opcode::Continuation, false) => return Err(Error::ContinuationUnexpected),
-            (Opcode::Text | Opcode::Binary, true) => return Err(Error::ContinuationMissing),
+            (Opcode::Continuation, false) => return Err(WsError::ContinuationUnexpected),
+            (Opcode::Text | Opcode::Binary, true) => return Err(WsError::ContinuationMissing),
             _ => {}
         }
         match (
             self.role,
             rest.first().map(|&second| frame::is_masked(second)),
         ) {
-            (Role::Server, Some(false)) => Err(Error::MaskMissing),
-            (Role::Client, Some(true)) => Err(Error::MaskUnexpected),
+            (Role::Server, Some(false)) => Err(WsError::MaskMissing),
+            (Role::Client, Some(true)) => Err(WsError::MaskUnexpected),
             _ => Ok(()),
         }
     }
 
-    /// Whether this frame may be this long, and its message have one more; then, whether the message is
+    /// Returns `true` if this frame may be this long, and its message have one more; then, whether the message is
     /// still wanted.
-    fn admit_length(&self, header: &Header, limits: &Limits) -> Result<bool, Error> {
+    fn admit_length(&self, header: &Header, limits: &WsLimits) -> Result<bool, WsError> {
         if header.opcode.is_control() {
             return Ok(true);
         }
         let mut message_bytes = header.payload_bytes;
         if header.opcode == Opcode::Continuation {
             if self.fragments >= limits.fragments_max {
-                return Err(Error::FragmentsTooMany);
+                return Err(WsError::FragmentsTooMany);
             }
             message_bytes = message_bytes.saturating_add(self.received_bytes);
         }
         if header.payload_bytes > limits.frame_bytes_max {
-            return Err(Error::FrameTooBig);
+            return Err(WsError::FrameTooBig);
         }
         if message_bytes <= limits.bytes_kept_max() as u64 {
             return Ok(true);
         }
         // How long a compressed message is otherwise turns out when it is decompressed.
         if message_bytes > limits.message_bytes_max as u64 {
-            return Err(Error::MessageTooBig);
+            return Err(WsError::MessageTooBig);
         }
         Ok(false)
     }
 
-    /// What a frame says that is no part of a larger message.
-    fn frame_event<'i>(&mut self, opcode: Opcode, payload: &'i [u8]) -> Result<Event<'i>, Error> {
+    /// Event of a frame that is no part of a larger message.
+    fn frame_event<'i>(&mut self, opcode: Opcode, payload: &'i [u8]) -> Result<Event<'i>, WsError> {
         Ok(match opcode {
-            Opcode::Text => Event::Text(str::from_utf8(payload).map_err(|_| Error::TextNotUtf8)?),
+            Opcode::Text => Event::Text(str::from_utf8(payload).map_err(|_| WsError::TextNotUtf8)?),
             // A continuation is never an event by itself.
             Opcode::Binary | Opcode::Continuation => Event::Binary(payload),
             Opcode::Ping => Event::Ping(payload),
@@ -541,7 +506,7 @@ impl Receiver {
             Opcode::Close => {
                 let code = close::decode(payload)?;
                 self.message.clear();
-                self.reading = Reading::CloseReceived;
+                self.reading = FrameState::CloseReceived;
                 Event::Close(code)
             }
         })

@@ -8,16 +8,16 @@ use super::{Event, Role, SendError, close};
 /// Frames what is sent to the peer, and keeps the output sealed after a Close.
 #[derive(Debug)]
 pub struct Sender {
-    writing: Writing,
+    writing: SendState,
     role: Role,
-    /// How we compress.
+    /// Our compression parameters.
     ours: Option<Direction>,
-    /// Where its window is kept.
+    /// Compressor with its window, where that is kept.
     deflater: Option<Box<Deflater>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Writing {
+enum SendState {
     Open,
     CloseSent,
 }
@@ -25,7 +25,7 @@ enum Writing {
 impl Sender {
     pub(super) const fn new(role: Role, ours: Option<Direction>) -> Self {
         Self {
-            writing: Writing::Open,
+            writing: SendState::Open,
             role,
             ours,
             deflater: None,
@@ -97,10 +97,10 @@ impl Sender {
         ours.map(Direction::window_bits)
     }
 
-    /// Whether a Close was sent. No frame may follow it: neither one from [`send`](Self::send),
+    /// Returns `true` if a Close was sent. No frame may follow it: neither one from [`send`](Self::send),
     /// which refuses it, nor one made for many receivers, which is the caller's duty.
     pub const fn is_sealed(&self) -> bool {
-        matches!(self.writing, Writing::CloseSent)
+        matches!(self.writing, SendState::CloseSent)
     }
 
     fn encode(
@@ -136,7 +136,7 @@ impl Sender {
                     }
                     None => encode_pieces(out, Opcode::Close, key, []),
                 }
-                self.writing = Writing::CloseSent;
+                self.writing = SendState::CloseSent;
             }
         }
         Ok(())
@@ -151,7 +151,7 @@ impl Sender {
         packer: Option<(&mut Deflaters, &Compression)>,
     ) {
         match packer.and_then(|(deflaters, how)| self.pack(deflaters, how, payload)) {
-            Some(packed) => encode_with(out, opcode, RESERVED_1, key, [packed]),
+            Some(compressed) => encode_with(out, opcode, RESERVED_1, key, [compressed]),
             None => encode_pieces(out, opcode, key, [payload]),
         }
     }
@@ -176,9 +176,9 @@ impl Sender {
         let ours = self.ours?;
         let bits = ours.window_bits();
         if ours.keeps_window() {
-            deflaters.own(how, bits, &mut self.deflater, payload)
+            deflaters.compress_with_takeover(how, bits, &mut self.deflater, payload)
         } else {
-            deflaters.shared(how, bits, payload)
+            deflaters.compress_without_takeover(how, bits, payload)
         }
     }
 }

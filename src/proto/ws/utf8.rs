@@ -2,7 +2,7 @@
 
 use std::str;
 
-use super::Error;
+use super::WsError;
 
 /// Bytes of the longest character that is not yet whole.
 const TAIL_BYTES_MAX: usize = 3;
@@ -11,11 +11,11 @@ const TAIL_BYTES_MAX: usize = 3;
 /// bytes of a character that was cut.
 ///
 /// ```
-/// use edgeloop::proto::ws::utf8::{Decoded, Decoder};
+/// use edgeloop::proto::ws::utf8::{DecodedText, Decoder};
 ///
 /// let mut decoder = Decoder::new();
-/// assert_eq!(decoder.decode(b"caf\xC3"), Ok(Decoded { joined: None, text: "caf" }));
-/// assert_eq!(decoder.decode(b"\xA9 noir"), Ok(Decoded { joined: Some('é'), text: " noir" }));
+/// assert_eq!(decoder.decode(b"caf\xC3"), Ok(DecodedText { joined: None, text: "caf" }));
+/// assert_eq!(decoder.decode(b"\xA9 noir"), Ok(DecodedText { joined: Some('é'), text: " noir" }));
 /// assert_eq!(decoder.finish(), Ok(()));
 /// ```
 #[derive(Debug, Default)]
@@ -24,9 +24,9 @@ pub struct Decoder {
     tail_bytes: u8,
 }
 
-/// What a piece added to the text: first `joined`, then `text`.
+/// Text that a piece added: first `joined`, then `text`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Decoded<'a> {
+pub struct DecodedText<'a> {
     /// The character that began in an earlier piece and is whole now.
     pub joined: Option<char>,
     /// The whole characters of this piece.
@@ -52,7 +52,7 @@ impl Decoder {
     }
 
     /// Takes the next piece. After an error the decoder is of no further use.
-    pub fn decode<'a>(&mut self, bytes: &'a [u8]) -> Result<Decoded<'a>, InvalidUtf8> {
+    pub fn decode<'a>(&mut self, bytes: &'a [u8]) -> Result<DecodedText<'a>, InvalidUtf8> {
         let (joined, bytes) = if self.tail_bytes == 0 {
             (None, bytes)
         } else {
@@ -64,7 +64,7 @@ impl Decoder {
         if !cut.is_empty() {
             self.keep(cut)?;
         }
-        Ok(Decoded { joined, text })
+        Ok(DecodedText { joined, text })
     }
 
     /// The end of the text: a character may not be cut here.
@@ -111,7 +111,7 @@ impl Decoder {
     }
 }
 
-/// How many bytes at the end of `bytes` begin a character that needs more of them. Finding the
+/// Number of bytes at the end of `bytes` that begin a character that needs more of them. Finding the
 /// cut first lets `str::from_utf8` run over all the rest at its full speed, and once.
 fn cut_character_bytes(bytes: &[u8]) -> usize {
     let last = bytes.iter().rev().take(TAIL_BYTES_MAX);
@@ -132,7 +132,7 @@ fn character_bytes(first: u8) -> usize {
     }
 }
 
-impl From<InvalidUtf8> for Error {
+impl From<InvalidUtf8> for WsError {
     fn from(_: InvalidUtf8) -> Self {
         Self::TextNotUtf8
     }
@@ -200,10 +200,10 @@ mod tests {
         for number in 0..count.pow(4) {
             let bytes = [1, count, count.pow(2), count.pow(3)].map(|n| edges[number / n % count]);
             let mut decoder = Decoder::new();
-            let refused = bytes
+            let rejected = bytes
                 .iter()
                 .position(|byte| decoder.decode(&[*byte]).is_err());
-            assert_eq!(refused, first_bad_byte(&bytes), "{bytes:02X?}");
+            assert_eq!(rejected, first_bad_byte(&bytes), "{bytes:02X?}");
             let halves = [&bytes[..2], &bytes[2..]];
             let whole = str::from_utf8(&bytes)
                 .map(str::to_owned)
@@ -234,8 +234,8 @@ mod tests {
             prop_assert_eq!(decode_pieces(pieces), whole);
 
             let mut decoder = Decoder::new();
-            let refused = bytes.iter().position(|byte| decoder.decode(&[*byte]).is_err());
-            prop_assert_eq!(refused, first_bad_byte(&bytes));
+            let rejected = bytes.iter().position(|byte| decoder.decode(&[*byte]).is_err());
+            prop_assert_eq!(rejected, first_bad_byte(&bytes));
         }
     }
 }

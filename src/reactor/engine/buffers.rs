@@ -3,17 +3,17 @@
 use crate::invariant::part_mut;
 #[cfg(feature = "tls")]
 use crate::proto::tls::{RECORD_OVERHEAD_BYTES_MAX, RECORD_PLAINTEXT_BYTES_MAX};
-use crate::reactor::Config;
-use crate::reactor::channel::Channel;
+use crate::reactor::ReactorConfig;
+use crate::reactor::conn_state::ConnState;
 
 /// The buffers all connections share: each is used within one call and empty between calls.
-pub(super) struct Buffers {
+pub(super) struct ScratchBuffers {
     /// Input for the handler: what it left over last time, then what came now.
     pub(super) plain: Vec<u8>,
     /// TLS records as they were read.
     #[cfg(feature = "tls")]
     pub(super) cipher: Box<[u8]>,
-    /// What one write sends.
+    /// Bytes of one write.
     #[cfg(feature = "tls")]
     pub(super) out: Box<[u8]>,
     /// Small frames on their way into one TLS record.
@@ -21,8 +21,8 @@ pub(super) struct Buffers {
     pub(super) record: Vec<u8>,
 }
 
-impl Buffers {
-    pub(super) fn new(config: &Config) -> Self {
+impl ScratchBuffers {
+    pub(super) fn new(config: &ReactorConfig) -> Self {
         #[cfg(feature = "tls")]
         let zeroed = |len: usize| vec![0; len].into_boxed_slice();
         // Room for a handshake message in pieces (RFC 8446 §4), or for most of a record.
@@ -49,13 +49,13 @@ fn sealed_bytes(plain_bytes: usize) -> usize {
 
 /// Moves what the handler left to the front of the input buffer, behind which `more` bytes have room; returns
 /// how much that is.
-pub(super) fn take_tail(channel: &mut Channel, plain: &mut Vec<u8>, more: usize) -> usize {
-    let len = channel.held().map_or(0, |held| held.plain.len());
+pub(super) fn take_tail(state: &mut ConnState, plain: &mut Vec<u8>, more: usize) -> usize {
+    let len = state.held().map_or(0, |held| held.plain.len());
     // The handler may have raised `tail_bytes_max` or `read_bytes` since the buffer was made.
     if plain.len() < len + more {
         plain.resize(len + more, 0);
     }
-    let Some(held) = channel.held_mut() else {
+    let Some(held) = state.held_mut() else {
         return 0;
     };
     part_mut(plain, ..len).copy_from_slice(&held.plain);

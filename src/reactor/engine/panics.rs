@@ -4,8 +4,8 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Engine;
-use super::buffers::Buffers;
-use crate::reactor::channel::{Ending, Phase};
+use super::buffers::ScratchBuffers;
+use crate::reactor::conn_state::{Ending, Phase};
 use crate::reactor::{CloseReason, ConnId, Cx, Handler};
 
 impl<H: Handler> Engine<H> {
@@ -14,12 +14,12 @@ impl<H: Handler> Engine<H> {
     pub(super) fn guard_conn<T>(
         &mut self,
         id: ConnId,
-        callback: impl FnOnce(&mut H, &mut Cx<'_>, &mut H::Conn, &mut Buffers) -> T,
+        callback: impl FnOnce(&mut H, &mut Cx<'_>, &mut H::Conn, &mut ScratchBuffers) -> T,
     ) -> Option<T> {
         let call = |handler: &mut H,
                     cx: &mut Cx<'_>,
                     conn: Option<&mut H::Conn>,
-                    buffers: &mut Buffers| {
+                    buffers: &mut ScratchBuffers| {
             conn.map(|conn| callback(handler, cx, conn, buffers))
         };
         self.guard(id, call).flatten()
@@ -29,7 +29,7 @@ impl<H: Handler> Engine<H> {
     pub(super) fn guard<T>(
         &mut self,
         id: ConnId,
-        callback: impl FnOnce(&mut H, &mut Cx<'_>, Option<&mut H::Conn>, &mut Buffers) -> T,
+        callback: impl FnOnce(&mut H, &mut Cx<'_>, Option<&mut H::Conn>, &mut ScratchBuffers) -> T,
     ) -> Option<T> {
         let Self {
             core,
@@ -71,8 +71,8 @@ impl<H: Handler> Engine<H> {
             }
         }
         // Whatever is not on its way out by now has nothing to say.
-        let channel = self.core.channel(id);
-        if channel.is_some_and(|channel| !matches!(channel.phase, Phase::Flush | Phase::Linger)) {
+        let state = self.core.state(id);
+        if state.is_some_and(|state| !matches!(state.phase, Phase::Flush | Phase::Linger)) {
             self.core.kill(id, CloseReason::Panicked);
         }
     }
@@ -85,12 +85,12 @@ impl<H: Handler> Engine<H> {
         let message = literal.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
         let message = message.unwrap_or("(no message)");
         log::error!("{id}: a callback panicked, and ends its connection: {message}");
-        let first = self.core.channel(id).is_some_and(|channel| {
-            if let Some(held) = channel.held_mut() {
+        let first = self.core.state(id).is_some_and(|state| {
+            if let Some(held) = state.held_mut() {
                 held.output.drop_empty();
             }
-            let before = std::mem::replace(&mut channel.ending, Ending::Panicked);
-            before == Ending::Orderly && channel.phase == Phase::Open
+            let before = std::mem::replace(&mut state.ending, Ending::Panicked);
+            before == Ending::Orderly && state.phase == Phase::Open
         });
         self.core.recount();
         first

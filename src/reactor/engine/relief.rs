@@ -3,9 +3,9 @@
 
 use super::turn::Links;
 use super::{Engine, Readiness};
-use crate::reactor::channel::{Overflow, Phase};
-use crate::reactor::core::CROWDED_MARK_BYTES;
-use crate::reactor::link::Wire;
+use crate::reactor::conn_state::{Overflow, Phase};
+use crate::reactor::conn_table::CROWDED_MARK_BYTES;
+use crate::reactor::socket::Transport;
 use crate::reactor::{CloseReason, ConnId, Handler};
 
 /// Output that waits for less time is no sign of a slow peer: it may only be that peer's turn to run.
@@ -22,7 +22,7 @@ struct Waiting {
 impl<H: Handler> Engine<H> {
     /// Makes room where output is over a limit. To be called after each callback that can queue some, so
     /// that the limits are exceeded by what one callback makes, not by what a turn does.
-    pub(in crate::reactor) fn relieve<W: Wire>(&mut self, links: &mut Links<W>) {
+    pub(in crate::reactor) fn relieve<W: Transport>(&mut self, links: &mut Links<W>) {
         if self.core.needs_relief() {
             self.flush_suspects(links);
             self.flush_some(links);
@@ -33,14 +33,14 @@ impl<H: Handler> Engine<H> {
     }
 
     /// Writes until the socket takes no more, whatever is known of it: an event may be on its way.
-    fn flush_fully<W: Wire>(&mut self, id: ConnId, links: &mut Links<W>) {
+    fn flush_fully<W: Transport>(&mut self, id: ConnId, links: &mut Links<W>) {
         let Some(Some(link)) = links.get_mut(id.index()) else {
             return;
         };
         loop {
-            let before = match self.core.channel(id) {
-                Some(channel) if !matches!(channel.phase, Phase::Connect | Phase::Reap) => {
-                    channel.queued_bytes()
+            let before = match self.core.state(id) {
+                Some(state) if !matches!(state.phase, Phase::Connect | Phase::Reap) => {
+                    state.queued_bytes()
                 }
                 _ => return,
             };
@@ -57,15 +57,15 @@ impl<H: Handler> Engine<H> {
     }
 
     /// Those over their own limit are closed if they are still, with their sockets full.
-    fn flush_suspects<W: Wire>(&mut self, links: &mut Links<W>) {
+    fn flush_suspects<W: Transport>(&mut self, links: &mut Links<W>) {
         for id in std::mem::take(&mut self.core.suspects) {
             self.flush_fully(id, links);
             let max = self.core.config.output_bytes_max;
-            if let Some(channel) = self.core.channel(id)
-                && channel.overflow == Overflow::Suspected
+            if let Some(state) = self.core.state(id)
+                && state.overflow == Overflow::Suspected
             {
-                channel.overflow = Overflow::None;
-                if channel.queued_bytes() > max {
+                state.overflow = Overflow::None;
+                if state.queued_bytes() > max {
                     self.core.overflow(id);
                 }
             }
@@ -73,7 +73,7 @@ impl<H: Handler> Engine<H> {
     }
 
     /// Writes to one connection after the other until there is room again.
-    fn flush_some<W: Wire>(&mut self, links: &mut Links<W>) {
+    fn flush_some<W: Transport>(&mut self, links: &mut Links<W>) {
         let max = self.core.config.output_bytes_max_total;
         if !self.core.is_crowded() {
             return;
@@ -86,10 +86,10 @@ impl<H: Handler> Engine<H> {
                 break;
             }
             done += 1;
-            let Some(channel) = self.core.channel(*id) else {
+            let Some(state) = self.core.state(*id) else {
                 continue;
             };
-            channel.dirty = false;
+            state.dirty = false;
             if matches!(links.get(id.index()), Some(Some(link)) if link.writable) {
                 self.flush_fully(*id, links);
             }
@@ -101,7 +101,7 @@ impl<H: Handler> Engine<H> {
 
     /// Closes those whose output has waited longest, as many as it takes. Who keeps up is not among them
     /// unless there is a quarter too much.
-    fn close_slowest<W: Wire>(&mut self, links: &mut Links<W>) {
+    fn close_slowest<W: Transport>(&mut self, links: &mut Links<W>) {
         if !self.core.is_crowded() {
             return;
         }
@@ -121,14 +121,14 @@ impl<H: Handler> Engine<H> {
             }
             self.flush_fully(id, links);
             let held = over(self.core.queued_bytes_total(), leaving);
-            let Some(channel) = self.core.channel(id) else {
+            let Some(state) = self.core.state(id) else {
                 continue;
             };
-            let is_stuck = channel.waiting_since_ms().unwrap_or(now_ms) <= since_ms;
-            if channel.queued_bytes() > 0 && held > max && (is_stuck || held > far_over) {
+            let is_stuck = state.waiting_since_ms().unwrap_or(now_ms) <= since_ms;
+            if state.queued_bytes() > 0 && held > max && (is_stuck || held > far_over) {
                 self.core.overflow(id);
-                let channel = self.core.channel(id);
-                leaving += channel.map_or(0, |channel| channel.private_output_bytes());
+                let state = self.core.state(id);
+                leaving += state.map_or(0, |state| state.private_output_bytes());
             }
         }
     }
@@ -139,17 +139,17 @@ impl<H: Handler> Engine<H> {
         let now_ms = self.core.now_ms();
         let mut leaving = 0;
         let mut waiting = Vec::new();
-        for (index, channel) in &self.core.channels {
-            let queued = channel.queued_bytes();
-            let is_leaving = matches!(channel.overflow, Overflow::Due | Overflow::Told);
-            if is_leaving || channel.phase == Phase::Reap {
-                leaving += channel.private_output_bytes();
+        for (index, state) in &self.core.states {
+            let queued = state.queued_bytes();
+            let is_leaving = matches!(state.overflow, Overflow::Due | Overflow::Told);
+            if is_leaving || state.phase == Phase::Reap {
+                leaving += state.private_output_bytes();
             } else if queued > 0
                 && let Some(id) = self.core.id_at(index)
             {
                 waiting.push(Waiting {
                     is_small: queued <= CROWDED_MARK_BYTES,
-                    since_ms: channel.waiting_since_ms().unwrap_or(now_ms),
+                    since_ms: state.waiting_since_ms().unwrap_or(now_ms),
                     id,
                 });
             }
@@ -158,7 +158,7 @@ impl<H: Handler> Engine<H> {
         (waiting, leaving)
     }
 
-    /// Who was told to go does not get its time where that takes half as much again as there may be.
+    /// Closes connections that were told to go where output is half as much again as the limit.
     fn close_closing(&mut self) {
         let max = self.core.config.output_bytes_max_total;
         let mut total = self.core.queued_bytes_total();
@@ -166,10 +166,10 @@ impl<H: Handler> Engine<H> {
             return;
         }
         let mut told = Vec::new();
-        for (index, channel) in &self.core.channels {
-            if channel.overflow == Overflow::Told && channel.phase != Phase::Reap {
-                let since_ms = channel.waiting_since_ms();
-                told.push((since_ms, channel.private_output_bytes(), index));
+        for (index, state) in &self.core.states {
+            if state.overflow == Overflow::Told && state.phase != Phase::Reap {
+                let since_ms = state.waiting_since_ms();
+                told.push((since_ms, state.private_output_bytes(), index));
             }
         }
         told.sort_unstable_by_key(|(since_ms, ..)| *since_ms);

@@ -11,17 +11,18 @@ mod turns;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use crate::reactor::sim::{Client, Peer, Rng, Sim, for_seeds, run};
+use crate::reactor::sim::{Peer, Rng, Sim, SimClient, for_seeds, run};
 use crate::reactor::{
-    CloseReason, Config, ConnId, Cx, Handler, Origin, Preface, Security, Sent, Shared, Stall,
+    CloseReason, ConnId, Cx, Endpoint, Handler, ProxyHeaderOutcome, ReactorConfig, Security,
+    SendStatus, Shared, Stall,
 };
 
 #[cfg(feature = "tls")]
-use crate::reactor::Cleartext;
+use crate::reactor::PlaintextOnTls;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What the engine called back about.
+/// Callback of the engine.
 #[derive(Debug)]
 enum Call<'a> {
     Open,
@@ -40,7 +41,7 @@ enum Call<'a> {
     Closed,
 }
 
-/// What a closure makes of cleartext.
+/// Results of a closure for plaintext.
 #[cfg(feature = "tls")]
 const REFUSED: usize = 0;
 #[cfg(feature = "tls")]
@@ -48,7 +49,7 @@ const INCOMPLETE: usize = 1;
 #[cfg(feature = "tls")]
 const ANSWERED: usize = 2;
 
-/// What a closure makes of a preface that is to go on.
+/// Result of a closure for a PROXY header that is not complete.
 const MORE: usize = usize::MAX;
 
 /// Acts as a closure says, and checks that the calls make sense.
@@ -89,7 +90,7 @@ impl<F: FnMut(&mut Cx<'_>, Call<'_>) -> usize> Handler for Probe<F> {
     type Conn = ConnId;
     type Mail = u32;
 
-    fn open(&mut self, cx: &mut Cx<'_>, _: Origin) -> Option<ConnId> {
+    fn open(&mut self, cx: &mut Cx<'_>, _: Endpoint) -> Option<ConnId> {
         let takes = (self.act)(cx, Call::Open) > 0;
         if takes {
             assert!(self.open.insert(cx.id()), "opened twice");
@@ -97,11 +98,16 @@ impl<F: FnMut(&mut Cx<'_>, Call<'_>) -> usize> Handler for Probe<F> {
         takes.then(|| cx.id())
     }
 
-    fn preface(&mut self, cx: &mut Cx<'_>, conn: &mut ConnId, input: &[u8]) -> Preface {
+    fn proxy_header(
+        &mut self,
+        cx: &mut Cx<'_>,
+        conn: &mut ConnId,
+        input: &[u8],
+    ) -> ProxyHeaderOutcome {
         assert_eq!(*conn, cx.id());
         match self.call(cx, Call::Preface(input)) {
-            MORE => Preface::Incomplete,
-            used => Preface::Passed(used),
+            MORE => ProxyHeaderOutcome::Incomplete,
+            used => ProxyHeaderOutcome::Passed(used),
         }
     }
 
@@ -112,12 +118,17 @@ impl<F: FnMut(&mut Cx<'_>, Call<'_>) -> usize> Handler for Probe<F> {
     }
 
     #[cfg(feature = "tls")]
-    fn cleartext(&mut self, cx: &mut Cx<'_>, conn: &mut ConnId, input: &[u8]) -> Cleartext {
+    fn plaintext_on_tls(
+        &mut self,
+        cx: &mut Cx<'_>,
+        conn: &mut ConnId,
+        input: &[u8],
+    ) -> PlaintextOnTls {
         assert_eq!(*conn, cx.id());
         match self.call(cx, Call::Cleartext(input)) {
-            REFUSED => Cleartext::Refused,
-            INCOMPLETE => Cleartext::Incomplete,
-            _ => Cleartext::Answered,
+            REFUSED => PlaintextOnTls::Refused,
+            INCOMPLETE => PlaintextOnTls::Incomplete,
+            _ => PlaintextOnTls::Answered,
         }
     }
 
@@ -125,7 +136,7 @@ impl<F: FnMut(&mut Cx<'_>, Call<'_>) -> usize> Handler for Probe<F> {
         self.call(cx, Call::Eof);
     }
 
-    fn drained(&mut self, cx: &mut Cx<'_>, _: &mut ConnId) {
+    fn writable(&mut self, cx: &mut Cx<'_>, _: &mut ConnId) {
         self.call(cx, Call::Drained);
     }
 
@@ -143,7 +154,7 @@ impl<F: FnMut(&mut Cx<'_>, Call<'_>) -> usize> Handler for Probe<F> {
         self.call(cx, Call::Stalled(stall));
     }
 
-    fn draining(&mut self, cx: &mut Cx<'_>, _: &mut ConnId) {
+    fn shutting_down(&mut self, cx: &mut Cx<'_>, _: &mut ConnId) {
         self.call(cx, Call::Draining);
     }
 
@@ -169,7 +180,7 @@ impl<F: FnMut(&mut Cx<'_>, Call<'_>) -> usize> Handler for Probe<F> {
     }
 }
 
-fn probe<F: FnMut(&mut Cx<'_>, Call<'_>) -> usize>(config: Config, act: F) -> Sim<Probe<F>> {
+fn probe<F: FnMut(&mut Cx<'_>, Call<'_>) -> usize>(config: ReactorConfig, act: F) -> Sim<Probe<F>> {
     Sim::new(config, |_| Probe::new(act))
 }
 
@@ -196,25 +207,25 @@ fn securities() -> Vec<Security> {
     ]
 }
 
-fn client(peer: Peer, security: &Security) -> Client {
+fn client(peer: Peer, security: &Security) -> SimClient {
     #[cfg(feature = "tls")]
     if let Security::Tls(_) = security {
-        return Client::secure(peer);
+        return SimClient::secure(peer);
     }
     assert!(matches!(security, Security::Plain), "no client for it");
-    Client::plain(peer)
+    SimClient::plain(peer)
 }
 
-fn small(rng: &mut Rng) -> Config {
-    Config {
-        output_mark_bytes: 1 << (8 + rng.below(10)),
+fn small(rng: &mut Rng) -> ReactorConfig {
+    ReactorConfig {
+        output_high_water_bytes: 1 << (8 + rng.below(10)),
         tail_bytes_max: 4096,
-        ..Config::default()
+        ..ReactorConfig::default()
     }
 }
 
 /// Changes keys now and then where there are any.
-fn refresh_keys(client: &mut Client, rng: &mut Rng) {
+fn refresh_keys(client: &mut SimClient, rng: &mut Rng) {
     #[cfg(feature = "tls")]
     if let Some(tls) = &mut client.tls
         && !tls.is_handshaking()

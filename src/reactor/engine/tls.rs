@@ -2,28 +2,28 @@
 
 use std::ops::Range;
 
-use super::attempt::{Attempt, after_read, after_write, read, write};
-use super::buffers::{Buffers, take_tail};
+use super::buffers::{ScratchBuffers, take_tail};
+use super::read_outcome::{ReadOutcome, after_read, after_write, read, write};
 use super::{Engine, Readiness};
 use crate::invariant::{part, part_mut};
 use crate::proto::tls::{PENDING_BYTES_MAX, RECORD_OVERHEAD_BYTES_MAX, RECORD_PLAINTEXT_BYTES_MAX};
-use crate::reactor::channel::{Channel, Ending, NEVER, Phase, keep, ms};
-use crate::reactor::core::Core;
-use crate::reactor::link::Wire;
-use crate::reactor::{Cleartext, CloseReason, ConnId, Handler};
+use crate::reactor::conn_state::{ConnState, Ending, NEVER, Phase, keep, ms};
+use crate::reactor::conn_table::ConnTable;
+use crate::reactor::socket::Transport;
+use crate::reactor::{CloseReason, ConnId, Handler, PlaintextOnTls};
 
 impl<H: Handler> Engine<H> {
     pub(super) fn receive_tls(
         &mut self,
         id: ConnId,
-        wire: &mut impl Wire,
+        wire: &mut impl Transport,
         closing: bool,
     ) -> Readiness {
         let Self { core, buffers, .. } = self;
-        let Some(channel) = core.channel(id) else {
+        let Some(state) = core.state(id) else {
             return Readiness::Cleared;
         };
-        let waiting = channel.held_mut().map_or(0, |held| {
+        let waiting = state.held_mut().map_or(0, |held| {
             let len = held.cipher.len();
             part_mut(&mut buffers.cipher, ..len).copy_from_slice(&held.cipher);
             held.cipher.clear();
@@ -32,35 +32,35 @@ impl<H: Handler> Engine<H> {
         let room = part_mut(&mut buffers.cipher, waiting..);
         let room_len = room.len();
         match read(wire, room) {
-            Attempt::Bytes(count) => {
+            ReadOutcome::Bytes(count) => {
                 core.stats.bytes_in += count as u64;
-                if let Some(len) = self.pass_preface(id, waiting + count)
-                    && !(self.is_cleartext(id) && self.take_cleartext(id, len))
+                if let Some(len) = self.skip_proxy_header(id, waiting + count)
+                    && !(self.is_plaintext(id) && self.take_plaintext(id, len))
                 {
                     self.decrypt(id, len);
                 }
                 after_read(count, room_len, closing)
             }
-            Attempt::Nothing => {
+            ReadOutcome::Nothing => {
                 self.keep_cipher(id, 0..waiting);
                 Readiness::Cleared
             }
             // Without close_notify the peer's last record may be missing; what came before it
             // is whole, so it is answered as after a proper end.
-            Attempt::Eof => {
+            ReadOutcome::Eof => {
                 self.keep_cipher(id, 0..waiting);
                 self.eof(id);
                 Readiness::Cleared
             }
-            Attempt::Failed => {
+            ReadOutcome::Failed => {
                 core.kill(id, CloseReason::Reset);
                 Readiness::Cleared
             }
         }
     }
 
-    /// Whether what is in the record buffer is where TLS was to begin, and begins with a letter.
-    fn is_cleartext(&mut self, id: ConnId) -> bool {
+    /// Returns `true` if what is in the record buffer is where TLS was to begin, and begins with a letter.
+    fn is_plaintext(&mut self, id: ConnId) -> bool {
         let is_letter = self
             .buffers
             .cipher
@@ -69,28 +69,28 @@ impl<H: Handler> Engine<H> {
         is_letter
             && self
                 .core
-                .channel(id)
-                .is_some_and(|channel| channel.tls.as_ref().is_some_and(|tls| !tls.has_begun()))
+                .state(id)
+                .is_some_and(|state| state.tls.as_ref().is_some_and(|tls| !tls.has_begun()))
     }
 
     /// Shows the first `len` bytes of the record buffer to the handler as they are. Returns
     /// whether it has taken them on itself.
-    fn take_cleartext(&mut self, id: ConnId, len: usize) -> bool {
+    fn take_plaintext(&mut self, id: ConnId, len: usize) -> bool {
         let meant_for_tls = self.core.queued_bytes(id);
         let outcome = self.guard_conn(id, |handler, cx, conn, buffers| {
             let input = part(&buffers.cipher, ..len);
-            handler.cleartext(cx, conn, input)
+            handler.plaintext_on_tls(cx, conn, input)
         });
         let Some(outcome) = outcome else {
             return true; // it panicked
         };
         match outcome {
-            Cleartext::Refused => false,
-            Cleartext::Incomplete => {
+            PlaintextOnTls::Refused => false,
+            PlaintextOnTls::Incomplete => {
                 self.keep_cipher(id, 0..len);
                 true
             }
-            Cleartext::Answered => {
+            PlaintextOnTls::Answered => {
                 self.go_without_tls(id, meant_for_tls);
                 true
             }
@@ -99,18 +99,18 @@ impl<H: Handler> Engine<H> {
 
     /// Sends what was queued behind the first `meant_for_tls` bytes, unencrypted, and ends.
     fn go_without_tls(&mut self, id: ConnId, meant_for_tls: usize) {
-        let Some(channel) = self.core.channel(id) else {
+        let Some(state) = self.core.state(id) else {
             return;
         };
-        if channel.phase != Phase::Handshake {
+        if state.phase != Phase::Handshake {
             return;
         }
-        channel.tls = None;
-        let before = channel.private_output_bytes();
-        if let Some(held) = channel.held_mut() {
+        state.tls = None;
+        let before = state.private_output_bytes();
+        if let Some(held) = state.held_mut() {
             held.output.advance(meant_for_tls);
         }
-        let after = channel.private_output_bytes();
+        let after = state.private_output_bytes();
         self.core.account(before, after);
         self.core.hold_cipher(id, 0);
         self.core.opened(id);
@@ -120,26 +120,26 @@ impl<H: Handler> Engine<H> {
     /// Decrypts the first `len` bytes of the record buffer and delivers what they held.
     fn decrypt(&mut self, id: ConnId, len: usize) {
         let Self { core, buffers, .. } = self;
-        let Core { channels, pool, .. } = core;
-        let Some(channel) = channels.get_mut(id.index()) else {
+        let ConnTable { states, pool, .. } = core;
+        let Some(state) = states.get_mut(id.index()) else {
             return;
         };
-        let tail = take_tail(channel, &mut buffers.plain, len);
-        let before = channel.private_output_bytes();
-        let mut spill = std::mem::take(&mut channel.hold(pool).spill);
+        let tail = take_tail(state, &mut buffers.plain, len);
+        let before = state.private_output_bytes();
+        let mut spill = std::mem::take(&mut state.hold(pool).spill);
         let spilled = spill.len();
         let cipher = part_mut(&mut buffers.cipher, ..len);
         let plain = part_mut(&mut buffers.plain, tail..);
-        let outcome = channel.tls.as_mut().map(|tls| {
+        let outcome = state.tls.as_mut().map(|tls| {
             let was_established = tls.is_established();
             let received = tls.receive(cipher, plain, &mut spill);
             (received, !was_established && tls.is_established())
         });
-        let has_answer = spill.len() > spilled;
-        channel.hold(pool).spill = spill;
-        let after = channel.private_output_bytes();
+        let has_response = spill.len() > spilled;
+        state.hold(pool).spill = spill;
+        let after = state.private_output_bytes();
         core.account(before, after);
-        if has_answer {
+        if has_response {
             // Most often that is a handshake, which takes as long as many requests.
             core.budget.count_heavy();
             // The limits apply to what TLS answers by itself, too.
@@ -166,21 +166,21 @@ impl<H: Handler> Engine<H> {
             }
             None => {}
         }
-        let Core { channels, pool, .. } = &mut self.core;
-        if let Some(channel) = channels.get_mut(id.index()) {
-            channel.release(pool);
+        let ConnTable { states, pool, .. } = &mut self.core;
+        if let Some(state) = states.get_mut(id.index()) {
+            state.release(pool);
         }
     }
 
     fn is_open(&mut self, id: ConnId) -> bool {
         self.core
-            .channel(id)
-            .is_some_and(|channel| channel.phase == Phase::Open)
+            .state(id)
+            .is_some_and(|state| state.phase == Phase::Open)
     }
 
     fn established(&mut self, id: ConnId) {
-        if let Some(channel) = self.core.channel(id)
-            && channel.phase == Phase::Handshake
+        if let Some(state) = self.core.state(id)
+            && state.phase == Phase::Handshake
         {
             self.core.opened(id);
         }
@@ -189,16 +189,16 @@ impl<H: Handler> Engine<H> {
     /// Sends the alert that was written, and nothing else.
     fn fail(&mut self, id: ConnId) {
         let lingers_ms = self.core.now_ms() + ms(self.core.config.linger_timeout);
-        if let Some(channel) = self.core.channel(id) {
-            let before = channel.private_output_bytes();
-            if let Some(held) = channel.held_mut() {
+        if let Some(state) = self.core.state(id) {
+            let before = state.private_output_bytes();
+            if let Some(held) = state.held_mut() {
                 held.output.clear();
             }
-            channel.phase = Phase::Flush;
-            channel.ending = Ending::Alert;
-            channel.handler_due_ms = NEVER;
-            channel.engine_due_ms = lingers_ms;
-            let after = channel.private_output_bytes();
+            state.phase = Phase::Flush;
+            state.ending = Ending::Alert;
+            state.handler_due_ms = NEVER;
+            state.engine_due_ms = lingers_ms;
+            let after = state.private_output_bytes();
             self.core.account(before, after);
             self.core.hold_cipher(id, 0);
             self.core.arm(id);
@@ -210,8 +210,8 @@ impl<H: Handler> Engine<H> {
     pub(super) fn keep_cipher(&mut self, id: ConnId, range: Range<usize>) {
         let had_some = self
             .core
-            .channel(id)
-            .is_some_and(|channel| channel.intake.cipher > 0);
+            .state(id)
+            .is_some_and(|state| state.intake.cipher > 0);
         if had_some || !range.is_empty() {
             self.hold_cipher(id, range);
         }
@@ -227,27 +227,27 @@ impl<H: Handler> Engine<H> {
             self.core.kill(id, CloseReason::InputOverflow);
             return;
         }
-        let Core { channels, pool, .. } = &mut self.core;
-        if let Some(channel) = channels.get_mut(id.index())
+        let ConnTable { states, pool, .. } = &mut self.core;
+        if let Some(state) = states.get_mut(id.index())
             && !range.is_empty()
         {
             let rest = self.buffers.cipher.get(range).unwrap_or_default();
-            keep(&mut channel.hold(pool).cipher, rest);
+            keep(&mut state.hold(pool).cipher, rest);
         }
     }
 
-    pub(super) fn write_tls(&mut self, id: ConnId, wire: &mut impl Wire) -> Readiness {
+    pub(super) fn write_tls(&mut self, id: ConnId, wire: &mut impl Transport) -> Readiness {
         // What is encrypted and not taken exists for this connection alone, and cannot be dropped.
         let len_max = match self.is_probing || self.core.is_half_full() {
             true => RECORD_PLAINTEXT_BYTES_MAX + RECORD_OVERHEAD_BYTES_MAX,
             false => usize::MAX,
         };
-        let Core { channels, pool, .. } = &mut self.core;
-        let Some(channel) = channels.get_mut(id.index()) else {
+        let ConnTable { states, pool, .. } = &mut self.core;
+        let Some(state) = states.get_mut(id.index()) else {
             return Readiness::Cleared;
         };
-        channel.hold(pool);
-        let Some(len) = encrypt(channel, &mut self.buffers, len_max) else {
+        state.hold(pool);
+        let Some(len) = encrypt(state, &mut self.buffers, len_max) else {
             self.core.kill(id, CloseReason::Tls);
             return Readiness::Cleared;
         };
@@ -258,7 +258,7 @@ impl<H: Handler> Engine<H> {
         match write(|| wire.write(sealed)) {
             Some(count) => {
                 let rest = part(sealed, count..);
-                channel.hold(pool).put_back(rest);
+                state.hold(pool).put_back(rest);
                 self.core.stats.bytes_out += count as u64;
                 after_write(count, len)
             }
@@ -274,11 +274,11 @@ impl<H: Handler> Engine<H> {
 /// `len_max` bytes in all.
 ///
 /// Returns how many bytes it filled, or `None` when TLS cannot go on.
-fn encrypt(channel: &mut Channel, buffers: &mut Buffers, len_max: usize) -> Option<usize> {
-    let ends = channel.phase == Phase::Flush && channel.ending != Ending::Alert;
-    let (tls, held) = channel.tls_and_held();
+fn encrypt(state: &mut ConnState, buffers: &mut ScratchBuffers, len_max: usize) -> Option<usize> {
+    let ends = state.phase == Phase::Flush && state.ending != Ending::Alert;
+    let (tls, held) = state.tls_and_held();
     let (tls, held) = (tls?, held?);
-    let Buffers { out, record, .. } = buffers;
+    let ScratchBuffers { out, record, .. } = buffers;
     let spill = held.unsent();
     let mut len = spill.len().min(out.len());
     out.get_mut(..len)?.copy_from_slice(spill.get(..len)?);

@@ -1,40 +1,40 @@
-//! What a turn of the loop does after the events are noted, over any kind of wire.
+//! Work of a turn of the loop after the events are noted, over any transport.
 
 use super::{Engine, Readiness};
 use crate::reactor::budget::Stage;
-use crate::reactor::link::{Link, Wire};
+use crate::reactor::socket::{Socket, Transport};
 use crate::reactor::{CloseReason, ConnId, Handler};
 
 /// The wires, by table index.
-pub(in crate::reactor) type Links<W> = Vec<Option<Link<W>>>;
+pub(in crate::reactor) type Links<W> = Vec<Option<Socket<W>>>;
 
 impl<H: Handler> Engine<H> {
     /// Reads, runs timers, writes, and takes the dead out of the tables, each for its share of the
     /// turn's time. What is left over is first in the next turn.
-    pub(in crate::reactor) fn turn<W: Wire>(&mut self, links: &mut Links<W>) {
+    pub(in crate::reactor) fn turn<W: Transport>(&mut self, links: &mut Links<W>) {
         self.serve_ready(links);
         self.expire(links);
         self.expire_service();
-        self.tell_draining();
+        self.notify_shutting_down();
         self.relieve(links);
-        self.bury(links);
+        self.remove_closed(links);
         self.flush_dirty(links);
-        self.bury(links);
+        self.remove_closed(links);
         self.core.let_back();
     }
 
     /// Gives each connection of the ready queue its turn, as many as there is time for: one read at
     /// most.
-    fn serve_ready<W: Wire>(&mut self, links: &mut Links<W>) {
+    fn serve_ready<W: Transport>(&mut self, links: &mut Links<W>) {
         self.core.begin_stage(Stage::Read);
         for _ in 0..self.core.ready.len() {
             let Some(id) = self.core.ready.pop_front() else {
                 return;
             };
-            let Some(channel) = self.core.channel(id) else {
+            let Some(state) = self.core.state(id) else {
                 continue;
             };
-            channel.ready = false;
+            state.ready = false;
             if let Some(Some(link)) = links.get_mut(id.index()) {
                 self.serve(id, link);
             } else {
@@ -48,7 +48,7 @@ impl<H: Handler> Engine<H> {
         }
     }
 
-    fn serve<W: Wire>(&mut self, id: ConnId, link: &mut Link<W>) {
+    fn serve<W: Transport>(&mut self, id: ConnId, link: &mut Socket<W>) {
         if link.writable {
             self.writable(id, || link.wire.connected());
         }
@@ -68,7 +68,7 @@ impl<H: Handler> Engine<H> {
     }
 
     /// Writes once for each connection that has something to write, as many as there is time for.
-    fn flush_dirty<W: Wire>(&mut self, links: &mut Links<W>) {
+    fn flush_dirty<W: Transport>(&mut self, links: &mut Links<W>) {
         self.core.begin_stage(Stage::Write);
         let mut flushing = std::mem::take(&mut self.flushing);
         if flushing.is_empty() {
@@ -79,11 +79,11 @@ impl<H: Handler> Engine<H> {
         let mut done = 0;
         for &id in &flushing {
             done += 1;
-            let Some(channel) = self.core.channel(id) else {
+            let Some(state) = self.core.state(id) else {
                 continue;
             };
             // Where the wire takes nothing now, the event that says it does makes it dirty again.
-            channel.dirty = false;
+            state.dirty = false;
             if let Some(Some(link)) = links.get_mut(id.index())
                 && link.writable
                 && self.flush(id, &mut link.wire) == Readiness::Cleared
@@ -100,10 +100,10 @@ impl<H: Handler> Engine<H> {
     }
 
     /// Takes the dead out of the tables, as many as there is time for; dropping a wire closes it.
-    pub(in crate::reactor) fn bury<W: Wire>(&mut self, links: &mut Links<W>) {
+    pub(in crate::reactor) fn remove_closed<W: Transport>(&mut self, links: &mut Links<W>) {
         self.core.begin_stage(Stage::Close);
         while let Some((id, reason)) = self.core.dead.pop_front() {
-            if self.core.channel(id).is_none() {
+            if self.core.state(id).is_none() {
                 continue; // closed and refused by `open`
             }
             if let Some(link) = links.get_mut(id.index()) {

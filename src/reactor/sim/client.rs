@@ -5,16 +5,16 @@ use std::collections::VecDeque;
 use super::{Peer, Rng};
 
 /// A client: bytes, or TLS around them.
-pub(crate) struct Client {
+pub(crate) struct SimClient {
     pub(crate) peer: Peer,
     #[cfg(feature = "tls")]
-    pub(crate) tls: Option<crate::proto::tls::tests::Client>,
+    pub(crate) tls: Option<crate::proto::tls::tests::TlsClient>,
     outbox: VecDeque<u8>,
     shuts: bool,
     pub(crate) received: Vec<u8>,
 }
 
-impl Client {
+impl SimClient {
     pub(crate) fn plain(peer: Peer) -> Self {
         Self {
             peer,
@@ -28,7 +28,7 @@ impl Client {
 
     #[cfg(feature = "tls")]
     pub(crate) fn secure(peer: Peer) -> Self {
-        let tls = crate::proto::tls::tests::Client::new(&[&rustls::version::TLS13]);
+        let tls = crate::proto::tls::tests::TlsClient::new(&[&rustls::version::TLS13]);
         Self {
             tls: Some(tls),
             ..Self::plain(peer)
@@ -120,7 +120,7 @@ impl Client {
         false
     }
 
-    /// Whether the server ended its side, over TLS with a close_notify.
+    /// Returns `true` if the server ended its side, over TLS with a close_notify.
     pub(crate) fn saw_orderly_end(&self) -> bool {
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls

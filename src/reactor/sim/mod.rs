@@ -12,12 +12,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-pub(crate) use self::client::Client;
-use super::channel::Held;
+pub(crate) use self::client::SimClient;
+use super::conn_state::ConnBuffers;
 use super::engine::{Engine, Links};
-use super::link::{Link, Wire};
 use super::mailbox::Mailbox;
-use super::{Config, ConnId, Handler, ListenerId, Origin, Security};
+use super::socket::{Socket, Transport};
+use super::{ConnId, Endpoint, Handler, ListenerId, ReactorConfig, Security};
 
 /// Repeatable chance (splitmix64).
 #[derive(Debug)]
@@ -77,12 +77,12 @@ struct Pipe {
 struct Pair {
     inbound: Pipe,
     outbound: Pipe,
-    /// How much the kernel holds for the client.
+    /// Bytes that the kernel holds for the client.
     capacity: usize,
     /// A write was short: the client's next read is an event.
     blocked: bool,
     reset: bool,
-    refused: bool,
+    rejected: bool,
     /// The server has closed its socket.
     dropped: bool,
     /// Reads and writes are cut at random, and the rest announced as if it had come just then.
@@ -101,7 +101,7 @@ struct Events {
 
 /// The server's end.
 #[derive(Debug)]
-pub(crate) struct Socket(Rc<RefCell<Pair>>);
+pub(crate) struct SimSocket(Rc<RefCell<Pair>>);
 
 /// The client's end.
 #[derive(Clone, Debug)]
@@ -110,7 +110,7 @@ pub(crate) struct Peer {
     pair: Rc<RefCell<Pair>>,
 }
 
-impl Read for Socket {
+impl Read for SimSocket {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
         let pair = &mut *self.0.borrow_mut();
         if pair.reset {
@@ -138,7 +138,7 @@ impl Read for Socket {
     }
 }
 
-impl Write for Socket {
+impl Write for SimSocket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let pair = &mut *self.0.borrow_mut();
         assert!(!pair.outbound.shut, "a write after the shutdown");
@@ -175,7 +175,7 @@ impl Write for Socket {
     }
 }
 
-impl Wire for Socket {
+impl Transport for SimSocket {
     fn shutdown_write(&mut self) -> io::Result<()> {
         let pair = &mut *self.0.borrow_mut();
         assert!(!pair.outbound.shut, "shut down twice");
@@ -185,14 +185,14 @@ impl Wire for Socket {
     }
 
     fn connected(&mut self) -> io::Result<()> {
-        match self.0.borrow().refused {
+        match self.0.borrow().rejected {
             true => Err(io::ErrorKind::ConnectionRefused.into()),
             false => Ok(()),
         }
     }
 }
 
-impl Drop for Socket {
+impl Drop for SimSocket {
     fn drop(&mut self) {
         self.0.borrow_mut().dropped = true;
     }
@@ -239,9 +239,9 @@ impl Peer {
     }
 
     /// The kernel's answer to an outbound connect.
-    pub(crate) fn stand(&self, refused: bool) {
+    pub(crate) fn complete_connect(&self, rejected: bool) {
         let pair = &mut *self.pair.borrow_mut();
-        pair.refused = refused;
+        pair.rejected = rejected;
         pair.events.writable = true;
     }
 
@@ -259,28 +259,28 @@ impl Peer {
         self.take(usize::MAX)
     }
 
-    /// Whether the server ended its side and all it sent was taken.
+    /// Returns `true` if the server ended its side and all it sent was taken.
     pub(crate) fn at_end(&self) -> bool {
         let pair = self.pair.borrow();
         pair.outbound.bytes.is_empty() && (pair.outbound.shut || pair.dropped)
     }
 
-    /// Whether the end was a half-close, not just a closed socket.
+    /// Returns `true` if the end was a half-close, not just a closed socket.
     pub(crate) fn is_shut(&self) -> bool {
         self.pair.borrow().outbound.shut
     }
 
-    /// Whether the server closed its socket.
+    /// Returns `true` if the server closed its socket.
     pub(crate) fn is_dropped(&self) -> bool {
         self.pair.borrow().dropped
     }
 
-    /// What the server has not read.
+    /// Number of bytes that the server has not read.
     pub(crate) fn unread(&self) -> usize {
         self.pair.borrow().inbound.bytes.len()
     }
 
-    /// How often the server wrote.
+    /// Number of writes of the server.
     pub(crate) fn writes(&self) -> usize {
         self.pair.borrow().writes
     }
@@ -303,12 +303,12 @@ pub(crate) fn pass(time: Duration) {
     CLOCK.set(CLOCK.get().map(|now| now + time));
 }
 
-/// How often the clock was read on this thread.
+/// Number of readings of the clock on this thread.
 pub(crate) fn clock_readings() -> usize {
     READINGS.get()
 }
 
-/// What the clock on the wall shows at first: Sun, 06 Nov 1994 08:49:37 GMT.
+/// First time of the wall clock: Sun, 06 Nov 1994 08:49:37 GMT.
 const START_UNIX_SECS: u64 = 784_111_777;
 /// Turns without rest after which a loop counts as a busy one.
 const BUSY_TURNS: usize = 100_000;
@@ -317,18 +317,18 @@ const WAKE_UPS_MAX: usize = 1_000;
 
 pub(crate) struct Sim<H: Handler> {
     pub(super) engine: Engine<H>,
-    links: Links<Socket>,
+    links: Links<SimSocket>,
     peers: Vec<Peer>,
     mailbox: Mailbox<H::Mail>,
     start: Instant,
     now: Instant,
-    /// How many panics of callbacks the test wants: no other is caught unseen.
+    /// Number of panics of callbacks the test wants: no other is caught unseen.
     pub(crate) panics: u64,
 }
 
 impl<H: Handler> Sim<H> {
     #[expect(clippy::disallowed_methods, reason = "a clock has to start somewhere")]
-    pub(crate) fn new(config: Config, handler: impl FnOnce(Mailbox<H::Mail>) -> H) -> Self {
+    pub(crate) fn new(config: ReactorConfig, handler: impl FnOnce(Mailbox<H::Mail>) -> H) -> Self {
         let now = Instant::now();
         CLOCK.set(Some(now));
         let mailbox = Mailbox::new(None);
@@ -365,7 +365,7 @@ impl<H: Handler> Sim<H> {
 
     pub(crate) fn is_drained(&self) -> bool {
         let core = &self.engine.core;
-        core.drain
+        core.shutting_down
             .is_some_and(|drain| core.connections() == 0 || drain.until <= core.now())
     }
 
@@ -377,7 +377,7 @@ impl<H: Handler> Sim<H> {
     pub(crate) fn accept(&mut self, security: &Security) -> Option<Peer> {
         let listener = ListenerId::new(0).unwrap();
         let peer = address();
-        let peer = self.adopt(Origin::Accepted { peer, listener }, security)?;
+        let peer = self.adopt(Endpoint::Accepted { peer, listener }, security)?;
         // The kernel says that a socket is writable in the turn after it was accepted.
         self.engine.turn(&mut self.links);
         self.engine.core.end_turn();
@@ -388,19 +388,19 @@ impl<H: Handler> Sim<H> {
     /// The server begins to connect.
     pub(crate) fn connect(&mut self) -> Option<Peer> {
         let peer = address();
-        self.adopt(Origin::Connected { peer }, &Security::Plain)
+        self.adopt(Endpoint::Connected { peer }, &Security::Plain)
     }
 
-    fn adopt(&mut self, origin: Origin, security: &Security) -> Option<Peer> {
+    fn adopt(&mut self, endpoint: Endpoint, security: &Security) -> Option<Peer> {
         CLOCK.set(Some(self.now));
-        let id = self.engine.open(origin, security)?;
+        let id = self.engine.open(endpoint, security)?;
         let pair = Rc::new(RefCell::new(Pair {
             inbound: Pipe::default(),
             outbound: Pipe::default(),
             capacity: 1 << 20,
             blocked: false,
             reset: false,
-            refused: false,
+            rejected: false,
             dropped: false,
             chops: None,
             events: Events::default(),
@@ -409,7 +409,7 @@ impl<H: Handler> Sim<H> {
         if self.links.len() <= id.index() {
             self.links.resize_with(id.index() + 1, || None);
         }
-        self.links[id.index()] = Some(Link::new(Socket(Rc::clone(&pair))));
+        self.links[id.index()] = Some(Socket::new(SimSocket(Rc::clone(&pair))));
         let peer = Peer { id, pair };
         self.peers.push(peer.clone());
         Some(peer)
@@ -504,29 +504,29 @@ impl<H: Handler> Sim<H> {
         self.audit_output();
         let core = &self.engine.core;
         assert_eq!(core.stats.panics, self.panics, "panics of callbacks");
-        let held: usize = core.channels.iter().map(|(_, c)| c.intake.bytes()).sum();
+        let held: usize = core.states.iter().map(|(_, c)| c.intake.bytes()).sum();
         assert_eq!(core.held_input_bytes, held, "input is miscounted");
-        for (_, channel) in &core.channels {
-            let held = channel.held();
+        for (_, state) in &core.states {
+            let held = state.held();
             assert!(
                 held.is_none_or(|held| !held.is_empty()),
                 "a buffer for nothing"
             );
             let in_buffers = held.map_or([0, 0], |held| [held.plain.len(), held.cipher.len()]);
-            let counted = [channel.intake.tail, channel.intake.cipher];
+            let counted = [state.intake.tail, state.intake.cipher];
             assert_eq!(
                 counted.map(|bytes| bytes as usize),
                 in_buffers,
                 "miscounted"
             );
-            let uncounted = held.map_or(0, Held::uncounted_bytes);
+            let uncounted = held.map_or(0, ConnBuffers::uncounted_bytes);
             assert!(uncounted <= 2048, "{uncounted} bytes that nobody counts");
         }
         assert_eq!(self.links.iter().flatten().count(), core.connections());
         if core.connections() == 0 {
             assert_eq!(core.queued_bytes_total(), 0);
             assert!(core.wheel.is_empty(), "a timer of nobody");
-            assert!(core.drain.is_some() || core.sleep_max().is_none());
+            assert!(core.shutting_down.is_some() || core.sleep_max().is_none());
         }
     }
 }
@@ -536,7 +536,7 @@ fn address() -> SocketAddr {
 }
 
 /// Moves bytes and turns the loop until neither has anything left to do.
-pub(crate) fn run<H: Handler>(sim: &mut Sim<H>, clients: &mut [&mut Client]) {
+pub(crate) fn run<H: Handler>(sim: &mut Sim<H>, clients: &mut [&mut SimClient]) {
     // A client that has nothing more to send ends its side, which moves no bytes.
     let mut quiet = 0;
     while quiet < 2 {

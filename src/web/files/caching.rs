@@ -1,4 +1,4 @@
-//! How long which files may be kept (RFC 9111 §5.2).
+//! Freshness of files in caches (RFC 9111 §5.2).
 
 use std::borrow::Cow;
 
@@ -34,7 +34,7 @@ pub fn by_kind(asset: Asset<'_>) -> Cow<'static, str> {
 /// As many digits as the hashes in names have at least.
 const HASH_DIGITS_MIN: usize = 8;
 
-/// Whether a part of the file's name, behind another one, is a hash in lower-case hexadecimal.
+/// Returns `true` if a part of the file's name, behind another one, is a hash in lower-case hexadecimal.
 ///
 /// It has to have both digits and letters: eight digits alone are a date more often.
 fn has_content_hash(path: &str) -> bool {

@@ -26,15 +26,15 @@ type Weight = u16;
 
 const LARGEST: Weight = 1000;
 
-/// What browsers send: told at a glance what the grammar would tell.
+/// Usual values of browsers: recognised without parsing.
 const USUAL: [&[u8]; 2] = [b"gzip, deflate, br, zstd", b"gzip, deflate, br"];
 
-/// What a client can decode, as its Accept-Encoding fields say.
+/// Codings that a client accepts, from its Accept-Encoding fields.
 ///
 /// An item that does not follow the grammar is passed over: what it meant is not known. Of several
 /// about the same coding the least favourable counts.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Accepted {
+pub(super) struct AcceptedCodings {
     is_told: bool,
     brotli: Option<Weight>,
     gzip: Option<Weight>,
@@ -43,7 +43,7 @@ pub(super) struct Accepted {
     others: Option<Weight>,
 }
 
-impl Accepted {
+impl AcceptedCodings {
     /// Takes in one field line.
     pub(super) fn add(&mut self, value: &[u8]) {
         self.is_told = true;
@@ -85,7 +85,7 @@ impl Accepted {
         }
     }
 
-    /// Whether the client takes the file as it is.
+    /// Returns `true` if the client takes the file as it is.
     pub(super) fn allows_identity(self) -> bool {
         self.identity.or(self.others) != Some(0)
     }
@@ -162,8 +162,8 @@ mod tests {
     use super::Coding::{Brotli, Gzip, Identity};
     use super::*;
 
-    fn accepted(lines: &[&str]) -> Accepted {
-        let mut accepted = Accepted::default();
+    fn accepted(lines: &[&str]) -> AcceptedCodings {
+        let mut accepted = AcceptedCodings::default();
         lines.iter().for_each(|line| accepted.add(line.as_bytes()));
         accepted
     }
@@ -299,12 +299,12 @@ mod tests {
             has_gzip: bool,
         ) {
             let accepted = accepted(&[&value]);
-            let is_refused = |own: Option<Weight>| own.or(accepted.others) == Some(0);
+            let is_rejected = |own: Option<Weight>| own.or(accepted.others) == Some(0);
             match accepted.choose(has_brotli, has_gzip) {
-                Some(Brotli) => prop_assert!(has_brotli && !is_refused(accepted.brotli)),
-                Some(Gzip) => prop_assert!(has_gzip && !is_refused(accepted.gzip)),
-                Some(Identity) => prop_assert!(!is_refused(accepted.identity)),
-                None => prop_assert!(is_refused(accepted.identity)),
+                Some(Brotli) => prop_assert!(has_brotli && !is_rejected(accepted.brotli)),
+                Some(Gzip) => prop_assert!(has_gzip && !is_rejected(accepted.gzip)),
+                Some(Identity) => prop_assert!(!is_rejected(accepted.identity)),
+                None => prop_assert!(is_rejected(accepted.identity)),
             }
         }
     }

@@ -13,7 +13,7 @@ use super::codings::Coding;
 /// Shorter files are not compressed: they travel in one packet as they are.
 pub(super) const BYTES_MIN: u64 = 256;
 
-/// What the field lines that come with an encoded form take.
+/// Memory of the field lines of an encoded form.
 const LINES_BYTES: usize = 64;
 
 /// Most of the gain at a twentieth of the time that the next steps cost.
@@ -60,7 +60,7 @@ fn brotli(bytes: &[u8]) -> io::Result<Vec<u8>> {
     Ok(encoded)
 }
 
-/// Whether `encoded` decodes to exactly `plain`. No more of either is read than needed to tell.
+/// Returns `true` if `encoded` decodes to exactly `plain`. No more of either is read than needed to tell.
 pub(super) fn is_form_of(plain: &mut dyn Read, encoded: &mut dyn Read, coding: Coding) -> bool {
     let is_same = match coding {
         Coding::Identity => is_same(plain, encoded),
@@ -167,7 +167,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32 * rounds()))]
 
-        /// What is kept decodes to what was compressed.
+        /// Compressed forms decode to the original.
         #[test]
         fn nothing_is_lost(words in proptest::collection::vec("[a-e]{1,5}", 0..500)) {
             let text = words.join(" ");

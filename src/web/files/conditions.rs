@@ -1,9 +1,9 @@
 //! Conditional requests (RFC 9110 §13).
 
-use super::codings::Accepted;
+use super::codings::AcceptedCodings;
 use crate::proto::http1::{Fields, date};
 
-/// What tells one state of a file from another (RFC 9110 §8.8).
+/// Validators of a file's state (RFC 9110 §8.8).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Validators<'a> {
     /// The entity tag with its quotes, and `W/` before it if it is weak.
@@ -14,7 +14,7 @@ pub(super) struct Validators<'a> {
     pub(super) is_date_strong: bool,
 }
 
-/// What the preconditions of a request come to.
+/// Outcome of the preconditions of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// Answer as if there were none.
@@ -29,7 +29,7 @@ pub(super) enum Verdict {
 #[derive(Debug)]
 pub(super) struct Conditions<'b> {
     fields: Fields<'b>,
-    accepted: Accepted,
+    accepted: AcceptedCodings,
     if_match: Single<'b>,
     if_none_match: Single<'b>,
     if_modified_since: Single<'b>,
@@ -54,7 +54,7 @@ impl<'b> Conditions<'b> {
     pub(super) fn gather(fields: Fields<'b>) -> Self {
         let mut conditions = Self {
             fields,
-            accepted: Accepted::default(),
+            accepted: AcceptedCodings::default(),
             if_match: Single::Absent,
             if_none_match: Single::Absent,
             if_modified_since: Single::Absent,
@@ -83,22 +83,22 @@ impl<'b> Conditions<'b> {
         }
     }
 
-    /// What the client can decode.
-    pub(super) const fn accepted(&self) -> Accepted {
+    /// Codings that the client accepts.
+    pub(super) const fn accepted(&self) -> AcceptedCodings {
         self.accepted
     }
 
     /// The verdict on a GET or HEAD about the form with this entity tag, in the order of
     /// RFC 9110 §13.2.2.
     pub(super) fn verdict(&self, etag: &str, modified_secs: u64) -> Verdict {
-        let is_refused = match self.names(IF_MATCH, self.if_match, etag, Comparison::Strong) {
+        let is_rejected = match self.names(IF_MATCH, self.if_match, etag, Comparison::Strong) {
             Some(is_named) => !is_named,
             None => self
                 .if_unmodified_since
                 .date()
                 .is_some_and(|date| modified_secs > date),
         };
-        if is_refused {
+        if is_rejected {
             return Verdict::Failed;
         }
         let named = self.names(IF_NONE_MATCH, self.if_none_match, etag, Comparison::Weak);
@@ -113,7 +113,7 @@ impl<'b> Conditions<'b> {
         }
     }
 
-    /// Whether a field names this entity tag; `None` if it is not there.
+    /// Returns `true` if a field names this entity tag; `None` if it is not there.
     fn names(
         &self,
         name: &str,
@@ -131,7 +131,7 @@ impl<'b> Conditions<'b> {
         }
     }
 
-    /// Whether there is an If-Range field.
+    /// Returns `true` if there is an If-Range field.
     pub(super) fn has_if_range(&self) -> bool {
         !matches!(self.if_range, Single::Absent)
     }
@@ -174,7 +174,7 @@ impl<'b> Single<'b> {
     }
 }
 
-/// How entity tags are compared (RFC 9110 §8.8.3.2).
+/// Comparison of entity tags (RFC 9110 §8.8.3.2).
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Comparison {
     /// Both have to be strong.
@@ -183,7 +183,7 @@ enum Comparison {
     Weak,
 }
 
-/// Whether a list of entity tags is `*` or names this one.
+/// Returns `true` if a list of entity tags is `*` or names this one.
 fn names(list: &[u8], etag: &str, comparison: Comparison) -> bool {
     if list == b"*" {
         return true;

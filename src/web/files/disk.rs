@@ -10,13 +10,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustix::fs::{self, AtFlags, FileType};
 use rustix::io::Errno;
 
-use super::left_out::Reason;
-use super::walk::{self, Found, Place, is_gone};
+use super::skipped::SkipReason;
+use super::walk::{self, FileLocation, FoundFile, is_gone};
 use crate::web::{FileSource, OpenFile};
 
-/// What tells whether a file has been changed.
+/// Fingerprint of a file's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(super) struct Fingerprint {
     pub(super) len: u64,
     pub(super) inode: u64,
     device: u64,
@@ -26,11 +26,11 @@ pub(super) struct Stamp {
     pub(super) changed: (i64, i64),
 }
 
-/// How long after a change another one could leave the same times behind: file systems count in
+/// Time after a change in which another one could leave the same times behind: file systems count in
 /// steps of up to two seconds.
 const SETTLING_SECS: u64 = 2;
 
-impl Stamp {
+impl Fingerprint {
     fn of(stat: &fs::Stat) -> Self {
         Self {
             len: number(stat.st_size),
@@ -51,23 +51,23 @@ impl Stamp {
         self.modified.0
     }
 
-    /// Whether a further change will get another second of modification.
+    /// Returns `true` if a further change will get another second of modification.
     fn is_aged(&self, now_secs: u64) -> bool {
         secs(self.modified.0).abs_diff(now_secs) > SETTLING_SECS
     }
 
-    /// Whether both are of the same file, whatever has been done to it.
+    /// Returns `true` if both are of the same file, whatever has been done to it.
     pub(super) fn is_same_file(&self, other: &Self) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
     }
 
-    /// Whether both are of the same file with the same content, as far as they tell: a change of permissions
+    /// Returns `true` if both are of the same file with the same content, as far as they tell: a change of permissions
     /// makes no difference.
     fn has_same_content(&self, other: &Self) -> bool {
         self.is_same_file(other) && (self.len, self.modified) == (other.len, other.modified)
     }
 
-    /// Whether any further change will be seen in the stamp.
+    /// Returns `true` if any further change will be seen in the stamp.
     fn is_settled(&self, now_secs: u64) -> bool {
         secs(self.changed.0).abs_diff(now_secs) > SETTLING_SECS
     }
@@ -84,11 +84,11 @@ fn number<T: Default>(value: impl TryInto<T>) -> T {
 }
 
 /// The stamp of a regular file; `None` if there is no such file.
-pub(super) fn stamp(found: &Found<'_>) -> Result<Option<Stamp>, Reason> {
+pub(super) fn fingerprint(found: &FoundFile<'_>) -> Result<Option<Fingerprint>, SkipReason> {
     match fs::statat(found.folder, found.name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(FileType::from_raw_mode(stat.st_mode)
             .is_file()
-            .then(|| Stamp::of(&stat))),
+            .then(|| Fingerprint::of(&stat))),
         Err(error) if is_gone(error) => Ok(None),
         Err(error) => Err(error.into()),
     }
@@ -96,37 +96,37 @@ pub(super) fn stamp(found: &Found<'_>) -> Result<Option<Stamp>, Reason> {
 
 /// A file at one moment.
 #[derive(Debug)]
-pub(super) struct Reading {
-    pub(super) stamp: Stamp,
-    /// Whether any change since then can be seen in the stamp.
+pub(super) struct ReadFile {
+    pub(super) fingerprint: Fingerprint,
+    /// `true` if any change since then can be seen in the stamp.
     pub(super) is_settled: bool,
-    /// Whether any change since then can be seen in the second of its modification.
+    /// `true` if any change since then can be seen in the second of its modification.
     pub(super) is_aged: bool,
     pub(super) modified_secs: u64,
-    pub(super) source: Source,
+    pub(super) source: ContentSource,
 }
 
-/// Where the content of a file is.
+/// Source of a file's content.
 #[derive(Debug)]
-pub(super) enum Source {
+pub(super) enum ContentSource {
     Memory(Vec<u8>),
     Disk(FileSource),
 }
 
 const ATTEMPTS: usize = 4;
 
-/// What may be taken in of the next file.
+/// Room in the cache for the next file.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Room {
+pub(super) struct CacheRoom {
     /// Longer ones are not read, only opened.
     pub(super) small_bytes_max: u64,
     pub(super) may_hold_open: bool,
 }
 
 /// Reads or opens a file. `None` if it is gone, or no regular file any more.
-pub(super) fn read(found: &Found<'_>, room: Room) -> Result<Option<Reading>, Reason> {
+pub(super) fn read(found: &FoundFile<'_>, room: CacheRoom) -> Result<Option<ReadFile>, SkipReason> {
     for _ in 0..ATTEMPTS {
-        let Some(listed) = stamp(found)? else {
+        let Some(listed) = fingerprint(found)? else {
             return Ok(None);
         };
         let is_small = listed.len <= room.small_bytes_max;
@@ -136,49 +136,52 @@ pub(super) fn read(found: &Found<'_>, room: Room) -> Result<Option<Reading>, Rea
             Err(error) => return Err(error.into()),
         };
         let now_secs = now_secs();
-        let before = Stamp::of_open(&file)?;
+        let before = Fingerprint::of_open(&file)?;
         if before != listed {
             continue; // it may be something else by now
         }
         let source = if is_small {
             match content(&file, before)? {
-                Some(bytes) => Source::Memory(bytes),
+                Some(bytes) => ContentSource::Memory(bytes),
                 None => continue,
             }
         } else if room.may_hold_open {
-            Source::Disk(Arc::new(file).into())
+            ContentSource::Disk(Arc::new(file).into())
         } else {
             let place = found.place();
-            let stamp = before;
-            Source::Disk(FileSource::on_demand(Arc::new(Closed { place, stamp })))
+            let fingerprint = before;
+            ContentSource::Disk(FileSource::on_demand(Arc::new(ClosedFile {
+                place,
+                fingerprint,
+            })))
         };
-        return Ok(Some(Reading {
-            stamp: before,
+        return Ok(Some(ReadFile {
+            fingerprint: before,
             is_settled: before.is_settled(now_secs),
             is_aged: before.is_aged(now_secs),
             modified_secs: before.modified_secs(now_secs),
             source,
         }));
     }
-    Err(Reason::Changing)
+    Err(SkipReason::Changing)
 }
 
-fn open(found: &Found<'_>) -> Result<File, Errno> {
+fn open(found: &FoundFile<'_>) -> Result<File, Errno> {
     walk::open(found.folder, found.name).map(File::from)
 }
 
 /// A file that is not held open.
 #[derive(Debug)]
-struct Closed {
-    place: Place,
-    stamp: Stamp,
+struct ClosedFile {
+    place: FileLocation,
+    fingerprint: Fingerprint,
 }
 
-impl OpenFile for Closed {
+impl OpenFile for ClosedFile {
     fn open(&self) -> io::Result<File> {
         let file = File::from(self.place.open()?);
-        let stamp = Stamp::of_open(&file)?;
-        if stamp.has_same_content(&self.stamp) {
+        let fingerprint = Fingerprint::of_open(&file)?;
+        if fingerprint.has_same_content(&self.fingerprint) {
             Ok(file)
         } else {
             Err(io::Error::other("the file was changed"))
@@ -187,13 +190,13 @@ impl OpenFile for Closed {
 }
 
 /// All bytes of a file, if it was left alone meanwhile.
-pub(super) fn content(file: &File, before: Stamp) -> io::Result<Option<Vec<u8>>> {
+pub(super) fn content(file: &File, before: Fingerprint) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::with_capacity(usize::try_from(before.len).unwrap_or(0));
     // One more than there should be tells that it has grown.
     FromStart::new(file)
         .take(before.len.saturating_add(1))
         .read_to_end(&mut bytes)?;
-    let is_same = Stamp::of_open(file)? == before && bytes.len() as u64 == before.len;
+    let is_same = Fingerprint::of_open(file)? == before && bytes.len() as u64 == before.len;
     Ok(is_same.then_some(bytes))
 }
 
@@ -236,18 +239,18 @@ mod tests {
 
     use rustix::fs::{CWD, Mode};
 
-    use super::super::left_out::LeftOut;
+    use super::super::skipped::Skipped;
     use super::super::walk::walk;
     use super::*;
 
-    const ROOM: Room = Room {
+    const ROOM: CacheRoom = CacheRoom {
         small_bytes_max: 100,
         may_hold_open: false,
     };
 
     #[test]
     fn a_stamp_can_be_trusted_when_its_change_is_over() {
-        let stamp = |changed| Stamp {
+        let fingerprint = |changed| Fingerprint {
             len: 0,
             inode: 0,
             device: 0,
@@ -263,27 +266,31 @@ mod tests {
             (1002, false),
             (1003, true),
         ] {
-            assert_eq!(stamp(changed).is_settled(1000), is_settled, "{changed}");
+            assert_eq!(
+                fingerprint(changed).is_settled(1000),
+                is_settled,
+                "{changed}"
+            );
         }
-        assert_eq!(stamp(-5).modified_secs(1000), 0);
-        assert_eq!(stamp(999).modified_secs(1000), 999);
-        assert_eq!(stamp(1001).modified_secs(1000), 1000);
+        assert_eq!(fingerprint(-5).modified_secs(1000), 0);
+        assert_eq!(fingerprint(999).modified_secs(1000), 999);
+        assert_eq!(fingerprint(1001).modified_secs(1000), 1000);
     }
 
     /// Looks at the files below a folder.
-    fn visit(root: &Path, mut take: impl FnMut(&Found<'_>)) {
-        let mut left_out = LeftOut::default();
-        walk(root, 100, &mut left_out, &mut |_| (), &mut |found, _| {
+    fn visit(root: &Path, mut take: impl FnMut(&FoundFile<'_>)) {
+        let mut skipped = Skipped::default();
+        walk(root, 100, &mut skipped, &mut |_| (), &mut |found, _| {
             take(found);
             Ok(())
         })
         .unwrap();
     }
 
-    fn bytes(reading: Option<Reading>) -> Vec<u8> {
+    fn bytes(reading: Option<ReadFile>) -> Vec<u8> {
         match reading.unwrap().source {
-            Source::Memory(bytes) => bytes,
-            Source::Disk(_) => panic!("a small file"),
+            ContentSource::Memory(bytes) => bytes,
+            ContentSource::Disk(_) => panic!("a small file"),
         }
     }
 
@@ -294,7 +301,7 @@ mod tests {
         for (before, after) in [("short", "much longer"), ("long", "cut"), ("some", "")] {
             write(&path, before).unwrap();
             let file = File::open(&path).unwrap();
-            let listed = Stamp::of_open(&file).unwrap();
+            let listed = Fingerprint::of_open(&file).unwrap();
             assert_eq!(content(&file, listed).unwrap().unwrap(), before.as_bytes());
             write(&path, after).unwrap();
             assert_eq!(content(&file, listed).unwrap(), None);
@@ -325,7 +332,7 @@ mod tests {
                 remove_file(&path).unwrap();
                 replace();
                 assert!(read(found, ROOM).unwrap().is_none());
-                assert_eq!(stamp(found).unwrap(), None);
+                assert_eq!(fingerprint(found).unwrap(), None);
             });
             drop(remove_file(&path));
             drop(remove_dir(&path));

@@ -3,15 +3,15 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use super::cached_file::{CachedFile, EncodedForms, Sidecars, content_tag};
 use super::codings::Coding;
 use super::compress;
 use super::disk::{self, FromStart};
-use super::entry::{Encoded, Entry};
-use super::folder::Folder;
-use super::form::Content;
+use super::file_entry::{Encoded, FileEntry};
 use super::media;
-use super::options::Options;
-use super::slot::{Beside, Forms, Slot, content_tag};
+use super::options::FileOptions;
+use super::representation::Content;
+use super::snapshot::Snapshot;
 use crate::reactor::Shared;
 
 /// Larger files beside others are believed to be forms of them when they are not older.
@@ -19,33 +19,37 @@ const CHECKED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// A picture with more encoded forms than the one before.
 #[derive(Debug)]
-pub(super) struct Step {
-    pub(super) folder: Folder,
-    /// Whether there is more to be done at once.
+pub(super) struct EncodeStep {
+    pub(super) folder: Snapshot,
+    /// `true` if there is more to be done at once.
     pub(super) has_more: bool,
 }
 
-impl Folder {
+impl Snapshot {
     /// Makes the encoded forms of all files. It takes long, and a [`Watcher`](super::Watcher) does
     /// the same in the background: this is for those who have none.
     ///
     /// # Errors
-    /// [`Options::fields`] or [`Options::cache_control`] made a field that cannot be sent.
-    pub fn compress(&self, options: &Options) -> io::Result<Self> {
+    /// [`FileOptions::fields`] or [`FileOptions::cache_control`] made a field that cannot be sent.
+    pub fn compress(&self, options: &FileOptions) -> io::Result<Self> {
         let step = self.encode(options, u64::MAX)?;
         Ok(step.map_or_else(|| self.clone(), |step| step.folder))
     }
 
     /// Makes the encoded forms of some files: of so many that they are about `bytes_max` long
     /// together. `None`: none is left.
-    pub(super) fn encode(&self, options: &Options, bytes_max: u64) -> io::Result<Option<Step>> {
+    pub(super) fn encode(
+        &self,
+        options: &FileOptions,
+        bytes_max: u64,
+    ) -> io::Result<Option<EncodeStep>> {
         if self.is_encoded {
             return Ok(None);
         }
         let waiting = self.files().filter(|(_, slot)| slot.forms.is_none());
         let mut waiting: Vec<_> = waiting.collect();
         waiting.sort_unstable_by_key(|(path, _)| *path);
-        let mut step = Step {
+        let mut step = EncodeStep {
             folder: self.clone(),
             has_more: false,
         };
@@ -67,8 +71,13 @@ impl Folder {
     }
 
     /// Makes the encoded forms of a file; returns how many bytes were worked on.
-    fn encode_file(&mut self, path: &str, slot: &Slot, options: &Options) -> io::Result<u64> {
-        let mut work = Work {
+    fn encode_file(
+        &mut self,
+        path: &str,
+        slot: &CachedFile,
+        options: &FileOptions,
+    ) -> io::Result<u64> {
+        let mut work = EncodeJob {
             path,
             slot,
             plain: None,
@@ -76,21 +85,24 @@ impl Folder {
             own_bytes: 0,
             own_bytes_max: options.memory_bytes_max.saturating_sub(self.memory_bytes),
         };
-        let beside = self.beside(path);
+        let sidecars = self.sidecars(path);
         let may_compress = !is_encoded_name(path)
             && media::is_compressible(media::media_type(path))
             && (compress::BYTES_MIN..=options.compress_bytes_max)
                 .contains(&slot.entry.content().len());
-        let form = |work: &mut Work<'_>, beside: Option<&Arc<Entry>>, coding| {
-            let found = beside.and_then(|beside| work.beside(beside, coding));
+        let form = |work: &mut EncodeJob<'_>, sidecars: Option<&Arc<FileEntry>>, coding| {
+            let found = sidecars.and_then(|sidecars| work.sidecars(sidecars, coding));
             found.or_else(|| may_compress.then(|| work.compress(coding))?)
         };
-        let brotli = form(&mut work, beside.brotli.as_ref(), Coding::Brotli);
-        let gzip = form(&mut work, beside.gzip.as_ref(), Coding::Gzip);
+        let brotli = form(&mut work, sidecars.brotli.as_ref(), Coding::Brotli);
+        let gzip = form(&mut work, sidecars.gzip.as_ref(), Coding::Gzip);
         let (bytes, own_bytes) = (work.bytes, work.own_bytes);
-        let forms = Some(Forms { beside, own_bytes });
+        let forms = Some(EncodedForms {
+            sidecars,
+            own_bytes,
+        });
         let slot = if brotli.is_none() && gzip.is_none() {
-            Slot {
+            CachedFile {
                 forms,
                 ..slot.clone()
             }
@@ -106,13 +118,13 @@ impl Folder {
 
     /// Of the forms that came with their files from the picture before, keeps those that still hold
     /// and fit in memory.
-    pub(super) fn keep_forms(&mut self, options: &Options) -> io::Result<()> {
+    pub(super) fn keep_forms(&mut self, options: &FileOptions) -> io::Result<()> {
         let (mut stale, mut made, mut own_bytes) = (Vec::new(), Vec::new(), 0_u64);
         let mut is_encoded = true;
         for (path, slot) in self.files() {
             match &slot.forms {
                 None => is_encoded = false,
-                Some(forms) if !forms.beside.is_same(&self.beside(path)) => {
+                Some(forms) if !forms.sidecars.is_same(&self.sidecars(path)) => {
                     stale.push((path.to_owned(), slot.bare(path, None, options)?));
                     is_encoded = false;
                 }
@@ -140,7 +152,7 @@ impl Folder {
         &mut self,
         mut made: Vec<String>,
         room: u64,
-        options: &Options,
+        options: &FileOptions,
     ) -> io::Result<u64> {
         made.sort_unstable();
         let mut kept_bytes = 0_u64;
@@ -155,7 +167,7 @@ impl Folder {
                 continue;
             }
             // They are not made again: there would be no more room for them than now.
-            let forms = slot.forms.clone().map(|forms| Forms {
+            let forms = slot.forms.clone().map(|forms| EncodedForms {
                 own_bytes: 0,
                 ..forms
             });
@@ -167,7 +179,7 @@ impl Folder {
 
     /// The same picture with the field lines of other options, and with the encoded forms if they
     /// are to be the same.
-    pub(super) fn remade(&self, options: &Options, keeps_forms: bool) -> io::Result<Self> {
+    pub(super) fn remade(&self, options: &FileOptions, keeps_forms: bool) -> io::Result<Self> {
         let mut folder = self.clone();
         for (path, slot) in self.files() {
             let slot = if keeps_forms {
@@ -184,12 +196,12 @@ impl Folder {
     }
 
     /// The files beside this one that by their names are its encoded forms.
-    fn beside(&self, path: &str) -> Beside {
+    fn sidecars(&self, path: &str) -> Sidecars {
         if !self.has_encoded_files || is_encoded_name(path) {
-            return Beside::default();
+            return Sidecars::default();
         }
         let entry = |end| Some(Arc::clone(&self.slots.get(&*format!("{path}{end}"))?.entry));
-        Beside {
+        Sidecars {
             brotli: entry(".br"),
             gzip: entry(".gz"),
         }
@@ -202,24 +214,24 @@ fn is_encoded_name(path: &str) -> bool {
 }
 
 /// A file whose encoded forms are being made.
-struct Work<'a> {
+struct EncodeJob<'a> {
     path: &'a str,
-    slot: &'a Slot,
+    slot: &'a CachedFile,
     /// Its content, once it was read.
     plain: Option<Shared>,
-    /// How many bytes were worked on.
+    /// Number of bytes worked on.
     bytes: u64,
     own_bytes: u64,
     own_bytes_max: u64,
 }
 
-impl Work<'_> {
+impl EncodeJob<'_> {
     /// Takes a file beside for a form of this one if it is one, and smaller.
-    fn beside(&mut self, beside: &Arc<Entry>, coding: Coding) -> Option<Encoded> {
-        let (plain, encoded) = (self.slot.entry.content(), beside.content());
+    fn sidecars(&mut self, sidecars: &Arc<FileEntry>, coding: Coding) -> Option<Encoded> {
+        let (plain, encoded) = (self.slot.entry.content(), sidecars.content());
         let is_form = encoded.len() < plain.len()
             && if plain.len() > CHECKED_BYTES_MAX {
-                beside.modified_secs() >= self.slot.entry.modified_secs()
+                sidecars.modified_secs() >= self.slot.entry.modified_secs()
             } else {
                 self.bytes = self.bytes.saturating_add(plain.len());
                 compress::is_form_of(&mut *reader(plain)?, &mut *reader(encoded)?, coding)
@@ -235,7 +247,7 @@ impl Work<'_> {
         }
         Some(Encoded {
             content: encoded.clone(),
-            etag: beside.etag().into(),
+            etag: sidecars.etag().into(),
         })
     }
 
@@ -260,7 +272,7 @@ impl Work<'_> {
                 Content::Memory(bytes) => Some(bytes.clone()),
                 Content::Disk { file, .. } => {
                     let file = file.open().ok()?;
-                    let bytes = disk::content(&file, self.slot.stamp).ok().flatten();
+                    let bytes = disk::content(&file, self.slot.fingerprint).ok().flatten();
                     bytes.map(Shared::from)
                 }
             };

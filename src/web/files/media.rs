@@ -50,14 +50,14 @@ pub(super) fn content_coding(path: &str) -> Option<&'static str> {
         .then_some("gzip")
 }
 
-/// What is behind the last dot of a name, unless the name begins with it.
+/// Extension behind the last dot of a name, unless the name begins with it.
 fn extension(path: &str) -> Option<&str> {
     let (_, name) = path.rsplit_once('/').unwrap_or(("", path));
     let (stem, end) = name.rsplit_once('.')?;
     (!stem.is_empty()).then_some(end)
 }
 
-/// What Content-Type says after the media type: files of text are taken to be UTF-8.
+/// Parameters of Content-Type: text files are taken to be UTF-8.
 pub(super) fn parameters(media_type: &str) -> &'static str {
     if media_type.starts_with("text/") {
         "; charset=utf-8"
@@ -66,7 +66,7 @@ pub(super) fn parameters(media_type: &str) -> &'static str {
     }
 }
 
-/// Whether files of this type get much smaller when they are compressed: those that are text, and
+/// Returns `true` if files of this type get much smaller when they are compressed: those that are text, and
 /// the few others that are not packed already.
 pub(super) fn is_compressible(media_type: &str) -> bool {
     let (kind, subtype) = media_type.split_once('/').unwrap_or_default();
@@ -89,7 +89,7 @@ pub(super) fn is_compressible(media_type: &str) -> bool {
         )
 }
 
-/// Whether a browser shows it as a document, in which scripts may run.
+/// Returns `true` if a browser shows it as a document, in which scripts may run.
 pub(super) fn is_document(media_type: &str) -> bool {
     matches!(
         media_type,

@@ -1,6 +1,6 @@
 //! Static files.
 //!
-//! A [`Folder`] is a picture of a folder on disk, taken off the loop: small files are held in
+//! A [`Snapshot`] is a picture of a folder on disk, taken off the loop: small files are held in
 //! memory, ready to be sent, large ones are held open, or opened by the thread that reads them.
 //! Answering from it touches no disk. A
 //! [`Watcher`] takes a new picture whenever something has changed.
@@ -20,20 +20,20 @@
 //!
 //! Files that gain by it have encoded forms (gzip and Brotli): those that lie beside them as `name.gz`
 //! and `name.br`, if they decode to what the file holds, else those that were made once by
-//! [`Folder::compress`] or by the watcher. Accept-Encoding chooses between them.
+//! [`Snapshot::compress`] or by the watcher. Accept-Encoding chooses between them.
 //!
 //! A file is best replaced by renaming a new one over it. A small file that is overwritten in place
 //! is read again until it holds still; a large one is on disk only, so those who are downloading it
 //! get what is written into it.
 //!
 //! ```
-//! use edgeloop::web::files::{Folder, Options};
+//! use edgeloop::web::files::{Snapshot, FileOptions};
 //! use edgeloop::web::{Request, Response};
 //!
-//! fn answer(folder: &Folder, request: &Request<'_>) -> Response {
+//! fn respond(folder: &Snapshot, request: &Request<'_>) -> Response {
 //!     let path = request.decoded_path().unwrap_or_default();
 //!     folder
-//!         .answer(request, &path)
+//!         .respond(request, &path)
 //!         .or_else(|| folder.page(request, 404, "/404.html"))
 //!         .unwrap_or_else(|| Response::text(404, "not found\n"))
 //! }
@@ -41,21 +41,19 @@
 //! # let root = tempfile::tempdir()?;
 //! # let root = root.path();
 //! std::fs::write(root.join("404.html"), "<!doctype html><title>Not found</title>")?;
-//! let folder = Folder::load(root, &Options::default())?;
+//! let folder = Snapshot::load(root, &FileOptions::default())?;
 //! assert_eq!(folder.len(), 1);
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod cached_file;
 mod caching;
 mod codings;
 mod compress;
 mod conditions;
 mod disk;
 mod encode;
-mod entry;
-mod folder;
-mod form;
-mod left_out;
+mod file_entry;
 mod media;
 mod multipart;
 mod names;
@@ -63,13 +61,15 @@ mod notices;
 mod options;
 mod range;
 mod redirect;
-mod slot;
+mod representation;
+mod skipped;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod walk;
 mod watcher;
 
 pub use self::caching::by_kind;
-pub use self::folder::Folder;
-pub use self::options::{Asset, CacheControlOf, FieldsOf, Options};
+pub use self::options::{Asset, CacheControlOf, FieldsOf, FileOptions};
+pub use self::snapshot::Snapshot;
 pub use self::watcher::Watcher;

@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::ops::RangeInclusive;
 
-use super::form::Content;
+use super::representation::Content;
 use crate::reactor::Shared;
 use crate::web::Part;
 
@@ -36,7 +36,7 @@ pub(super) fn body(
     (format!("multipart/byteranges; boundary={boundary}"), pieces)
 }
 
-/// What stands between the parts: 128 bits that nobody can foresee, so no file can have them in it.
+/// Boundary between the parts: 128 bits that nobody can foresee, so no file can have them in it.
 fn boundary() -> String {
     let bits = || RandomState::new().hash_one(0);
     format!("{:016x}{:016x}", bits(), bits())

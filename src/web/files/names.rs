@@ -1,21 +1,21 @@
 //! Which names are not served.
 
-use super::left_out::Reason;
+use super::skipped::SkipReason;
 
 /// The one name with a dot that is served, at the root (RFC 8615): certificate authorities and
 /// security.txt want it.
 const WELL_KNOWN: &str = ".well-known";
 
 /// Why a name is not served, whatever it stands for.
-pub(super) fn hidden(prefix: &str, name: &str) -> Option<Reason> {
+pub(super) fn hidden(prefix: &str, name: &str) -> Option<SkipReason> {
     if name.starts_with('.') {
         let is_served = prefix == "/" && name == WELL_KNOWN;
-        return (!is_served).then_some(Reason::Hidden);
+        return (!is_served).then_some(SkipReason::Hidden);
     }
-    is_backup(name).then_some(Reason::Backup)
+    is_backup(name).then_some(SkipReason::Backup)
 }
 
-/// What editors and patches leave beside a file: the source of a page may be in it that was taken out.
+/// Returns `true` for a backup of an editor or a patch: it may hold content that was taken out.
 fn is_backup(name: &str) -> bool {
     const ENDS: [&str; 6] = ["bak", "orig", "rej", "swo", "swp", "swx"];
     let is_end = |(_, end): (&str, &str)| ENDS.iter().any(|own| own.eq_ignore_ascii_case(end));
@@ -32,20 +32,20 @@ mod tests {
     fn names_decide_what_is_hidden() {
         for (prefix, name, want) in [
             ("/", "index.html", None),
-            ("/", ".env", Some(Reason::Hidden)),
+            ("/", ".env", Some(SkipReason::Hidden)),
             ("/", ".well-known", None),
-            ("/sub/", ".well-known", Some(Reason::Hidden)),
-            ("/.well-known/", ".secret", Some(Reason::Hidden)),
-            ("/", ".well-known2", Some(Reason::Hidden)),
-            ("/", "..data", Some(Reason::Hidden)),
-            ("/", "index.html~", Some(Reason::Backup)),
-            ("/", "index.html.~1~", Some(Reason::Backup)),
-            ("/", "app.js.bak", Some(Reason::Backup)),
-            ("/", "app.js.BAK", Some(Reason::Backup)),
-            ("/", "site.orig", Some(Reason::Backup)),
-            ("/", "a.swp", Some(Reason::Backup)),
-            ("/", "a.swo", Some(Reason::Backup)),
-            ("/", "#a#", Some(Reason::Backup)),
+            ("/sub/", ".well-known", Some(SkipReason::Hidden)),
+            ("/.well-known/", ".secret", Some(SkipReason::Hidden)),
+            ("/", ".well-known2", Some(SkipReason::Hidden)),
+            ("/", "..data", Some(SkipReason::Hidden)),
+            ("/", "index.html~", Some(SkipReason::Backup)),
+            ("/", "index.html.~1~", Some(SkipReason::Backup)),
+            ("/", "app.js.bak", Some(SkipReason::Backup)),
+            ("/", "app.js.BAK", Some(SkipReason::Backup)),
+            ("/", "site.orig", Some(SkipReason::Backup)),
+            ("/", "a.swp", Some(SkipReason::Backup)),
+            ("/", "a.swo", Some(SkipReason::Backup)),
+            ("/", "#a#", Some(SkipReason::Backup)),
             ("/", "bak", None),
             ("/", "a.bakery", None),
             ("/", "#", None),

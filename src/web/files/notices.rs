@@ -11,7 +11,7 @@ use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::fs::{self, FsWord};
 use rustix::io::Errno;
 
-/// How many looks without notices there are between two attempts to get them.
+/// Number of looks without notices there are between two attempts to get them.
 const LOOKS_BETWEEN: u32 = 60;
 
 /// As many as the kernel queues by default: more of them tell nothing new.
@@ -86,12 +86,12 @@ pub(super) struct Notices {
     /// In the look under way.
     met: Option<Obstacle>,
     /// Looks since the last attempt.
-    looks: u32,
-    root: Option<Identity>,
+    scans: u32,
+    root: Option<FileId>,
 }
 
 /// Device and inode.
-type Identity = (u64, u64);
+type FileId = (u64, u64);
 
 #[derive(Debug)]
 struct Watching {
@@ -129,11 +129,11 @@ impl Notices {
         // First: what changes from now on may or may not be seen.
         self.root = identity(root);
         self.met = None;
-        if self.watching.is_none() && (self.obstacle.is_none() || self.looks >= LOOKS_BETWEEN) {
-            self.looks = 0;
+        if self.watching.is_none() && (self.obstacle.is_none() || self.scans >= LOOKS_BETWEEN) {
+            self.scans = 0;
             self.open();
         }
-        self.looks = self.looks.saturating_add(1);
+        self.scans = self.scans.saturating_add(1);
     }
 
     /// The look enters a folder, and has not listed it yet.
@@ -165,7 +165,7 @@ impl Notices {
         }
     }
 
-    /// Whether something may have changed since the last look began.
+    /// Returns `true` if something may have changed since the last look began.
     pub(super) fn has_any(&self, root: &Path) -> bool {
         let has_changed = match &self.watching {
             Some(watching) => watching.has_changed(),
@@ -222,7 +222,7 @@ impl Watching {
     }
 }
 
-fn identity(path: &Path) -> Option<Identity> {
+fn identity(path: &Path) -> Option<FileId> {
     use std::os::unix::fs::MetadataExt;
     let found = path.metadata().ok()?;
     Some((found.dev(), found.ino()))
@@ -236,15 +236,15 @@ mod tests {
     };
     use std::os::unix::fs::{PermissionsExt, symlink};
 
-    use super::super::left_out::LeftOut;
+    use super::super::skipped::Skipped;
     use super::super::walk::walk;
     use super::*;
 
-    fn look(notices: &mut Notices, root: &Path) {
+    fn scan(notices: &mut Notices, root: &Path) {
         notices.begin(root);
-        let mut left_out = LeftOut::default();
+        let mut skipped = Skipped::default();
         let enter = &mut |folder: BorrowedFd<'_>| notices.enter(folder);
-        walk(root, 100, &mut left_out, enter, &mut |_, _| Ok(())).unwrap();
+        walk(root, 100, &mut skipped, enter, &mut |_, _| Ok(())).unwrap();
         notices.end(root);
     }
 
@@ -261,7 +261,7 @@ mod tests {
         symlink("root", parent.path().join("link")).unwrap();
         let link = parent.path().join("link");
         let mut notices = Notices::default();
-        look(&mut notices, &link);
+        scan(&mut notices, &link);
         assert_eq!(notices.obstacle, None);
         let changes: [(&str, &dyn Fn()); 14] = [
             ("nothing", &|| {}),
@@ -305,7 +305,7 @@ mod tests {
             change();
             let is_none = ["nothing", "it was read", "in what is no longer there"].contains(&what);
             assert_eq!(notices.has_any(&link), !is_none, "{what}");
-            look(&mut notices, &link);
+            scan(&mut notices, &link);
             assert!(!notices.has_any(&link), "after: {what}");
         }
         remove_dir_all(parent.path().join("next")).unwrap();
@@ -319,12 +319,12 @@ mod tests {
         let root = parent.path().join("root");
         create_dir_all(root.join("sub")).unwrap();
         let mut notices = Notices::default();
-        look(&mut notices, &root);
+        scan(&mut notices, &root);
         let count = |notices: &Notices| notices.watching.as_ref().unwrap().folders.len();
         assert_eq!(count(&notices), 2);
         rename(root.join("sub"), parent.path().join("away")).unwrap();
         assert!(notices.has_any(&root));
-        look(&mut notices, &root);
+        scan(&mut notices, &root);
         assert_eq!(count(&notices), 1);
         write(parent.path().join("away/a"), "").unwrap();
         assert!(!notices.has_any(&root));
@@ -340,10 +340,10 @@ mod tests {
         assert!(notices.watching.is_none(), "none is kept from others");
         for _ in 1..LOOKS_BETWEEN {
             assert!(notices.has_any(root.path()));
-            look(&mut notices, root.path());
+            scan(&mut notices, root.path());
             assert_eq!(notices.obstacle, Some(Obstacle::Watches));
         }
-        look(&mut notices, root.path());
+        scan(&mut notices, root.path());
         assert_eq!(notices.obstacle, None);
         assert!(!notices.has_any(root.path()));
     }

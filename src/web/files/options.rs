@@ -1,4 +1,4 @@
-//! What an embedder decides about the files it serves.
+//! Options of an embedder for the files it serves.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,7 +17,7 @@ pub struct Asset<'a> {
 }
 
 impl Asset<'_> {
-    /// Whether a browser shows it as a document, in which scripts may run: HTML, XML and SVG.
+    /// Returns `true` if a browser shows it as a document, in which scripts may run: HTML, XML and SVG.
     #[must_use]
     pub fn is_document(&self) -> bool {
         media::is_document(self.media_type)
@@ -30,21 +30,21 @@ pub type FieldsOf = dyn Fn(Asset<'_>) -> Vec<(Cow<'static, str>, Cow<'static, st
 /// Makes the value of Cache-Control for a file. An empty one leaves the field out.
 pub type CacheControlOf = dyn Fn(Asset<'_>) -> Cow<'static, str> + Send + Sync;
 
-/// How a folder is served.
+/// Options for serving a folder.
 #[derive(Clone)]
-pub struct Options {
+pub struct FileOptions {
     /// Files up to this size are held in memory.
     pub small_file_bytes_max: u64,
-    /// How many bytes of files one [`Folder`](super::Folder) holds in memory. Those that do not fit
+    /// Number of bytes of files one [`Snapshot`](super::Snapshot) holds in memory. Those that do not fit
     /// are held open, like large ones. Encoded forms get what is left.
     pub memory_bytes_max: u64,
     /// Files up to this size are compressed, if that makes much of their type; 0 for none. Encoded
     /// forms that lie beside their files, as `name.br` and `name.gz`, are used in any case.
     pub compress_bytes_max: u64,
-    /// How many files are held open. The rest of the large ones is opened when it is sent; one that is
+    /// Number of files held open. The rest of the large ones is opened when it is sent; one that is
     /// replaced meanwhile may then end the connection.
     pub open_files_max: usize,
-    /// How many files and folders are looked at. The rest is not served, and the log says so.
+    /// Number of files and folders are looked at. The rest is not served, and the log says so.
     pub files_max: usize,
     /// Fields to add, as Content-Security-Policy is to pages. They go out with 200, 206 and 304.
     ///
@@ -55,7 +55,7 @@ pub struct Options {
     pub cache_control: Arc<CacheControlOf>,
 }
 
-impl Default for Options {
+impl Default for FileOptions {
     fn default() -> Self {
         Self {
             small_file_bytes_max: 256 * 1024,
@@ -69,7 +69,7 @@ impl Default for Options {
     }
 }
 
-impl fmt::Debug for Options {
+impl fmt::Debug for FileOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("small_file_bytes_max", &self.small_file_bytes_max)

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 /// A part of a file: from its first byte to its last.
 pub(super) type Span = RangeInclusive<u64>;
 
-/// What a Range field asks for.
+/// Selection that a Range field asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Selection {
     /// All of it, or nothing that can be made out.
@@ -245,7 +245,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is selected is what is named, and no bytes at all are refused.
+        /// The bytes selected are those named, and a selection of none is rejected.
         #[test]
         fn agrees_with_the_bytes_named(
             len in 0..40u64,
@@ -287,8 +287,8 @@ mod tests {
             for (one, other) in spans.iter().zip(spans.iter().skip(1)) {
                 prop_assert!(one.end() + 1 < *other.start() || other.end() + 1 < *one.start());
             }
-            let asked = |span: &Span| set.iter().position(|(a, _)| span.contains(a));
-            prop_assert!(spans.is_sorted_by_key(asked));
+            let meta = |span: &Span| set.iter().position(|(a, _)| span.contains(a));
+            prop_assert!(spans.is_sorted_by_key(meta));
         }
 
         /// Whatever is sent, a part lies within the file.

@@ -1,6 +1,6 @@
 //! The way to a folder's page for those who left its slash out.
 
-use super::form::no_bytes;
+use super::representation::no_bytes;
 use crate::web::Response;
 
 /// The path of a folder with the slash that was left out.
@@ -10,7 +10,7 @@ pub(super) fn folder(path: &str) -> Option<String> {
 
 /// Sends the client on to a folder, with its query. It may remember that for this time only: a folder
 /// can become a file.
-pub(super) fn answer(folder: &str, query: Option<&str>) -> Response {
+pub(super) fn respond(folder: &str, query: Option<&str>) -> Response {
     let mut location = encoded(folder);
     if let Some(query) = query {
         location.push('?');
@@ -48,7 +48,7 @@ mod tests {
     use crate::web::decode_path;
 
     proptest! {
-        /// What is sent leads to the folder, and is one field line of ASCII.
+        /// The location leads to the folder, and is one field line of ASCII.
         #[test]
         fn the_way_leads_there(path in "(/[^/\0\\\\.]{1,8}){0,3}/") {
             let encoded = encoded(&path);

@@ -12,43 +12,43 @@ use std::sync::Arc;
 use rustix::fs::{self, AtFlags, CWD, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::left_out::{LeftOut, Reason};
 use super::names::hidden;
+use super::skipped::{SkipReason, Skipped};
 
 /// A regular file below the root.
 ///
 /// It is looked up in its folder, which is held open: so it lies below the root even when a part of
 /// its path has become a link in the meantime.
 #[derive(Debug)]
-pub(super) struct Found<'a> {
+pub(super) struct FoundFile<'a> {
     /// Its path in URLs, decoded: names with slashes before them.
     pub(super) path: String,
-    /// Where it lies; not where a link to it does.
+    /// Its folder; not that of a link to it.
     pub(super) folder: BorrowedFd<'a>,
     pub(super) name: &'a OsStr,
     place: &'a Path,
     root: &'a Arc<Path>,
 }
 
-impl Found<'_> {
-    /// Where it lies, to be found again.
-    pub(super) fn place(&self) -> Place {
-        Place {
+impl FoundFile<'_> {
+    /// Its location, to be found again.
+    pub(super) fn place(&self) -> FileLocation {
+        FileLocation {
             root: Arc::clone(self.root),
             path: self.place.join(self.name).into(),
         }
     }
 }
 
-/// Where a file lies.
+/// Location of a file.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct FileLocation {
     root: Arc<Path>,
     /// Below the root, without links.
     path: Box<Path>,
 }
 
-impl Place {
+impl FileLocation {
     /// Opens it, unless there are links on the way now.
     pub(super) fn open(&self) -> Result<OwnedFd, Errno> {
         let root = fs::openat(CWD, &*self.root, ROOT, Mode::empty())?;
@@ -66,10 +66,10 @@ pub(super) fn open(folder: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd, Errn
     fs::openat(folder, name, flags, Mode::empty())
 }
 
-/// What is done with each file, while its folder is open.
-pub(super) type Take<'a> = dyn FnMut(&Found<'_>, &mut LeftOut) -> io::Result<()> + 'a;
+/// Callback for each file, while its folder is open.
+pub(super) type Take<'a> = dyn FnMut(&FoundFile<'_>, &mut Skipped) -> io::Result<()> + 'a;
 
-/// What is done with each folder before it is listed, also with those that links only pass through.
+/// Callback for each folder before it is listed, also for those that links only pass through.
 pub(super) type Enter<'a> = dyn FnMut(BorrowedFd<'_>) + 'a;
 
 /// Folders within folders: each look opens all those on the way to one.
@@ -98,7 +98,7 @@ const ROOT: OFlags = FOLDER.difference(OFlags::NOFOLLOW);
 pub(super) fn walk(
     root: &Path,
     files_max: usize,
-    left_out: &mut LeftOut,
+    skipped: &mut Skipped,
     enter: &mut Enter<'_>,
     take: &mut Take<'_>,
 ) -> io::Result<()> {
@@ -112,13 +112,13 @@ pub(super) fn walk(
             names,
         },
         room: files_max,
-        folders: vec![Pending {
+        folders: vec![PendingFolder {
             path: String::from("/"),
             place: PathBuf::new(),
             way: None,
         }],
         linked: VecDeque::new(),
-        left_out,
+        skipped,
         enter,
     };
     while let Some(folder) = walk.folders.pop().or_else(|| walk.linked.pop_front()) {
@@ -129,13 +129,13 @@ pub(super) fn walk(
 
 struct Walk<'a, 'b> {
     root: Root,
-    /// How many more names are looked at.
+    /// Number of further names to visit.
     room: usize,
-    folders: Vec<Pending>,
+    folders: Vec<PendingFolder>,
     /// Those that links lead to wait until all others were visited: however many names they have, they
     /// take no room from those that are there by themselves.
-    linked: VecDeque<Pending>,
-    left_out: &'a mut LeftOut,
+    linked: VecDeque<PendingFolder>,
+    skipped: &'a mut Skipped,
     enter: &'a mut Enter<'b>,
 }
 
@@ -143,21 +143,21 @@ struct Walk<'a, 'b> {
 struct Root {
     opened: OwnedFd,
     path: Arc<Path>,
-    /// What it is called by links that begin with a slash.
+    /// Its names in links that begin with a slash.
     names: [PathBuf; 2],
 }
 
 /// A folder to be visited.
-struct Pending {
+struct PendingFolder {
     /// In URLs, with a slash at its end.
     path: String,
     /// Below the root, without links.
     place: PathBuf,
-    way: Option<Rc<Way>>,
+    way: Option<Rc<LinkPath>>,
 }
 
 /// The last link on the way to a folder.
-struct Way {
+struct LinkPath {
     /// The folder it lies in, and the one it leads to.
     from: PathBuf,
     to: PathBuf,
@@ -165,8 +165,8 @@ struct Way {
     links: usize,
 }
 
-impl Pending {
-    /// Whether one is in that folder on the way to this one.
+impl PendingFolder {
+    /// Returns `true` if one is in that folder on the way to this one.
     fn is_within(&self, folder: &Path) -> bool {
         let mut place = self.place.as_path();
         let mut way = self.way.as_deref();
@@ -183,16 +183,16 @@ impl Pending {
     }
 }
 
-/// What a name in a folder stands for.
+/// Kind of an entry of a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+enum EntryKind {
     File,
     Folder,
     Link,
 }
 
-/// Where a link leads to in the end.
-enum Target {
+/// Final target of a link.
+enum LinkTarget {
     File {
         folder: OwnedFd,
         place: PathBuf,
@@ -204,10 +204,10 @@ enum Target {
 }
 
 impl Walk<'_, '_> {
-    fn visit(&mut self, at: &Pending, take: &mut Take<'_>) -> io::Result<()> {
+    fn visit(&mut self, at: &PendingFolder, take: &mut Take<'_>) -> io::Result<()> {
         let listed = self.root.enter(&at.place).and_then(|folder| {
             (self.enter)(folder.as_fd());
-            let names = list(&folder, self.room, &at.path, self.left_out)?;
+            let names = list(&folder, self.room, &at.path, self.skipped)?;
             Ok((names, folder))
         });
         let (names, folder) = match listed {
@@ -215,7 +215,7 @@ impl Walk<'_, '_> {
             Err(error) if at.path == "/" => return Err(error.into()),
             Err(error) if is_gone(error) => return Ok(()),
             Err(error @ (Errno::ACCESS | Errno::PERM)) => {
-                self.left_out.add(&at.path, error.into());
+                self.skipped.add(&at.path, error.into());
                 return Ok(());
             }
             Err(error) => return Err(error.into()),
@@ -224,27 +224,27 @@ impl Walk<'_, '_> {
         for (name, kind) in names {
             let path = format!("{}{name}", at.path);
             match kind {
-                Kind::File => {
-                    let found = Found {
+                EntryKind::File => {
+                    let found = FoundFile {
                         path,
                         folder: folder.as_fd(),
                         name: name.as_ref(),
                         place: &at.place,
                         root: &self.root.path,
                     };
-                    take(&found, self.left_out)?;
+                    take(&found, self.skipped)?;
                 }
-                Kind::Folder => {
+                EntryKind::Folder => {
                     if self.is_too_deep(&path) {
                         continue;
                     }
-                    self.folders.push(Pending {
+                    self.folders.push(PendingFolder {
                         path: path + "/",
                         place: at.place.join(name),
                         way: at.way.clone(),
                     });
                 }
-                Kind::Link => self.follow(at, path, &name, take)?,
+                EntryKind::Link => self.follow(at, path, &name, take)?,
             }
         }
         Ok(())
@@ -253,7 +253,7 @@ impl Walk<'_, '_> {
     fn is_too_deep(&mut self, path: &str) -> bool {
         let is_too_deep = path.matches('/').count() > DEPTH_MAX;
         if is_too_deep {
-            self.left_out.add(path, Reason::TooDeep);
+            self.skipped.add(path, SkipReason::TooDeep);
         }
         is_too_deep
     }
@@ -261,39 +261,41 @@ impl Walk<'_, '_> {
     /// Goes where a link leads to.
     fn follow(
         &mut self,
-        at: &Pending,
+        at: &PendingFolder,
         path: String,
         name: &str,
         take: &mut Take<'_>,
     ) -> io::Result<()> {
         let links = at.way.as_ref().map_or(0, |way| way.links);
         let place = match self.root.resolve(&at.place, name.as_ref(), self.enter) {
-            Ok(Target::File {
+            Ok(LinkTarget::File {
                 folder,
                 place,
                 name,
             }) => {
-                let found = Found {
+                let found = FoundFile {
                     path,
                     folder: folder.as_fd(),
                     name: &name,
                     place: &place,
                     root: &self.root.path,
                 };
-                return take(&found, self.left_out);
+                return take(&found, self.skipped);
             }
-            Ok(Target::Folder { place }) if at.is_within(&place) => Err(Reason::LeadsBack),
-            Ok(Target::Folder { .. }) if links >= LINKED_FOLDERS_MAX => Err(Reason::TooManyLinks),
-            Ok(Target::Folder { place }) => Ok(place),
+            Ok(LinkTarget::Folder { place }) if at.is_within(&place) => Err(SkipReason::LeadsBack),
+            Ok(LinkTarget::Folder { .. }) if links >= LINKED_FOLDERS_MAX => {
+                Err(SkipReason::TooManyLinks)
+            }
+            Ok(LinkTarget::Folder { place }) => Ok(place),
             Err(reason) => Err(reason),
         };
         match place {
-            Err(reason) => self.left_out.add(&path, reason),
+            Err(reason) => self.skipped.add(&path, reason),
             Ok(_) if self.is_too_deep(&path) => {}
-            Ok(place) => self.linked.push_back(Pending {
+            Ok(place) => self.linked.push_back(PendingFolder {
                 path: path + "/",
                 place: place.clone(),
-                way: Some(Rc::new(Way {
+                way: Some(Rc::new(LinkPath {
                     from: at.place.clone(),
                     to: place,
                     before: at.way.clone(),
@@ -311,7 +313,7 @@ impl Root {
         enter(&self.opened, place)
     }
 
-    /// Where the link of that name in a folder leads to, as long as no step of it leads out of the root.
+    /// Resolves the link of that name in a folder, as long as no step of it leads out of the root.
     ///
     /// By hand: openat2(2) says whether it stays inside, but not which folders it has passed.
     fn resolve(
@@ -319,7 +321,7 @@ impl Root {
         place: &Path,
         name: &OsStr,
         entered: &mut Enter<'_>,
-    ) -> Result<Target, Reason> {
+    ) -> Result<LinkTarget, SkipReason> {
         let mut place = place.to_path_buf();
         let mut folder = self.enter(&place).map_err(nowhere)?;
         // The next one last.
@@ -328,7 +330,7 @@ impl Root {
         while let Some(name) = names.pop() {
             if name == ".." {
                 if !place.pop() {
-                    return Err(Reason::LeadsOut);
+                    return Err(SkipReason::LeadsOut);
                 }
                 folder = self.enter(&place).map_err(nowhere)?;
                 entered(folder.as_fd());
@@ -336,13 +338,13 @@ impl Root {
             }
             let stat = fs::statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW).map_err(nowhere)?;
             match FileType::from_raw_mode(stat.st_mode) {
-                FileType::Symlink if links == LINKS_MAX => return Err(Reason::LeadsBack),
+                FileType::Symlink if links == LINKS_MAX => return Err(SkipReason::LeadsBack),
                 FileType::Symlink => {
                     links += 1;
                     let target = fs::readlinkat(&folder, &name, Vec::new()).map_err(nowhere)?;
                     let target = Path::new(OsStr::from_bytes(target.to_bytes()));
                     let is_absolute = target.is_absolute();
-                    let target = self.below(target).ok_or(Reason::LeadsOut)?;
+                    let target = self.below(target).ok_or(SkipReason::LeadsOut)?;
                     if is_absolute {
                         place = PathBuf::new();
                         folder = self.enter(&place).map_err(nowhere)?;
@@ -361,17 +363,17 @@ impl Root {
                     entered(folder.as_fd());
                 }
                 FileType::RegularFile if names.is_empty() => {
-                    return Ok(Target::File {
+                    return Ok(LinkTarget::File {
                         folder,
                         place,
                         name,
                     });
                 }
-                FileType::RegularFile => return Err(Reason::LeadsNowhere),
-                _ => return Err(Reason::Special),
+                FileType::RegularFile => return Err(SkipReason::LeadsNowhere),
+                _ => return Err(SkipReason::Special),
             }
         }
-        Ok(Target::Folder { place })
+        Ok(LinkTarget::Folder { place })
     }
 
     /// A path as it is seen from the root, if it is not one from elsewhere.
@@ -393,9 +395,9 @@ fn enter(root: &OwnedFd, place: &Path) -> Result<OwnedFd, Errno> {
     Ok(folder)
 }
 
-fn nowhere(error: Errno) -> Reason {
+fn nowhere(error: Errno) -> SkipReason {
     if is_gone(error) {
-        Reason::LeadsNowhere
+        SkipReason::LeadsNowhere
     } else {
         error.into()
     }
@@ -406,8 +408,8 @@ fn list(
     folder: &OwnedFd,
     room: usize,
     prefix: &str,
-    left_out: &mut LeftOut,
-) -> Result<Vec<(String, Kind)>, Errno> {
+    skipped: &mut Skipped,
+) -> Result<Vec<(String, EntryKind)>, Errno> {
     let mut names = Vec::new();
     for entry in Dir::read_from(folder)? {
         let entry = entry?;
@@ -418,12 +420,12 @@ fn list(
         let Ok(text) = name.to_str() else {
             let is_hidden = name.to_bytes().starts_with(b".");
             if !is_hidden {
-                left_out.add(prefix, Reason::Name);
+                skipped.add(prefix, SkipReason::Name);
             }
             continue;
         };
         if let Some(reason) = hidden(prefix, text) {
-            left_out.add(&format!("{prefix}{text}"), reason);
+            skipped.add(&format!("{prefix}{text}"), reason);
             continue;
         }
         // Of the entry itself: a link is neither file nor folder.
@@ -436,16 +438,16 @@ fn list(
             kind => kind,
         };
         let kind = match kind {
-            FileType::RegularFile => Kind::File,
-            FileType::Directory => Kind::Folder,
-            FileType::Symlink => Kind::Link,
+            FileType::RegularFile => EntryKind::File,
+            FileType::Directory => EntryKind::Folder,
+            FileType::Symlink => EntryKind::Link,
             _ => {
-                left_out.add(&format!("{prefix}{text}"), Reason::Special);
+                skipped.add(&format!("{prefix}{text}"), SkipReason::Special);
                 continue;
             }
         };
         if names.len() >= room {
-            left_out.add(prefix, Reason::TooMany);
+            skipped.add(prefix, SkipReason::TooMany);
             break;
         }
         names.push((text.to_owned(), kind));
@@ -467,12 +469,12 @@ mod tests {
     use super::*;
 
     /// The paths of what is found, in order, and what is not.
-    fn walked(root: &Path, files_max: usize) -> (Vec<String>, LeftOut) {
-        let (mut left_out, mut paths) = (LeftOut::default(), Vec::new());
+    fn walked(root: &Path, files_max: usize) -> (Vec<String>, Skipped) {
+        let (mut skipped, mut paths) = (Skipped::default(), Vec::new());
         walk(
             root,
             files_max,
-            &mut left_out,
+            &mut skipped,
             &mut |_| (),
             &mut |found, _| {
                 paths.push(found.path.clone());
@@ -480,7 +482,7 @@ mod tests {
             },
         )
         .unwrap();
-        (paths, left_out)
+        (paths, skipped)
     }
 
     #[test]
@@ -492,10 +494,10 @@ mod tests {
             create_dir(&path).unwrap();
             write(path.join("f"), "").unwrap();
         }
-        let (paths, left_out) = walked(root.path(), 1000);
+        let (paths, skipped) = walked(root.path(), 1000);
         assert_eq!(paths.len(), DEPTH_MAX);
         let deep = "/d".repeat(DEPTH_MAX + 1);
-        assert_eq!(left_out.reason(&deep), Some(Reason::TooDeep));
+        assert_eq!(skipped.reason(&deep), Some(SkipReason::TooDeep));
     }
 
     #[test]
@@ -537,7 +539,7 @@ mod tests {
             symlink(target, root.join(at)).unwrap();
         }
         // By its own name, and by one that is a link.
-        let (mut paths, left_out) = walked(&parent.path().join("current"), 1000);
+        let (mut paths, skipped) = walked(&parent.path().join("current"), 1000);
         paths.sort();
         let want = [
             "/1-beside",
@@ -555,7 +557,7 @@ mod tests {
         ];
         assert_eq!(paths, want);
         for path in leads_out {
-            assert_eq!(left_out.reason(path), Some(Reason::LeadsOut), "{path}");
+            assert_eq!(skipped.reason(path), Some(SkipReason::LeadsOut), "{path}");
         }
         assert_eq!(
             walked(&root, 1000).0.len(),
@@ -585,13 +587,17 @@ mod tests {
         ] {
             symlink(target, at(name)).unwrap();
         }
-        let (paths, left_out) = walked(root.path(), 1000);
+        let (paths, skipped) = walked(root.path(), 1000);
         assert_eq!(paths, ["/f"]);
         for path in ["/a/self", "/a/b/up", "/a/b/top", "/round", "/ping", "/pong"] {
-            assert_eq!(left_out.reason(path), Some(Reason::LeadsBack), "{path}");
+            assert_eq!(skipped.reason(path), Some(SkipReason::LeadsBack), "{path}");
         }
         for path in ["/dangling", "/through-a-file"] {
-            assert_eq!(left_out.reason(path), Some(Reason::LeadsNowhere), "{path}");
+            assert_eq!(
+                skipped.reason(path),
+                Some(SkipReason::LeadsNowhere),
+                "{path}"
+            );
         }
     }
 
@@ -606,12 +612,12 @@ mod tests {
                 symlink(format!("../{other}"), root.path().join(name).join(other)).unwrap();
             }
         }
-        let (paths, left_out) = walked(root.path(), 1000);
+        let (paths, skipped) = walked(root.path(), 1000);
         for name in names {
             assert!(paths.contains(&format!("/{name}/file")), "{name}");
         }
         assert!(paths.len() <= 1000);
-        assert!(left_out.lines().any(|line| line.contains("files_max")));
+        assert!(skipped.lines().any(|line| line.contains("files_max")));
     }
 
     #[test]
@@ -624,9 +630,9 @@ mod tests {
             symlink(format!("../.{}", number + 1), folder.join("next")).unwrap();
         }
         symlink(".0", root.path().join("next")).unwrap();
-        let (paths, left_out) = walked(root.path(), 1000);
+        let (paths, skipped) = walked(root.path(), 1000);
         assert_eq!(paths.len(), LINKED_FOLDERS_MAX);
         let path = "/next".repeat(LINKED_FOLDERS_MAX + 1);
-        assert_eq!(left_out.reason(&path), Some(Reason::TooManyLinks));
+        assert_eq!(skipped.reason(&path), Some(SkipReason::TooManyLinks));
     }
 }

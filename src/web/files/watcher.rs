@@ -9,20 +9,20 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::encode::Step;
-use super::folder::Folder;
+use super::encode::EncodeStep;
 use super::notices::Notices;
-use super::options::Options;
+use super::options::FileOptions;
+use super::snapshot::Snapshot;
 use crate::web::priority::stand_back;
 
-/// How long it rests before it asks again whether something has changed: many changes are one look.
+/// Pause before it asks again if something has changed: many changes are one scan.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// So many times nothing may have changed before it looks nevertheless: a file can also be written by a name
 /// that it has elsewhere, or through a mapping, of which nobody is told.
 const QUIET_MAX: u32 = 60;
 
-/// How many bytes of files are compressed between two looks, at most: some tenths of a second.
+/// Number of bytes of files are compressed between two looks, at most: some tenths of a second.
 const STEP_BYTES_MAX: u64 = 2 * 1024 * 1024;
 
 /// A thread that sees when a folder changes, within a second, and calls back with a new picture. It ends
@@ -39,7 +39,7 @@ const STEP_BYTES_MAX: u64 = 2 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Watcher {
     /// The thread sees when this end is gone.
-    wishes: Option<Sender<Options>>,
+    wishes: Option<Sender<FileOptions>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -51,9 +51,9 @@ impl Watcher {
     /// The system gives no thread.
     pub fn start(
         root: &Path,
-        options: Options,
-        first: Arc<Folder>,
-        changed: impl FnMut(Arc<Folder>) + Send + 'static,
+        options: FileOptions,
+        first: Arc<Snapshot>,
+        changed: impl FnMut(Arc<Snapshot>) + Send + 'static,
     ) -> io::Result<Self> {
         let (wishes, wished) = mpsc::channel();
         let watch = Watch::new(root, options, first);
@@ -67,7 +67,7 @@ impl Watcher {
     }
 
     /// Goes on with other options. A picture made with them comes at once.
-    pub fn set_options(&self, options: Options) {
+    pub fn set_options(&self, options: FileOptions) {
         if let Some(wishes) = &self.wishes {
             // The thread has only ended if it panicked, which is logged.
             wishes.send(options).ok();
@@ -88,23 +88,23 @@ impl Drop for Watcher {
     }
 }
 
-/// What the thread knows.
+/// State of the thread.
 pub(super) struct Watch {
     root: PathBuf,
-    options: Options,
-    current: Arc<Folder>,
+    options: FileOptions,
+    current: Arc<Snapshot>,
     failure: Option<io::ErrorKind>,
     notices: Notices,
-    /// How many times nothing had changed since the last look.
+    /// Number of checks without a change since the last scan.
     quiet: u32,
     /// Pictures and open files that were replaced, until nobody else uses them: so it is this thread
     /// that frees and closes them, which can take long, and not a reactor's.
-    retired: Vec<Arc<Folder>>,
+    retired: Vec<Arc<Snapshot>>,
     closing: Vec<Arc<File>>,
 }
 
 impl Watch {
-    pub(super) fn new(root: &Path, options: Options, first: Arc<Folder>) -> Self {
+    pub(super) fn new(root: &Path, options: FileOptions, first: Arc<Snapshot>) -> Self {
         Self {
             root: root.to_path_buf(),
             options,
@@ -117,14 +117,14 @@ impl Watch {
         }
     }
 
-    fn run(mut self, wished: &Receiver<Options>, mut changed: impl FnMut(Arc<Folder>)) {
+    fn run(mut self, wished: &Receiver<FileOptions>, mut changed: impl FnMut(Arc<Snapshot>)) {
         stand_back("who watches files");
         loop {
             let (news, has_more) = self.encode();
             news.map(&mut changed);
             let pause = if has_more { Duration::ZERO } else { INTERVAL };
             let news = match wished.recv_timeout(pause) {
-                Err(RecvTimeoutError::Timeout) => self.look_if_due(),
+                Err(RecvTimeoutError::Timeout) => self.scan_if_due(),
                 Err(RecvTimeoutError::Disconnected) => return,
                 Ok(options) => self.set_options(options),
             };
@@ -134,10 +134,10 @@ impl Watch {
 
     /// The folder with more encoded forms than before, if there are more, and whether even more are
     /// to be made.
-    pub(super) fn encode(&mut self) -> (Option<Arc<Folder>>, bool) {
+    pub(super) fn encode(&mut self) -> (Option<Arc<Snapshot>>, bool) {
         match self.current.encode(&self.options, STEP_BYTES_MAX) {
             Ok(None) => (None, false),
-            Ok(Some(Step { folder, has_more })) => (self.replace(Arc::new(folder)), has_more),
+            Ok(Some(EncodeStep { folder, has_more })) => (self.replace(Arc::new(folder)), has_more),
             Err(error) => {
                 self.complain(&error);
                 (None, false)
@@ -146,7 +146,7 @@ impl Watch {
     }
 
     /// The folder with the field lines of other options.
-    pub(super) fn set_options(&mut self, options: Options) -> Option<Arc<Folder>> {
+    pub(super) fn set_options(&mut self, options: FileOptions) -> Option<Arc<Snapshot>> {
         let keeps_forms = options.compress_bytes_max == self.options.compress_bytes_max;
         match self.current.remade(&options, keeps_forms) {
             Ok(folder) => {
@@ -169,7 +169,7 @@ impl Watch {
     }
 
     /// The folder as it is now, if anything may have changed and that is news.
-    pub(super) fn look_if_due(&mut self) -> Option<Arc<Folder>> {
+    pub(super) fn scan_if_due(&mut self) -> Option<Arc<Snapshot>> {
         self.clear();
         // It is asked in any case, so that its queue is emptied.
         let has_notices = self.notices.has_any(&self.root);
@@ -178,7 +178,7 @@ impl Watch {
             || self.quiet >= QUIET_MAX
             || self.failure.is_some()
             || !self.current.is_settled;
-        is_due.then(|| self.look())?
+        is_due.then(|| self.scan())?
     }
 
     /// Frees and closes what nobody else uses any more.
@@ -188,13 +188,13 @@ impl Watch {
     }
 
     /// The folder as it is now, if that is news.
-    pub(super) fn look(&mut self) -> Option<Arc<Folder>> {
+    pub(super) fn scan(&mut self) -> Option<Arc<Snapshot>> {
         self.clear();
         self.quiet = 0;
         self.notices.begin(&self.root);
         let notices = &mut self.notices;
         let enter = &mut |folder: BorrowedFd<'_>| notices.enter(folder);
-        let folder = self.current.look_again(&self.root, &self.options, enter);
+        let folder = self.current.scan_again(&self.root, &self.options, enter);
         self.notices.end(&self.root);
         match folder {
             Ok(folder) => {
@@ -208,7 +208,7 @@ impl Watch {
         }
     }
 
-    /// How many times nothing had changed since the last look.
+    /// Number of checks without a change since the last scan.
     #[cfg(test)]
     pub(super) fn quiet(&self) -> u32 {
         self.quiet
@@ -222,12 +222,12 @@ impl Watch {
         self.current = Arc::new(folder);
     }
 
-    fn replace(&mut self, folder: Arc<Folder>) -> Option<Arc<Folder>> {
-        let is_news = !folder.is_same(&self.current);
+    fn replace(&mut self, folder: Arc<Snapshot>) -> Option<Arc<Snapshot>> {
+        let should_record = !folder.is_same(&self.current);
         self.closing
             .extend(self.current.files_not_in(&folder).map(Arc::clone));
         let before = std::mem::replace(&mut self.current, Arc::clone(&folder));
         self.retired.push(before);
-        is_news.then_some(folder)
+        should_record.then_some(folder)
     }
 }

@@ -1,7 +1,7 @@
 //! The HTTP side of a connection: requests in, answers out in their order.
 
-mod answers;
 mod receiving;
+mod responses;
 mod streams;
 mod times;
 
@@ -9,30 +9,30 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use self::receiving::Receiving;
-use self::times::Due;
-use super::exchange::{Exchange, Exchanges, Line, State, Upgrade};
-use super::opening::Opening;
-use super::post::ExchangeId;
+use self::times::HttpTimer;
+use super::exchange::{Exchange, Exchanges, RequestSummary, ResponseProgress, Upgrade};
+use super::sender::ExchangeId;
 use super::tools::Tools;
-use super::{Config, Reply, Request, Service};
+use super::upgrade::UpgradeCheck;
+use super::{Reply, Request, Service, WebConfig};
 use crate::invariant::part;
-use crate::proto::http1::{Asked, Awaits, Framing, Head, Limits, Machine, Step};
-use crate::reactor::{Cx, Origin, after};
+use crate::proto::http1::{Awaits, Framing, Head, HttpLimits, HttpMachine, HttpStep, RequestMeta};
+use crate::reactor::{Cx, Endpoint, after};
 
 /// HTTP state of one connection.
 #[derive(Debug)]
 pub(super) struct Http<S> {
-    pub(super) origin: Origin,
+    pub(super) endpoint: Endpoint,
     /// There are too many connections: what comes is answered with 503.
     pub(super) is_overloaded: bool,
-    machine: Machine,
+    machine: HttpMachine,
     exchanges: Exchanges<S>,
     /// A request whose body is still arriving.
     receiving: Option<Box<Receiving>>,
     /// When the connection opened, or the request being read began to arrive.
     began: Instant,
-    /// What the deadline is for.
-    due: Due,
+    /// Purpose of the deadline.
+    due: HttpTimer,
     /// It passed while the peer had not taken everything: that is awaited first.
     is_behind: bool,
     has_served: bool,
@@ -51,11 +51,11 @@ pub(super) struct Http<S> {
 }
 
 /// The switch to a WebSocket, when its turn has come.
-pub(super) type Switch<S> = (Box<Upgrade<S>>, Line);
+pub(super) type Switch<S> = (Box<Upgrade<S>>, RequestSummary);
 
 /// Whose turn it is with a request that has a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum ExchangeState {
     /// It awaits its answer.
     Answer,
     /// Its answer is a stream.
@@ -67,15 +67,15 @@ pub(super) enum Turn {
 }
 
 impl<S> Http<S> {
-    pub(super) fn new(origin: Origin, now: Instant) -> Self {
+    pub(super) fn new(endpoint: Endpoint, now: Instant) -> Self {
         Self {
-            origin,
+            endpoint,
             is_overloaded: false,
-            machine: Machine::new(),
+            machine: HttpMachine::new(),
             exchanges: Exchanges::new(),
             receiving: None,
             began: now,
-            due: Due::Idle,
+            due: HttpTimer::Idle,
             is_behind: false,
             has_served: false,
             saw_end: false,
@@ -94,7 +94,7 @@ impl<S> Http<S> {
         cx: &mut Cx<'_>,
         input: &[u8],
     ) -> usize {
-        let Config {
+        let WebConfig {
             http,
             pipeline_max,
             messages_per_turn,
@@ -112,7 +112,7 @@ impl<S> Http<S> {
                 cx.pause();
                 return used;
             }
-            if cx.is_over_mark() {
+            if cx.is_above_high_water() {
                 return used; // `drained` resumes
             }
             let rest = part(input, used..);
@@ -126,7 +126,7 @@ impl<S> Http<S> {
                 self.began = cx.now();
             }
             match self.machine.step(rest, &self.limits(&http)) {
-                Ok(Step::More { used: count }) => {
+                Ok(HttpStep::More { used: count }) => {
                     used += count;
                     if self.machine.awaits() == Awaits::Answer && used < input.len() {
                         self.is_held = true;
@@ -134,23 +134,23 @@ impl<S> Http<S> {
                     }
                     return used;
                 }
-                Ok(Step::Head { used: count, head }) => {
+                Ok(HttpStep::Head { used: count, head }) => {
                     used += count;
                     let behind = part(input, used..);
                     used += self.begin(tools, cx, &head, behind, &http);
                     handled += usize::from(self.receiving.is_none());
                 }
-                Ok(Step::Body { used: count, data }) => {
+                Ok(HttpStep::Body { used: count, data }) => {
                     used += count;
                     self.take_body(tools, cx, data);
                 }
-                Ok(Step::End { used: count }) => {
+                Ok(HttpStep::End { used: count }) => {
                     used += count;
                     self.complete(tools, cx);
                     handled += 1;
                 }
                 Err(error) => {
-                    self.refuse(tools, cx, error.status(), &error.to_string());
+                    self.reject(tools, cx, error.status(), &error.to_string());
                     return input.len();
                 }
             }
@@ -161,9 +161,9 @@ impl<S> Http<S> {
 
     /// Those of the configuration, but for the length of a body, which the service decides on when it
     /// has seen the head.
-    fn limits(&self, limits: &Limits) -> Limits {
+    fn limits(&self, limits: &HttpLimits) -> HttpLimits {
         let receiving = self.receiving.as_ref();
-        Limits {
+        HttpLimits {
             body_bytes_max: receiving.map_or(u64::MAX, |receiving| receiving.bytes_max),
             ..*limits
         }
@@ -177,12 +177,19 @@ impl<S> Http<S> {
         cx: &mut Cx<'_>,
         head: &Head<'_>,
         behind: &[u8],
-        limits: &Limits,
+        limits: &HttpLimits,
     ) -> usize {
         let number = self.exchanges.number();
         if self.is_overloaded {
-            let refusal = tools.service.refusal(503, "too many connections are open");
-            self.answer_last(cx, Some((head, self.origin.peer())), number, refusal);
+            let error_response = tools
+                .service
+                .error_response(503, "too many connections are open");
+            self.respond_last(
+                cx,
+                Some((head, self.endpoint.peer())),
+                number,
+                error_response,
+            );
             return 0;
         }
         let has_body = !matches!(head.framing, Framing::None | Framing::Length(0));
@@ -190,7 +197,7 @@ impl<S> Http<S> {
         let limits = if has_body {
             match self.take_in(tools, cx, head, number, behind.is_empty(), limits) {
                 Some(body_bytes_max) => {
-                    allowed = Limits {
+                    allowed = HttpLimits {
                         body_bytes_max,
                         ..*limits
                     };
@@ -204,13 +211,13 @@ impl<S> Http<S> {
         let (mut used, mut body): (usize, &[u8]) = (0, &[]);
         // An empty body has no piece: its step would tell the end already.
         if matches!(head.framing, Framing::Length(1..))
-            && let Ok(Step::Body { used: count, data }) = self.machine.step(behind, limits)
+            && let Ok(HttpStep::Body { used: count, data }) = self.machine.step(behind, limits)
         {
             (used, body) = (count, data);
         }
         if self.machine.awaits() == Awaits::Answer {
             let rest = part(behind, used..);
-            if let Ok(Step::End { used: count }) = self.machine.step(rest, limits) {
+            if let Ok(HttpStep::End { used: count }) = self.machine.step(rest, limits) {
                 used += count;
             }
             self.request(tools, cx, head, body, number);
@@ -246,9 +253,9 @@ impl<S> Http<S> {
         let head = &request.head;
         self.exchanges.push(Exchange {
             number: request.exchange.number,
-            asked: head.asked(),
-            line: Line::borrowed(head, request.peer(), cx.now()).to_line(),
-            state: State::AwaitTurn(head.bytes().into()),
+            meta: head.meta(),
+            line: RequestSummary::borrowed(head, request.peer(), cx.now()).to_line(),
+            state: ResponseProgress::AwaitTurn(head.bytes().into()),
             due: None,
         });
     }
@@ -266,11 +273,11 @@ impl<S> Http<S> {
             let request = self.view(tools, cx, &head, &[], exchange.number);
             let reply = tools.service.request(cx, &request);
             exchange.due = due_of(&reply, tools.service.config(), cx.now());
-            State::settle(tools, Opening::check(&head), reply, cx.now())
+            ResponseProgress::settle(tools, UpgradeCheck::check(&head), reply, cx.now())
         } else {
             debug_assert!(false, "a head that was read before");
-            let refusal = tools.service.refusal(500, "the request was lost");
-            State::answered(refusal.close(), cx.now())
+            let error_response = tools.service.error_response(500, "the request was lost");
+            ResponseProgress::responded(error_response.close(), cx.now())
         };
         self.exchanges.push_front(exchange);
     }
@@ -288,11 +295,11 @@ impl<S> Http<S> {
         let mut request = Request {
             head: *head,
             body,
-            origin: self.origin,
-            connection: self.origin,
+            endpoint: self.endpoint,
+            connection: self.endpoint,
             exchange: ExchangeId { conn, number },
         };
-        request.origin = tools.service.origin(&request);
+        request.endpoint = tools.service.endpoint(&request);
         request
     }
 
@@ -305,20 +312,20 @@ impl<S> Http<S> {
         reply: Reply<S>,
     ) {
         let head = &request.head;
-        let line = Line::borrowed(head, request.peer(), cx.now());
+        let line = RequestSummary::borrowed(head, request.peer(), cx.now());
         let reply = match reply {
             Reply::Send(response) if self.exchanges.is_empty() && response.is_whole() => {
-                self.send(tools, cx, head.asked(), response, &line);
+                self.send(tools, cx, head.meta(), response, &line);
                 return;
             }
             reply => reply,
         };
         let due = due_of(&reply, tools.service.config(), cx.now());
-        let state = State::settle(tools, Opening::check(head), reply, cx.now());
-        let (line, asked) = (line.to_line(), head.asked());
+        let state = ResponseProgress::settle(tools, UpgradeCheck::check(head), reply, cx.now());
+        let (line, meta) = (line.to_line(), head.meta());
         self.exchanges.push(Exchange {
             number: request.exchange.number,
-            asked,
+            meta,
             line,
             state,
             due,
@@ -326,7 +333,7 @@ impl<S> Http<S> {
     }
 
     /// Queues a refusal of what is being read as the last answer of the connection.
-    pub(super) fn refuse<V: Service<Socket = S>>(
+    pub(super) fn reject<V: Service<Socket = S>>(
         &mut self,
         tools: &mut Tools<'_, V>,
         cx: &mut Cx<'_>,
@@ -335,30 +342,30 @@ impl<S> Http<S> {
     ) {
         let response = match (self.take_dropped(), status) {
             // Nothing is wrong with the request but that it does not come to its end here.
-            (Some(answer), 408 | 413) => answer,
-            _ => tools.service.refusal(status, reason),
+            (Some(response), 408 | 413) => response,
+            _ => tools.service.error_response(status, reason),
         };
         match self.receiving.take() {
             Some(receiving) => {
-                self.abandon_upload(tools, cx, &receiving);
+                self.abort_upload(tools, cx, &receiving);
                 let head = Head::reparse(&receiving.head);
                 let head = head.as_ref().map(|head| (head, receiving.peer));
-                self.answer_last(cx, head, receiving.number, response);
+                self.respond_last(cx, head, receiving.number, response);
             }
             None => {
                 // Too much is held, and nothing is read behind one that awaits its turn.
                 if let Some(exchange) = self.exchanges.awaiting_turn() {
-                    exchange.state = State::answered(response.close(), cx.now());
+                    exchange.state = ResponseProgress::responded(response.close(), cx.now());
                     return self.machine.stop();
                 }
                 let number = self.exchanges.number();
-                self.answer_last(cx, None, number, response);
+                self.respond_last(cx, None, number, response);
             }
         }
     }
 
     /// Queues the last answer of the connection; nothing more is read.
-    fn answer_last(
+    fn respond_last(
         &mut self,
         cx: &Cx<'_>,
         head: Option<(&Head<'_>, SocketAddr)>,
@@ -368,15 +375,15 @@ impl<S> Http<S> {
         self.machine.stop();
         self.owes_continue = false;
         let line = match head {
-            Some((head, peer)) => Line::borrowed(head, peer, cx.now()).to_line(),
-            None => Line::unknown(self.origin.peer(), cx.now()),
+            Some((head, peer)) => RequestSummary::borrowed(head, peer, cx.now()).to_line(),
+            None => RequestSummary::unknown(self.endpoint.peer(), cx.now()),
         };
-        let asked = head.map_or(Asked::REFUSED, |(head, _)| head.asked());
+        let meta = head.map_or(RequestMeta::REFUSED, |(head, _)| head.meta());
         self.exchanges.push(Exchange {
             number,
-            asked,
+            meta,
             line,
-            state: State::answered(response.close(), cx.now()),
+            state: ResponseProgress::responded(response.close(), cx.now()),
             due: None,
         });
     }
@@ -390,13 +397,13 @@ impl<S> Http<S> {
         cx: &mut Cx<'_>,
     ) {
         if self.receiving.is_some() || self.exchanges.awaiting_turn().is_some() {
-            self.refuse(tools, cx, 503, "too many requests are on their way");
+            self.reject(tools, cx, 503, "too many requests are on their way");
         } else {
             self.machine.stop();
         }
     }
 
-    /// How much is held of a request whose body is still arriving, and of those that are not answered.
+    /// Bytes held of a request whose body is still arriving, and of those that have no response yet.
     pub(super) fn held_bytes(&self) -> usize {
         let receiving = self.receiving.as_ref();
         let receiving = receiving.map_or(0, |receiving| receiving.held_bytes());
@@ -404,20 +411,20 @@ impl<S> Http<S> {
     }
 
     /// Whose turn it is with the request that has this number.
-    pub(super) fn turn(&mut self, number: u32) -> Turn {
+    pub(super) fn turn(&mut self, number: u32) -> ExchangeState {
         if self.is_upload(number) {
-            return Turn::Upload;
+            return ExchangeState::Upload;
         }
         let exchange = self.exchanges.numbered(number);
         match exchange.map(|exchange| &exchange.state) {
-            Some(State::AwaitService(_)) => Turn::Answer,
-            Some(State::Streaming(_)) => Turn::Stream,
-            _ => Turn::Nobody,
+            Some(ResponseProgress::AwaitService(_)) => ExchangeState::Answer,
+            Some(ResponseProgress::Streaming(_)) => ExchangeState::Stream,
+            _ => ExchangeState::Nobody,
         }
     }
 
     /// The service has answered a request.
-    pub(super) fn answer<V: Service<Socket = S>>(
+    pub(super) fn respond<V: Service<Socket = S>>(
         &mut self,
         tools: &mut Tools<'_, V>,
         cx: &Cx<'_>,
@@ -425,12 +432,12 @@ impl<S> Http<S> {
         reply: Reply<S>,
     ) {
         if let Some(exchange) = self.exchanges.numbered(number)
-            && let State::AwaitService(opening) = &exchange.state
+            && let ResponseProgress::AwaitService(opening) = &exchange.state
         {
             if !matches!(reply, Reply::Later) {
                 exchange.due = due_of(&reply, tools.service.config(), cx.now());
             }
-            exchange.state = State::settle(tools, *opening, reply, cx.now());
+            exchange.state = ResponseProgress::settle(tools, *opening, reply, cx.now());
         }
     }
 
@@ -443,7 +450,7 @@ impl<S> Http<S> {
         self.saw_end = true;
         self.machine.stop();
         if let Some(receiving) = self.receiving.take() {
-            self.abandon_upload(tools, cx, &receiving);
+            self.abort_upload(tools, cx, &receiving);
         }
     }
 
@@ -454,14 +461,14 @@ impl<S> Http<S> {
         cx: &mut Cx<'_>,
     ) {
         if let Some(receiving) = self.receiving.take() {
-            self.abandon_upload(tools, cx, &receiving);
+            self.abort_upload(tools, cx, &receiving);
         }
-        self.abandon_all(tools, cx);
+        self.abort_all(tools, cx);
     }
 }
 
 /// When the service has to have answered.
-fn due_of<S>(reply: &Reply<S>, config: &Config, now: Instant) -> Option<Instant> {
+fn due_of<S>(reply: &Reply<S>, config: &WebConfig, now: Instant) -> Option<Instant> {
     match reply {
         Reply::Later => Some(after(now, config.request_timeout)),
         Reply::LaterWithin(time) => Some(after(now, *time)),

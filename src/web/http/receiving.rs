@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::Http;
-use crate::proto::http1::{Framing, Head, Limits};
+use crate::proto::http1::{Framing, Head, HttpLimits};
 use crate::reactor::{Cx, after};
-use crate::web::post::ExchangeId;
+use crate::web::request_body::{BodyMode, RequestBody};
+use crate::web::sender::ExchangeId;
 use crate::web::tools::Tools;
-use crate::web::upload::{Intake, UploadCx};
-use crate::web::{Config, Request, Response, Service};
+use crate::web::{Request, Response, Service, WebConfig};
 
 /// A request whose body is still arriving.
 #[derive(Debug)]
@@ -17,15 +17,15 @@ pub(super) struct Receiving {
     pub(super) number: u32,
     /// The head, copied.
     pub(super) head: Vec<u8>,
-    /// Who asks.
+    /// Peer of the request.
     pub(super) peer: SocketAddr,
-    /// How long the body may be.
+    /// Limit on the length of the body.
     pub(super) bytes_max: u64,
     sink: Sink,
     recent: Recent,
 }
 
-/// What has come of a body in the current stretch of [`BODY_WINDOW`], and when that began.
+/// Bytes of a body in the current stretch of [`BODY_WINDOW`], and its beginning.
 #[derive(Clone, Copy, Debug)]
 struct Recent {
     bytes: u64,
@@ -38,7 +38,7 @@ impl Recent {
     }
 }
 
-/// Where the body goes.
+/// Destination of the body.
 #[derive(Debug)]
 enum Sink {
     Collect(Vec<u8>),
@@ -60,7 +60,7 @@ impl Receiving {
 
     /// When it is next looked at whether enough has come of the body, `began` being when the request did.
     /// One that is handed on may take any time at that pace, others have to be here in their time.
-    pub(super) fn due(&self, config: &Config, began: Instant) -> Instant {
+    pub(super) fn due(&self, config: &WebConfig, began: Instant) -> Instant {
         let enough = after(self.recent.since, window(config));
         match self.sink {
             Sink::Service { .. } => enough,
@@ -68,8 +68,8 @@ impl Receiving {
         }
     }
 
-    /// Whether the peer, whose time has passed, has sent enough of the body to go on.
-    pub(super) fn keeps_pace(&mut self, config: &Config, began: Instant, now: Instant) -> bool {
+    /// Returns `true` if the peer, whose time has passed, has sent enough of the body to go on.
+    pub(super) fn keeps_pace(&mut self, config: &WebConfig, began: Instant, now: Instant) -> bool {
         let is_late = now >= after(began, config.request_timeout);
         if is_late && !matches!(self.sink, Sink::Service { .. }) {
             return false;
@@ -84,7 +84,7 @@ impl Receiving {
 /// On the average of how long a body has to come at its pace.
 const BODY_WINDOW: Duration = Duration::from_secs(10);
 
-fn window(config: &Config) -> Duration {
+fn window(config: &WebConfig) -> Duration {
     BODY_WINDOW.min(config.request_timeout)
 }
 
@@ -101,7 +101,7 @@ impl<S> Http<S> {
         head: &Head<'_>,
         number: u32,
         is_awaited: bool,
-        limits: &Limits,
+        limits: &HttpLimits,
     ) -> Option<u64> {
         let request = self.view(tools, cx, head, &[], number);
         let peer = request.peer();
@@ -109,14 +109,14 @@ impl<S> Http<S> {
             Framing::Length(length) => length,
             Framing::None | Framing::Chunked => 0,
         };
-        let (sink, bytes_max) = match tools.service.intake(cx, &request) {
-            Intake::Collect => (None, limits.body_bytes_max),
-            Intake::CollectUpTo(bytes_max) => (None, bytes_max),
-            Intake::Stream(bytes_max) => (Some(Sink::Service { is_paused: false }), bytes_max),
-            Intake::Answer(response) => {
+        let (sink, bytes_max) = match tools.service.body_mode(cx, &request) {
+            BodyMode::Collect => (None, limits.body_bytes_max),
+            BodyMode::CollectUpTo(bytes_max) => (None, bytes_max),
+            BodyMode::Stream(bytes_max) => (Some(Sink::Service { is_paused: false }), bytes_max),
+            BodyMode::Answer(response) => {
                 let would_wait = head.wants_continue && is_awaited;
                 if would_wait || length > DROPPED_BYTES_MAX {
-                    self.answer_last(cx, Some((head, peer)), number, response);
+                    self.respond_last(cx, Some((head, peer)), number, response);
                     return None;
                 }
                 (Some(Sink::Drop(response)), DROPPED_BYTES_MAX)
@@ -124,10 +124,10 @@ impl<S> Http<S> {
         };
         if length > bytes_max {
             if matches!(sink, Some(Sink::Service { .. })) {
-                tools.service.abandoned(cx, request.exchange);
+                tools.service.request_aborted(cx, request.exchange);
             }
-            let refusal = tools.service.refusal(413, "the body is too long");
-            self.answer_last(cx, Some((head, peer)), number, refusal);
+            let error_response = tools.service.error_response(413, "the body is too long");
+            self.respond_last(cx, Some((head, peer)), number, error_response);
             return None;
         }
         let Some(sink) = sink else {
@@ -147,7 +147,7 @@ impl<S> Http<S> {
     }
 
     /// Begins to collect a body, with what is there of it.
-    pub(super) fn receive(&mut self, request: &Request<'_>, limits: &Limits, now: Instant) {
+    pub(super) fn receive(&mut self, request: &Request<'_>, limits: &HttpLimits, now: Instant) {
         self.receiving = Some(Box::new(Receiving {
             number: request.exchange.number,
             head: request.head.bytes().to_vec(),
@@ -185,7 +185,7 @@ impl<S> Http<S> {
     pub(in crate::web) fn with_upload(
         &mut self,
         cx: &mut Cx<'_>,
-        callback: impl FnOnce(&mut UploadCx<'_, '_>),
+        callback: impl FnOnce(&mut RequestBody<'_, '_>),
     ) {
         let Some(receiving) = &mut self.receiving else {
             return;
@@ -198,23 +198,23 @@ impl<S> Http<S> {
             conn: cx.id(),
             number: receiving.number,
         };
-        let mut upload = UploadCx {
+        let mut upload = RequestBody {
             cx,
             exchange,
             is_paused,
-            answer: None,
+            response: None,
         };
         callback(&mut upload);
         if was_paused && !*upload.is_paused {
             // While it was held back the peer was not to send.
             receiving.recent = Recent::new(upload.cx.now());
         }
-        if let Some(response) = upload.answer.take()
+        if let Some(response) = upload.response.take()
             && let Some(receiving) = self.receiving.take()
         {
             let head = Head::reparse(&receiving.head);
             let head = head.as_ref().map(|head| (head, receiving.peer));
-            self.answer_last(cx, head, receiving.number, response);
+            self.respond_last(cx, head, receiving.number, response);
             cx.resume(); // what still comes is dropped
         }
     }
@@ -258,7 +258,7 @@ impl<S> Http<S> {
     }
 
     /// The peer has had its time to send: whether it has more, as there has come enough of a body.
-    pub(super) fn keeps_sending(&mut self, config: &Config, now: Instant) -> bool {
+    pub(super) fn keeps_sending(&mut self, config: &WebConfig, now: Instant) -> bool {
         let began = self.began;
         let receiving = self.receiving.as_mut();
         receiving.is_some_and(|receiving| receiving.keeps_pace(config, began, now))
@@ -276,7 +276,7 @@ impl<S> Http<S> {
         matches!(sink, Some(Sink::Service { is_paused: true }))
     }
 
-    /// Whether the body of the request with this number is handed on.
+    /// Returns `true` if the body of the request with this number is handed on.
     pub(super) fn is_upload(&self, number: u32) -> bool {
         self.receiving.as_ref().is_some_and(|receiving| {
             receiving.number == number && matches!(receiving.sink, Sink::Service { .. })
@@ -284,7 +284,7 @@ impl<S> Http<S> {
     }
 
     /// Tells the service that nothing more comes of a body it has the beginning of.
-    pub(super) fn abandon_upload<V: Service<Socket = S>>(
+    pub(super) fn abort_upload<V: Service<Socket = S>>(
         &self,
         tools: &mut Tools<'_, V>,
         cx: &mut Cx<'_>,
@@ -295,7 +295,7 @@ impl<S> Http<S> {
                 conn: cx.id(),
                 number: receiving.number,
             };
-            tools.service.abandoned(cx, exchange);
+            tools.service.request_aborted(cx, exchange);
         }
     }
 }

@@ -5,8 +5,8 @@ use crate::proto::http1::BodyLength;
 use crate::proto::http1::encode::BodyForm;
 use crate::reactor::Cx;
 use crate::web::Service;
-use crate::web::exchange::{Exchange, State};
-use crate::web::post::ExchangeId;
+use crate::web::exchange::{Exchange, ResponseProgress};
+use crate::web::sender::ExchangeId;
 use crate::web::stream::StreamCx;
 use crate::web::tools::Tools;
 
@@ -19,28 +19,28 @@ impl<S> Http<S> {
         cx: &mut Cx<'_>,
         mut exchange: Exchange<S>,
     ) {
-        let State::Streaming(streaming) = &mut exchange.state else {
+        let ResponseProgress::Streaming(streaming) = &mut exchange.state else {
             return;
         };
         let Some(head) = streaming.take_head() else {
             return;
         };
-        let form = self.write_head(tools, cx, exchange.asked, head, BodyLength::Chunked);
+        let form = self.write_head(tools, cx, exchange.meta, head, BodyLength::Chunked);
         let is_finished = streaming.is_complete();
         self.is_half_out = form != BodyForm::Absent && !is_finished;
         streaming.begin(cx, form);
         if form == BodyForm::Absent || is_finished {
             self.end_stream(tools, cx, &exchange);
             if !is_finished {
-                tell_abandoned(tools, cx, exchange.number);
+                notify_aborted(tools, cx, exchange.number);
             }
             return;
         }
         let number = exchange.number;
         self.exchanges.push_front(exchange);
         self.is_half_out = false;
-        if !cx.is_over_mark() {
-            self.with_stream(tools, cx, number, V::drained);
+        if !cx.is_above_high_water() {
+            self.with_stream(tools, cx, number, V::writable);
         }
     }
 
@@ -55,7 +55,7 @@ impl<S> Http<S> {
         let Some(exchange) = self.exchanges.numbered(number) else {
             return;
         };
-        let State::Streaming(streaming) = &mut exchange.state else {
+        let ResponseProgress::Streaming(streaming) = &mut exchange.state else {
             return;
         };
         let exchange_id = ExchangeId {
@@ -77,7 +77,7 @@ impl<S> Http<S> {
         }
     }
 
-    /// Whether a streamed answer is on its way.
+    /// Returns `true` if a streamed answer is on its way.
     pub(in crate::web) fn is_streaming(&mut self) -> bool {
         self.exchanges.streaming().is_some()
     }
@@ -89,18 +89,18 @@ impl<S> Http<S> {
         cx: &mut Cx<'_>,
     ) {
         if let Some((number, _)) = self.exchanges.streaming() {
-            self.with_stream(tools, cx, number, V::drained);
+            self.with_stream(tools, cx, number, V::writable);
         }
     }
 
     /// Tells the service of every streamed answer that it is to end.
-    pub(super) fn drain_streams<V: Service<Socket = S>>(
+    pub(super) fn shut_down_streams<V: Service<Socket = S>>(
         &mut self,
         tools: &mut Tools<'_, V>,
         cx: &mut Cx<'_>,
     ) {
         for number in self.exchanges.streams() {
-            self.with_stream(tools, cx, number, V::draining);
+            self.with_stream(tools, cx, number, V::shutting_down);
         }
     }
 
@@ -110,30 +110,31 @@ impl<S> Http<S> {
         cx: &mut Cx<'_>,
         exchange: &Exchange<S>,
     ) {
-        if let State::Streaming(streaming) = &exchange.state {
+        if let ResponseProgress::Streaming(streaming) = &exchange.state {
             let (status, bytes) = (streaming.status(), streaming.bytes());
             self.serve(tools, cx, &exchange.line.record(), status, bytes);
         }
     }
 
     /// Tells the service, and the log, that nobody waits for the rest of an answer.
-    pub(super) fn abandon<V: Service<Socket = S>>(
+    pub(super) fn abort<V: Service<Socket = S>>(
         &self,
         tools: &mut Tools<'_, V>,
         cx: &mut Cx<'_>,
         exchange: &Exchange<S>,
     ) {
-        if matches!(&exchange.state, State::Streaming(streaming) if streaming.has_begun()) {
+        if matches!(&exchange.state, ResponseProgress::Streaming(streaming) if streaming.has_begun())
+        {
             self.end_stream(tools, cx, exchange);
         }
-        tell_abandoned(tools, cx, exchange.number);
+        notify_aborted(tools, cx, exchange.number);
     }
 }
 
-fn tell_abandoned<V: Service>(tools: &mut Tools<'_, V>, cx: &mut Cx<'_>, number: u32) {
+fn notify_aborted<V: Service>(tools: &mut Tools<'_, V>, cx: &mut Cx<'_>, number: u32) {
     let exchange = ExchangeId {
         conn: cx.id(),
         number,
     };
-    tools.service.abandoned(cx, exchange);
+    tools.service.request_aborted(cx, exchange);
 }

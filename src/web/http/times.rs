@@ -1,18 +1,18 @@
-//! How long anyone is waited for.
+//! Time limits on peers.
 
 use std::time::{Duration, Instant};
 
 use super::Http;
 use crate::proto::http1::Awaits;
 use crate::reactor::{Cx, after};
-use crate::web::exchange::State;
-use crate::web::post::ExchangeId;
+use crate::web::exchange::ResponseProgress;
+use crate::web::sender::ExchangeId;
 use crate::web::tools::Tools;
-use crate::web::{Config, Service};
+use crate::web::{Service, WebConfig};
 
-/// What a deadline is for.
+/// Purpose of a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Due {
+pub(super) enum HttpTimer {
     /// The peer is to take what is unsent, which the reactor sees to.
     Unsent,
     /// The peer is to send the rest of its request.
@@ -25,11 +25,11 @@ pub(super) enum Due {
     Silence,
 }
 
-/// How long a connection without a request has at shutdown. Who asks one thing after the other, or has just
+/// Time a connection without a request has at shutdown. A client that asks one thing after the other, or has just
 /// come, has most likely sent a request that is on its way: it is answered, and told that it is the last.
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
 
-/// How long one has to ask, to be told that there are too many.
+/// Time for a request on a connection that is over the limit, which gets a 503.
 const OVERLOAD_TIME: Duration = Duration::from_secs(5);
 
 impl<S> Http<S> {
@@ -40,7 +40,7 @@ impl<S> Http<S> {
         cx: &mut Cx<'_>,
     ) {
         self.is_behind = false;
-        self.drain_streams(tools, cx);
+        self.shut_down_streams(tools, cx);
     }
 
     /// The deadline passed: whoever is waited for has had its time.
@@ -50,23 +50,23 @@ impl<S> Http<S> {
         cx: &mut Cx<'_>,
     ) {
         match self.due {
-            Due::Service(number) => self.overdue(tools, cx, number),
-            Due::Silence => cx.close(),
-            Due::Unsent => {}
+            HttpTimer::Service(number) => self.response_timeout(tools, cx, number),
+            HttpTimer::Silence => cx.close(),
+            HttpTimer::Unsent => {}
             // What is unsent goes out before the end, and nothing is awaited behind it.
-            Due::Idle if cx.is_draining() => self.ends = true,
-            Due::Request | Due::Idle if cx.queued_bytes() > 0 => self.is_behind = true,
-            Due::Request => {
+            HttpTimer::Idle if cx.is_shutting_down() => self.ends = true,
+            HttpTimer::Request | HttpTimer::Idle if cx.queued_bytes() > 0 => self.is_behind = true,
+            HttpTimer::Request => {
                 if !self.keeps_sending(tools.service.config(), cx.now()) {
-                    self.refuse(tools, cx, 408, "the request took too long");
+                    self.reject(tools, cx, 408, "the request took too long");
                 }
             }
-            Due::Idle => self.ends = true,
+            HttpTimer::Idle => self.ends = true,
         }
     }
 
     /// The service has not answered in time, or wanted to hear of its stream again.
-    fn overdue<V: Service<Socket = S>>(
+    fn response_timeout<V: Service<Socket = S>>(
         &mut self,
         tools: &mut Tools<'_, V>,
         cx: &mut Cx<'_>,
@@ -80,23 +80,23 @@ impl<S> Http<S> {
             return;
         };
         exchange.due = None;
-        if matches!(exchange.state, State::AwaitService(_)) {
-            let answer = tools.service.overdue(cx, exchange_id);
-            exchange.state = State::answered(answer, cx.now());
+        if matches!(exchange.state, ResponseProgress::AwaitService(_)) {
+            let response = tools.service.response_timeout(cx, exchange_id);
+            exchange.state = ResponseProgress::responded(response, cx.now());
         } else {
             self.with_stream(tools, cx, number, V::expired);
         }
     }
 
     /// Finishes the connection after its last answer, or sets the next deadline.
-    pub(super) fn arm(&mut self, config: &Config, cx: &mut Cx<'_>) {
+    pub(super) fn arm(&mut self, config: &WebConfig, cx: &mut Cx<'_>) {
         self.ends |= self.machine.awaits() == Awaits::Nothing && self.exchanges.is_empty();
         if self.ends && !self.exchanges.is_under_way() {
             cx.finish();
             return;
         }
         let service = self.exchanges.next_due();
-        let service = service.map(|(at, number)| (at, Due::Service(number)));
+        let service = service.map(|(at, number)| (at, HttpTimer::Service(number)));
         let next = match (self.peer_due(config, cx), service) {
             (Some(peer), Some(service)) if service.0 < peer.0 => Some(service),
             (peer, service) => peer.or(service),
@@ -110,10 +110,13 @@ impl<S> Http<S> {
         }
     }
 
-    /// What the peer is waited for, and until when.
-    fn peer_due(&mut self, config: &Config, cx: &Cx<'_>) -> Option<(Instant, Due)> {
+    /// Purpose and time of the deadline for the peer.
+    fn peer_due(&mut self, config: &WebConfig, cx: &Cx<'_>) -> Option<(Instant, HttpTimer)> {
         // Looked at now and then: nobody tells when the last of it has left.
-        let unsent = Some((after(cx.now(), config.connection_timeout), Due::Unsent));
+        let unsent = Some((
+            after(cx.now(), config.connection_timeout),
+            HttpTimer::Unsent,
+        ));
         let saw_end = self.saw_end;
         self.is_behind &= cx.queued_bytes() > 0;
         if self.is_behind {
@@ -126,7 +129,7 @@ impl<S> Http<S> {
             // One who has closed altogether looks the same as one who reads on: what is written
             // tells, so some time is given for that.
             let gone_at = after(streaming.wrote_at(), config.connection_timeout);
-            return saw_end.then_some((gone_at, Due::Silence));
+            return saw_end.then_some((gone_at, HttpTimer::Silence));
         }
         if self.exchanges.is_under_way() {
             return unsent;
@@ -139,19 +142,24 @@ impl<S> Http<S> {
                     || after(self.began, config.request_timeout),
                     |receiving| receiving.due(config, self.began),
                 );
-                Some((due, Due::Request))
+                Some((due, HttpTimer::Request))
             }
             _ if !self.exchanges.is_empty() => None,
-            Awaits::Request if cx.is_draining() => Some((after(cx.now(), DRAIN_GRACE), Due::Idle)),
+            Awaits::Request if cx.is_shutting_down() => {
+                Some((after(cx.now(), DRAIN_GRACE), HttpTimer::Idle))
+            }
             Awaits::Request if self.has_served => {
-                Some((after(cx.now(), config.keepalive_timeout), Due::Idle))
+                Some((after(cx.now(), config.keepalive_timeout), HttpTimer::Idle))
             }
             Awaits::Request if self.is_overloaded => {
-                Some((after(self.began, OVERLOAD_TIME), Due::Idle))
+                Some((after(self.began, OVERLOAD_TIME), HttpTimer::Idle))
             }
-            Awaits::Request => Some((after(self.began, config.connection_timeout), Due::Idle)),
+            Awaits::Request => Some((
+                after(self.began, config.connection_timeout),
+                HttpTimer::Idle,
+            )),
             Awaits::Answer | Awaits::Nothing => {
-                Some((after(cx.now(), config.connection_timeout), Due::Idle))
+                Some((after(cx.now(), config.connection_timeout), HttpTimer::Idle))
             }
         }
     }

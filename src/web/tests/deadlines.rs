@@ -1,10 +1,10 @@
 use super::*;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
-/// How long a body may be silent.
+/// Stretch of time in which a body has to keep its pace.
 const BODY_WINDOW: Duration = Duration::from_secs(10);
 
-/// What a whole request is made of, cut where a slow client may pause.
+/// Parts of a whole request, cut where a slow client may pause.
 const PARTS: [(&[u8], &[u8]); 4] = [
     (b"G", b"ET /now/1 HTTP/1.1\r\nHost: a\r\n\r\n"),
     (b"GET /now/1 HTTP/1.1\r\nHost: a\r\n\r", b"\n"),
@@ -25,7 +25,7 @@ fn a_request_has_its_time_to_the_millisecond() {
             let timeout = if first.starts_with(b"POST") {
                 BODY_WINDOW
             } else {
-                Config::DEFAULT.request_timeout
+                WebConfig::DEFAULT.request_timeout
             };
             for (waits, status) in [
                 (timeout - MILLISECOND, 200),
@@ -73,7 +73,7 @@ fn dates_change_once_a_second() {
 #[test]
 fn a_collected_body_has_its_pace_and_its_time() {
     // The default of 240 bytes in a second: 2,400 in each stretch of ten.
-    for (bytes_each, answered_after) in [(2_400, None), (2_399, Some(1)), (200, Some(1))] {
+    for (bytes_each, responded_after) in [(2_400, None), (2_399, Some(1)), (200, Some(1))] {
         let mut world = usual();
         let mut client = plain(&mut world);
         let head = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 7200\r\n\r\n";
@@ -82,16 +82,16 @@ fn a_collected_body_has_its_pace_and_its_time() {
             ask(&mut world, &mut client, &vec![b'x'; bytes_each]);
             world.advance(BODY_WINDOW + MILLISECOND);
             ask(&mut world, &mut client, b"");
-            let is_over = answered_after.is_some_and(|after| stretch >= after);
+            let is_over = responded_after.is_some_and(|after| stretch >= after);
             assert_eq!(!client.received.is_empty(), is_over, "{bytes_each}");
             if is_over {
                 break;
             }
         }
-        if answered_after.is_none() {
+        if responded_after.is_none() {
             ask(&mut world, &mut client, &vec![b'x'; 2_400]);
         }
-        let status = if answered_after.is_some() { 408 } else { 200 };
+        let status = if responded_after.is_some() { 408 } else { 200 };
         assert_eq!(statuses(&mut client), (vec![status], status == 408));
     }
 }
@@ -102,7 +102,7 @@ fn a_collected_body_that_keeps_its_pace_is_not_waited_for_beyond_its_time() {
     let mut client = plain(&mut world);
     let head = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n";
     ask(&mut world, &mut client, head);
-    let seconds = Config::DEFAULT.request_timeout.as_secs();
+    let seconds = WebConfig::DEFAULT.request_timeout.as_secs();
     for second in 1..=seconds {
         ask(&mut world, &mut client, &[b'x'; 1000]);
         assert!(client.received.is_empty(), "408 after {second} s");
@@ -116,10 +116,10 @@ fn a_collected_body_that_keeps_its_pace_is_not_waited_for_beyond_its_time() {
 #[test]
 fn the_time_reads_stop_is_not_the_body_s() {
     let reactor = ReactorConfig {
-        output_mark_bytes: 50,
+        output_high_water_bytes: 50,
         ..ReactorConfig::default()
     };
-    let mut world = world(Config::default(), reactor);
+    let mut world = world(WebConfig::default(), reactor);
     let mut client = plain(&mut world);
     client.peer.set_capacity(10);
     client.write(b"GET /later/1 HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -127,7 +127,7 @@ fn the_time_reads_stop_is_not_the_body_s() {
     client.write(&[b'x'; 100]);
     client.pump();
     world.settle();
-    answer_later(&mut world, None);
+    respond_later(&mut world, None);
     // The answer is over the mark, and nobody takes it.
     world.advance(BODY_WINDOW - 1000 * MILLISECOND);
     client.peer.set_capacity(1 << 20);
@@ -142,7 +142,7 @@ fn the_time_reads_stop_is_not_the_body_s() {
 fn any_time_may_be_configured() {
     const HOUR: Duration = Duration::from_secs(3600);
     for time in [Duration::MAX, Duration::from_millis(u64::MAX)] {
-        let config = Config {
+        let config = WebConfig {
             connection_timeout: time,
             request_timeout: time,
             keepalive_timeout: time,
@@ -151,7 +151,7 @@ fn any_time_may_be_configured() {
             pong_timeout: time,
             close_timeout: time,
             body_bytes_per_second_min: 0,
-            ..Config::default()
+            ..WebConfig::default()
         };
         let mut world = world(config, ReactorConfig::default());
         // A request in pieces, one that is answered late, and the time between two.
@@ -174,12 +174,12 @@ fn any_time_may_be_configured() {
             b"GET /later/1 HTTP/1.1\r\nHost: a\r\n\r\n",
         );
         world.advance(HOUR);
-        answer_later(&mut world, None);
+        respond_later(&mut world, None);
         run(&mut world, &mut [&mut client]);
         assert_eq!(statuses(&mut client), (vec![200], false));
 
         // WebSockets: half a message, silence, a Close that is not answered.
-        let mut sockets: Vec<Client> = (0..2).map(|_| plain(&mut world)).collect();
+        let mut sockets: Vec<SimClient> = (0..2).map(|_| plain(&mut world)).collect();
         for socket in &mut sockets {
             ask(&mut world, socket, UPGRADE);
             socket.received.clear();
@@ -194,9 +194,9 @@ fn any_time_may_be_configured() {
         assert_eq!(world.connections(), 3);
 
         let drain = letter(Mail::DrainForEver);
-        assert!(world.mailbox().post(None, drain).is_ok());
+        assert!(world.mailbox().send(None, drain).is_ok());
         world.advance(HOUR);
-        let mut clients: Vec<&mut Client> = sockets.iter_mut().collect();
+        let mut clients: Vec<&mut SimClient> = sockets.iter_mut().collect();
         run(&mut world, &mut clients);
         assert!(sockets[1].received.starts_with(&[0x88]), "told to go");
         for client in sockets.iter().chain([&client]) {

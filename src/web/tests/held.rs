@@ -1,4 +1,4 @@
-//! What is held of requests and messages that have not come to their end has a ceiling for all together.
+//! The ceiling for all requests and messages that are not complete.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -7,18 +7,18 @@ use std::sync::Arc;
 use super::socket::HANDSHAKE;
 use super::*;
 #[cfg(feature = "ws")]
-use crate::proto::ws::{Event, Machine, Role};
+use crate::proto::ws::{Event, Role, WsMachine};
 use crate::web::reader::can_read_now;
 
 const HEAD: &[u8] = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n";
 
 /// A world in which little may be held, and somebody who holds most of it.
-fn crowded() -> (World, Client) {
+fn crowded() -> (World, SimClient) {
     let reactor = ReactorConfig {
         input_bytes_max_total: 100_000,
         ..ReactorConfig::default()
     };
-    let mut world = world(Config::default(), reactor);
+    let mut world = world(WebConfig::default(), reactor);
     let mut first = plain(&mut world);
     ask(&mut world, &mut first, &[HEAD, &[b'x'; 59_000]].concat());
     assert_eq!(first.received, b"");
@@ -26,7 +26,7 @@ fn crowded() -> (World, Client) {
 }
 
 /// The rest of what it sends comes, and is answered; then nothing is held.
-fn finish(mut world: World, mut first: Client) {
+fn finish(mut world: World, mut first: SimClient) {
     ask(&mut world, &mut first, &[b'x'; 1_000]);
     assert_eq!(statuses(&mut first), (vec![200], false));
     first.finish();
@@ -70,7 +70,7 @@ fn a_message_for_which_there_is_no_room_is_1013() {
     client.received.clear();
     let mut frame = Vec::new();
     let text = "x".repeat(60_000);
-    let mut machine = Machine::new(Role::Client);
+    let mut machine = WsMachine::new(Role::Client);
     let (_, sender) = machine.split();
     sender
         .send_masked(&mut frame, Event::Text(&text), [1, 2, 3, 4])
@@ -95,7 +95,7 @@ fn a_handshake_that_awaits_its_turn_is_held_and_503_without_room() {
         input_bytes_max_total: 63_000,
         ..ReactorConfig::default()
     };
-    let mut world = world(Config::default(), reactor);
+    let mut world = world(WebConfig::default(), reactor);
     let mut first = plain(&mut world);
     ask(&mut world, &mut first, &[HEAD, &[b'x'; 59_000]].concat());
     let handshake = String::from_utf8(HANDSHAKE.to_vec()).unwrap();
@@ -111,7 +111,7 @@ fn a_handshake_that_awaits_its_turn_is_held_and_503_without_room() {
         let mut second = plain(&mut world);
         ask(&mut world, &mut second, padded(count).as_bytes());
         world.audit();
-        answer_later(&mut world, None);
+        respond_later(&mut world, None);
         run(&mut world, &mut [&mut second]);
         assert_eq!(statuses(&mut second), (all, close), "{count}");
         drop(second);
@@ -156,7 +156,7 @@ fn requests_that_await_their_turn_are_held_and_without_room_the_last() {
         "{taken}"
     );
     assert_eq!(second.received, b"");
-    answer_later(&mut world, None);
+    respond_later(&mut world, None);
     run(&mut world, &mut [&mut second]);
     // All that were taken are answered, and nothing behind them.
     assert_eq!(statuses(&mut second), (vec![200; 1 + taken], true));
@@ -194,7 +194,7 @@ fn files_come_in_small_pieces_when_there_is_little_room() {
         output_bytes_max_total: 4 << 20,
         ..ReactorConfig::default()
     };
-    let mut world = world(Config::default(), reactor);
+    let mut world = world(WebConfig::default(), reactor);
     world.handler().reader.is_never_now = true;
     let len = 1 << 20;
     site(&mut world).file = Some(file(len, len));
@@ -218,15 +218,15 @@ fn files_come_in_small_pieces_when_there_is_little_room() {
             run(world, &mut [client]);
             client.peer.at_end()
         });
-        let answered = answer(&mut client.received, false).unwrap();
-        assert_eq!(answered.body.len(), len);
+        let responded = read_response(&mut client.received, false).unwrap();
+        assert_eq!(responded.body.len(), len);
     }
 }
 
 #[test]
 fn little_of_a_file_waits_for_one_who_does_not_take_it() {
     for is_never_now in [false, true] {
-        let mut world = world(Config::default(), ReactorConfig::default());
+        let mut world = world(WebConfig::default(), ReactorConfig::default());
         world.handler().reader.is_never_now = is_never_now;
         let len = 10 << 20;
         let file = file(len, len);
@@ -247,8 +247,8 @@ fn little_of_a_file_waits_for_one_who_does_not_take_it() {
             run(world, &mut [&mut client]);
             client.peer.at_end()
         });
-        let answered = answer(&mut client.received, false).unwrap();
-        assert_eq!(answered.body.len(), len);
+        let responded = read_response(&mut client.received, false).unwrap();
+        assert_eq!(responded.body.len(), len);
     }
 }
 
@@ -258,7 +258,7 @@ fn no_more_is_read_of_a_file_when_its_output_is_refused() {
         output_bytes_max: 100_000,
         ..ReactorConfig::default()
     };
-    let mut world = world(Config::default(), reactor);
+    let mut world = world(WebConfig::default(), reactor);
     site(&mut world).file = Some(file(1 << 20, 2 << 20));
     let mut client = plain(&mut world);
     ask(

@@ -46,8 +46,8 @@ fn request(rng: &mut Rng, n: usize) -> (Vec<u8>, Vec<u8>, bool) {
         _ => {
             let head =
                 format!("POST /later/{n} HTTP/1.1\r\nHost: a\r\nContent-Length: {len}\r\n\r\n");
-            let answer = format!("later {n} {len}").into();
-            ([head.as_bytes(), &body].concat(), answer, false)
+            let response = format!("later {n} {len}").into();
+            ([head.as_bytes(), &body].concat(), response, false)
         }
     }
 }
@@ -56,13 +56,13 @@ fn request(rng: &mut Rng, n: usize) -> (Vec<u8>, Vec<u8>, bool) {
 fn answers_come_in_the_order_of_the_requests() {
     for is_secure in [false, true] {
         for_seeds(40, |rng| {
-            let config = Config {
+            let config = WebConfig {
                 pipeline_max: 1 + rng.below(8),
                 messages_per_turn: 1 + rng.below(8),
-                ..Config::default()
+                ..WebConfig::default()
             };
             let reactor = ReactorConfig {
-                output_mark_bytes: 1 << (8 + rng.below(10)),
+                output_high_water_bytes: 1 << (8 + rng.below(10)),
                 ..ReactorConfig::default()
             };
             let mut world = world(config, reactor);
@@ -86,7 +86,7 @@ fn answers_come_in_the_order_of_the_requests() {
                     world.turn();
                 }
                 if rng.one_in(4) {
-                    answer_later(&mut world, Some(rng));
+                    respond_later(&mut world, Some(rng));
                 }
             }
             loop {
@@ -94,13 +94,13 @@ fn answers_come_in_the_order_of_the_requests() {
                 if site(&mut world).later.is_empty() {
                     break;
                 }
-                answer_later(&mut world, Some(rng));
+                respond_later(&mut world, Some(rng));
             }
             for (n, (body, is_head)) in expected.iter().enumerate() {
-                let answer = answer(&mut client.received, *is_head);
-                let answer = answer.unwrap_or_else(|| panic!("no answer {n}"));
-                assert_eq!(answer.status, 200);
-                assert!(answer.body == *body, "answer {n} differs");
+                let response = read_response(&mut client.received, *is_head);
+                let response = response.unwrap_or_else(|| panic!("no answer {n}"));
+                assert_eq!(response.status, 200);
+                assert!(response.body == *body, "answer {n} differs");
             }
             assert_eq!(client.received, b"");
             assert!(client.saw_orderly_end());
@@ -128,7 +128,7 @@ fn continue_goes_out_when_it_is_wanted_and_its_turn() {
     // An answer is due before.
     ask(&mut world, &mut client, &[LATER, post].concat());
     assert_eq!(client.received, b"");
-    answer_later(&mut world, None);
+    respond_later(&mut world, None);
     run(&mut world, &mut [&mut client]);
     assert_eq!(statuses(&mut client).0, [200, 100]);
     ask(&mut world, &mut client, b"ho");
@@ -163,7 +163,7 @@ fn refusals_come_after_the_answers_before_them_and_close() {
             ask(&mut world, &mut client, &bytes);
             if is_later {
                 assert_eq!(client.received, b"");
-                answer_later(&mut world, None);
+                respond_later(&mut world, None);
                 run(&mut world, &mut [&mut client]);
             }
             assert_eq!(statuses(&mut client), (vec![200, status], true));
@@ -194,7 +194,7 @@ fn the_last_answer_ends_the_connection_and_drops_the_rest() {
                 &mut client,
                 &[before, last, GET, LATER].concat(),
             );
-            answer_later(&mut world, None);
+            respond_later(&mut world, None);
             run(&mut world, &mut [&mut client]);
             assert_eq!(statuses(&mut client), (vec![200, 200], close));
             assert!(client.saw_orderly_end());
@@ -226,7 +226,7 @@ fn a_half_close_leaves_the_answers_time() {
             client.finish();
             run(&mut world, &mut [&mut client]);
             assert_eq!(statuses(&mut client).0, [200]);
-            answer_later(&mut world, None);
+            respond_later(&mut world, None);
             run(&mut world, &mut [&mut client]);
             assert_eq!(statuses(&mut client).0, [200, 200]);
             assert!(client.saw_orderly_end(), "{rest:?}");
@@ -288,7 +288,7 @@ fn an_answer_that_takes_too_long_is_503() {
     run(&mut world, &mut [&mut client]);
     assert_eq!(statuses(&mut client), (vec![503], true));
     // The answer comes to nobody.
-    answer_later(&mut world, None);
+    respond_later(&mut world, None);
     run(&mut world, &mut [&mut client]);
     client.peer.shut();
     world.settle();
@@ -302,7 +302,7 @@ fn a_slow_reader_has_its_time() {
         send_bytes_per_second_min: 0,
         ..ReactorConfig::default()
     };
-    let mut world = world(Config::default(), reactor);
+    let mut world = world(WebConfig::default(), reactor);
     let mut client = plain(&mut world);
     client.peer.set_capacity(1_000);
     client.write(&[b"GET /big/20000 HTTP/1.1\r\nHost: a\r\n\r\n", LATER].concat());
@@ -332,13 +332,13 @@ fn too_many_requests_under_way_stop_the_reads() {
         };
         ask(&mut world, &mut client, &LATER.repeat(5_000));
         assert_eq!(site(&mut world).later.len(), 64);
-        let mut answered = 0;
-        while answered < 5_000 {
+        let mut responded = 0;
+        while responded < 5_000 {
             let waiting = site(&mut world).later.len();
-            assert!(waiting > 0 && waiting <= 64, "stuck after {answered}");
-            answer_later(&mut world, None);
+            assert!(waiting > 0 && waiting <= 64, "stuck after {responded}");
+            respond_later(&mut world, None);
             run(&mut world, &mut [&mut client]);
-            answered += statuses(&mut client).0.len();
+            responded += statuses(&mut client).0.len();
         }
         world.audit();
     }
@@ -368,20 +368,20 @@ fn files() {
             client.write(&[head.as_slice(), unchanged, LATER, get, GET, get].concat());
             client.finish();
             run(&mut world, &mut [&mut client]);
-            answer_later(&mut world, None);
+            respond_later(&mut world, None);
             world.wait_for_mail(|world| {
                 run(world, &mut [&mut client]);
                 client.peer.at_end()
             });
             let received = &mut client.received;
-            assert_eq!(answer(received, true).unwrap().body, b"");
-            assert_eq!(answer(received, false).unwrap().status, 304);
-            assert_eq!(answer(received, false).unwrap().body, b"later 1 0");
+            assert_eq!(read_response(received, true).unwrap().body, b"");
+            assert_eq!(read_response(received, false).unwrap().status, 304);
+            assert_eq!(read_response(received, false).unwrap().body, b"later 1 0");
             let start = usize::try_from(offset).unwrap();
             let part = &bytes[start..start + usize::try_from(len).unwrap()];
-            assert!(answer(received, false).unwrap().body == part);
-            assert_eq!(answer(received, false).unwrap().body, b"GET 1");
-            assert!(answer(received, false).unwrap().body == part);
+            assert!(read_response(received, false).unwrap().body == part);
+            assert_eq!(read_response(received, false).unwrap().body, b"GET 1");
+            assert!(read_response(received, false).unwrap().body == part);
             assert!(client.saw_orderly_end());
             assert_empty(&mut world);
         }
@@ -424,10 +424,10 @@ fn parts_go_out_in_their_order() {
             client.peer.at_end()
         });
         let received = &mut client.received;
-        assert_eq!(answer(received, true).unwrap().body, b"");
-        assert!(answer(received, false).unwrap().body == expected);
-        assert_eq!(answer(received, false).unwrap().body, b"GET 1");
-        assert!(answer(received, false).unwrap().body == expected);
+        assert_eq!(read_response(received, true).unwrap().body, b"");
+        assert!(read_response(received, false).unwrap().body == expected);
+        assert_eq!(read_response(received, false).unwrap().body, b"GET 1");
+        assert!(read_response(received, false).unwrap().body == expected);
         assert!(client.saw_orderly_end());
         assert_empty(&mut world);
     }
@@ -451,7 +451,7 @@ fn a_file_cut_short_ends_the_connection() {
         client.peer.at_end()
     });
     assert!(client.peer.is_dropped());
-    assert!(answer(&mut client.received, false).is_none());
+    assert!(read_response(&mut client.received, false).is_none());
     assert_empty(&mut world);
 }
 
@@ -467,7 +467,7 @@ fn what_is_in_flight_at_shutdown_is_answered() {
     ask(&mut world, &mut asking, &GET[..10]);
     assert_eq!(statuses(&mut idle).0, [200]);
     run(&mut world, &mut [&mut fresh]);
-    world.mailbox().post(None, letter(Mail::Drain)).unwrap();
+    world.mailbox().send(None, letter(Mail::Drain)).unwrap();
     run(
         &mut world,
         &mut [&mut busy, &mut idle, &mut fresh, &mut asking],
@@ -478,7 +478,7 @@ fn what_is_in_flight_at_shutdown_is_answered() {
     ask(&mut world, &mut fresh, GET);
     assert_eq!(statuses(&mut fresh), (vec![200], true));
     fresh.peer.shut();
-    answer_later(&mut world, None);
+    respond_later(&mut world, None);
     run(&mut world, &mut [&mut busy]);
     assert_eq!(statuses(&mut busy), (vec![200, 200], true));
     busy.peer.shut();
@@ -497,9 +497,9 @@ fn what_is_in_flight_at_shutdown_is_answered() {
 fn who_takes_an_answer_late_does_not_hold_up_a_shutdown() {
     // Its time between requests has passed by then, or not.
     for waits_secs in [0, 6] {
-        let config = Config {
+        let config = WebConfig {
             keepalive_timeout: 5 * SECOND,
-            ..Config::default()
+            ..WebConfig::default()
         };
         let mut world = world(config, ReactorConfig::default());
         let mut client = plain(&mut world);
@@ -507,7 +507,7 @@ fn who_takes_an_answer_late_does_not_hold_up_a_shutdown() {
         client.write(GET);
         client.pump();
         world.advance(waits_secs * SECOND);
-        world.mailbox().post(None, letter(Mail::Drain)).unwrap();
+        world.mailbox().send(None, letter(Mail::Drain)).unwrap();
         world.advance(2 * SECOND);
         assert!(!client.peer.at_end());
         client.peer.set_capacity(1000);
@@ -522,7 +522,7 @@ fn a_silent_fresh_connection_does_not_hold_up_a_shutdown() {
     let mut world = usual();
     let mut fresh = plain(&mut world);
     run(&mut world, &mut [&mut fresh]);
-    world.mailbox().post(None, letter(Mail::Drain)).unwrap();
+    world.mailbox().send(None, letter(Mail::Drain)).unwrap();
     world.advance(Duration::from_millis(900));
     assert!(!fresh.peer.at_end());
     world.advance(Duration::from_millis(200));
@@ -564,5 +564,11 @@ fn a_body_in_many_pieces_is_complete_with_its_last() {
         ask(&mut world, &mut client, &b"1\r\nx\r\n".repeat(pieces));
     }
     ask(&mut world, &mut client, b"0\r\n\r\n");
-    assert_eq!(answer(&mut client.received, false).unwrap().body.len(), 645);
+    assert_eq!(
+        read_response(&mut client.received, false)
+            .unwrap()
+            .body
+            .len(),
+        645
+    );
 }

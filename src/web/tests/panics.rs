@@ -1,13 +1,13 @@
 //! A service that panics: the client gets a 500 where nothing of a response is out, and others notice nothing.
 
 use super::*;
-use crate::web::{Intake, StreamCx, UploadCx};
+use crate::web::{BodyMode, RequestBody, StreamCx};
 
 /// Panics in the callback that it is asked to panic in.
 struct Fragile {
-    config: Config,
+    config: WebConfig,
     panics_in: &'static str,
-    post: Post<&'static str>,
+    post: ServiceSender<&'static str>,
 }
 
 impl Fragile {
@@ -20,19 +20,19 @@ impl Service for Fragile {
     type Socket = ();
     type Mail = &'static str;
 
-    fn config(&self) -> &Config {
+    fn config(&self) -> &WebConfig {
         &self.config
     }
 
-    fn intake(&mut self, _: &mut Cx<'_>, request: &Request<'_>) -> Intake {
+    fn body_mode(&mut self, _: &mut Cx<'_>, request: &Request<'_>) -> BodyMode {
         self.may_panic("intake");
         match request.path() {
-            "/upload" => Intake::Stream(1_000_000),
-            _ => Intake::Collect,
+            "/upload" => BodyMode::Stream(1_000_000),
+            _ => BodyMode::Collect,
         }
     }
 
-    fn body(&mut self, _: &mut UploadCx<'_, '_>, _: &[u8]) {
+    fn body(&mut self, _: &mut RequestBody<'_, '_>, _: &[u8]) {
         self.may_panic("body");
     }
 
@@ -59,27 +59,27 @@ impl Service for Fragile {
         }
     }
 
-    fn refusal(&mut self, status: u16, reason: &str) -> Response {
+    fn error_response(&mut self, status: u16, reason: &str) -> Response {
         self.may_panic("refusal");
         Response::text(status, reason.to_owned())
     }
 
-    fn overdue(&mut self, _: &mut Cx<'_>, _: ExchangeId) -> Response {
+    fn response_timeout(&mut self, _: &mut Cx<'_>, _: ExchangeId) -> Response {
         self.may_panic("overdue");
         Response::text(503, "late")
     }
 
-    fn drained(&mut self, stream: &mut StreamCx<'_, '_>) {
+    fn writable(&mut self, stream: &mut StreamCx<'_, '_>) {
         let _sent = stream.write(b"begun");
         self.may_panic("drained");
         stream.finish();
     }
 
-    fn abandoned(&mut self, _: &mut Cx<'_>, _: ExchangeId) {
+    fn request_aborted(&mut self, _: &mut Cx<'_>, _: ExchangeId) {
         self.may_panic("abandoned");
     }
 
-    fn served(&mut self, _: &mut Cx<'_>, served: &Served<'_>) {
+    fn response_sent(&mut self, _: &mut Cx<'_>, served: &ResponseSent<'_>) {
         if served.path != "/fine" {
             self.may_panic("served");
         }
@@ -93,23 +93,23 @@ impl Service for Fragile {
         self.may_panic("message");
     }
 
-    fn closed(&mut self, _: &mut Cx<'_>, (): (), _: &Ended<'_>) {
+    fn closed(&mut self, _: &mut Cx<'_>, (): (), _: &WebSocketClosed<'_>) {
         self.may_panic("closed");
     }
 
     fn mail(&mut self, to: To<'_, '_, '_, ()>, _: &'static str) {
         self.may_panic("mail");
-        if let To::Exchange(_, answer) = to {
-            answer.reply(Response::text(200, "later"));
+        if let To::Exchange(_, responder) = to {
+            responder.reply(Response::text(200, "later"));
         }
     }
 }
 
 fn fragile(panics_in: &'static str) -> Sim<Web<Fragile>> {
     let mut world = Sim::new(ReactorConfig::default(), |mailbox| {
-        let post: Post<&'static str> = Post::<&'static str>::new(mailbox);
+        let post: ServiceSender<&'static str> = ServiceSender::<&'static str>::new(mailbox);
         let service = Fragile {
-            config: Config::default(),
+            config: WebConfig::default(),
             panics_in,
             post: post.clone(),
         };
@@ -133,8 +133,8 @@ fn provoke(callback: &'static str, request: &[u8], secure: bool) -> (Vec<u8>, bo
         let peer = world.accept(&security).unwrap();
         match secure {
             #[cfg(feature = "tls")]
-            true => Client::secure(peer),
-            _ => Client::plain(peer),
+            true => SimClient::secure(peer),
+            _ => SimClient::plain(peer),
         }
     };
     let mut other = connect(&mut world);
@@ -153,7 +153,10 @@ fn provoke(callback: &'static str, request: &[u8], secure: bool) -> (Vec<u8>, bo
     let mut last = connect(&mut world);
     last.write(FINE);
     run(&mut world, &mut [&mut last]);
-    assert_eq!(answer(&mut last.received, false).unwrap().body, b"fine");
+    assert_eq!(
+        read_response(&mut last.received, false).unwrap().body,
+        b"fine"
+    );
     world.audit();
     (client.received, is_over)
 }
@@ -174,9 +177,9 @@ fn where_no_head_is_out_it_is_500() {
             ("overdue", "/late"),
         ] {
             let (mut received, is_over) = provoke(callback, &request(path, "abc"), secure);
-            let answer = answer(&mut received, false).unwrap();
+            let response = read_response(&mut received, false).unwrap();
             let expected = b"internal server error".to_vec();
-            let seen = (answer.status, answer.close, answer.body);
+            let seen = (response.status, response.close, response.body);
             assert_eq!(seen, (500, true, expected), "{callback}");
             assert!(received.is_empty() && is_over, "{callback}");
         }
@@ -187,15 +190,15 @@ fn where_no_head_is_out_it_is_500() {
 fn answers_before_it_are_whole_and_those_behind_it_are_not_given() {
     let pipeline = [FINE, &request("/hello", ""), FINE].concat();
     let (mut received, is_over) = provoke("request", &pipeline, false);
-    assert_eq!(answer(&mut received, false).unwrap().body, b"fine");
-    assert_eq!(answer(&mut received, false).unwrap().status, 500);
+    assert_eq!(read_response(&mut received, false).unwrap().body, b"fine");
+    assert_eq!(read_response(&mut received, false).unwrap().status, 500);
     assert!(received.is_empty() && is_over);
 }
 
 #[test]
 fn an_answer_that_is_out_stays_whole() {
     let (mut received, is_over) = provoke("served", &request("/hello", ""), false);
-    assert_eq!(answer(&mut received, false).unwrap().body, b"hello");
+    assert_eq!(read_response(&mut received, false).unwrap().body, b"hello");
     assert!(received.is_empty() && is_over);
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 
-/// How many requests come at once.
+/// Number of requests come at once.
 const REQUESTS: usize = 10_000;
 
 #[test]
@@ -28,12 +28,12 @@ fn ten_thousand_requests_are_answered_in_order_whatever_order_that_takes() {
         let mut got = Vec::new();
         while got.len() < REQUESTS {
             let waiting = site(&mut world).later.len();
-            assert!(waiting <= Config::DEFAULT.pipeline_max, "{waiting} wait");
-            answer_later(&mut world, Some(&mut rng));
+            assert!(waiting <= WebConfig::DEFAULT.pipeline_max, "{waiting} wait");
+            respond_later(&mut world, Some(&mut rng));
             run(&mut world, &mut [&mut client]);
             let before = got.len();
-            while let Some(answer) = answer(&mut client.received, false) {
-                got.push(String::from_utf8(answer.body).unwrap());
+            while let Some(response) = read_response(&mut client.received, false) {
+                got.push(String::from_utf8(response.body).unwrap());
             }
             assert!(got.len() > before, "stuck after {before}");
         }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::proto::ws::{Event, Limits, Machine, Role, Step};
+use crate::proto::ws::{Event, Role, WsLimits, WsMachine, WsStep};
 
 pub(super) const HANDSHAKE: &[u8] =
     b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -7,8 +7,8 @@ pub(super) const HANDSHAKE: &[u8] =
 
 /// The client's side of a WebSocket.
 struct Ws {
-    client: Client,
-    machine: Machine,
+    client: SimClient,
+    machine: WsMachine,
     pongs: bool,
     texts: Vec<String>,
     pings: usize,
@@ -19,11 +19,11 @@ struct Ws {
 
 impl Ws {
     /// Opens a WebSocket, with `more` sent along with the handshake.
-    fn open(world: &mut World, mut client: Client, more: &[(&str, usize)]) -> Self {
+    fn open(world: &mut World, mut client: SimClient, more: &[(&str, usize)]) -> Self {
         client.write(HANDSHAKE);
         let mut ws = Self {
             client,
-            machine: Machine::new(Role::Client),
+            machine: WsMachine::new(Role::Client),
             pongs: true,
             texts: Vec::new(),
             pings: 0,
@@ -36,8 +36,8 @@ impl Ws {
             }
         }
         run(world, &mut [&mut ws.client]);
-        let answer = answer(&mut ws.client.received, false).unwrap();
-        assert_eq!(answer.status, 101);
+        let response = read_response(&mut ws.client.received, false).unwrap();
+        assert_eq!(response.status, 101);
         ws.read();
         ws
     }
@@ -53,12 +53,13 @@ impl Ws {
     fn read(&mut self) {
         loop {
             let (receiver, _) = self.machine.split();
-            let (used, reply) = match receiver.step(&mut self.client.received, &Limits::default()) {
-                Ok(Step::More { used }) => {
+            let (used, reply) = match receiver.step(&mut self.client.received, &WsLimits::default())
+            {
+                Ok(WsStep::More { used }) => {
                     self.client.received.drain(..used);
                     return;
                 }
-                Ok(Step::Event { used, event }) => {
+                Ok(WsStep::Event { used, event }) => {
                     let mut reply = None;
                     match event {
                         Event::Text(text) => self.texts.push(text.into()),
@@ -72,7 +73,7 @@ impl Ws {
                     }
                     (used, reply)
                 }
-                Ok(Step::TooLong { .. }) => panic!("all is wanted"),
+                Ok(WsStep::TooLong { .. }) => panic!("all is wanted"),
                 Err(error) => panic!("{error}"),
             };
             self.client.received.drain(..used);
@@ -125,7 +126,7 @@ fn the_handshake_waits_for_the_answers_before_it() {
     client.write(HANDSHAKE);
     let mut ws = Ws {
         client,
-        machine: Machine::new(Role::Client),
+        machine: WsMachine::new(Role::Client),
         pongs: true,
         texts: Vec::new(),
         pings: 0,
@@ -135,11 +136,13 @@ fn the_handshake_waits_for_the_answers_before_it() {
     ws.send(Event::Text("early"));
     run(&mut world, &mut [&mut ws.client]);
     assert_eq!(ws.client.received, b"");
-    answer_later(&mut world, None);
+    respond_later(&mut world, None);
     run(&mut world, &mut [&mut ws.client]);
     for status in [200, 200, 101] {
         assert_eq!(
-            answer(&mut ws.client.received, false).unwrap().status,
+            read_response(&mut ws.client.received, false)
+                .unwrap()
+                .status,
             status
         );
     }
@@ -163,12 +166,12 @@ fn no_handshake_is_refused_and_http_goes_on() {
 fn nothing_is_lost_or_stuck_behind_a_budget() {
     for is_secure in [false, true] {
         for_seeds(20, |rng| {
-            let config = Config {
+            let config = WebConfig {
                 messages_per_turn: 1 + rng.below(10),
-                ..Config::default()
+                ..WebConfig::default()
             };
             let reactor = ReactorConfig {
-                output_mark_bytes: 1 << (6 + rng.below(10)),
+                output_high_water_bytes: 1 << (6 + rng.below(10)),
                 ..ReactorConfig::default()
             };
             let mut world = world(config, reactor);
@@ -243,7 +246,7 @@ fn our_close_is_the_last_word() {
     ws.send(Event::Text("too late"));
     run(&mut world, &mut [&mut ws.client]);
     let publish = letter(Mail::Publish("news"));
-    world.mailbox().post(None, publish).unwrap();
+    world.mailbox().send(None, publish).unwrap();
     ws.run(&mut world);
     assert_eq!(ws.texts, [""; 0]);
     assert_eq!(ws.close, Some(Some(CloseCode::NORMAL)));
@@ -265,14 +268,14 @@ fn a_close_without_answer_times_out() {
     let close = letter(Mail::Close);
     world
         .mailbox()
-        .post(Some(ws.client.peer.id), close)
+        .send(Some(ws.client.peer.id), close)
         .unwrap();
     world.advance(Duration::from_millis(4_900));
     ws.run(&mut world);
     assert_eq!(ws.close, Some(Some(CloseCode::NORMAL)));
     assert!(!ws.client.peer.at_end());
     // What the peer says meanwhile gains it no time.
-    ws.machine = Machine::new(Role::Client);
+    ws.machine = WsMachine::new(Role::Client);
     ws.send(Event::Text("but"));
     ws.run(&mut world);
     world.advance(Duration::from_millis(200));
@@ -301,16 +304,16 @@ fn broken_frames_are_answered_with_a_close() {
 #[test]
 fn a_consumer_that_does_not_read_is_told_to_come_back() {
     let reactor = ReactorConfig {
-        output_mark_bytes: 1_000,
+        output_high_water_bytes: 1_000,
         ..ReactorConfig::default()
     };
-    let mut world = world(Config::default(), reactor);
+    let mut world = world(WebConfig::default(), reactor);
     let client = plain(&mut world);
     let mut ws = Ws::open(&mut world, client, &[]);
     ws.client.peer.set_capacity(10);
     for _ in 0..300 {
         let publish = letter(Mail::Publish("news of the day"));
-        world.mailbox().post(None, publish).unwrap();
+        world.mailbox().send(None, publish).unwrap();
     }
     world.advance(11 * SECOND);
     ws.client.peer.set_capacity(1 << 20);
@@ -349,7 +352,7 @@ fn those_who_go_away_do_so_one_after_the_other() {
             Ws::open(&mut world, client, &[])
         })
         .collect();
-    world.mailbox().post(None, letter(Mail::Drain)).unwrap();
+    world.mailbox().send(None, letter(Mail::Drain)).unwrap();
     let (mut gone, mut most) = (0, 0);
     for _ in 0..20 {
         // Somebody who talks goes when it is time, too.
@@ -373,7 +376,7 @@ fn shutdown_says_going_away() {
     let mut ws = Ws::open(&mut world, client, &[]);
     let client = plain(&mut world);
     let mut silent = Ws::open(&mut world, client, &[]);
-    world.mailbox().post(None, letter(Mail::Drain)).unwrap();
+    world.mailbox().send(None, letter(Mail::Drain)).unwrap();
     world.advance(Duration::from_millis(3));
     ws.run(&mut world);
     silent.run(&mut world);
@@ -449,9 +452,9 @@ fn the_round_trip_of_a_ping_is_measured() {
 
 #[test]
 fn too_many_control_frames_are_against_the_policy() {
-    let config = Config {
+    let config = WebConfig {
         control_frames_per_second: 10,
-        ..Config::default()
+        ..WebConfig::default()
     };
     let mut world = world(config, ReactorConfig::default());
     let client = plain(&mut world);
@@ -506,7 +509,7 @@ fn a_message_has_its_time_whatever_comes_between() {
 
 #[test]
 fn a_message_has_so_many_fragments() {
-    let mut config = Config::default();
+    let mut config = WebConfig::default();
     config.ws.fragments_max = 3;
     let mut world = world(config, ReactorConfig::default());
     for (fragments, is_too_many) in [(3, false), (4, true)] {
@@ -540,8 +543,8 @@ fn messages_are_compressed_both_ways_where_that_was_asked_for() {
         let line = format!("\r\nSec-WebSocket-Extensions: {offer}\r\n\r\n");
         client.write(request.replace("\r\n\r\n", &line).as_bytes());
         run(&mut world, &mut [&mut client]);
-        let answer = answer(&mut client.received, false).unwrap();
-        assert_eq!(answer.status, 101);
+        let response = read_response(&mut client.received, false).unwrap();
+        assert_eq!(response.status, 101);
         // "Hello" compressed, as a client sends it, and a message that is worth it.
         let hello: &[u8] = if is_on {
             b"\xc1\x87\0\0\0\0\xf2\x48\xcd\xc9\xc9\x07\0"
@@ -567,7 +570,7 @@ fn messages_are_compressed_both_ways_where_that_was_asked_for() {
 
 #[test]
 fn a_compressed_message_of_noise_is_1007_and_a_bomb_1009() {
-    let mut config = Config::default();
+    let mut config = WebConfig::default();
     config.ws.message_bytes_max = 1000;
     let mut world = world(config, ReactorConfig::default());
     for (payload, code) in [
@@ -586,7 +589,7 @@ fn a_compressed_message_of_noise_is_1007_and_a_bomb_1009() {
         client.write(&[0xC2, length, 0, 0, 0, 0]);
         client.write(payload);
         run(&mut world, &mut [&mut client]);
-        answer(&mut client.received, false).unwrap();
+        read_response(&mut client.received, false).unwrap();
         let [high, low] = code.value().to_be_bytes();
         assert_eq!(client.received, [0x88, 2, high, low]);
     }
@@ -596,7 +599,7 @@ fn a_compressed_message_of_noise_is_1007_and_a_bomb_1009() {
 const PACKED: [u8; 18] =
     *b"\x4a\x4c\x1c\x05\xa3\x60\x14\x8c\x82\x51\x30\x0a\x46\xc1\x50\x07\x00\x00";
 
-fn compressed(client: &mut Client) {
+fn compressed(client: &mut SimClient) {
     let request = String::from_utf8(HANDSHAKE.to_vec()).unwrap();
     let line = "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
     client.write(request.replace("\r\n\r\n", line).as_bytes());
@@ -604,11 +607,11 @@ fn compressed(client: &mut Client) {
 
 #[test]
 fn what_is_longer_than_wanted_is_1009_unless_the_service_goes_on() {
-    let mut config = Config::default();
+    let mut config = WebConfig::default();
     config.ws.message_bytes_wanted_max = 1000;
     let long = [&[0x82, 0xFE, 0x03, 0xE9, 0, 0, 0, 0][..], &[b'x'; 1001]].concat();
-    let packed = [&[0xC1, 0x80 | 18, 0, 0, 0, 0][..], &PACKED].concat();
-    for (bytes, told) in [(long, "too long: 1001"), (packed, "too long: 1000")] {
+    let frame = [&[0xC1, 0x80 | 18, 0, 0, 0, 0][..], &PACKED].concat();
+    for (bytes, told) in [(long, "too long: 1001"), (frame, "too long: 1000")] {
         for goes_on in [false, true] {
             let mut world = world(config, ReactorConfig::default());
             site(&mut world).goes_on_over_long = goes_on;
@@ -617,7 +620,7 @@ fn what_is_longer_than_wanted_is_1009_unless_the_service_goes_on() {
             client.write(&bytes);
             client.write(b"\x81\x82\0\0\0\0hi");
             run(&mut world, &mut [&mut client]);
-            answer(&mut client.received, false).unwrap();
+            read_response(&mut client.received, false).unwrap();
             let expected = if goes_on {
                 let length = u8::try_from(told.len()).unwrap();
                 [&[0x81, length], told.as_bytes(), b"\x81\x02hi"].concat()
@@ -664,11 +667,17 @@ fn the_service_is_asked_for_a_websocket_when_nothing_is_owed_before_it() {
         client.write(HANDSHAKE);
         run(&mut world, &mut [&mut client]);
         assert_eq!(site(&mut world).sockets.len(), 0, "it was asked at once");
-        answer_later(&mut world, None);
+        respond_later(&mut world, None);
         run(&mut world, &mut [&mut client]);
         assert_eq!(site(&mut world).sockets.len(), 1);
-        assert_eq!(answer(&mut client.received, false).unwrap().status, 200);
-        assert_eq!(answer(&mut client.received, false).unwrap().status, 101);
+        assert_eq!(
+            read_response(&mut client.received, false).unwrap().status,
+            200
+        );
+        assert_eq!(
+            read_response(&mut client.received, false).unwrap().status,
+            101
+        );
         assert_eq!(client.received, b"");
         world.audit();
     }
@@ -688,12 +697,12 @@ fn a_websocket_that_comes_later_is_asked_for_in_its_turn_and_waits_for_nobody() 
         1,
         "the second one is not asked"
     );
-    answer_later(&mut world, None);
+    respond_later(&mut world, None);
     run(&mut world, &mut [&mut client]);
     assert_eq!(statuses(&mut client), (vec![200], false));
     assert_eq!(site(&mut world).later.len(), 1, "and now it is");
     // It is answered as any other, and what was sent behind it is read.
-    answer_later(&mut world, None);
+    respond_later(&mut world, None);
     run(&mut world, &mut [&mut client]);
     assert_eq!(statuses(&mut client), (vec![200, 200], false));
     client.finish();

@@ -2,25 +2,25 @@
 
 use super::*;
 use crate::reactor::sim::Peer;
-use crate::web::{Intake, Sent, StreamCx, UploadCx};
+use crate::web::{BodyMode, RequestBody, SendStatus, StreamCx};
 
 /// Streams, long polls and uploads, by path.
 struct Feeder {
-    post: Post<Note>,
-    config: Config,
+    post: ServiceSender<Note>,
+    config: WebConfig,
     /// Bytes each stream writes by itself when it is asked to; then it ends.
     fill_bytes: usize,
     filled: usize,
-    asked: Vec<ExchangeId>,
-    drained: usize,
+    meta: Vec<ExchangeId>,
+    writable: usize,
     expired: Vec<ExchangeId>,
-    overdue: Vec<ExchangeId>,
-    abandoned: Vec<ExchangeId>,
+    response_timeout: Vec<ExchangeId>,
+    request_aborted: Vec<ExchangeId>,
     received: Vec<u8>,
     pieces: usize,
     /// Uploads pause after each piece.
     pauses: bool,
-    over_mark: bool,
+    above_high_water: bool,
     served: Vec<(String, u16, u64)>,
 }
 
@@ -41,38 +41,38 @@ impl Service for Feeder {
     type Socket = ();
     type Mail = Note;
 
-    fn config(&self) -> &Config {
+    fn config(&self) -> &WebConfig {
         &self.config
     }
 
-    fn intake(&mut self, _: &mut Cx<'_>, request: &Request<'_>) -> Intake {
+    fn body_mode(&mut self, _: &mut Cx<'_>, request: &Request<'_>) -> BodyMode {
         assert_eq!(request.body(), b"");
         match request.path() {
-            "/upload" => Intake::Stream(1_000_000),
-            "/short" => Intake::CollectUpTo(5),
-            "/large" => Intake::CollectUpTo(3 << 20),
-            "/unwanted" => Intake::Answer(Response::text(404, "no")),
-            _ => Intake::Collect,
+            "/upload" => BodyMode::Stream(1_000_000),
+            "/short" => BodyMode::CollectUpTo(5),
+            "/large" => BodyMode::CollectUpTo(3 << 20),
+            "/unwanted" => BodyMode::Answer(Response::text(404, "no")),
+            _ => BodyMode::Collect,
         }
     }
 
-    fn body(&mut self, upload: &mut UploadCx<'_, '_>, data: &[u8]) {
+    fn body(&mut self, upload: &mut RequestBody<'_, '_>, data: &[u8]) {
         self.pieces += 1;
         self.received.extend_from_slice(data);
-        if self.asked.last() != Some(&upload.exchange()) {
-            self.asked.push(upload.exchange());
+        if self.meta.last() != Some(&upload.exchange()) {
+            self.meta.push(upload.exchange());
         }
         if self.pauses {
             upload.pause();
         }
         if data.starts_with(b"bad") {
-            upload.answer(Response::text(422, "bad"));
+            upload.respond(Response::text(422, "bad"));
         }
     }
 
     fn request(&mut self, _: &mut Cx<'_>, request: &Request<'_>) -> Reply<()> {
         if request.path() != "/upload" {
-            self.asked.push(request.exchange());
+            self.meta.push(request.exchange());
         }
         match request.path() {
             "/stream" => Response::stream(200)
@@ -86,11 +86,11 @@ impl Service for Feeder {
         }
     }
 
-    fn drained(&mut self, stream: &mut StreamCx<'_, '_>) {
-        self.drained += 1;
+    fn writable(&mut self, stream: &mut StreamCx<'_, '_>) {
+        self.writable += 1;
         while self.fill_bytes > self.filled {
             self.filled += 1000;
-            if stream.write(&[b'#'; 1000]) == Sent::OverMark {
+            if stream.write(&[b'#'; 1000]) == SendStatus::Backpressure {
                 return;
             }
         }
@@ -104,16 +104,16 @@ impl Service for Feeder {
         let _sent = stream.write(b"tick");
     }
 
-    fn overdue(&mut self, _: &mut Cx<'_>, exchange: ExchangeId) -> Response {
-        self.overdue.push(exchange);
+    fn response_timeout(&mut self, _: &mut Cx<'_>, exchange: ExchangeId) -> Response {
+        self.response_timeout.push(exchange);
         Response::empty(204)
     }
 
-    fn abandoned(&mut self, _: &mut Cx<'_>, exchange: ExchangeId) {
-        self.abandoned.push(exchange);
+    fn request_aborted(&mut self, _: &mut Cx<'_>, exchange: ExchangeId) {
+        self.request_aborted.push(exchange);
     }
 
-    fn served(&mut self, _: &mut Cx<'_>, served: &Served<'_>) {
+    fn response_sent(&mut self, _: &mut Cx<'_>, served: &ResponseSent<'_>) {
         let path = served.path.to_owned();
         self.served.push((path, served.status, served.body_bytes));
     }
@@ -122,21 +122,24 @@ impl Service for Feeder {
         match (to, note) {
             (To::Stream(stream), note) => match note {
                 Note::Write(text) => {
-                    self.over_mark |= stream.write(text.as_bytes()) == Sent::OverMark;
+                    self.above_high_water |=
+                        stream.write(text.as_bytes()) == SendStatus::Backpressure;
                 }
-                Note::Send(shared) => self.over_mark |= stream.send(&shared) == Sent::OverMark,
+                Note::Send(shared) => {
+                    self.above_high_water |= stream.send(&shared) == SendStatus::Backpressure
+                }
                 Note::Finish => {
                     stream.finish();
-                    assert_eq!(stream.write(b"more"), Sent::Gone);
+                    assert_eq!(stream.write(b"more"), SendStatus::Dropped);
                 }
                 Note::Abort => stream.abort(),
                 Note::Timeout(time) => stream.set_timeout(time),
                 note => panic!("{note:?} is not for a stream"),
             },
             (To::Upload(upload), Note::Resume) => upload.resume(),
-            (To::Upload(upload), Note::Refuse) => upload.answer(Response::text(503, "full")),
-            (To::Exchange(_, answer), _) => answer.reply(Response::text(200, "answered")),
-            (To::Nobody(cx), Note::Drain) => cx.drain(10 * SECOND),
+            (To::Upload(upload), Note::Refuse) => upload.respond(Response::text(503, "full")),
+            (To::Exchange(_, responder), _) => responder.reply(Response::text(200, "answered")),
+            (To::Nobody(cx), Note::Drain) => cx.shutdown(10 * SECOND),
             (_, _) => {}
         }
     }
@@ -146,21 +149,21 @@ type Feed = Sim<Web<Feeder>>;
 
 fn feed() -> Feed {
     Sim::new(ReactorConfig::default(), |mailbox| {
-        let post: Post<Note> = Post::new(mailbox);
+        let post: ServiceSender<Note> = ServiceSender::new(mailbox);
         let feeder = Feeder {
             post: post.clone(),
-            config: Config::default(),
+            config: WebConfig::default(),
             fill_bytes: 0,
             filled: 0,
-            asked: Vec::new(),
-            drained: 0,
+            meta: Vec::new(),
+            writable: 0,
             expired: Vec::new(),
-            overdue: Vec::new(),
-            abandoned: Vec::new(),
+            response_timeout: Vec::new(),
+            request_aborted: Vec::new(),
             received: Vec::new(),
             pieces: 0,
             pauses: false,
-            over_mark: false,
+            above_high_water: false,
             served: Vec::new(),
         };
         Web::new(feeder, post)
@@ -171,24 +174,24 @@ fn feeder(feed: &mut Feed) -> &mut Feeder {
     feed.handler().service()
 }
 
-fn client(feed: &mut Feed) -> Client {
-    Client::plain(feed.accept(&Security::Plain).unwrap())
+fn client(feed: &mut Feed) -> SimClient {
+    SimClient::plain(feed.accept(&Security::Plain).unwrap())
 }
 
-fn tell(feed: &mut Feed, client: &mut Client, exchange: ExchangeId, note: Note) {
+fn tell(feed: &mut Feed, client: &mut SimClient, exchange: ExchangeId, note: Note) {
     let post = feeder(feed).post.clone();
     post.to_exchange(exchange, note).unwrap();
     run(feed, &mut [client]);
 }
 
 /// Sends bytes, waits for silence and takes what came back.
-fn exchange(feed: &mut Feed, client: &mut Client, bytes: &[u8]) -> String {
+fn exchange(feed: &mut Feed, client: &mut SimClient, bytes: &[u8]) -> String {
     client.write(bytes);
     run(feed, &mut [client]);
     taken(client)
 }
 
-fn taken(client: &mut Client) -> String {
+fn taken(client: &mut SimClient) -> String {
     String::from_utf8(std::mem::take(&mut client.received)).unwrap()
 }
 
@@ -201,8 +204,8 @@ fn post(path: &str, body: &str) -> Vec<u8> {
     format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {len}\r\n\r\n{body}").into()
 }
 
-fn asked(feed: &mut Feed) -> ExchangeId {
-    *feeder(feed).asked.last().unwrap()
+fn meta(feed: &mut Feed) -> ExchangeId {
+    *feeder(feed).meta.last().unwrap()
 }
 
 /// The body of the one answer in there, with the chunks as they came.
@@ -217,8 +220,8 @@ fn a_stream_is_fed_by_mail_and_timers() {
     let head = exchange(&mut feed, &mut client, &get("/stream"));
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
     assert!(head.contains("\r\nTransfer-Encoding: chunked\r\nContent-Type: text/event-stream\r\n"));
-    assert_eq!((body(&head), feeder(&mut feed).drained), ("", 1));
-    let stream = asked(&mut feed);
+    assert_eq!((body(&head), feeder(&mut feed).writable), ("", 1));
+    let stream = meta(&mut feed);
 
     tell(&mut feed, &mut client, stream, Note::Write("hello"));
     assert_eq!(taken(&mut client), "5\r\nhello\r\n");
@@ -247,7 +250,7 @@ fn a_stream_is_fed_by_mail_and_timers() {
     tell(&mut feed, &mut client, stream, Note::Write("late"));
     let text = exchange(&mut feed, &mut client, &get("/"));
     assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
-    assert!(feeder(&mut feed).abandoned.is_empty());
+    assert!(feeder(&mut feed).request_aborted.is_empty());
 }
 
 #[test]
@@ -256,7 +259,7 @@ fn a_stream_waits_for_its_turn() {
     let mut client = client(&mut feed);
     let requests = [get("/later"), get("/stream"), get("/stream"), get("/")].concat();
     assert_eq!(exchange(&mut feed, &mut client, &requests), "");
-    let [later, first, second, _] = feeder(&mut feed).asked[..] else {
+    let [later, first, second, _] = feeder(&mut feed).meta[..] else {
         panic!("four requests");
     };
     tell(&mut feed, &mut client, second, Note::Write("second"));
@@ -264,12 +267,12 @@ fn a_stream_waits_for_its_turn() {
     tell(&mut feed, &mut client, first, Note::Write("first"));
     let shared = Shared::from(vec![b'x'; 10]);
     tell(&mut feed, &mut client, first, Note::Send(shared));
-    assert!(!feeder(&mut feed).over_mark);
+    assert!(!feeder(&mut feed).above_high_water);
     let much = Shared::from(vec![b'x'; 100_000]);
     tell(&mut feed, &mut client, first, Note::Send(much));
-    assert!(feeder(&mut feed).over_mark);
+    assert!(feeder(&mut feed).above_high_water);
     assert_eq!(
-        (taken(&mut client), feeder(&mut feed).drained),
+        (taken(&mut client), feeder(&mut feed).writable),
         (String::new(), 0)
     );
     tell(&mut feed, &mut client, later, Note::Answer);
@@ -300,7 +303,7 @@ fn a_stream_goes_as_fast_as_its_client_takes_it() {
     assert!((100_000..1_000_000).contains(&made), "{made}");
     run(&mut feed, &mut [&mut client]);
     assert_eq!(feeder(&mut feed).filled, 3_000_000);
-    assert!(feeder(&mut feed).drained > 3);
+    assert!(feeder(&mut feed).writable > 3);
     let text = taken(&mut client);
     assert!(text.ends_with("0\r\n\r\n"));
     assert_eq!(text.matches('#').count(), 3_000_000);
@@ -314,10 +317,10 @@ fn a_stream_to_one_who_does_not_read_is_given_up() {
     feeder(&mut feed).fill_bytes = 3_000_000;
     client.peer.send(&get("/stream"));
     feed.settle();
-    let stream = asked(&mut feed);
+    let stream = meta(&mut feed);
     feed.advance(200 * SECOND);
     assert_eq!(feed.connections(), 0);
-    assert_eq!(feeder(&mut feed).abandoned, [stream]);
+    assert_eq!(feeder(&mut feed).request_aborted, [stream]);
 
     // The same for one that has not come to the mark.
     let client = self::client(&mut feed);
@@ -336,7 +339,7 @@ fn old_clients_get_a_stream_as_it_is() {
     let head = exchange(&mut feed, &mut client, request);
     assert!(head.contains("\r\nConnection: close\r\n"), "{head}");
     assert!(!head.contains("Transfer-Encoding"));
-    let stream = asked(&mut feed);
+    let stream = meta(&mut feed);
     tell(&mut feed, &mut client, stream, Note::Write("as it is"));
     let shared = Shared::from(b" and shared".as_slice());
     tell(&mut feed, &mut client, stream, Note::Send(shared));
@@ -355,13 +358,13 @@ fn no_body_is_no_stream() {
     assert!(text.contains("\r\nTransfer-Encoding: chunked\r\n") && text.ends_with("\r\n\r\n"));
     let text = exchange(&mut feed, &mut client, &get("/nothing"));
     assert!(text.starts_with("HTTP/1.1 204 No Content\r\n") && body(&text).is_empty());
-    let asked = feeder(&mut feed).asked.clone();
+    let meta = feeder(&mut feed).meta.clone();
     assert_eq!(
         (
-            feeder(&mut feed).abandoned.clone(),
-            feeder(&mut feed).drained
+            feeder(&mut feed).request_aborted.clone(),
+            feeder(&mut feed).writable
         ),
-        (asked, 0)
+        (meta, 0)
     );
     let text = exchange(&mut feed, &mut client, &get("/"));
     assert!(text.starts_with("HTTP/1.1 200 OK\r\n"));
@@ -374,22 +377,22 @@ fn those_who_go_are_told_of() {
         let mut client = client(&mut feed);
         client.write(&[get("/stream"), get("/poll")].concat());
         run(&mut feed, &mut [&mut client]);
-        let asked = std::mem::take(&mut feeder(&mut feed).asked);
+        let meta = std::mem::take(&mut feeder(&mut feed).meta);
         leave(&client.peer);
         feed.settle();
         // A peer that is silent from its end on may be reading, or gone.
         feed.advance(200 * SECOND);
         feed.settle();
-        assert_eq!(std::mem::take(&mut feeder(&mut feed).abandoned), asked);
+        assert_eq!(std::mem::take(&mut feeder(&mut feed).request_aborted), meta);
         assert_eq!(feed.connections(), 0);
     }
     let mut client = client(&mut feed);
     client.write(&get("/stream"));
     run(&mut feed, &mut [&mut client]);
-    let stream = asked(&mut feed);
+    let stream = meta(&mut feed);
     tell(&mut feed, &mut client, stream, Note::Abort);
     assert!(client.peer.is_dropped());
-    assert_eq!(feeder(&mut feed).abandoned, [stream]);
+    assert_eq!(feeder(&mut feed).request_aborted, [stream]);
     feed.audit();
 }
 
@@ -398,7 +401,7 @@ fn shutdown_ends_streams() {
     let mut feed = feed();
     let mut client = client(&mut feed);
     exchange(&mut feed, &mut client, &get("/stream"));
-    let stream = asked(&mut feed);
+    let stream = meta(&mut feed);
     tell(&mut feed, &mut client, stream, Note::Write("last"));
     feeder(&mut feed)
         .post
@@ -419,7 +422,7 @@ fn a_long_poll_has_its_own_time() {
     let mut feed = feed();
     let mut client = client(&mut feed);
     assert_eq!(exchange(&mut feed, &mut client, &get("/poll")), "");
-    let poll = asked(&mut feed);
+    let poll = meta(&mut feed);
     feed.advance(99 * SECOND);
     run(&mut feed, &mut [&mut client]);
     tell(&mut feed, &mut client, poll, Note::Answer);
@@ -430,7 +433,7 @@ fn a_long_poll_has_its_own_time() {
     run(&mut feed, &mut [&mut client]);
     let text = taken(&mut client);
     assert!(text.starts_with("HTTP/1.1 204 No Content\r\n"), "{text}");
-    assert_eq!(feeder(&mut feed).overdue.len(), 1);
+    assert_eq!(feeder(&mut feed).response_timeout.len(), 1);
     assert!(exchange(&mut feed, &mut client, &get("/")).starts_with("HTTP/1.1 200 OK\r\n"));
 }
 
@@ -467,7 +470,7 @@ fn a_body_is_handed_on_as_it_comes() {
         );
         assert!(feeder(&mut feed).received == bytes);
         assert!(feeder(&mut feed).pieces >= 5);
-        assert!(feeder(&mut feed).abandoned.is_empty());
+        assert!(feeder(&mut feed).request_aborted.is_empty());
     }
 }
 
@@ -484,13 +487,13 @@ fn an_upload_goes_as_fast_as_its_service_takes_it() {
     // The service takes its time, which is not the client's fault.
     feed.advance(200 * SECOND);
     while taken_bytes < 500_000 {
-        let upload = asked(&mut feed);
+        let upload = meta(&mut feed);
         tell(&mut feed, &mut client, upload, Note::Resume);
         let now = feeder(&mut feed).received.len();
         assert!(now > taken_bytes && now - taken_bytes < 100_000, "{now}");
         taken_bytes = now;
     }
-    let upload = asked(&mut feed);
+    let upload = meta(&mut feed);
     tell(&mut feed, &mut client, upload, Note::Resume);
     assert!(taken(&mut client).ends_with("500000 bytes"));
 }
@@ -498,21 +501,21 @@ fn an_upload_goes_as_fast_as_its_service_takes_it() {
 #[test]
 fn an_upload_can_be_refused_on_its_way() {
     let mut feed = feed();
-    let mut refused = client(&mut feed);
+    let mut rejected = client(&mut feed);
     let long = "bad".to_owned() + &"u".repeat(400_000);
-    let text = exchange(&mut feed, &mut refused, &post("/upload", &long));
+    let text = exchange(&mut feed, &mut rejected, &post("/upload", &long));
     assert!(text.starts_with("HTTP/1.1 422 "), "{text}");
-    assert!(text.contains("Connection: close\r\n") && refused.peer.at_end());
+    assert!(text.contains("Connection: close\r\n") && rejected.peer.at_end());
 
     let mut by_mail = client(&mut feed);
     feeder(&mut feed).pauses = true;
     by_mail.write(&post("/upload", &"u".repeat(400_000)));
     run(&mut feed, &mut [&mut by_mail]);
-    let upload = asked(&mut feed);
+    let upload = meta(&mut feed);
     tell(&mut feed, &mut by_mail, upload, Note::Refuse);
     assert!(taken(&mut by_mail).starts_with("HTTP/1.1 503 "));
     assert!(by_mail.peer.at_end());
-    assert!(feeder(&mut feed).abandoned.is_empty());
+    assert!(feeder(&mut feed).request_aborted.is_empty());
 }
 
 #[test]
@@ -524,22 +527,22 @@ fn an_upload_that_breaks_off_is_told_of() {
         exchange(&mut feed, &mut client, begun);
         leave(&client.peer);
         feed.settle();
-        let upload = asked(&mut feed);
-        assert_eq!(feeder(&mut feed).abandoned.pop(), Some(upload));
+        let upload = meta(&mut feed);
+        assert_eq!(feeder(&mut feed).request_aborted.pop(), Some(upload));
     }
     // Too slow, broken, too long: the service hears of it, and the client gets the reason.
     let chunked = b"POST /upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc";
     for (rest, status) in [("", "408"), ("xx", "400"), ("\r\nf4240\r\n", "413")] {
         let mut client = client(&mut feed);
         exchange(&mut feed, &mut client, chunked);
-        let upload = asked(&mut feed);
+        let upload = meta(&mut feed);
         client.write(rest.as_bytes());
         run(&mut feed, &mut [&mut client]);
         feed.advance(31 * SECOND);
         run(&mut feed, &mut [&mut client]);
         let text = taken(&mut client);
         assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{text}");
-        assert_eq!(feeder(&mut feed).abandoned.pop(), Some(upload));
+        assert_eq!(feeder(&mut feed).request_aborted.pop(), Some(upload));
     }
 }
 
@@ -550,18 +553,18 @@ fn an_upload_has_to_keep_coming() {
         let mut feed = feed();
         let mut client = client(&mut feed);
         exchange(&mut feed, &mut client, head);
-        let (mut seconds, mut answer) = (0, String::new());
+        let (mut seconds, mut response) = (0, String::new());
         while seconds < 300 && !client.peer.at_end() {
-            answer += &exchange(&mut feed, &mut client, &vec![b'u'; per_second]);
+            response += &exchange(&mut feed, &mut client, &vec![b'u'; per_second]);
             feed.advance(SECOND);
             seconds += 1;
         }
         if is_enough {
-            assert!(answer.is_empty(), "{answer}");
+            assert!(response.is_empty(), "{response}");
         } else {
             assert!((10..=12).contains(&seconds), "{seconds} s");
-            answer += &taken(&mut client);
-            assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+            response += &taken(&mut client);
+            assert!(response.starts_with("HTTP/1.1 408 "), "{response}");
         }
     }
 }
@@ -573,7 +576,7 @@ fn the_time_an_upload_is_held_back_is_not_the_peers() {
     let mut client = client(&mut feed);
     let begun = &post("/upload", &"u".repeat(20_000))[..10_000];
     exchange(&mut feed, &mut client, begun);
-    let upload = asked(&mut feed);
+    let upload = meta(&mut feed);
     feed.advance(100 * SECOND);
     tell(&mut feed, &mut client, upload, Note::Resume);
     feed.advance(9 * SECOND);
@@ -610,8 +613,8 @@ fn the_service_says_how_long_a_body_may_be() {
             let want = format!("HTTP/1.1 {status} ");
             assert!(text.starts_with(&want), "{path} {len} {is_chunked}: {text}");
             let is_cut = path == "/upload" && status == 413;
-            let abandoned = std::mem::take(&mut feeder(&mut feed).abandoned);
-            assert_eq!(abandoned.len(), usize::from(is_cut), "{path} {len}");
+            let request_aborted = std::mem::take(&mut feeder(&mut feed).request_aborted);
+            assert_eq!(request_aborted.len(), usize::from(is_cut), "{path} {len}");
         }
     }
 }
@@ -662,7 +665,7 @@ fn a_body_that_is_not_wanted_is_not_waited_for() {
         assert!(text.starts_with("HTTP/1.1 404 ") && text.contains("Connection: close\r\n"));
         assert!(client.peer.at_end());
     }
-    assert_eq!(feeder(&mut feed).asked.len(), 1);
+    assert_eq!(feeder(&mut feed).meta.len(), 1);
 }
 
 #[test]

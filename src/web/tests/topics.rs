@@ -5,22 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::socket::HANDSHAKE;
 use super::*;
 use crate::proto::ws::frame::{Header, Opcode};
-use crate::proto::ws::{Event, Limits, Machine, Role, Step};
-use crate::web::{Except, Published, Sent, Topics};
+use crate::proto::ws::{Event, Role, WsLimits, WsMachine, WsStep};
+use crate::web::{Exclude, Published, SendStatus, Topics};
 
 /// Publishes what its mail says.
 struct Hub {
-    post: Post<Act>,
-    config: Config,
+    post: ServiceSender<HubAction>,
+    config: WebConfig,
     topics: Topics<&'static str>,
     open: Vec<ConnId>,
     published: Vec<Published>,
-    replied: Vec<Sent>,
+    replied: Vec<SendStatus>,
     ended: Vec<(ConnId, CloseCode)>,
 }
 
 #[derive(Debug)]
-enum Act {
+enum HubAction {
     Publish(&'static str, String),
     /// By the socket the mail is for.
     PublishExcept(&'static str, Option<&'static str>, String),
@@ -31,9 +31,9 @@ enum Act {
 
 impl Service for Hub {
     type Socket = ();
-    type Mail = Act;
+    type Mail = HubAction;
 
-    fn config(&self) -> &Config {
+    fn config(&self) -> &WebConfig {
         &self.config
     }
 
@@ -49,30 +49,32 @@ impl Service for Hub {
         self.replied.push(ws.reply(message));
     }
 
-    fn closed(&mut self, cx: &mut Cx<'_>, (): (), ended: &Ended<'_>) {
+    fn closed(&mut self, cx: &mut Cx<'_>, (): (), ended: &WebSocketClosed<'_>) {
         self.topics.remove(cx.id());
         self.open.retain(|id| *id != cx.id());
         self.ended.push((cx.id(), ended.code));
     }
 
-    fn mail(&mut self, to: To<'_, '_, '_, ()>, act: Act) {
+    fn mail(&mut self, to: To<'_, '_, '_, ()>, act: HubAction) {
         match (to, act) {
-            (To::Nobody(cx), Act::Publish(topic, text)) => {
+            (To::Nobody(cx), HubAction::Publish(topic, text)) => {
                 let text = Message::Text(&text);
-                let published = self.topics.publish(cx, [&topic], text, Except::Nobody);
+                let published = self.topics.publish(cx, [&topic], text, Exclude::Nobody);
                 self.published.push(published);
             }
             (To::Socket(ws, ()), act) => match act {
-                Act::Subscribe(topic) => assert!(self.topics.subscribe(ws, topic)),
-                Act::Unsubscribe(topic) => assert!(self.topics.unsubscribe(ws.id(), &topic)),
-                Act::Reply(text) => self.replied.push(ws.reply(Message::Text(&text))),
-                Act::PublishExcept(topic, others, text) => {
+                HubAction::Subscribe(topic) => assert!(self.topics.subscribe(ws, topic)),
+                HubAction::Unsubscribe(topic) => assert!(self.topics.unsubscribe(ws.id(), &topic)),
+                HubAction::Reply(text) => self.replied.push(ws.reply(Message::Text(&text))),
+                HubAction::PublishExcept(topic, others, text) => {
                     let text = Message::Text(&text);
-                    let except = others.as_ref().map_or(Except::Sender, Except::Subscribers);
+                    let except = others
+                        .as_ref()
+                        .map_or(Exclude::Sender, Exclude::Subscribers);
                     let published = self.topics.publish(ws.cx(), [&topic], text, except);
                     self.published.push(published);
                 }
-                Act::Publish(..) => panic!("for nobody"),
+                HubAction::Publish(..) => panic!("for nobody"),
             },
             _ => {}
         }
@@ -85,14 +87,14 @@ const MARK: usize = 100_000;
 
 fn net() -> Net {
     let reactor = ReactorConfig {
-        output_mark_bytes: MARK,
+        output_high_water_bytes: MARK,
         ..ReactorConfig::default()
     };
     Sim::new(reactor, |mailbox| {
-        let post: Post<Act> = Post::new(mailbox);
+        let post: ServiceSender<HubAction> = ServiceSender::new(mailbox);
         let hub = Hub {
             post: post.clone(),
-            config: Config::default(),
+            config: WebConfig::default(),
             topics: Topics::new().with_lossy(|name| name.starts_with("lossy")),
             open: Vec::new(),
             published: Vec::new(),
@@ -109,8 +111,8 @@ fn hub(net: &mut Net) -> &mut Hub {
 
 /// A client that keeps the frames it gets.
 struct Ear {
-    client: Client,
-    machine: Machine,
+    client: SimClient,
+    machine: WsMachine,
     id: ConnId,
 }
 
@@ -121,17 +123,20 @@ impl Ear {
 
     /// With this value of Sec-WebSocket-Extensions.
     fn offering(net: &mut Net, extensions: Option<&str>) -> Self {
-        let mut client = Client::plain(net.accept(&Security::Plain).unwrap());
+        let mut client = SimClient::plain(net.accept(&Security::Plain).unwrap());
         let id = client.peer.id;
         let handshake = HANDSHAKE.strip_suffix(b"\r\n").unwrap();
         let offer = extensions.map(|offer| format!("Sec-WebSocket-Extensions: {offer}\r\n"));
         let offer = offer.unwrap_or_default() + "\r\n";
         client.write(&[handshake, offer.as_bytes()].concat());
         run(net, &mut [&mut client]);
-        assert_eq!(answer(&mut client.received, false).unwrap().status, 101);
+        assert_eq!(
+            read_response(&mut client.received, false).unwrap().status,
+            101
+        );
         Self {
             client,
-            machine: Machine::new(Role::Client),
+            machine: WsMachine::new(Role::Client),
             id,
         }
     }
@@ -143,7 +148,7 @@ impl Ear {
         self.client.write(&out);
     }
 
-    fn act(&self, net: &mut Net, act: Act) {
+    fn act(&self, net: &mut Net, act: HubAction) {
         let post = hub(net).post.clone();
         post.to_socket(self.id, act).unwrap();
         net.settle();
@@ -157,20 +162,20 @@ impl Ear {
         let (receiver, _) = self.machine.split();
         loop {
             match receiver
-                .step(&mut input[used..], &Limits::default())
+                .step(&mut input[used..], &WsLimits::default())
                 .unwrap()
             {
-                Step::More { used: count } => {
+                WsStep::More { used: count } => {
                     used += count;
                     break;
                 }
-                Step::Event { used: count, event } => {
+                WsStep::Event { used: count, event } => {
                     used += count;
                     if let Event::Text(text) = event {
                         texts.push(text.to_owned());
                     }
                 }
-                Step::TooLong { .. } => panic!("all is wanted"),
+                WsStep::TooLong { .. } => panic!("all is wanted"),
             }
         }
         self.client.received = input.split_off(used);
@@ -191,7 +196,7 @@ impl Ear {
 }
 
 fn publish(net: &mut Net, topic: &'static str, text: &str) -> Published {
-    let act = Act::Publish(topic, text.to_owned());
+    let act = HubAction::Publish(topic, text.to_owned());
     hub(net).post.clone().to_service(act).unwrap();
     net.settle();
     hub(net).published.pop().unwrap()
@@ -208,19 +213,22 @@ fn delivered(count: usize) -> Published {
 fn subscribers_get_what_is_published_and_others_do_not() {
     let mut net = net();
     let mut ears: Vec<Ear> = (0..4).map(|_| Ear::open(&mut net)).collect();
-    ears[0].act(&mut net, Act::Subscribe("a"));
-    ears[1].act(&mut net, Act::Subscribe("a"));
-    ears[1].act(&mut net, Act::Subscribe("b"));
-    ears[2].act(&mut net, Act::Subscribe("a"));
+    ears[0].act(&mut net, HubAction::Subscribe("a"));
+    ears[1].act(&mut net, HubAction::Subscribe("a"));
+    ears[1].act(&mut net, HubAction::Subscribe("b"));
+    ears[2].act(&mut net, HubAction::Subscribe("a"));
     assert_eq!(publish(&mut net, "a", "1"), delivered(3));
     assert_eq!(publish(&mut net, "b", "2"), delivered(1));
     assert_eq!(publish(&mut net, "c", "3"), delivered(0));
-    ears[1].act(&mut net, Act::PublishExcept("a", None, "4".into()));
-    ears[3].act(&mut net, Act::PublishExcept("a", None, "5".into()));
-    ears[3].act(&mut net, Act::PublishExcept("a", Some("b"), "6".into()));
+    ears[1].act(&mut net, HubAction::PublishExcept("a", None, "4".into()));
+    ears[3].act(&mut net, HubAction::PublishExcept("a", None, "5".into()));
     ears[3].act(
         &mut net,
-        Act::PublishExcept("a", Some("nobody"), "7".into()),
+        HubAction::PublishExcept("a", Some("b"), "6".into()),
+    );
+    ears[3].act(
+        &mut net,
+        HubAction::PublishExcept("a", Some("nobody"), "7".into()),
     );
     let published: Vec<usize> = hub(&mut net)
         .published
@@ -228,7 +236,7 @@ fn subscribers_get_what_is_published_and_others_do_not() {
         .map(|p| p.delivered)
         .collect();
     assert_eq!(published, [2, 3, 2, 3]);
-    ears[0].act(&mut net, Act::Unsubscribe("a"));
+    ears[0].act(&mut net, HubAction::Unsubscribe("a"));
     assert_eq!(publish(&mut net, "a", "8"), delivered(2));
     for (ear, want) in ears.iter_mut().zip([
         ["1", "4", "5", "6", "7"].as_slice(),
@@ -288,7 +296,7 @@ fn all_get_the_same_in_the_same_order() {
         let mut net = net();
         let mut ears: Vec<Ear> = (0..5).map(|_| Ear::open(&mut net)).collect();
         for ear in &mut ears {
-            ear.act(&mut net, Act::Subscribe("a"));
+            ear.act(&mut net, HubAction::Subscribe("a"));
             ear.client.peer.set_capacity(1 + rng.below(5_000));
             ear.client.peer.chop(Rng::new(rng.next()));
         }
@@ -314,18 +322,18 @@ fn a_slow_subscriber_is_closed_and_does_not_hold_up_others() {
     let mut net = net();
     let slow = Ear::open(&mut net);
     let mut quick = Ear::open(&mut net);
-    slow.act(&mut net, Act::Subscribe("a"));
-    quick.act(&mut net, Act::Subscribe("a"));
+    slow.act(&mut net, HubAction::Subscribe("a"));
+    quick.act(&mut net, HubAction::Subscribe("a"));
     slow.client.peer.set_capacity(1000);
     let text = "x".repeat(1000);
-    let mut over_mark = 0;
+    let mut above_high_water = 0;
     for n in 0..150 {
         let published = publish(&mut net, "a", &text);
         assert_eq!((published.delivered, published.skipped), (2, 0), "{n}");
-        over_mark += published.over_mark;
+        above_high_water += published.above_high_water;
         assert_eq!(quick.texts(), [text.as_str()]);
     }
-    assert!((45..60).contains(&over_mark), "{over_mark}");
+    assert!((45..60).contains(&above_high_water), "{above_high_water}");
     net.advance(11 * SECOND);
     // The Close waits behind what is not taken; it is not taken either.
     net.advance(6 * SECOND);
@@ -340,8 +348,8 @@ fn a_slow_subscriber_of_a_lossy_topic_misses_the_oldest() {
     let mut slow = Ear::open(&mut net);
     let mut quick = Ear::open(&mut net);
     for ear in [&slow, &quick] {
-        ear.act(&mut net, Act::Subscribe("lossy"));
-        ear.act(&mut net, Act::Subscribe("kept"));
+        ear.act(&mut net, HubAction::Subscribe("lossy"));
+        ear.act(&mut net, HubAction::Subscribe("kept"));
     }
     slow.client.peer.set_capacity(1000);
     let mut skipped = 0;
@@ -351,7 +359,7 @@ fn a_slow_subscriber_of_a_lossy_topic_misses_the_oldest() {
             assert_eq!((kept.delivered, kept.skipped), (2, 0));
         }
         let published = publish(&mut net, "lossy", &format!("{n:04}{}", "x".repeat(996)));
-        assert_eq!((published.delivered, published.over_mark), (2, 0));
+        assert_eq!((published.delivered, published.above_high_water), (2, 0));
         skipped += published.skipped;
         net.advance(Duration::from_millis(100));
         quick.client.pump();
@@ -380,12 +388,12 @@ fn a_slow_subscriber_of_a_lossy_topic_misses_the_oldest() {
 fn long_messages_let_pings_and_pongs_pass() {
     let mut net = net();
     let mut ear = Ear::open(&mut net);
-    ear.act(&mut net, Act::Subscribe("a"));
+    ear.act(&mut net, HubAction::Subscribe("a"));
     ear.client.peer.set_capacity(10_000);
     let text = "é".repeat(150_000);
-    assert_eq!(publish(&mut net, "a", &text).over_mark, 1);
-    ear.act(&mut net, Act::Reply(text.clone()));
-    assert_eq!(hub(&mut net).replied.pop(), Some(Sent::OverMark));
+    assert_eq!(publish(&mut net, "a", &text).above_high_water, 1);
+    ear.act(&mut net, HubAction::Reply(text.clone()));
+    assert_eq!(hub(&mut net).replied.pop(), Some(SendStatus::Backpressure));
     // Nothing was taken: the server asks whether anybody is there, and answers the same question.
     net.advance(5 * SECOND);
     ear.client.pump();
@@ -409,7 +417,7 @@ fn a_pong_passes_a_message_that_is_not_begun() {
     let mut net = net();
     let mut ear = Ear::open(&mut net);
     ear.client.peer.set_capacity(70_000);
-    ear.act(&mut net, Act::Subscribe("a"));
+    ear.act(&mut net, HubAction::Subscribe("a"));
     publish(&mut net, "a", &"x".repeat(60_000));
     publish(&mut net, "a", &"y".repeat(60_000));
     ear.client.peer.send(&[0x89, 0x80, 1, 2, 3, 4]);
@@ -436,15 +444,15 @@ fn a_pong_passes_a_message_that_is_not_begun() {
 fn a_reply_says_what_becomes_of_it() {
     let mut net = net();
     let ear = Ear::open(&mut net);
-    ear.act(&mut net, Act::Reply("one".into()));
-    assert_eq!(hub(&mut net).replied.pop(), Some(Sent::AtOnce));
+    ear.act(&mut net, HubAction::Reply("one".into()));
+    assert_eq!(hub(&mut net).replied.pop(), Some(SendStatus::Accepted));
     ear.client.peer.set_capacity(10);
-    ear.act(&mut net, Act::Reply("x".repeat(100)));
-    assert_eq!(hub(&mut net).replied.pop(), Some(Sent::AtOnce));
-    ear.act(&mut net, Act::Reply("two".into()));
-    assert_eq!(hub(&mut net).replied.pop(), Some(Sent::Queued));
-    ear.act(&mut net, Act::Reply("x".repeat(MARK)));
-    assert_eq!(hub(&mut net).replied.pop(), Some(Sent::OverMark));
+    ear.act(&mut net, HubAction::Reply("x".repeat(100)));
+    assert_eq!(hub(&mut net).replied.pop(), Some(SendStatus::Accepted));
+    ear.act(&mut net, HubAction::Reply("two".into()));
+    assert_eq!(hub(&mut net).replied.pop(), Some(SendStatus::Buffered));
+    ear.act(&mut net, HubAction::Reply("x".repeat(MARK)));
+    assert_eq!(hub(&mut net).replied.pop(), Some(SendStatus::Backpressure));
 }
 
 #[test]
@@ -461,7 +469,7 @@ fn what_is_published_is_compressed_once_for_all_who_agreed_to_the_same() {
         .map(|offer| Ear::offering(&mut net, *offer))
         .collect();
     for ear in &ears {
-        ear.act(&mut net, Act::Subscribe("a"));
+        ear.act(&mut net, HubAction::Subscribe("a"));
     }
     let text = "the same again and again, ".repeat(40);
     assert_eq!(publish(&mut net, "a", &text), delivered(4));
@@ -472,9 +480,9 @@ fn what_is_published_is_compressed_once_for_all_who_agreed_to_the_same() {
         got.push(std::mem::take(&mut ear.client.received));
     }
     let short = b"\x81\x05short";
-    for (bytes, is_packed) in got.iter().zip([false, true, true, true]) {
-        assert_eq!(bytes[0], if is_packed { 0xc1 } else { 0x81 });
-        assert_eq!(bytes.len() < 200, is_packed);
+    for (bytes, is_compressed) in got.iter().zip([false, true, true, true]) {
+        assert_eq!(bytes[0], if is_compressed { 0xc1 } else { 0x81 });
+        assert_eq!(bytes.len() < 200, is_compressed);
         assert!(bytes.ends_with(short));
     }
     assert_eq!(got[1], got[3]);

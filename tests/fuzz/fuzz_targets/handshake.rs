@@ -1,9 +1,9 @@
-//! Opening handshakes: what the server accepts, a client accepts in turn.
+//! UpgradeRequest handshakes: what the server accepts, a client accepts in turn.
 
 #![no_main]
 
 use edgeloop::proto::ws::deflate::Compression;
-use edgeloop::proto::ws::handshake::{self, AnswerError, Opening};
+use edgeloop::proto::ws::handshake::{self, UpgradeResponseError, UpgradeRequest};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
@@ -26,41 +26,41 @@ fuzz_target!(|text: &str| {
     check_extension(&opening);
     let names: Vec<_> = offered.iter().map(|name| name.as_str()).collect();
     for chosen in offered.iter().copied().map(Some).chain([None]) {
-        let mut answer = Vec::new();
-        opening.encode_fields(&mut answer, chosen);
-        let answer = String::from_utf8(answer).expect("tokens are ASCII");
+        let mut response = Vec::new();
+        opening.encode_fields(&mut response, chosen);
+        let response = String::from_utf8(response).expect("tokens are ASCII");
         let lines = || {
-            answer
+            response
                 .split_terminator("\r\n")
                 .filter_map(|line| line.split_once(':'))
         };
         assert_eq!(lines().count(), if chosen.is_some() { 4 } else { 3 });
-        let read = handshake::read_answer(101, lines(), key, &names);
+        let read = handshake::read_response(101, lines(), key, &names);
         assert_eq!(read, Ok(chosen.map(|name| name.as_str())));
         let other_key = "AAAAAAAAAAAAAAAAAAAAAA==";
         if key != other_key {
-            let read = handshake::read_answer(101, lines(), other_key, &names);
-            assert_eq!(read, Err(AnswerError::AcceptWrong));
+            let read = handshake::read_response(101, lines(), other_key, &names);
+            assert_eq!(read, Err(UpgradeResponseError::AcceptWrong));
         }
     }
 });
 
 /// What is agreed on is within what was asked for, and is said in an offer that would get the same.
-fn check_extension(opening: &Opening) {
+fn check_extension(opening: &UpgradeRequest) {
     for (keeps_windows, window_bits_max) in [(false, 15), (true, 15), (true, 8), (false, 11)] {
         let how = Compression {
             keeps_windows,
             window_bits_max,
             ..Compression::DEFAULT
         };
-        let Some(agreed) = opening.agree(&how) else {
+        let Some(negotiated) = opening.negotiate(&how) else {
             return;
         };
-        assert!(agreed.server().window_bits().value() <= window_bits_max);
-        assert!(keeps_windows || !agreed.server().keeps_window());
-        assert!(keeps_windows || !agreed.client().keeps_window());
+        assert!(negotiated.server().window_bits().value() <= window_bits_max);
+        assert!(keeps_windows || !negotiated.server().keeps_window());
+        assert!(keeps_windows || !negotiated.client().keeps_window());
         let mut line = Vec::new();
-        opening.encode_extensions(&mut line, agreed);
+        opening.encode_extensions(&mut line, negotiated);
         let line = String::from_utf8(line).expect("tokens are ASCII");
         let (name, value) = line.trim_end().split_once(": ").expect("a field line");
         let again = [
@@ -71,7 +71,10 @@ fn check_extension(opening: &Opening) {
             (name, value),
         ];
         let again = handshake::read_request("GET", true, again).expect("a handshake");
-        assert_eq!(again.agree(&how).map(|again| again.server()), Some(agreed.server()));
+        assert_eq!(
+            again.negotiate(&how).map(|again| again.server()),
+            Some(negotiated.server())
+        );
     }
 }
 

@@ -2,41 +2,50 @@
 
 #![no_main]
 
-use edgeloop::proto::http1::{Error, Framing, Head, Limits, Machine, Step, Version};
+use edgeloop::proto::http1::{
+    Framing, Head, HttpLimits, HttpMachine, HttpStep, RequestError, Version,
+};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let Some((bits, input)) = data.split_first() else {
         return;
     };
-    let limits = Limits {
+    let limits = HttpLimits {
         target_bytes_max: if bits & 1 == 0 { 8192 } else { 16 },
         head_bytes_max: if bits & 2 == 0 { 65536 } else { 64 },
         fields_max: if bits & 4 == 0 { 100 } else { 2 },
-        ..Limits::DEFAULT
+        ..HttpLimits::DEFAULT
     };
-    let told = Machine::new().step(input, &limits).map(|step| match step {
-        Step::Head { used, head } => {
-            assert!(head.bytes().len() <= limits.head_bytes_max);
-            assert!(head.target.len() <= limits.target_bytes_max);
-            assert!(head.fields.count() <= limits.fields_max);
-            // Before it there may only have been empty lines.
-            let skipped = used - head.bytes().len();
-            assert!(skipped % 2 == 0 && skipped <= 8);
-            assert!(input[..skipped].chunks(2).all(|line| line == b"\r\n"));
-            check(&head);
-            Some(head.bytes().to_vec())
-        }
-        Step::More { .. } => None,
-        Step::Body { .. } | Step::End { .. } => unreachable!("there was no head"),
-    });
+    let told = HttpMachine::new()
+        .step(input, &limits)
+        .map(|step| match step {
+            HttpStep::Head { used, head } => {
+                assert!(head.bytes().len() <= limits.head_bytes_max);
+                assert!(head.target.len() <= limits.target_bytes_max);
+                assert!(head.fields.count() <= limits.fields_max);
+                // Before it there may only have been empty lines.
+                let skipped = used - head.bytes().len();
+                assert!(skipped % 2 == 0 && skipped <= 8);
+                assert!(input[..skipped].chunks(2).all(|line| line == b"\r\n"));
+                check(&head);
+                Some(head.bytes().to_vec())
+            }
+            HttpStep::More { .. } => None,
+            HttpStep::Body { .. } | HttpStep::End { .. } => unreachable!("there was no head"),
+        });
     match Head::reparse(input) {
         Some(head) => {
             check(&head);
             let is_limited = matches!(
                 told,
-                Err(Error::TargetTooLong | Error::HeadTooLong | Error::TooManyFields)
-            ) || matches!(told, Err(Error::BodyTooLong | Error::MethodTooLong));
+                Err(RequestError::TargetTooLong
+                    | RequestError::HeadTooLong
+                    | RequestError::TooManyFields)
+            ) || matches!(
+                told,
+                Err(RequestError::BodyTooLong | RequestError::MethodTooLong)
+            );
             assert!(is_limited || told == Ok(Some(input.to_vec())), "{told:?}");
         }
         None => assert_ne!(told, Ok(Some(input.to_vec()))),
@@ -58,7 +67,7 @@ fn check(head: &Head<'_>) {
     assert!(head.fields.iter().eq(copy.fields.iter()));
     assert_eq!((head.path(), head.query()), (copy.path(), copy.query()));
     assert_eq!((head.host, head.framing), (copy.host, copy.framing));
-    assert_eq!(head.asked(), copy.asked());
+    assert_eq!(head.meta(), copy.meta());
     assert_eq!(head.wants_continue, copy.wants_continue);
     assert_eq!(head.upgrade_websocket, copy.upgrade_websocket);
 

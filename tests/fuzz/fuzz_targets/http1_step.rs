@@ -3,12 +3,13 @@
 #![no_main]
 
 use edgeloop::proto::http1::{
-    After, Asked, Awaits, BodyLength, Error, Head, Limits, Machine, Step, encode,
+    Awaits, BodyLength, ConnectionAction, Head, HttpLimits, HttpMachine, HttpStep, RequestError,
+    RequestMeta, encode,
 };
 use libfuzzer_sys::fuzz_target;
 
 /// Small enough that random input meets them.
-const TIGHT: Limits = Limits {
+const TIGHT: HttpLimits = HttpLimits {
     target_bytes_max: 24,
     head_bytes_max: 120,
     fields_max: 4,
@@ -20,7 +21,7 @@ const TIGHT: Limits = Limits {
 /// How the other side of the machine behaves, from the first byte of the input.
 #[derive(Clone, Copy)]
 struct Service {
-    limits: Limits,
+    limits: HttpLimits,
     accepts_upgrades: bool,
     closes: bool,
     body: BodyLength,
@@ -30,7 +31,7 @@ impl Service {
     fn from_bits(bits: u8) -> Self {
         Self {
             limits: if bits & 1 == 0 {
-                Limits::DEFAULT
+                HttpLimits::DEFAULT
             } else {
                 TIGHT
             },
@@ -49,7 +50,7 @@ impl Service {
 struct Request {
     head: Vec<u8>,
     fields: Vec<(String, Vec<u8>)>,
-    asked: Asked,
+    meta: RequestMeta,
     body: Vec<u8>,
     is_complete: bool,
 }
@@ -57,8 +58,8 @@ struct Request {
 #[derive(Debug, PartialEq)]
 struct Outcome {
     requests: Vec<Request>,
-    answers: Vec<After>,
-    error: Option<Error>,
+    responses: Vec<ConnectionAction>,
+    error: Option<RequestError>,
     awaits: Awaits,
     /// What is left in the caller's hands.
     rest: Vec<u8>,
@@ -77,10 +78,10 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn run<'a>(service: Service, pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
-    let mut machine = Machine::new();
+    let mut machine = HttpMachine::new();
     let mut outcome = Outcome {
         requests: Vec::new(),
-        answers: Vec::new(),
+        responses: Vec::new(),
         error: None,
         awaits: Awaits::Request,
         rest: Vec::new(),
@@ -91,19 +92,19 @@ fn run<'a>(service: Service, pieces: impl IntoIterator<Item = &'a [u8]>) -> Outc
         let mut dropped = 0;
         while outcome.error.is_none() {
             let (used, is_end) = match machine.step(&input[dropped..], &service.limits) {
-                Ok(Step::More { used }) => {
+                Ok(HttpStep::More { used }) => {
                     dropped += used;
                     break;
                 }
                 Ok(step) => note(step, &mut outcome),
                 Err(error) => {
-                    refuse(&mut machine, &mut outcome, error);
+                    reject(&mut machine, &mut outcome, error);
                     break;
                 }
             };
             dropped += used;
             if is_end {
-                answer(&mut machine, service, &mut outcome);
+                respond(&mut machine, service, &mut outcome);
             }
         }
         input.drain(..dropped);
@@ -116,10 +117,10 @@ fn run<'a>(service: Service, pieces: impl IntoIterator<Item = &'a [u8]>) -> Outc
 }
 
 /// Returns the bytes used, and whether the request is complete.
-fn note(step: Step<'_>, outcome: &mut Outcome) -> (usize, bool) {
+fn note(step: HttpStep<'_>, outcome: &mut Outcome) -> (usize, bool) {
     match step {
-        Step::More { .. } => unreachable!("it was handled before"),
-        Step::Head { used, head } => {
+        HttpStep::More { .. } => unreachable!("it was handled before"),
+        HttpStep::Head { used, head } => {
             assert!(head.bytes().len() <= used);
             let copy = Head::reparse(head.bytes()).expect("a head that was accepted");
             assert_eq!(copy.path(), head.path());
@@ -130,20 +131,20 @@ fn note(step: Step<'_>, outcome: &mut Outcome) -> (usize, bool) {
                     .iter()
                     .map(|(name, value)| (name.to_owned(), value.to_vec()))
                     .collect(),
-                asked: head.asked(),
+                meta: head.meta(),
                 body: Vec::new(),
                 is_complete: false,
             });
             (used, false)
         }
-        Step::Body { used, data } => {
+        HttpStep::Body { used, data } => {
             assert!(!data.is_empty() && data.len() <= used);
             let request = outcome.requests.last_mut().expect("a head before its body");
             assert!(!request.is_complete);
             request.body.extend_from_slice(data);
             (used, false)
         }
-        Step::End { used } => {
+        HttpStep::End { used } => {
             let request = outcome.requests.last_mut().expect("a head before the end");
             assert!(!request.is_complete);
             request.is_complete = true;
@@ -152,50 +153,58 @@ fn note(step: Step<'_>, outcome: &mut Outcome) -> (usize, bool) {
     }
 }
 
-fn answer(machine: &mut Machine, service: Service, outcome: &mut Outcome) {
+fn respond(machine: &mut HttpMachine, service: Service, outcome: &mut Outcome) {
     let request = outcome.requests.last().expect("it has just ended");
     assert!(request.body.len() as u64 <= service.limits.body_bytes_max);
-    assert_eq!(machine.owed(), 1);
+    assert_eq!(machine.pending_responses(), 1);
     let wish = match service {
-        Service { closes: true, .. } => After::Close,
+        Service { closes: true, .. } => ConnectionAction::Close,
         Service {
             accepts_upgrades: true,
             ..
-        } if machine.awaits() == Awaits::Answer => After::Upgrade,
-        _ => After::KeepAlive,
+        } if machine.awaits() == Awaits::Answer => ConnectionAction::Upgrade,
+        _ => ConnectionAction::KeepAlive,
     };
-    let after = machine.answer(request.asked, service.body, wish);
-    check_encoding(service.body, request.asked, after);
-    assert_eq!(machine.owed(), 0);
-    outcome.answers.push(after);
+    let after = machine.respond(request.meta, service.body, wish);
+    check_encoding(service.body, request.meta, after);
+    assert_eq!(machine.pending_responses(), 0);
+    outcome.responses.push(after);
 }
 
-fn refuse(machine: &mut Machine, outcome: &mut Outcome, error: Error) {
+fn reject(machine: &mut HttpMachine, outcome: &mut Outcome, error: RequestError) {
     assert!(matches!(error.status(), 400..=499 | 501 | 505));
     let is_in_body = outcome
         .requests
         .last()
         .is_some_and(|request| !request.is_complete);
-    let asked = match outcome.requests.last() {
-        Some(request) if is_in_body => request.asked,
-        _ => Asked::REFUSED,
+    let meta = match outcome.requests.last() {
+        Some(request) if is_in_body => request.meta,
+        _ => RequestMeta::REFUSED,
     };
-    assert_eq!(machine.owed(), 1, "a refused request is answered too");
-    let after = machine.answer(asked, BodyLength::None, After::KeepAlive);
-    assert_eq!(after, After::Close);
-    outcome.answers.push(after);
+    assert_eq!(
+        machine.pending_responses(),
+        1,
+        "a refused request is answered too"
+    );
+    let after = machine.respond(meta, BodyLength::None, ConnectionAction::KeepAlive);
+    assert_eq!(after, ConnectionAction::Close);
+    outcome.responses.push(after);
     outcome.error = Some(error);
 }
 
-fn check_encoding(body: BodyLength, asked: Asked, after: After) {
-    let status = if after == After::Upgrade { 101 } else { 200 };
+fn check_encoding(body: BodyLength, meta: RequestMeta, after: ConnectionAction) {
+    let status = if after == ConnectionAction::Upgrade {
+        101
+    } else {
+        200
+    };
     let mut out = Vec::new();
     let _form = encode::head(
         &mut out,
         status,
         &[b"A: b\r\n"],
         body,
-        asked,
+        meta,
         after,
         &encode::Common::at(0),
     );

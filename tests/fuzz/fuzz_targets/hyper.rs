@@ -10,7 +10,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use edgeloop::proto::http1::{After, BodyLength, Limits, Machine, Step};
+use edgeloop::proto::http1::{BodyLength, ConnectionAction, HttpLimits, HttpMachine, HttpStep};
 use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
@@ -18,7 +18,7 @@ use hyper::service::service_fn;
 use libfuzzer_sys::fuzz_target;
 
 /// Method, target as hyper writes it, body.
-type Asked = (String, String, Vec<u8>);
+type RequestMeta = (String, String, Vec<u8>);
 
 fuzz_target!(|input: &[u8]| {
     if let Some(ours) = ours(input) {
@@ -27,17 +27,17 @@ fuzz_target!(|input: &[u8]| {
 });
 
 /// The requests, if nothing is wrong with any and nothing is missing.
-fn ours(input: &[u8]) -> Option<Vec<Asked>> {
-    let limits = Limits::DEFAULT;
-    let mut machine = Machine::new();
+fn ours(input: &[u8]) -> Option<Vec<RequestMeta>> {
+    let limits = HttpLimits::DEFAULT;
+    let mut machine = HttpMachine::new();
     let (mut all, mut under_way, mut rest) = (Vec::new(), None, input);
     loop {
         let used = match machine.step(rest, &limits).ok()? {
-            Step::More { used } => {
+            HttpStep::More { used } => {
                 let is_whole = under_way.is_none() && used == rest.len();
                 return is_whole.then_some(all);
             }
-            Step::Head { used, head } => {
+            HttpStep::Head { used, head } => {
                 let method = head.method.as_str().to_owned();
                 // hyper has another path for the one, and none with the other: browsers encode it
                 // there, but not everyone does.
@@ -57,17 +57,17 @@ fn ours(input: &[u8]) -> Option<Vec<Asked>> {
                 {
                     return None;
                 }
-                under_way = Some(((method, target, Vec::new()), head.asked()));
+                under_way = Some(((method, target, Vec::new()), head.meta()));
                 used
             }
-            Step::Body { used, data } => {
+            HttpStep::Body { used, data } => {
                 under_way.as_mut()?.0.2.extend_from_slice(data);
                 used
             }
-            Step::End { used } => {
-                let (request, asked) = under_way.take()?;
+            HttpStep::End { used } => {
+                let (request, meta) = under_way.take()?;
                 all.push(request);
-                let _after = machine.answer(asked, BodyLength::None, After::KeepAlive);
+                let _after = machine.respond(meta, BodyLength::None, ConnectionAction::KeepAlive);
                 used
             }
         };
@@ -126,7 +126,7 @@ impl Body for Nothing {
     }
 }
 
-fn hypers(input: &[u8]) -> Vec<Asked> {
+fn hypers(input: &[u8]) -> Vec<RequestMeta> {
     let requests = Rc::new(RefCell::new(Vec::new()));
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let requests = Rc::clone(&requests);
@@ -150,7 +150,7 @@ fn hypers(input: &[u8]) -> Vec<Asked> {
     let connection = http1::Builder::new()
         .half_close(true)
         .header_read_timeout(None)
-        .max_headers(Limits::DEFAULT.fields_max)
+        .max_headers(HttpLimits::DEFAULT.fields_max)
         .serve_connection(Memory(input), service);
     let mut connection = pin!(connection);
     let mut cx = Context::from_waker(Waker::noop());

@@ -69,8 +69,8 @@ fn shake_hands(server: &mut Server, rounds: u8) {
             client.write_tls(&mut sent).unwrap();
         }
         server.input(&sent);
-        let answered = std::mem::take(&mut server.out);
-        client.read_tls(&mut answered.as_slice()).unwrap();
+        let responded = std::mem::take(&mut server.out);
+        client.read_tls(&mut responded.as_slice()).unwrap();
         client.process_new_packets().unwrap();
         client.reader().read(&mut [0; 64]).ok();
     }

@@ -8,16 +8,16 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use edgeloop::proto::http1::{Limits, Machine, Step};
+use edgeloop::proto::http1::{HttpLimits, HttpMachine, HttpStep};
 use edgeloop::web::{
-    Admission, 
-    self, Body, Config, Cx, ExchangeId, HttpLimits, Intake, Origin, Post, Reactor, Reply, Request,
-    Response, Security, Served, Service, StreamCx, To, UploadCx, Web,
+    self, AcceptDecision, Body, BodyMode, Cx, Endpoint, ExchangeId, Reactor, Reply, Request,
+    RequestBody, Response, ResponseSent, Security, Service, ServiceSender, StreamCx, To, Web,
+    WebConfig,
 };
 use libfuzzer_sys::fuzz_target;
 
 /// Small enough that random input meets them.
-const CONFIG: Config = Config {
+const CONFIG: WebConfig = WebConfig {
     http: HttpLimits {
         target_bytes_max: 64,
         head_bytes_max: 400,
@@ -28,7 +28,7 @@ const CONFIG: Config = Config {
     },
     pipeline_max: 4,
     messages_per_turn: 3,
-    ..Config::DEFAULT
+    ..WebConfig::DEFAULT
 };
 
 enum Mail {
@@ -41,7 +41,7 @@ enum Mail {
 }
 
 struct Site {
-    post: Post<Mail>,
+    post: ServiceSender<Mail>,
     later: Vec<(ExchangeId, String)>,
     /// Answers and bodies under way, and connections.
     under_way: usize,
@@ -54,33 +54,33 @@ impl Service for Site {
     type Socket = ();
     type Mail = Mail;
 
-    fn config(&self) -> &Config {
+    fn config(&self) -> &WebConfig {
         &CONFIG
     }
 
-    fn accept(&mut self, _: &mut Cx<'_>, _: Origin) -> Admission {
+    fn accept(&mut self, _: &mut Cx<'_>, _: Endpoint) -> AcceptDecision {
         self.open += 1;
-        Admission::Served
+        AcceptDecision::Served
     }
 
-    fn released(&mut self, _: &mut Cx<'_>, _: Origin, _: Admission) {
+    fn connection_closed(&mut self, _: &mut Cx<'_>, _: Endpoint, _: AcceptDecision) {
         self.open -= 1;
     }
 
-    fn intake(&mut self, _: &mut Cx<'_>, request: &Request<'_>) -> Intake {
+    fn body_mode(&mut self, _: &mut Cx<'_>, request: &Request<'_>) -> BodyMode {
         assert_eq!(request.body(), b"");
         match request.path() {
             "/up" => {
                 self.uploads.push(request.exchange());
-                Intake::Stream(30)
+                BodyMode::Stream(30)
             }
-            "/two" => Intake::CollectUpTo(2),
-            "/no" => Intake::Answer(Response::text(403, "no")),
-            _ => Intake::Collect,
+            "/two" => BodyMode::CollectUpTo(2),
+            "/no" => BodyMode::Answer(Response::text(403, "no")),
+            _ => BodyMode::Collect,
         }
     }
 
-    fn body(&mut self, upload: &mut UploadCx<'_, '_>, data: &[u8]) {
+    fn body(&mut self, upload: &mut RequestBody<'_, '_>, data: &[u8]) {
         assert!(!data.is_empty() && self.uploads.contains(&upload.exchange()));
         if data.contains(&b'p') {
             upload.pause();
@@ -91,7 +91,7 @@ impl Service for Site {
         if data.contains(&b'!') {
             // Who has answered is not told that it is over.
             self.uploads.retain(|other| *other != upload.exchange());
-            upload.answer(Response::text(400, "stop"));
+            upload.respond(Response::text(400, "stop"));
         }
     }
 
@@ -119,14 +119,14 @@ impl Service for Site {
         }
     }
 
-    fn drained(&mut self, stream: &mut StreamCx<'_, '_>) {
+    fn writable(&mut self, stream: &mut StreamCx<'_, '_>) {
         stream.write(b"part");
         stream.write(b"");
         stream.finish();
         self.under_way -= 1;
     }
 
-    fn abandoned(&mut self, _: &mut Cx<'_>, exchange: ExchangeId) {
+    fn request_aborted(&mut self, _: &mut Cx<'_>, exchange: ExchangeId) {
         let uploads = self.uploads.len();
         self.uploads.retain(|other| *other != exchange);
         if self.uploads.len() == uploads {
@@ -135,7 +135,7 @@ impl Service for Site {
         }
     }
 
-    fn served(&mut self, _: &mut Cx<'_>, served: &Served<'_>) {
+    fn response_sent(&mut self, _: &mut Cx<'_>, served: &ResponseSent<'_>) {
         self.served.push((served.status, served.method == "HEAD"));
     }
 
@@ -146,9 +146,9 @@ impl Service for Site {
                     self.post.to_exchange(exchange, Mail::Text(text)).unwrap();
                 }
             }
-            (To::Exchange(_, answer), Mail::Text(text)) => {
+            (To::Exchange(_, responder), Mail::Text(text)) => {
                 self.under_way -= 1;
-                answer.reply(Response::text(200, text));
+                responder.reply(Response::text(200, text));
             }
             (To::Upload(upload), Mail::Resume) => upload.resume(),
             _ => {}
@@ -227,7 +227,7 @@ fuzz_target!(|data: &[u8]| {
         let (front, back) = input.split_at(cut);
         let parts = world.exchange([front, back]);
         check(&parts.0, &parts.1);
-        // Whether a body has come with its head decides whether it is asked for.
+        // Whether a body has come with its head decides whether it is meta for.
         let lower = input.to_ascii_lowercase();
         if !lower.windows(12).any(|part| part == b"100-continue") {
             let (whole, parts) = (undated(&whole.0), undated(&parts.0));
@@ -298,15 +298,15 @@ fn check(mut bytes: &[u8], served: &[(u16, bool)]) {
 
 fn after_chunks(body: &[u8]) -> &[u8] {
     let head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let mut machine = Machine::new();
-    let limits = Limits::DEFAULT;
+    let mut machine = HttpMachine::new();
+    let limits = HttpLimits::DEFAULT;
     let begun = machine.step(head, &limits);
-    assert!(matches!(begun, Ok(Step::Head { .. })));
+    assert!(matches!(begun, Ok(HttpStep::Head { .. })));
     let mut rest = body;
     loop {
         match machine.step(rest, &limits) {
-            Ok(Step::Body { used, .. }) => rest = &rest[used..],
-            Ok(Step::End { used }) => return &rest[used..],
+            Ok(HttpStep::Body { used, .. }) => rest = &rest[used..],
+            Ok(HttpStep::End { used }) => return &rest[used..],
             other => panic!("half a body: {other:?}"),
         }
     }

@@ -2,16 +2,16 @@
 
 #![no_main]
 
-use edgeloop::proto::ws::deflate::{Agreed, Compression, Deflaters};
+use edgeloop::proto::ws::deflate::{Compression, Deflaters, NegotiatedDeflate};
 use edgeloop::proto::ws::handshake::read_request;
-use edgeloop::proto::ws::{Error, Event, Limits, Machine, Role, SendError, Step};
+use edgeloop::proto::ws::{Event, Role, SendError, WsError, WsLimits, WsMachine, WsStep};
 use libfuzzer_sys::fuzz_target;
 
 /// Small enough that random input meets them.
-const TIGHT: Limits = Limits {
+const TIGHT: WsLimits = WsLimits {
     frame_bytes_max: 40,
     message_bytes_max: 60,
-    ..Limits::DEFAULT
+    ..WsLimits::DEFAULT
 };
 
 /// An [`Event`] that owns what it holds.
@@ -43,7 +43,7 @@ impl From<Event<'_>> for Owned {
 #[derive(Debug, Default, PartialEq)]
 struct Outcome {
     events: Vec<Owned>,
-    error: Option<Error>,
+    error: Option<WsError>,
     sent: Vec<u8>,
 }
 
@@ -52,7 +52,7 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     let mut limits = if bits & 1 == 0 {
-        Limits::default()
+        WsLimits::default()
     } else {
         TIGHT
     };
@@ -66,7 +66,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let setup = Setup {
         limits,
-        agreed: (bits & 2 != 0).then(|| agreed(&how)),
+        negotiated: (bits & 2 != 0).then(|| negotiated(&how)),
         how,
     };
     let cut = usize::from(u16::from_be_bytes([*high, *low])) % (input.len() + 1);
@@ -78,21 +78,21 @@ fuzz_target!(|data: &[u8]| {
 });
 
 struct Setup {
-    limits: Limits,
-    agreed: Option<Agreed>,
+    limits: WsLimits,
+    negotiated: Option<NegotiatedDeflate>,
     how: Compression,
 }
 
 impl Setup {
-    fn machine(&self, role: Role) -> Machine {
-        match self.agreed {
-            Some(agreed) => Machine::with_compression(role, agreed),
-            None => Machine::new(role),
+    fn machine(&self, role: Role) -> WsMachine {
+        match self.negotiated {
+            Some(negotiated) => WsMachine::with_compression(role, negotiated),
+            None => WsMachine::new(role),
         }
     }
 }
 
-fn agreed(how: &Compression) -> Agreed {
+fn negotiated(how: &Compression) -> NegotiatedDeflate {
     let fields = [
         ("Upgrade", "websocket"),
         ("Connection", "Upgrade"),
@@ -101,7 +101,7 @@ fn agreed(how: &Compression) -> Agreed {
         ("Sec-WebSocket-Extensions", "permessage-deflate"),
     ];
     let opening = read_request("GET", true, fields).expect("a handshake");
-    opening.agree(how).expect("an offer")
+    opening.negotiate(how).expect("an offer")
 }
 
 fn run<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, setup: &Setup) -> Outcome {
@@ -114,7 +114,13 @@ fn run<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, setup: &Setup) -> Outcome
     for piece in pieces {
         input.extend_from_slice(piece);
         spare = spare.and_then(|inflater| machine.split().0.lend_inflater(inflater));
-        let used = feed(&mut machine, &mut input, setup, &mut outcome, &mut deflaters);
+        let used = feed(
+            &mut machine,
+            &mut input,
+            setup,
+            &mut outcome,
+            &mut deflaters,
+        );
         input.drain(..used);
         let is_over = machine.is_failed() || machine.is_close_received();
         assert!(input.len() <= 130 && (input.is_empty() || !is_over));
@@ -130,7 +136,7 @@ fn run<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, setup: &Setup) -> Outcome
 }
 
 fn feed(
-    machine: &mut Machine,
+    machine: &mut WsMachine,
     input: &mut [u8],
     setup: &Setup,
     outcome: &mut Outcome,
@@ -140,19 +146,20 @@ fn feed(
     let mut done = 0;
     loop {
         match receiver.step(&mut input[done..], &setup.limits) {
-            Ok(Step::More { used }) => return done + used,
-            Ok(Step::Event { used, event }) => {
+            Ok(WsStep::More { used }) => return done + used,
+            Ok(WsStep::Event { used, event }) => {
                 assert!(used > 0, "an event without a byte");
                 done += used;
-                let answer = match event {
+                let response = match event {
                     Event::Ping(data) => Event::Pong(data),
                     other => other,
                 };
-                let sent = sender.send_compressed(&mut outcome.sent, answer, deflaters, &setup.how);
+                let sent =
+                    sender.send_compressed(&mut outcome.sent, response, deflaters, &setup.how);
                 assert_eq!(sent, Ok(()));
                 outcome.events.push(event.into());
             }
-            Ok(Step::TooLong { used, bytes }) => {
+            Ok(WsStep::TooLong { used, bytes }) => {
                 assert!(bytes > setup.limits.message_bytes_wanted_max as u64);
                 done += used;
                 outcome.events.push(Owned::TooLong(bytes));
@@ -187,16 +194,20 @@ fn check_echo(outcome: Outcome, setup: &Setup) {
     let mut client = setup.machine(Role::Client);
     let (mut echoed, mut done) = (Vec::new(), 0);
     loop {
-        match client.split().0.step(&mut sent[done..], &Limits::default()) {
-            Ok(Step::More { used }) => {
+        match client
+            .split()
+            .0
+            .step(&mut sent[done..], &WsLimits::default())
+        {
+            Ok(WsStep::More { used }) => {
                 assert_eq!(done + used, sent.len());
                 break;
             }
-            Ok(Step::Event { used, event }) => {
+            Ok(WsStep::Event { used, event }) => {
                 done += used;
                 echoed.push(Owned::from(event));
             }
-            Ok(Step::TooLong { .. }) => panic!("all is wanted of the echo"),
+            Ok(WsStep::TooLong { .. }) => panic!("all is wanted of the echo"),
             Err(error) => panic!("the echo is refused: {error}"),
         }
     }

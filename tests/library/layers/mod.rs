@@ -296,7 +296,7 @@ mod the_checks {
                 "use crate::{proto::{http1, ws}, reactor::Cx};",
             ),
             (
-                "src/reactor/link.rs",
+                "src/reactor/socket.rs",
                 "use crate::proto::tls::Tls; use super::wheel; pub(crate) fn f(&self) { self.g() }",
             ),
             (
@@ -400,9 +400,9 @@ mod the_checks {
     fn clocks_and_lengths_are_found() {
         let wall = "use std::time::SystemTime; fn f() { SystemTime::now(); }";
         let found = |name: &str, text: &str| source(name, text).wall_clock_violations().len();
-        assert_eq!(found("src/app/gate.rs", wall), 2);
+        assert_eq!(found("src/app/admission.rs", wall), 2);
         assert_eq!(found("src/app/cert.rs", wall), 0);
-        assert_eq!(found("src/app/gate.rs", "// SystemTime"), 0);
+        assert_eq!(found("src/app/admission.rs", "// SystemTime"), 0);
         assert_eq!(
             source("src/web/mod.rs", "let a = std::time::Instant::now();")
                 .clock_violations()

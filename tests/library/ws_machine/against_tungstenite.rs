@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
-use edgeloop::proto::ws::{CloseCode, Error as OurError, Event, Limits, Machine, Role};
+use edgeloop::proto::ws::{CloseCode, Event, Role, WsError as OurError, WsLimits, WsMachine};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use tungstenite::protocol::{self, CloseFrame, WebSocket, WebSocketConfig};
@@ -13,10 +13,10 @@ use super::drive::{Owned, drive};
 use super::streams::{Stream, messages, piece_sizes, pieces};
 
 /// The same for both.
-const LIMITS: Limits = Limits {
+const LIMITS: WsLimits = WsLimits {
     frame_bytes_max: BYTES_MAX as u64,
     message_bytes_max: BYTES_MAX,
-    ..Limits::DEFAULT
+    ..WsLimits::DEFAULT
 };
 const BYTES_MAX: usize = 70_000;
 
@@ -268,7 +268,7 @@ proptest! {
         for role in [Role::Server, Role::Client] {
             let mut bytes = Stream::new(&messages, role == Role::Server).bytes;
             let close = as_event(&close);
-            let (mut client, mut server) = (Machine::new(Role::Client), Machine::new(Role::Server));
+            let (mut client, mut server) = (WsMachine::new(Role::Client), WsMachine::new(Role::Server));
             let sent = match role {
                 Role::Server => client.split().1.send_masked(&mut bytes, close, [1, 2, 3, 4]),
                 Role::Client => server.split().1.send(&mut bytes, close),
@@ -289,7 +289,7 @@ proptest! {
         let mut events = Stream::new(&messages, true).events;
         events.push(close);
         let (mut from_server, mut from_client) = (Vec::new(), Vec::new());
-        let (mut server, mut client) = (Machine::new(Role::Server), Machine::new(Role::Client));
+        let (mut server, mut client) = (WsMachine::new(Role::Server), WsMachine::new(Role::Client));
         for event in events.iter().map(as_event) {
             prop_assert_eq!(server.split().1.send(&mut from_server, event), Ok(()));
             prop_assert_eq!(client.split().1.send_masked(&mut from_client, event, key), Ok(()));
@@ -307,7 +307,7 @@ proptest! {
             for event in &events {
                 socket.send(as_message(event)).unwrap();
             }
-            let outcome = drive(our_role, &Limits::default(), [socket.get_ref().output.as_slice()]);
+            let outcome = drive(our_role, &WsLimits::default(), [socket.get_ref().output.as_slice()]);
             prop_assert_eq!((&outcome.events, outcome.error), (&events, None));
         }
     }

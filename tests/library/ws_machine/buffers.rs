@@ -1,6 +1,6 @@
 //! What a connection owns, and when.
 
-use edgeloop::proto::ws::{Error, Event, Limits, Machine, Role, Step};
+use edgeloop::proto::ws::{Event, Role, WsError, WsLimits, WsMachine, WsStep};
 
 use super::drive::{Outcome, Owned, feed};
 
@@ -16,7 +16,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 
 #[test]
 fn whole_messages_are_slices_of_the_input() {
-    let mut machine = Machine::new(Role::Server);
+    let mut machine = WsMachine::new(Role::Server);
     let mut input = [
         frame(0x81, b"text"),
         frame(0x82, b"data"),
@@ -31,8 +31,8 @@ fn whole_messages_are_slices_of_the_input() {
         Event::Binary(b"data"),
         Event::Ping(b"ping"),
     ] {
-        let step = receiver.step(&mut input[done..], &Limits::default());
-        let Ok(Step::Event { used, event }) = step else {
+        let step = receiver.step(&mut input[done..], &WsLimits::default());
+        let Ok(WsStep::Event { used, event }) = step else {
             panic!("{step:?}")
         };
         assert_eq!(event, expected);
@@ -53,11 +53,11 @@ fn whole_messages_are_slices_of_the_input() {
 
 #[test]
 fn a_declared_length_reserves_nothing() {
-    let mut machine = Machine::new(Role::Server);
-    let limits = Limits {
+    let mut machine = WsMachine::new(Role::Server);
+    let limits = WsLimits {
         frame_bytes_max: u64::MAX,
         message_bytes_max: usize::MAX,
-        ..Limits::DEFAULT
+        ..WsLimits::DEFAULT
     };
     let mut input = vec![0x82, 0xFF, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF];
     input.extend(KEY);
@@ -72,11 +72,11 @@ fn a_declared_length_reserves_nothing() {
 
 #[test]
 fn the_buffer_does_not_outgrow_the_largest_message() {
-    let mut machine = Machine::new(Role::Server);
-    let limits = Limits {
+    let mut machine = WsMachine::new(Role::Server);
+    let limits = WsLimits {
         frame_bytes_max: 100,
         message_bytes_max: 150,
-        ..Limits::DEFAULT
+        ..WsLimits::DEFAULT
     };
     let mut outcome = Outcome::default();
     let mut input = Vec::new();
@@ -92,8 +92,8 @@ fn the_buffer_does_not_outgrow_the_largest_message() {
 
 #[test]
 fn a_lent_buffer_is_used_and_comes_back() {
-    let mut machine = Machine::new(Role::Server);
-    let limits = Limits::default();
+    let mut machine = WsMachine::new(Role::Server);
+    let limits = WsLimits::default();
     let pooled = Vec::with_capacity(1000);
     let address = pooled.as_ptr();
     let receiver = machine.split().0;
@@ -103,7 +103,7 @@ fn a_lent_buffer_is_used_and_comes_back() {
     let mut fragment = frame(0x01, b"half ");
     assert_eq!(
         receiver.step(&mut fragment, &limits),
-        Ok(Step::More { used: 11 })
+        Ok(WsStep::More { used: 11 })
     );
     assert!(receiver.is_message_under_way());
     assert_eq!(receiver.recycle(), None, "a message under way keeps it");
@@ -111,7 +111,7 @@ fn a_lent_buffer_is_used_and_comes_back() {
     let step = receiver.step(&mut ping, &limits);
     assert_eq!(
         step,
-        Ok(Step::Event {
+        Ok(WsStep::Event {
             used: 7,
             event: Event::Ping(b"?")
         })
@@ -125,7 +125,7 @@ fn a_lent_buffer_is_used_and_comes_back() {
     let step = receiver.step(&mut fragment, &limits);
     assert_eq!(
         step,
-        Ok(Step::Event {
+        Ok(WsStep::Event {
             used: 11,
             event: Event::Text("half whole")
         })
@@ -139,36 +139,36 @@ fn a_lent_buffer_is_used_and_comes_back() {
 
 #[test]
 fn without_recycling_the_buffer_serves_the_next_message() {
-    let mut machine = Machine::new(Role::Server);
-    let limits = Limits::default();
+    let mut machine = WsMachine::new(Role::Server);
+    let limits = WsLimits::default();
     let receiver = machine.split().0;
     for (opcode, event) in [(1, Event::Text("abc")), (2, Event::Binary(b"abc"))] {
         let mut fragment = frame(opcode, b"ab");
         assert_eq!(
             receiver.step(&mut fragment, &limits),
-            Ok(Step::More { used: 8 })
+            Ok(WsStep::More { used: 8 })
         );
         let mut fragment = frame(0x80, b"c");
         let step = receiver.step(&mut fragment, &limits);
-        assert_eq!(step, Ok(Step::Event { used: 7, event }));
+        assert_eq!(step, Ok(WsStep::Event { used: 7, event }));
         assert!(!receiver.is_message_under_way());
     }
 }
 
 #[test]
 fn an_error_or_a_close_gives_the_buffer_free() {
-    let limits = Limits::default();
+    let limits = WsLimits::default();
     for (last, error) in [
-        (frame(0x81, b"again"), Some(Error::ContinuationMissing)),
-        (frame(0x80, b"\xFF"), Some(Error::TextNotUtf8)),
+        (frame(0x81, b"again"), Some(WsError::ContinuationMissing)),
+        (frame(0x80, b"\xFF"), Some(WsError::TextNotUtf8)),
         (frame(0x88, b""), None),
     ] {
-        let mut machine = Machine::new(Role::Server);
+        let mut machine = WsMachine::new(Role::Server);
         let receiver = machine.split().0;
         let mut fragment = frame(0x01, b"half");
         assert_eq!(
             receiver.step(&mut fragment, &limits),
-            Ok(Step::More { used: 10 })
+            Ok(WsStep::More { used: 10 })
         );
         let mut last = last;
         assert_eq!(receiver.step(&mut last, &limits).err(), error);
@@ -176,20 +176,20 @@ fn an_error_or_a_close_gives_the_buffer_free() {
         assert!(receiver.recycle().is_some_and(|buffer| buffer.is_empty()));
         assert_eq!(
             receiver.step(&mut [1, 2, 3], &limits),
-            Ok(Step::More { used: 3 })
+            Ok(WsStep::More { used: 3 })
         );
     }
 }
 
 #[test]
 fn a_lower_limit_holds_for_what_comes_after_it() {
-    let mut machine = Machine::new(Role::Server);
+    let mut machine = WsMachine::new(Role::Server);
     let mut outcome = Outcome::default();
     let mut input = frame(0x01, &[b'x'; 100]);
-    feed(&mut machine, &Limits::default(), &mut input, &mut outcome);
-    let lower = Limits {
+    feed(&mut machine, &WsLimits::default(), &mut input, &mut outcome);
+    let lower = WsLimits {
         message_bytes_max: 50,
-        ..Limits::default()
+        ..WsLimits::default()
     };
     let mut input = [frame(0x00, b""), frame(0x80, b"y")].concat();
     feed(&mut machine, &lower, &mut input, &mut outcome);
@@ -197,7 +197,7 @@ fn a_lower_limit_holds_for_what_comes_after_it() {
         outcome,
         Outcome {
             events: Vec::<Owned>::new(),
-            error: Some(Error::MessageTooBig)
+            error: Some(WsError::MessageTooBig)
         }
     );
 }

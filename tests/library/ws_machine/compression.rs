@@ -1,9 +1,9 @@
 //! Compressed messages (RFC 7692): what is taken, what is refused, and that it comes back the same.
 
-use edgeloop::proto::ws::deflate::{Agreed, Compression, Deflaters, Inflater};
+use edgeloop::proto::ws::deflate::{Compression, Deflaters, Inflater, NegotiatedDeflate};
 use edgeloop::proto::ws::frame::{Header, Opcode, RESERVED_1};
 use edgeloop::proto::ws::handshake::read_request;
-use edgeloop::proto::ws::{CloseCode, Error, Event, Limits, Machine, Role, Step};
+use edgeloop::proto::ws::{CloseCode, Event, Role, WsError, WsLimits, WsMachine, WsStep};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -19,7 +19,7 @@ pub(crate) const KEEPING: Compression = Compression {
     ..EACH
 };
 
-fn agreed(how: &Compression, offer: &str) -> Agreed {
+fn negotiated(how: &Compression, offer: &str) -> NegotiatedDeflate {
     let fields = [
         ("Upgrade", "websocket"),
         ("Connection", "Upgrade"),
@@ -28,18 +28,18 @@ fn agreed(how: &Compression, offer: &str) -> Agreed {
         ("Sec-WebSocket-Extensions", offer),
     ];
     let opening = read_request("GET", true, fields).unwrap();
-    opening.agree(how).unwrap()
+    opening.negotiate(how).unwrap()
 }
 
-pub(crate) fn machine(role: Role, how: &Compression) -> Machine {
-    let agreed = agreed(how, "permessage-deflate; client_max_window_bits");
-    Machine::with_compression(role, agreed)
+pub(crate) fn machine(role: Role, how: &Compression) -> WsMachine {
+    let negotiated = negotiated(how, "permessage-deflate; client_max_window_bits");
+    WsMachine::with_compression(role, negotiated)
 }
 
 /// Feeds `pieces` to `machine` as a connection would that lends an inflater to whom needs it.
 pub(crate) fn drive<'a>(
-    machine: &mut Machine,
-    limits: &Limits,
+    machine: &mut WsMachine,
+    limits: &WsLimits,
     pieces: impl IntoIterator<Item = &'a [u8]>,
 ) -> Outcome {
     let mut outcome = Outcome::default();
@@ -59,10 +59,10 @@ pub(crate) fn drive<'a>(
 }
 
 fn client_takes(bytes: &[u8], how: &Compression) -> Outcome {
-    let whole = drive(&mut machine(Role::Client, how), &Limits::DEFAULT, [bytes]);
+    let whole = drive(&mut machine(Role::Client, how), &WsLimits::DEFAULT, [bytes]);
     let bytewise = drive(
         &mut machine(Role::Client, how),
-        &Limits::DEFAULT,
+        &WsLimits::DEFAULT,
         bytes.chunks(1),
     );
     assert_eq!(whole, bytewise, "{bytes:02X?}");
@@ -98,7 +98,7 @@ fn rfc_7692_section_7_2_3_2_a_window_is_kept_where_that_was_agreed() {
     assert_eq!((kept.events, kept.error), (vec![hello(), hello()], None));
     let not_kept = client_takes(twice, &EACH);
     assert_eq!(not_kept.events, [hello()]);
-    assert_eq!(not_kept.error, Some(Error::DeflateInvalid));
+    assert_eq!(not_kept.error, Some(WsError::DeflateInvalid));
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn rfc_7692_section_7_2_3_6_nothing_may_be_compressed() {
 
 #[test]
 fn rfc_7692_section_6_rsv1_is_for_first_frames_of_messages() {
-    let refused: [&[u8]; 7] = [
+    let rejected: [&[u8]; 7] = [
         b"\x41\x01\xf2\xc0\x01\x48", // a continuation
         b"\xc9\x00",                 // a ping
         b"\xca",
@@ -120,19 +120,19 @@ fn rfc_7692_section_6_rsv1_is_for_first_frames_of_messages() {
         b"\x91", // RSV3
         b"\xe1", // RSV1 and RSV2
     ];
-    for bytes in refused {
+    for bytes in rejected {
         let outcome = client_takes(bytes, &EACH);
-        assert_eq!(outcome.error, Some(Error::ReservedBits), "{bytes:02X?}");
+        assert_eq!(outcome.error, Some(WsError::ReservedBits), "{bytes:02X?}");
         assert!(outcome.events.is_empty());
     }
-    let mut plain = Machine::new(Role::Client);
-    let outcome = drive(&mut plain, &Limits::DEFAULT, [&b"\xc1"[..]]);
-    assert_eq!(outcome.error, Some(Error::ReservedBits));
+    let mut plain = WsMachine::new(Role::Client);
+    let outcome = drive(&mut plain, &WsLimits::DEFAULT, [&b"\xc1"[..]]);
+    assert_eq!(outcome.error, Some(WsError::ReservedBits));
 }
 
 #[test]
 fn what_is_no_deflate_is_refused() {
-    let refused: [&[u8]; 7] = [
+    let rejected: [&[u8]; 7] = [
         b"\xc1\x01\xf2",                                     // cut in its first byte
         b"\xc1\x05\xf2\x48\xcd\xc9\xc9",                     // cut within a block
         b"\xc1\x06\xf2\x48\xcd\xc9\xc9\x07",                 // without its flush
@@ -141,13 +141,13 @@ fn what_is_no_deflate_is_refused() {
         b"\xc1\x07\x00\x05\x00\xfa\xfe\x48\x65",             // lengths that differ
         b"\xc1\x0a\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x00", // a stored block cut
     ];
-    for bytes in refused {
+    for bytes in rejected {
         let outcome = client_takes(bytes, &EACH);
-        assert_eq!(outcome.error, Some(Error::DeflateInvalid), "{bytes:02X?}");
+        assert_eq!(outcome.error, Some(WsError::DeflateInvalid), "{bytes:02X?}");
         assert!(outcome.events.is_empty());
     }
     assert_eq!(
-        Error::DeflateInvalid.close_code(),
+        WsError::DeflateInvalid.close_code(),
         CloseCode::INVALID_PAYLOAD
     );
 }
@@ -169,8 +169,8 @@ fn text_is_checked_as_it_is_decompressed() {
     assert_eq!(wire[0], 0xC2);
     wire[0] = 0xC1;
     let mut client = machine(Role::Client, &KEEPING);
-    let outcome = drive(&mut client, &Limits::DEFAULT, [&wire[..8192]]);
-    assert_eq!(outcome.error, Some(Error::TextNotUtf8));
+    let outcome = drive(&mut client, &WsLimits::DEFAULT, [&wire[..8192]]);
+    assert_eq!(outcome.error, Some(WsError::TextNotUtf8));
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn short_text_is_refused_at_its_first_bad_byte() {
         .send_compressed(&mut wire, event, &mut deflaters, &EACH);
     assert_eq!((sent, wire[0]), (Ok(()), 0xC2));
     wire[0] = 0xC1;
-    let read = |limits: &Limits| {
+    let read = |limits: &WsLimits| {
         let mut client = machine(Role::Client, &EACH);
         let receiver = client.split().0;
         let mut bytes = wire.clone();
@@ -196,9 +196,9 @@ fn short_text_is_refused_at_its_first_bad_byte() {
             .scan(Vec::new(), |unread: &mut Vec<u8>, byte| {
                 unread.push(*byte);
                 match receiver.step(unread, limits) {
-                    Ok(Step::More { used }) => unread.drain(..used),
+                    Ok(WsStep::More { used }) => unread.drain(..used),
                     other => {
-                        assert_eq!(other, Err(Error::TextNotUtf8));
+                        assert_eq!(other, Err(WsError::TextNotUtf8));
                         return None;
                     }
                 };
@@ -206,12 +206,12 @@ fn short_text_is_refused_at_its_first_bad_byte() {
             })
             .count()
     };
-    let at = read(&Limits::DEFAULT);
+    let at = read(&WsLimits::DEFAULT);
     assert!(at < 150, "{at} of {}", wire.len());
     // Where memory is short it waits for more, and is refused all the same.
-    let waits = Limits {
-        packed_bytes_held_max: 4096,
-        ..Limits::DEFAULT
+    let waits = WsLimits {
+        compressed_bytes_held_max: 4096,
+        ..WsLimits::DEFAULT
     };
     assert_eq!(read(&waits), wire.len() - 1);
 }
@@ -243,11 +243,11 @@ fn a_bomb_is_stopped_at_the_limit() {
     let mut client = machine(Role::Client, &EACH);
     let (receiver, _) = client.split();
     assert_eq!(
-        receiver.step(&mut wire, &Limits::DEFAULT),
-        Err(Error::MessageTooBig)
+        receiver.step(&mut wire, &WsLimits::DEFAULT),
+        Err(WsError::MessageTooBig)
     );
     assert!(receiver.buffer_bytes() <= 1 << 20);
-    assert_eq!(Error::MessageTooBig.close_code(), CloseCode::TOO_BIG);
+    assert_eq!(WsError::MessageTooBig.close_code(), CloseCode::TOO_BIG);
 }
 
 #[test]
@@ -264,13 +264,13 @@ fn a_message_may_be_as_large_as_the_limit() {
             &how,
         );
         assert_eq!(sent, Ok(()));
-        let limits = Limits {
+        let limits = WsLimits {
             message_bytes_max: 1000,
-            ..Limits::DEFAULT
+            ..WsLimits::DEFAULT
         };
         for size in [1, wire.len()] {
             let outcome = drive(&mut machine(Role::Client, &how), &limits, wire.chunks(size));
-            let error = (!fits).then_some(Error::MessageTooBig);
+            let error = (!fits).then_some(WsError::MessageTooBig);
             assert_eq!(
                 (outcome.events.len(), outcome.error),
                 (usize::from(fits), error)
@@ -294,18 +294,18 @@ fn a_declared_length_reserves_nothing() {
     let (receiver, _) = server.split();
     let used = header.len();
     assert_eq!(
-        receiver.step(&mut header, &Limits::DEFAULT),
-        Ok(Step::More { used })
+        receiver.step(&mut header, &WsLimits::DEFAULT),
+        Ok(WsStep::More { used })
     );
     assert_eq!(receiver.buffer_bytes(), 0);
     // Where memory is short, the first bytes wait as they are: what decompresses is not taken up by them.
-    let limits = Limits {
-        packed_bytes_held_max: 4096,
-        ..Limits::DEFAULT
+    let limits = WsLimits {
+        compressed_bytes_held_max: 4096,
+        ..WsLimits::DEFAULT
     };
     assert_eq!(
         receiver.step(&mut [0; 4096], &limits),
-        Ok(Step::More { used: 4096 })
+        Ok(WsStep::More { used: 4096 })
     );
     assert_eq!(receiver.held_bytes(), receiver.buffer_bytes());
     assert!(receiver.recycle_inflater().is_none());
@@ -318,14 +318,14 @@ fn the_inflater_goes_back_when_a_message_ends() {
     let mut hello = *b"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00";
     let (receiver, _) = client.split();
     assert!(matches!(
-        receiver.step(&mut hello, &Limits::DEFAULT),
-        Ok(Step::Event { used: 9, .. })
+        receiver.step(&mut hello, &WsLimits::DEFAULT),
+        Ok(WsStep::Event { used: 9, .. })
     ));
     let inflater = receiver.recycle_inflater().expect("it is not needed");
     assert!(receiver.lend_inflater(inflater).is_none());
     // To those who have agreed on nothing, or keep their own, it is of no use.
     let inflater = receiver.recycle_inflater().expect("it is not needed");
-    let mut plain = Machine::new(Role::Client);
+    let mut plain = WsMachine::new(Role::Client);
     let inflater = plain.split().0.lend_inflater(inflater).expect("refused");
     let mut keeping = machine(Role::Client, &KEEPING);
     assert!(keeping.split().0.lend_inflater(inflater).is_some());
@@ -336,7 +336,7 @@ fn the_inflater_goes_back_when_a_message_ends() {
 #[test]
 fn rfc_7692_section_7_1_2_1_the_smallest_window_is_honoured() {
     let offer = "permessage-deflate; server_max_window_bits=8";
-    let bits = agreed(&EACH, offer).server().window_bits();
+    let bits = negotiated(&EACH, offer).server().window_bits();
     assert_eq!(bits.value(), 8);
     let unit = noise(240);
     let mut data = Vec::new();
@@ -346,9 +346,11 @@ fn rfc_7692_section_7_1_2_1_the_smallest_window_is_honoured() {
     for level in 1..=9 {
         let how = Compression { level, ..EACH };
         let mut deflaters = Deflaters::default();
-        let packed = deflaters.shared(&how, bits, &data).expect("it is smaller");
+        let compressed = deflaters
+            .compress_without_takeover(&how, bits, &data)
+            .expect("it is smaller");
         let mut inflate = zlib_rs::Inflate::new(false, 8);
-        let (mut out, mut input) = (Vec::new(), [packed, &[0, 0, 0xFF, 0xFF]].concat());
+        let (mut out, mut input) = (Vec::new(), [compressed, &[0, 0, 0xFF, 0xFF]].concat());
         loop {
             let mut byte = [0];
             let before = (inflate.total_in(), inflate.total_out());
@@ -436,10 +438,10 @@ proptest! {
         let offer = format!(
             "permessage-deflate; server_max_window_bits={bits}; client_max_window_bits={bits}"
         );
-        let agreed = agreed(&how, &offer);
+        let negotiated = negotiated(&how, &offer);
         let (mut from_server, mut from_client) = (Vec::new(), Vec::new());
-        let mut server = Machine::with_compression(Role::Server, agreed);
-        let mut client = Machine::with_compression(Role::Client, agreed);
+        let mut server = WsMachine::with_compression(Role::Server, negotiated);
+        let mut client = WsMachine::with_compression(Role::Client, negotiated);
         let mut deflaters = Deflaters::default();
         for event in events.iter().map(as_event) {
             let (_, sender) = server.split();
@@ -454,11 +456,11 @@ proptest! {
             );
         }
         for (role, mut wire) in [(Role::Client, from_server), (Role::Server, from_client)] {
-            let read = |wire: &[u8], limits: &Limits| {
-                let mut machine = Machine::with_compression(role, agreed);
+            let read = |wire: &[u8], limits: &WsLimits| {
+                let mut machine = WsMachine::with_compression(role, negotiated);
                 drive(&mut machine, limits, pieces(wire, &sizes))
             };
-            let outcome = read(&wire, &Limits::DEFAULT);
+            let outcome = read(&wire, &WsLimits::DEFAULT);
             prop_assert_eq!((&outcome.events, outcome.error), (&events, None));
 
             // Damaged, or over a limit, the verdict does not depend on the cuts either.
@@ -467,12 +469,12 @@ proptest! {
                 wire[at] ^= byte;
             }
             for limits in [
-                Limits::DEFAULT,
-                Limits { message_bytes_max: 500, ..Limits::DEFAULT },
-                Limits { message_bytes_wanted_max: 300, ..Limits::DEFAULT },
-                Limits { message_bytes_wanted_max: 300, message_bytes_max: 500, ..Limits::DEFAULT },
+                WsLimits::DEFAULT,
+                WsLimits { message_bytes_max: 500, ..WsLimits::DEFAULT },
+                WsLimits { message_bytes_wanted_max: 300, ..WsLimits::DEFAULT },
+                WsLimits { message_bytes_wanted_max: 300, message_bytes_max: 500, ..WsLimits::DEFAULT },
             ] {
-                let mut machine = Machine::with_compression(role, agreed);
+                let mut machine = WsMachine::with_compression(role, negotiated);
                 let whole = drive(&mut machine, &limits, [wire.as_slice()]);
                 prop_assert_eq!(read(&wire, &limits), whole);
             }

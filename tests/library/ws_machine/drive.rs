@@ -1,6 +1,6 @@
 //! Feeds a receiver the way a connection does: bytes come in pieces, what is not done with stays.
 
-use edgeloop::proto::ws::{Error, Event, Limits, Machine, Role, Step};
+use edgeloop::proto::ws::{Event, Role, WsError, WsLimits, WsMachine, WsStep};
 
 /// An [`Event`] that owns what it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,16 +42,16 @@ impl Owned {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) events: Vec<Owned>,
-    pub(crate) error: Option<Error>,
+    pub(crate) error: Option<WsError>,
 }
 
 /// Feeds `pieces` one after the other to the end, past a Close or an error too.
 pub(crate) fn drive<'a>(
     role: Role,
-    limits: &Limits,
+    limits: &WsLimits,
     pieces: impl IntoIterator<Item = &'a [u8]>,
 ) -> Outcome {
-    let mut machine = Machine::new(role);
+    let mut machine = WsMachine::new(role);
     let mut outcome = Outcome::default();
     let mut input = Vec::new();
     for piece in pieces {
@@ -72,8 +72,8 @@ pub(crate) fn drive<'a>(
 
 /// Steps until `More`, and drops from `input` what is done with.
 pub(crate) fn feed(
-    machine: &mut Machine,
-    limits: &Limits,
+    machine: &mut WsMachine,
+    limits: &WsLimits,
     input: &mut Vec<u8>,
     outcome: &mut Outcome,
 ) {
@@ -81,16 +81,16 @@ pub(crate) fn feed(
     let mut done = 0;
     loop {
         match receiver.step(&mut input[done..], limits) {
-            Ok(Step::More { used }) => {
+            Ok(WsStep::More { used }) => {
                 input.drain(..done + used);
                 break;
             }
-            Ok(Step::Event { used, event }) => {
+            Ok(WsStep::Event { used, event }) => {
                 assert!(used > 0, "an event without a byte");
                 done += used;
                 outcome.events.push(event.into());
             }
-            Ok(Step::TooLong { used, bytes }) => {
+            Ok(WsStep::TooLong { used, bytes }) => {
                 done += used;
                 outcome.events.push(Owned::TooLong(bytes));
             }

@@ -1,13 +1,13 @@
 //! What holds for any conversation, and for any bytes at all.
 
-use edgeloop::proto::ws::{Limits, Role};
+use edgeloop::proto::ws::{Role, WsLimits};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::drive::{Outcome, drive};
 use super::streams::{Stream, messages, piece_sizes, pieces};
 
-fn whole(role: Role, limits: &Limits, bytes: &[u8]) -> Outcome {
+fn whole(role: Role, limits: &WsLimits, bytes: &[u8]) -> Outcome {
     drive(role, limits, [bytes])
 }
 
@@ -33,7 +33,7 @@ proptest! {
         for (role, masked) in [(Role::Server, true), (Role::Client, false)] {
             let stream = Stream::new(&messages, masked);
             let expected = Outcome { events: stream.events, error: None };
-            let limits = Limits::default();
+            let limits = WsLimits::default();
             prop_assert_eq!(&whole(role, &limits, &stream.bytes), &expected);
             prop_assert_eq!(&drive(role, &limits, pieces(&stream.bytes, &sizes)), &expected);
         }
@@ -45,7 +45,7 @@ proptest! {
         sizes in piece_sizes(),
         bytes_wanted_max in prop_oneof![0..20_usize, 50..140_usize, 65_530..65_540_usize],
     ) {
-        let limits = Limits { message_bytes_wanted_max: bytes_wanted_max, ..Limits::DEFAULT };
+        let limits = WsLimits { message_bytes_wanted_max: bytes_wanted_max, ..WsLimits::DEFAULT };
         let stream = Stream::new(&messages, true);
         let events = stream.events.into_iter().map(|event| event.if_wanted(bytes_wanted_max));
         let expected = Outcome { events: events.collect(), error: None };
@@ -65,11 +65,11 @@ proptest! {
         prop_assume!(!bytes.is_empty());
         let at = at.index(bytes.len());
         bytes[at] ^= damage;
-        let limits = Limits {
+        let limits = WsLimits {
             frame_bytes_max: 60_000,
             message_bytes_max: 65_535,
             message_bytes_wanted_max: bytes_wanted_max,
-            ..Limits::DEFAULT
+            ..WsLimits::DEFAULT
         };
         let verdict = whole(Role::Server, &limits, &bytes);
         prop_assert_eq!(drive(Role::Server, &limits, pieces(&bytes, &sizes)), verdict);
@@ -81,11 +81,11 @@ proptest! {
         sizes in piece_sizes(),
         bytes_wanted_max in prop_oneof![Just(usize::MAX), 0..24_usize],
     ) {
-        let limits = Limits {
+        let limits = WsLimits {
             frame_bytes_max: 16,
             message_bytes_max: 24,
             message_bytes_wanted_max: bytes_wanted_max,
-            ..Limits::DEFAULT
+            ..WsLimits::DEFAULT
         };
         for role in [Role::Server, Role::Client] {
             let verdict = whole(role, &limits, &bytes);

@@ -2,7 +2,7 @@
 
 use edgeloop::proto::ws::deflate::{Compression, Deflaters};
 use edgeloop::proto::ws::frame::{Header, Opcode, RESERVED_1};
-use edgeloop::proto::ws::{Error, Limits, Machine, Role, Step};
+use edgeloop::proto::ws::{Role, WsError, WsLimits, WsMachine, WsStep};
 use proptest::prelude::*;
 
 use super::compression::{EACH, KEEPING, as_event, content, drive, machine};
@@ -10,9 +10,9 @@ use super::drive::{Outcome, Owned};
 use super::streams::{piece_sizes, pieces};
 
 const WANTED_MAX: usize = 1000;
-const LIMITS: Limits = Limits {
+const LIMITS: WsLimits = WsLimits {
     message_bytes_wanted_max: WANTED_MAX,
-    ..Limits::DEFAULT
+    ..WsLimits::DEFAULT
 };
 
 /// What a server sends.
@@ -120,8 +120,8 @@ fn what_is_not_wanted_holds_nothing_and_is_not_decompressed() {
     for (number, byte) in bytes.iter().enumerate() {
         unread.push(*byte);
         match receiver.step(&mut unread, &LIMITS) {
-            Ok(Step::More { used }) => drop(unread.drain(..used)),
-            Ok(Step::TooLong { used, bytes: long }) => {
+            Ok(WsStep::More { used }) => drop(unread.drain(..used)),
+            Ok(WsStep::TooLong { used, bytes: long }) => {
                 assert_eq!((number + 1, used), (bytes.len(), 1));
                 assert!(long > WANTED_MAX as u64, "{long}");
             }
@@ -137,7 +137,7 @@ fn what_is_not_wanted_holds_nothing_and_is_not_decompressed() {
 
     // The next message may refer to what is in this one, so it is decompressed all the same.
     let outcome = drive(&mut machine(Role::Client, &KEEPING), &LIMITS, [&*bytes]);
-    assert_eq!(outcome.error, Some(Error::DeflateInvalid));
+    assert_eq!(outcome.error, Some(WsError::DeflateInvalid));
 }
 
 #[test]
@@ -160,26 +160,26 @@ fn windows_that_are_kept_go_on_over_what_is_dropped() {
 
 #[test]
 fn the_largest_message_is_still_the_limit() {
-    let limits = Limits {
+    let limits = WsLimits {
         message_bytes_max: 2000,
         ..LIMITS
     };
     let mut plain = vec![0x02, 126, 0x03, 0xE8];
     plain.extend([b'x'; 1000]);
-    for (last, error) in [(1000, None), (1001, Some(Error::MessageTooBig))] {
+    for (last, error) in [(1000, None), (1001, Some(WsError::MessageTooBig))] {
         let mut bytes = plain.clone();
         bytes.extend([0x80, 126]);
         bytes.extend(u16::try_from(last).unwrap().to_be_bytes());
         bytes.extend(vec![b'x'; last]);
-        for packed in [0, RESERVED_1] {
-            bytes[0] = 0x02 | packed;
+        for compressed in [0, RESERVED_1] {
+            bytes[0] = 0x02 | compressed;
             // Stored blocks: as many bytes decompressed as there are, but for their heads.
-            if packed > 0 {
+            if compressed > 0 {
                 let stored = [0, 0xE3, 0x03, 0x1C, 0xFC];
                 bytes[4..9].copy_from_slice(&stored);
             }
             let outcome = drive(&mut machine(Role::Client, &EACH), &limits, [&*bytes]);
-            assert_eq!(outcome.error, error, "{last} {packed}");
+            assert_eq!(outcome.error, error, "{last} {compressed}");
             let dropped = [Owned::TooLong(2000)];
             let expected = if error.is_none() { &dropped[..] } else { &[] };
             assert_eq!(outcome.events, expected);
@@ -189,7 +189,7 @@ fn the_largest_message_is_still_the_limit() {
     // Decompressed: only where it has to be.
     let bytes = frame(&bomb(&KEEPING, 2001));
     let outcome = drive(&mut machine(Role::Client, &KEEPING), &limits, [&*bytes]);
-    assert_eq!(outcome.error, Some(Error::MessageTooBig));
+    assert_eq!(outcome.error, Some(WsError::MessageTooBig));
     let outcome = drive(&mut machine(Role::Client, &EACH), &limits, [&*bytes]);
     assert_eq!((outcome.events.len(), outcome.error), (1, None));
 }
@@ -213,12 +213,12 @@ proptest! {
     fn what_is_dropped_never_breaks_the_next(
         events in prop::collection::vec(content(), 0..6),
         keeps_windows: bool,
-        packed_bytes_held_max in prop_oneof![Just(0), 0..100_usize, Just(4096)],
+        compressed_bytes_held_max in prop_oneof![Just(0), 0..100_usize, Just(4096)],
         fragments in prop::collection::vec(0..400_usize, 1..5),
         sizes in piece_sizes(),
     ) {
         let how = Compression { keeps_windows, ..EACH };
-        let limits = Limits { packed_bytes_held_max, ..LIMITS };
+        let limits = WsLimits { compressed_bytes_held_max, ..LIMITS };
         let sent = wire(&how, &events);
         // What does not compress may be over the limit only as it is sent.
         let expected = events.into_iter().zip(payload_bytes(&sent)).map(|(event, sent)| {
@@ -229,7 +229,7 @@ proptest! {
             let whole = drive(&mut machine(Role::Client, &how), &limits, [&**bytes]);
             prop_assert_eq!(whole.error, None);
             prop_assert_eq!(messages(&whole), messages(&expected));
-            let mut client: Machine = machine(Role::Client, &how);
+            let mut client: WsMachine = machine(Role::Client, &how);
             prop_assert_eq!(&drive(&mut client, &limits, pieces(bytes, &sizes)), &whole);
             prop_assert!(!client.split().0.is_message_under_way());
         }

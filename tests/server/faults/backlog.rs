@@ -15,16 +15,16 @@ const CLIENTS: usize = 200;
 fn a_full_backlog_is_worked_off() {
     let server =
         Server::with_config("backlog=1\nmax_connections_per_ip=0\nhandshakes_per_second_per_ip=0");
-    let (tried, turned_away) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (tried, rejected) = (AtomicUsize::new(0), AtomicUsize::new(0));
     server.signal("STOP");
     let served = thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
-            .map(|_| scope.spawn(|| be_served(&server, &tried, &turned_away)))
+            .map(|_| scope.spawn(|| be_served(&server, &tried, &rejected)))
             .collect();
         wait_for("everybody to have tried, and most in vain", || {
             let tried = tried.load(Ordering::Relaxed);
-            let turned_away = turned_away.load(Ordering::Relaxed);
-            (tried == CLIENTS && turned_away > CLIENTS / 2).then_some(())
+            let rejected = rejected.load(Ordering::Relaxed);
+            (tried == CLIENTS && rejected > CLIENTS / 2).then_some(())
         });
         server.signal("CONT");
         let served = clients.into_iter().map(|client| client.join().unwrap());
@@ -35,7 +35,7 @@ fn a_full_backlog_is_worked_off() {
 }
 
 /// Tries again as long as the kernel drops what opens a connection; one that stands is served.
-fn be_served(server: &Server, tried: &AtomicUsize, turned_away: &AtomicUsize) -> bool {
+fn be_served(server: &Server, tried: &AtomicUsize, rejected: &AtomicUsize) -> bool {
     let address = SocketAddr::from(([127, 0, 0, 1], server.port()));
     let deadline = Deadline::new();
     let mut is_first = true;
@@ -51,7 +51,7 @@ fn be_served(server: &Server, tried: &AtomicUsize, turned_away: &AtomicUsize) ->
             }
             // The wait for an answer ends so, and nobody is to wait that long.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => panic!("{error}"),
-            Err(_) => turned_away.fetch_add(1, Ordering::Relaxed),
+            Err(_) => rejected.fetch_add(1, Ordering::Relaxed),
         };
     }
     false

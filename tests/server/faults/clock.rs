@@ -48,8 +48,8 @@ fn with_clock(library: &str, offset: &Path) -> Command {
 }
 
 /// How far ahead of our clock an answer is, in seconds.
-fn ahead(answer: &Response) -> f64 {
-    let date = httpdate::parse_http_date(answer.field("Date").unwrap()).unwrap();
+fn ahead(response: &Response) -> f64 {
+    let date = httpdate::parse_http_date(response.field("Date").unwrap()).unwrap();
     match date.duration_since(SystemTime::now()) {
         Ok(ahead) => ahead.as_secs_f64(),
         Err(behind) => -behind.duration().as_secs_f64(),
@@ -92,7 +92,7 @@ fn a_jump_of_the_clock_ends_tokens_and_nothing_else() {
     }
     socket.expect_alive();
     for slow in &mut slow {
-        slow.answer().error(408);
+        slow.respond().error(408);
         slow.expect_close();
     }
 

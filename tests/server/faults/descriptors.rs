@@ -52,15 +52,15 @@ fn those_who_are_served_do_not_notice_that_descriptors_run_out() {
     let server = Server::start();
     let mut served = Served::new(&server);
     let before = leave(&server, 3);
-    let mut held = turned_away(&server);
+    let mut held = rejected(&server);
     server.wait_for_log("accept: Too many open files");
     // Whoever looks at the folder of files takes some for a moment, so a few more may find one.
     let tries = (0..20).map(|_| {
         served.check_quickly();
         Connection::open(&server).map(|connection| held.push(connection))
     });
-    let turned_away = tries.filter(Result::is_err).count();
-    assert!(turned_away > 10, "{turned_away} of 20");
+    let rejected = tries.filter(Result::is_err).count();
+    assert!(rejected > 10, "{rejected} of 20");
     served.check();
 
     // One goes, and another can come.
@@ -124,11 +124,11 @@ fn waiting_for_descriptors_costs_nothing_and_ends_when_they_come() {
         .filter(|(number, what)| (3..80).contains(number) && what == Path::new("/dev/null"));
     let (spare, _) = spare.next_back().expect("a spare descriptor");
     limit(&server, Resource::Nofile, Some(spare + 1));
-    turned_away(&server);
+    rejected(&server);
 }
 
 /// Connects until somebody is turned away; gives those who were not.
-fn turned_away(server: &Server) -> Vec<Connection> {
+fn rejected(server: &Server) -> Vec<Connection> {
     let mut held = Vec::new();
     let excess = wait_for("a connection to be turned away", || {
         match Connection::open(server) {

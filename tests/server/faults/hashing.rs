@@ -17,16 +17,16 @@ fn ask(connection: &mut Connection, number: usize) {
 }
 
 /// How many answers there were of each status. Every connection has one, and lives on.
-fn answers(connections: &mut [Connection]) -> BTreeMap<u16, usize> {
+fn responses(connections: &mut [Connection]) -> BTreeMap<u16, usize> {
     let mut counts = BTreeMap::new();
     for connection in connections {
-        let answer = connection.answer();
-        if answer.status != 401 {
-            let wait: u32 = answer.field("Retry-After").unwrap().parse().unwrap();
+        let response = connection.respond();
+        if response.status != 401 {
+            let wait: u32 = response.field("Retry-After").unwrap().parse().unwrap();
             assert!(wait > 0);
         }
-        answer.error(answer.status);
-        *counts.entry(answer.status).or_default() += 1;
+        response.error(response.status);
+        *counts.entry(response.status).or_default() += 1;
         connection.get("/login").expect(200);
     }
     counts
@@ -54,19 +54,19 @@ fn a_flood_of_logins_is_for_its_own_account() {
     page.send_request("GET", "/profile", &[], b"");
     socket.send(true, 9, b"ping");
     server.signal("CONT");
-    page.answer().expect(200);
+    page.respond().expect(200);
     let pong = socket.frame();
     assert_eq!(
         (pong.opcode, pong.payload.as_slice()),
         (10, b"ping".as_slice())
     );
 
-    let counts = answers(&mut flood);
+    let counts = responses(&mut flood);
     let served = counts.get(&401).copied().unwrap_or(0);
-    let refused = counts.get(&503).copied().unwrap_or(0);
-    assert_eq!(served + refused, LOGINS, "{counts:?}");
+    let rejected = counts.get(&503).copied().unwrap_or(0);
+    assert_eq!(served + rejected, LOGINS, "{counts:?}");
     // As many wait as there is room for, and some are taken meanwhile.
-    assert!(served >= 64 && refused >= 50, "{counts:?}");
+    assert!(served >= 64 && rejected >= 50, "{counts:?}");
 
     // Everything is logged when it is answered: refusals at once, and the page before those who waited.
     let lines = wait_for("all to be logged", || {
@@ -103,6 +103,6 @@ fn guesses_at_one_account_are_not_hashed_over_the_limit() {
     for connection in &mut flood {
         ask(connection, 0);
     }
-    let counts = answers(&mut flood);
+    let counts = responses(&mut flood);
     assert_eq!(counts, BTreeMap::from([(401, 10), (429, LOGINS - 10)]));
 }

@@ -55,7 +55,7 @@ fn expect_service(server: &Server, name: &str) {
 /// A connection on which this was sent, and what came back.
 struct Upload {
     stream: Tls,
-    answer: Vec<u8>,
+    response: Vec<u8>,
     has_ended: bool,
 }
 
@@ -68,18 +68,18 @@ impl Upload {
         stream.sock.set_nonblocking(true).unwrap();
         Self {
             stream,
-            answer: Vec::new(),
+            response: Vec::new(),
             has_ended: false,
         }
     }
 
     /// Whether it was ended, without waiting for that.
-    fn is_refused(&mut self) -> bool {
+    fn is_rejected(&mut self) -> bool {
         let mut room = [0; 1000];
         while !self.has_ended {
             match self.stream.read(&mut room) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Ok(count @ 1..) => self.answer.extend_from_slice(&room[..count]),
+                Ok(count @ 1..) => self.response.extend_from_slice(&room[..count]),
                 _ => self.has_ended = true,
             }
         }
@@ -100,16 +100,16 @@ fn upload(limit: (char, &str)) {
     let most = [head.as_bytes(), &body].concat();
     let mut sent: Vec<_> = (0..200).map(|_| Upload::new(&server, &most)).collect();
     // All of them would be 200 MiB.
-    let refused = wait_for("most of them to be refused", || {
-        let refused: Vec<_> = sent.iter_mut().map(Upload::is_refused).collect();
-        (refused.iter().filter(|refused| **refused).count() >= 150).then_some(refused)
+    let rejected = wait_for("most of them to be refused", || {
+        let rejected: Vec<_> = sent.iter_mut().map(Upload::is_rejected).collect();
+        (rejected.iter().filter(|rejected| **rejected).count() >= 150).then_some(rejected)
     });
-    let held = refused.iter().filter(|refused| !**refused).count();
+    let held = rejected.iter().filter(|rejected| !**rejected).count();
     assert!(held >= 8, "{held} held");
     // Who still sends when the connection is closed may not get to hear why.
     let told = sent
         .iter()
-        .filter(|one| one.answer.starts_with(b"HTTP/1.1 503 "));
+        .filter(|one| one.response.starts_with(b"HTTP/1.1 503 "));
     assert!(told.count() > 0);
     expect_service(&server, "ann");
     drop(sent);

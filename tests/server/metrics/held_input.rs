@@ -72,13 +72,13 @@ fn a_client_hello_that_will_be_too_long_gets_an_alert() {
     for (length, bytes) in [((18 << 10) + 1, 9), (0xFFF0, 16_389), (0x00FF_FFFF, 62_000)] {
         let mut socket = tcp(&server).unwrap();
         socket.write_all(&unfinished_hello(length, bytes)).unwrap();
-        let mut answer = Vec::new();
-        socket.read_to_end(&mut answer).unwrap();
+        let mut response = Vec::new();
+        socket.read_to_end(&mut response).unwrap();
         // decode_error, fatal (RFC 8446 §6.2).
         assert!(
-            matches!(answer[..], [21, 3, _, 0, 2, 2, 50]),
+            matches!(response[..], [21, 3, _, 0, 2, 2, 50]),
             "{}",
-            answer.escape_ascii()
+            response.escape_ascii()
         );
     }
     assert_eq!(metrics.read()[HELD], 0.0);

@@ -40,9 +40,9 @@ impl Metrics {
         let request =
             format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         socket.write_all(request.as_bytes()).ok()?;
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).ok()?;
-        let (head, body) = answer.split_once("\r\n\r\n")?;
+        let mut response = String::new();
+        socket.read_to_string(&mut response).ok()?;
+        let (head, body) = response.split_once("\r\n\r\n")?;
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         Some((status, body.to_owned()))
     }
@@ -286,7 +286,7 @@ fn bodies_that_are_complete_at_once_do_not_stop_the_loop() {
     }
     assert_eq!(metrics.ask("GET", "/healthz").0, 200);
     for connection in &mut sent {
-        connection.answer().error(400);
+        connection.respond().error(400);
     }
     let now = metrics.read();
     let longest =
@@ -446,9 +446,9 @@ fn the_listener_for_metrics_has_nothing_else() {
 fn health_and_readiness_on_the_port_of_all() {
     let server = Server::start();
     let mut connection = server.connect();
-    let answer = connection.get("/healthz").expect(200);
-    assert_eq!(answer.text(), "ok\n");
-    assert_eq!(answer.field("Cache-Control"), Some("no-store"));
+    let response = connection.get("/healthz").expect(200);
+    assert_eq!(response.text(), "ok\n");
+    assert_eq!(response.field("Cache-Control"), Some("no-store"));
     assert_eq!(connection.get("/readyz").expect(200).text(), "ready\n");
     connection.request("POST", "/readyz", &[], b"").expect(405);
     // Who stops is alive, and not ready. A WebSocket holds it open that long.
@@ -461,9 +461,9 @@ fn health_and_readiness_on_the_port_of_all() {
     server.signal("TERM");
     server.wait_for_log("stopping");
     connection.send("\r\n");
-    let answer = connection.answer();
-    assert_eq!(answer.status, 503, "{}", answer.text());
-    assert_eq!(answer.text(), "shutting down\n");
+    let response = connection.respond();
+    assert_eq!(response.status, 503, "{}", response.text());
+    assert_eq!(response.text(), "shutting down\n");
 }
 
 #[test]
@@ -494,22 +494,22 @@ fn a_store_that_is_stuck_is_asked_once_whoever_wants_to_know() {
             let request = format!("GET /readyz HTTP/1.1\r\nHost: {}\r\n\r\n", server.host());
             asking.send(request.repeat(50));
             for _ in 0..50 {
-                let answer = asking.answer();
-                if answer.status == 503 {
-                    assert_eq!(answer.text(), "the store does not answer\n");
+                let response = asking.respond();
+                if response.status == 503 {
+                    assert_eq!(response.text(), "the store does not answer\n");
                     silent += 1;
                 }
             }
         }
         assert_eq!(metrics.ask("GET", "/healthz").0, 200);
-        assert_eq!(registering.answer().status, 503);
+        assert_eq!(registering.respond().status, 503);
         let asked = jobs() - before;
         other.execute_batch("ROLLBACK").unwrap();
         crate::support::wait_for("the store to be there again", || {
             (metrics.ask("GET", "/readyz").0 == 200).then_some(())
         });
         // Until it has waited in vain it waits as long again.
-        register("bob").answer();
+        register("bob").respond();
         (silent > 0).then_some(asked)
     });
     // Two for who registers, and one in a second at most.

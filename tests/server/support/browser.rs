@@ -171,11 +171,11 @@ impl Page {
 
     /// Loads an address and waits until all of it is there.
     pub(crate) fn navigate(&self, url: &str) {
-        let answer = self.call("Page.navigate", json!({"url": url}));
+        let response = self.call("Page.navigate", json!({"url": url}));
         assert!(
-            answer.get("errorText").is_none(),
+            response.get("errorText").is_none(),
             "{url}: {}",
-            answer["errorText"]
+            response["errorText"]
         );
         self.wait_until("document.readyState === 'complete' && location.href !== 'about:blank'");
     }
@@ -198,14 +198,14 @@ impl Page {
 
     fn try_evaluate(&self, expression: &str) -> Result<Value, String> {
         let ask = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
-        let answer =
+        let response =
             self.link
                 .borrow_mut()
                 .try_call(Some(&self.session), "Runtime.evaluate", ask)?;
-        if let Some(thrown) = answer.get("exceptionDetails") {
+        if let Some(thrown) = response.get("exceptionDetails") {
             return Err(thrown.to_string());
         }
-        Ok(answer["result"]["value"].clone())
+        Ok(response["result"]["value"].clone())
     }
 
     /// Waits until an expression is true. One that throws, as in a page that is changing, is not.
@@ -366,7 +366,7 @@ impl Link {
 
     fn call(&mut self, session: Option<&str>, method: &str, parameters: Value) -> Value {
         match self.try_call(session, method, parameters) {
-            Ok(answer) => answer,
+            Ok(response) => response,
             Err(error) => panic!("{method}: {error}"),
         }
     }

@@ -206,7 +206,7 @@ impl Connection {
     }
 
     /// The next answer, to anything but `HEAD`.
-    pub(crate) fn answer(&mut self) -> Response {
+    pub(crate) fn respond(&mut self) -> Response {
         self.answer_to("GET")
     }
 

@@ -80,9 +80,9 @@ fn sign(user_id: i64, username: &str) -> String {
 /// Logs in over a connection; gives the token.
 pub(crate) fn login(connection: &mut Connection, username: &str, password: &str) -> String {
     let body = json!({"username": username, "password": password});
-    let answer = connection.post_json("/login", &body).expect(200).json();
-    answer["data"]["token"]
+    let response = connection.post_json("/login", &body).expect(200).json();
+    response["data"]["token"]
         .as_str()
-        .unwrap_or_else(|| panic!("no token: {answer}"))
+        .unwrap_or_else(|| panic!("no token: {response}"))
         .to_owned()
 }

@@ -166,13 +166,16 @@ impl Socket {
         self.probes += 1;
         let id = format!("probe-{}", self.probes);
         self.send(&json!({"type": "no-such-type", "id": id}));
-        let answer = self.expect("error");
+        let response = self.expect("error");
         assert!(
-            matches!(answer["code"].as_str(), Some("unknown_type" | "not_joined")),
-            "{}: {answer}",
+            matches!(
+                response["code"].as_str(),
+                Some("unknown_type" | "not_joined")
+            ),
+            "{}: {response}",
             self.name
         );
-        assert_eq!(answer["id"], id.as_str(), "{} got {answer}", self.name);
+        assert_eq!(response["id"], id.as_str(), "{} got {response}", self.name);
     }
 
     /// Everything that was on its way to this socket, in order; see [`Socket::expect_quiet`].
@@ -264,24 +267,24 @@ pub(crate) fn handshake(
 }
 
 /// Checks that an answer is the upgrade to our key.
-pub(crate) fn assert_upgraded(answer: &Response) {
+pub(crate) fn assert_upgraded(response: &Response) {
     assert_eq!(
-        answer.status,
+        response.status,
         101,
-        "{answer:?} {}",
-        String::from_utf8_lossy(&answer.body)
+        "{response:?} {}",
+        String::from_utf8_lossy(&response.body)
     );
     assert!(
-        answer
+        response
             .field("Upgrade")
             .is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
     );
     assert!(
-        answer
+        response
             .field("Connection")
             .is_some_and(|value| value.eq_ignore_ascii_case("upgrade"))
     );
-    assert_eq!(answer.field("Sec-WebSocket-Accept"), Some(ACCEPT));
+    assert_eq!(response.field("Sec-WebSocket-Accept"), Some(ACCEPT));
 }
 
 pub(crate) const CONTINUATION: u8 = 0x0;

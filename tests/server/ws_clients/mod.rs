@@ -155,9 +155,9 @@ fn chat(client: impl Fn(&str, &str, &[&str; 2]) -> Command) {
             bob.expect_presence("join", "ann", &["ann", "bob"]);
             bob.send(&json!({"type": "message", "message": text}));
             assert_eq!(bob.expect("message")["username"], "bob");
-            let answer = bob.expect("message");
-            assert_eq!(answer["username"], "ann");
-            assert_eq!(answer["message"], format!("{text}!"));
+            let response = bob.expect("message");
+            assert_eq!(response["username"], "ann");
+            assert_eq!(response["message"], format!("{text}!"));
             ann.join().unwrap();
         });
         bob.expect_presence("leave", "ann", &["bob"]);

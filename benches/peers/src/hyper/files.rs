@@ -49,23 +49,23 @@ impl Files {
     }
 
     /// The file of that path, if there is one.
-    pub(crate) async fn answer(&self, path: &str) -> Option<io::Result<Response<Body>>> {
+    pub(crate) async fn respond(&self, path: &str) -> Option<io::Result<Response<Body>>> {
         Some(match self.0.get(path)? {
             Entry::Cached(content) => Ok(with(Either::Left(Full::new(content.clone())))),
             Entry::OnDisk(path, bytes) => File::open(path).await.map(|file| {
                 let pieces = ReaderStream::with_capacity(file, PIECE_BYTES);
                 let pieces: Pieces = pieces.map_ok(Frame::data);
-                let mut answer = with(Either::Right(StreamBody::new(pieces)));
-                answer.headers_mut().insert(CONTENT_LENGTH, (*bytes).into());
-                answer
+                let mut response = with(Either::Right(StreamBody::new(pieces)));
+                response.headers_mut().insert(CONTENT_LENGTH, (*bytes).into());
+                response
             }),
         })
     }
 }
 
 fn with(body: Body) -> Response<Body> {
-    let mut answer = Response::new(body);
+    let mut response = Response::new(body);
     let kind = HeaderValue::from_static("application/octet-stream");
-    answer.headers_mut().insert(CONTENT_TYPE, kind);
-    answer
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
 }

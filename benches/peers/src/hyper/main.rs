@@ -81,7 +81,7 @@ async fn connection(socket: TcpStream, tls: TlsAcceptor, site: Arc<Site>) {
     let Ok(stream) = tls.accept(socket).await else {
         return;
     };
-    let service = service_fn(move |request| Arc::clone(&site).answer(request));
+    let service = service_fn(move |request| Arc::clone(&site).respond(request));
     http1::Builder::new()
         .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), service)

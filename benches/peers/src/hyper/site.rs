@@ -31,34 +31,34 @@ impl Site {
         })
     }
 
-    pub(crate) async fn answer(
+    pub(crate) async fn respond(
         self: Arc<Self>,
         mut request: Request<Incoming>,
     ) -> Result<Response<Body>, Failure> {
         match request.uri().path() {
             "/" => {
-                let mut answer = text(StatusCode::OK, "Hello, world\n");
+                let mut response = text(StatusCode::OK, "Hello, world\n");
                 let kind = HeaderValue::from_static("text/plain; charset=utf-8");
-                answer.headers_mut().insert(CONTENT_TYPE, kind);
-                Ok(answer)
+                response.headers_mut().insert(CONTENT_TYPE, kind);
+                Ok(response)
             }
             path @ ("/echo" | "/room") if upgrade::is_upgrade_request(&request) => {
                 let is_room = path == "/room";
-                let (answer, socket) = upgrade::upgrade(&mut request)?;
+                let (response, socket) = upgrade::upgrade(&mut request)?;
                 if is_room {
                     tokio::spawn(Arc::clone(&self.room).join(socket));
                 } else {
                     tokio::spawn(sockets::echo(socket));
                 }
-                Ok(answer.map(|_| Either::Left(Full::default())))
+                Ok(response.map(|_| Either::Left(Full::default())))
             }
             "/echo-tungstenite" if upgrade::is_upgrade_request(&request) => {
-                let answer = create_response_with_body(&request, || Either::Left(Full::default()))?;
+                let response = create_response_with_body(&request, || Either::Left(Full::default()))?;
                 tokio::spawn(sockets::echo_tungstenite(hyper::upgrade::on(request)));
-                Ok(answer)
+                Ok(response)
             }
-            path => match self.files.answer(path).await {
-                Some(answer) => Ok(answer?),
+            path => match self.files.respond(path).await {
+                Some(response) => Ok(response?),
                 None => Ok(text(StatusCode::NOT_FOUND, "there is no such thing\n")),
             },
         }
@@ -67,7 +67,7 @@ impl Site {
 
 fn text(status: StatusCode, text: &'static str) -> Response<Body> {
     let body = Either::Left(Full::new(Bytes::from_static(text.as_bytes())));
-    let mut answer = Response::new(body);
-    *answer.status_mut() = status;
-    answer
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response
 }

@@ -1,19 +1,19 @@
-//! Who has to wait, and who has not.
+//! Waiting times of logins.
 
 use super::*;
 
 /// From a network by number, with three failures free, so many seconds later.
-fn limited(username: &str, network: u32, later_s: i64) -> Attempt {
+fn limited(username: &str, network: u32, later_s: i64) -> LoginAttempt {
     let attempt = attempt(username);
-    Attempt {
-        network: Network::V4(network),
+    LoginAttempt {
+        network: ClientNetwork::V4(network),
         failures_max: 3,
         now: attempt.now + later_s,
         ..attempt
     }
 }
 
-fn try_in(accounts: &Accounts, attempt: Attempt, password: &str) -> Result<User, LoginError> {
+fn try_in(accounts: &Accounts, attempt: LoginAttempt, password: &str) -> Result<User, LoginError> {
     let password = password.to_owned().into();
     ask(|reply| accounts.login(attempt, password, reply))
 }
@@ -28,7 +28,7 @@ fn an_account_waits_longer_and_longer_known_or_not_and_across_restarts() {
     let mut accounts = open(&folder);
     register(&accounts, new("ada")).unwrap();
     let mut later_s = 0;
-    for (failures, wait_s) in [(3, 60), (1, 120), (1, 240), (1, 480), (1, 900), (1, 900)] {
+    for (failures, retry_after_s) in [(3, 60), (1, 120), (1, 240), (1, 480), (1, 900), (1, 900)] {
         for name in ["ada", "nobody"] {
             for network in 0..failures {
                 let outcome = try_in(&accounts, limited(name, network, later_s), "Wrong-1?");
@@ -39,10 +39,10 @@ fn an_account_waits_longer_and_longer_known_or_not_and_across_restarts() {
         accounts = open(&folder);
         for name in ["ada", "nobody"] {
             let right = |more_s| try_in(&accounts, limited(name, 9, later_s + more_s), PASSWORD);
-            assert_eq!(right(0), wait(wait_s), "{name}");
-            assert_eq!(right(i64::from(wait_s) - 1), wait(1), "{name}");
+            assert_eq!(right(0), wait(retry_after_s), "{name}");
+            assert_eq!(right(i64::from(retry_after_s) - 1), wait(1), "{name}");
         }
-        later_s += i64::from(wait_s);
+        later_s += i64::from(retry_after_s);
     }
     // A success clears it.
     assert!(try_in(&accounts, limited("ada", 9, later_s), PASSWORD).is_ok());
@@ -61,14 +61,14 @@ fn who_waits_costs_no_hash() {
     let folder = TempDir::new().unwrap();
     let accounts = open(&folder);
     let hashed = |accounts: &Accounts| accounts.pool.load().waits.count();
-    let full = Attempt {
-        underway: 3,
+    let full = LoginAttempt {
+        in_flight: 3,
         ..limited("nobody", 1, 0)
     };
     assert_eq!(try_in(&accounts, full, PASSWORD), wait(60));
     assert_eq!(hashed(&accounts), 0);
-    let last = Attempt {
-        underway: 2,
+    let last = LoginAttempt {
+        in_flight: 2,
         ..limited("nobody", 1, 0)
     };
     assert_eq!(try_in(&accounts, last, PASSWORD), Err(LoginError::Wrong));

@@ -8,7 +8,7 @@ fn ip(text: &str) -> IpAddr {
 }
 
 fn limit(result: Result<(), Refused>) -> Option<Limit> {
-    result.err().map(|refused| refused.limit)
+    result.err().map(|rejected| rejected.limit)
 }
 
 #[test]
@@ -63,17 +63,17 @@ fn a_refused_handshake_is_no_connection() {
     let peer = ip("192.0.2.1");
     assert_eq!(addresses.admit_connection(peer, 0), Ok(()));
     assert_eq!(addresses.admit_connection(peer, 0), Ok(()));
-    let refused = addresses.admit_connection(peer, 0).unwrap_err();
+    let rejected = addresses.admit_connection(peer, 0).unwrap_err();
     assert_eq!(
-        refused,
+        rejected,
         Refused {
             limit: Limit::Handshakes,
             retry_after_s: 1
         }
     );
-    assert_eq!(refused.limit.key(), "handshakes_per_second_per_ip");
+    assert_eq!(rejected.limit.key(), "handshakes_per_second_per_ip");
     assert_eq!(
-        refused.to_string(),
+        rejected.to_string(),
         "handshakes_per_second_per_ip is reached, try again in 1 s"
     );
     assert_eq!(addresses.connections(peer), 2);
@@ -142,11 +142,11 @@ fn failed_logins_of_an_address_add_up_over_accounts() {
         assert!(addresses.admit_login(ip("192.0.2.1"), account, 0).is_ok());
         addresses.settle_login(ip("192.0.2.1"), account, LoginOutcome::Failed, 0);
     }
-    let refused = addresses
+    let rejected = addresses
         .admit_login(ip("192.0.2.1"), "dan", 20_000)
         .unwrap_err();
     assert_eq!(
-        refused,
+        rejected,
         Refused {
             limit: Limit::Logins,
             retry_after_s: 40
@@ -162,14 +162,14 @@ fn an_address_that_goes_on_failing_waits_longer() {
     let mut addresses = logins(2);
     let peer = ip("192.0.2.1");
     let mut now_ms = 0;
-    for wait_s in [60, 120, 240, 480, 900, 900] {
+    for retry_after_s in [60, 120, 240, 480, 900, 900] {
         for _ in 0..2 {
             assert_eq!(addresses.admit_login(peer, "ann", now_ms), Ok(0));
             addresses.settle_login(peer, "ann", LoginOutcome::Failed, now_ms);
         }
-        let refused = addresses.admit_login(peer, "bob", now_ms).unwrap_err();
-        assert_eq!(refused.retry_after_s, wait_s);
-        now_ms += u64::from(wait_s) * 1000;
+        let rejected = addresses.admit_login(peer, "bob", now_ms).unwrap_err();
+        assert_eq!(rejected.retry_after_s, retry_after_s);
+        now_ms += u64::from(retry_after_s) * 1000;
     }
 }
 
@@ -184,12 +184,12 @@ fn failures_the_store_could_not_count_add_up_over_addresses() {
         }
     };
     end(&mut addresses, LoginOutcome::FailedUncounted);
-    let (peer, mut refused) = (ip("192.0.2.9"), 0);
+    let (peer, mut rejected) = (ip("192.0.2.9"), 0);
     for (account, now_ms) in [("ann", 59_999), ("Ann", 59_999), ("ann", 60_000)] {
         let admitted = addresses.admit_login(peer, account, now_ms);
-        refused += u32::from(admitted.is_err());
+        rejected += u32::from(admitted.is_err());
     }
-    assert_eq!(refused, 1);
+    assert_eq!(rejected, 1);
     let mut addresses = logins(3);
     end(&mut addresses, LoginOutcome::Failed);
     assert_eq!(addresses.admit_login(peer, "ann", 0), Ok(0));
@@ -202,7 +202,7 @@ fn logins_that_did_not_fail_do_not_count() {
         assert_eq!(addresses.admit_login(ip("192.0.2.1"), "ann", 0), Ok(0));
         addresses.settle_login(ip("192.0.2.1"), "ann", LoginOutcome::NotFailed, 0);
     }
-    assert!(addresses.underway.is_empty());
+    assert!(addresses.in_flight.is_empty());
 }
 
 #[test]
@@ -214,8 +214,8 @@ fn guesses_sent_all_at_once_do_not_slip_through() {
     assert_eq!(admitted, (0..10).collect::<Vec<_>>());
     // The others are for the store to judge, which is told of those.
     assert_eq!(addresses.admit_login(ip("192.0.2.2"), "ann", 0), Ok(10));
-    let refused = addresses.admit_login(ip("192.0.2.1"), "bob", 0);
-    assert_eq!(refused.unwrap_err().retry_after_s, 1);
+    let rejected = addresses.admit_login(ip("192.0.2.1"), "bob", 0);
+    assert_eq!(rejected.unwrap_err().retry_after_s, 1);
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn guesses_at_many_accounts_sent_all_at_once_do_not_slip_through() {
         addresses.settle_login(peer, name, LoginOutcome::Failed, 1000);
     }
     assert!(admitted(&mut addresses, 59_999).is_empty());
-    assert!(addresses.underway.is_empty());
+    assert!(addresses.in_flight.is_empty());
 }
 
 #[test]
@@ -265,9 +265,9 @@ fn logins_of_an_address_count_whatever_comes_of_them() {
         addresses.settle_login(peer, "ann", outcome, 0);
     }
     assert_eq!(addresses.admit_login(peer, "ann", 0), Ok(0));
-    let refused = addresses.admit_login(peer, "bob", 20_000).unwrap_err();
+    let rejected = addresses.admit_login(peer, "bob", 20_000).unwrap_err();
     assert_eq!(
-        (refused.limit, refused.retry_after_s),
+        (rejected.limit, rejected.retry_after_s),
         (Limit::Attempts, 40)
     );
     assert_eq!(addresses.admit_login(ip("192.0.2.2"), "bob", 0), Ok(0));
@@ -290,9 +290,9 @@ fn registrations_count_that_cost_a_hash() {
     }
     assert_eq!(addresses.admit_registration(peer, 0), Ok(()));
     assert_eq!(addresses.admit_registration(ip("2001:db8::2"), 0), Ok(()));
-    let refused = addresses.admit_registration(peer, 20_000).unwrap_err();
+    let rejected = addresses.admit_registration(peer, 20_000).unwrap_err();
     assert_eq!(
-        (refused.limit, refused.retry_after_s),
+        (rejected.limit, rejected.retry_after_s),
         (Limit::Registrations, 40)
     );
     let neighbour = ip("2001:db8:0:1::1");
@@ -317,9 +317,9 @@ fn what_is_asked_for_counts_until_it_is_known_to_be_free() {
     }
     assert_eq!(addresses.admit_conflict(peer, 0), Ok(()));
     assert_eq!(addresses.admit_conflict(ip("2001:db8::2"), 0), Ok(()));
-    let refused = addresses.admit_conflict(peer, 20_000).unwrap_err();
+    let rejected = addresses.admit_conflict(peer, 20_000).unwrap_err();
     assert_eq!(
-        (refused.limit, refused.retry_after_s),
+        (rejected.limit, rejected.retry_after_s),
         (Limit::Conflicts, 40)
     );
     assert_eq!(addresses.admit_registration(peer, 20_000), Ok(()));
@@ -371,7 +371,7 @@ fn ip_of_48(net: u16, subnet: u16, host: u64) -> IpAddr {
     Ipv6Addr::from_bits(bits | u128::from(host)).into()
 }
 
-/// How many of the first addresses of as many subnets are let in, until one is not.
+/// Number of the first addresses of as many subnets that are admitted, until one is not.
 fn let_in(addresses: &mut Addresses, admit: fn(&mut Addresses, IpAddr) -> bool) -> [usize; 3] {
     let mut count = |subnets: &mut dyn Iterator<Item = u16>| {
         let mut count = 0;
@@ -513,7 +513,7 @@ fn connections_of_a_proxy_count_for_nobody() {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Act {
+enum AddressAction {
     Connect(u8),
     Release(u8),
     Request(u8),
@@ -521,13 +521,13 @@ enum Act {
     Wait(u16),
 }
 
-fn act() -> impl Strategy<Value = Act> {
+fn act() -> impl Strategy<Value = AddressAction> {
     prop_oneof![
-        (0_u8..40).prop_map(Act::Connect),
-        (0_u8..40).prop_map(Act::Release),
-        (0_u8..40).prop_map(Act::Request),
-        (0_u8..40).prop_map(Act::Fail),
-        (0_u16..3000).prop_map(Act::Wait),
+        (0_u8..40).prop_map(AddressAction::Connect),
+        (0_u8..40).prop_map(AddressAction::Release),
+        (0_u8..40).prop_map(AddressAction::Request),
+        (0_u8..40).prop_map(AddressAction::Fail),
+        (0_u16..3000).prop_map(AddressAction::Wait),
     ]
 }
 
@@ -555,18 +555,18 @@ proptest! {
         };
         for act in acts {
             match act {
-                Act::Connect(n) => if addresses.admit_connection(peer(n), now_ms).is_ok() {
+                AddressAction::Connect(n) => if addresses.admit_connection(peer(n), now_ms).is_ok() {
                     *open.entry(n).or_default() += 1;
                 },
-                Act::Release(n) => if let Some(count) = open.get_mut(&n).filter(|count| **count > 0) {
+                AddressAction::Release(n) => if let Some(count) = open.get_mut(&n).filter(|count| **count > 0) {
                     *count -= 1;
                     addresses.release_connection(peer(n));
                 },
-                Act::Request(n) => drop(addresses.admit_request(peer(n), now_ms)),
-                Act::Fail(n) => if addresses.admit_login(peer(n), &n.to_string(), now_ms).is_ok() {
+                AddressAction::Request(n) => drop(addresses.admit_request(peer(n), now_ms)),
+                AddressAction::Fail(n) => if addresses.admit_login(peer(n), &n.to_string(), now_ms).is_ok() {
                     addresses.settle_login(peer(n), &n.to_string(), LoginOutcome::FailedUncounted, now_ms);
                 },
-                Act::Wait(ms) => now_ms += u64::from(ms),
+                AddressAction::Wait(ms) => now_ms += u64::from(ms),
             }
             for (n, count) in &open {
                 prop_assert_eq!(addresses.connections(peer(*n)), *count);
@@ -575,7 +575,7 @@ proptest! {
             addresses.accounts.assert_sound();
             for (table, level) in addresses.peers.iter().zip(Level::ALL) {
                 let open = open.iter().filter(|(n, count)| {
-                    **count > 0 && Network::of(peer(**n)).at(level).is_some()
+                    **count > 0 && ClientNetwork::of(peer(**n)).at(level).is_some()
                 });
                 table.assert_sound();
                 prop_assert!(table.len() <= open.clone().count() + 8);

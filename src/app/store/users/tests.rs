@@ -1,7 +1,7 @@
 //! Names: whose they are for good, and how often they may change.
 
 use super::*;
-use crate::app::store::{Options, Store};
+use crate::app::store::{Store, StoreOptions};
 use std::sync::mpsc::sync_channel;
 use tempfile::TempDir;
 
@@ -11,23 +11,23 @@ const FREE: Renames = Renames {
     now: NOW,
 };
 
-struct Fixture {
+struct UsersFixture {
     folder: TempDir,
     store: Store,
 }
 
-impl Fixture {
+impl UsersFixture {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("users.db");
-        let store = Store::open(&path, Options::default()).unwrap();
+        let store = Store::open(&path, StoreOptions::default()).unwrap();
         Self { folder, store }
     }
 
     fn reopen(self) -> Self {
         self.store.close();
         let path = self.folder.path().join("users.db");
-        let store = Store::open(&path, Options::default()).unwrap();
+        let store = Store::open(&path, StoreOptions::default()).unwrap();
         Self {
             folder: self.folder,
             store,
@@ -56,14 +56,19 @@ impl Fixture {
     }
 
     fn rename(&self, id: i64, name: &str, renames: Renames) -> Result<String, StoreError> {
-        let changes = Changes {
+        let changes = UserChanges {
             username: Some(name.to_owned()),
-            ..Changes::default()
+            ..UserChanges::default()
         };
         self.update(id, changes, renames)
     }
 
-    fn update(&self, id: i64, changes: Changes, renames: Renames) -> Result<String, StoreError> {
+    fn update(
+        &self,
+        id: i64,
+        changes: UserChanges,
+        renames: Renames,
+    ) -> Result<String, StoreError> {
         ask(|reply| self.store.users().update(id, changes, renames, reply))
     }
 
@@ -76,15 +81,15 @@ impl Fixture {
     }
 }
 
-fn ask<T: Send + 'static>(submit: impl FnOnce(Reply<T>) -> Result<(), Overloaded>) -> T {
+fn ask<T: Send + 'static>(submit: impl FnOnce(Completion<T>) -> Result<(), Overloaded>) -> T {
     let (tell, told) = sync_channel(1);
-    submit(Box::new(move |answer| tell.send(answer).unwrap())).unwrap();
+    submit(Box::new(move |response| tell.send(response).unwrap())).unwrap();
     told.recv().unwrap()
 }
 
 #[test]
 fn a_name_given_up_is_nobody_elses() {
-    let mut fixture = Fixture::new();
+    let mut fixture = UsersFixture::new();
     let ada = fixture.insert("ada").unwrap();
     let bob = fixture.insert("bob").unwrap();
     assert_eq!(fixture.rename(ada, "eva", FREE).as_deref(), Ok("eva"));
@@ -113,12 +118,12 @@ fn a_name_given_up_is_nobody_elses() {
 
 #[test]
 fn a_change_without_another_name_gives_none_up() {
-    let fixture = Fixture::new();
+    let fixture = UsersFixture::new();
     let ada = fixture.insert("ada").unwrap();
     assert_eq!(fixture.rename(ada, "ada", FREE).as_deref(), Ok("ada"));
-    let email = Changes {
+    let email = UserChanges {
         email: Some("new@x.example".to_owned()),
-        ..Changes::default()
+        ..UserChanges::default()
     };
     assert_eq!(fixture.update(ada, email, FREE).as_deref(), Ok("ada"));
     assert_eq!(fixture.names(ada), ("ada".into(), vec![]));
@@ -128,7 +133,7 @@ fn a_change_without_another_name_gives_none_up() {
 
 #[test]
 fn of_many_names_the_latest_are_known_and_all_are_taken() {
-    let fixture = Fixture::new();
+    let fixture = UsersFixture::new();
     let ada = fixture.insert("ada").unwrap();
     for number in 0..ALIASES_MAX + 10 {
         fixture.rename(ada, &format!("ada{number}"), FREE).unwrap();
@@ -139,7 +144,7 @@ fn of_many_names_the_latest_are_known_and_all_are_taken() {
 
 #[test]
 fn a_name_changes_so_often_a_day() {
-    let mut fixture = Fixture::new();
+    let mut fixture = UsersFixture::new();
     let at = |now| Renames { per_day: 2, now };
     let ada = fixture.insert("ada").unwrap();
     let bob = fixture.insert("bob").unwrap();
@@ -150,15 +155,15 @@ fn a_name_changes_so_often_a_day() {
     assert_eq!(fixture.rename(ada, "bob", at(NOW)), taken);
     fixture.rename(ada, "ada2", at(NOW + 100)).unwrap();
     for name in ["ada3", "ada", "bob"] {
-        let refused = fixture.rename(ada, name, at(NOW + 200));
+        let rejected = fixture.rename(ada, name, at(NOW + 200));
         let retry_after_s = 86_400 - 200;
-        assert_eq!(refused, Err(StoreError::TooManyRenames { retry_after_s }));
+        assert_eq!(rejected, Err(StoreError::TooManyRenames { retry_after_s }));
         fixture = fixture.reopen();
     }
-    let email = Changes {
+    let email = UserChanges {
         username: Some("ada2".to_owned()),
         email: Some("new@x.example".to_owned()),
-        ..Changes::default()
+        ..UserChanges::default()
     };
     assert!(fixture.update(ada, email, at(NOW + 200)).is_ok());
     fixture.rename(bob, "bob1", at(NOW + 200)).unwrap();
@@ -177,7 +182,7 @@ fn a_name_changes_so_often_a_day() {
 
 #[test]
 fn a_server_of_the_version_before_goes_on_with_the_file_and_keeps_the_names() {
-    let fixture = Fixture::new();
+    let fixture = UsersFixture::new();
     let raw = fixture.raw();
     let version: i64 = raw
         .pragma_query_value(None, "user_version", |row| row.get(0))
@@ -194,9 +199,9 @@ fn a_server_of_the_version_before_goes_on_with_the_file_and_keeps_the_names() {
         .unwrap();
     assert_eq!(fixture.names(ada), ("eva".into(), vec!["ada".into()]));
     for name in ["ada", "bob"] {
-        let refused = raw.execute(insert, [name]).unwrap_err();
+        let rejected = raw.execute(insert, [name]).unwrap_err();
         assert_eq!(
-            refused.sqlite_error_code(),
+            rejected.sqlite_error_code(),
             Some(ErrorCode::ConstraintViolation)
         );
     }

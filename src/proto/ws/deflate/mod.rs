@@ -1,6 +1,6 @@
 //! Compression of messages: permessage-deflate (RFC 7692).
 //!
-//! What both ends agree on is an [`Agreed`], made of an offer of the client by
+//! The agreement of both ends is an [`NegotiatedDeflate`], made of an offer of the client by
 //! `agree` on the opening handshake. By default neither side keeps its window
 //! between messages, so a [`Deflaters`] compresses for any number of connections, an
 //! [`Inflater`] is lent to whichever has a compressed message under way, and one that is idle has
@@ -18,9 +18,9 @@ mod offer;
 mod zlib;
 
 #[cfg(not(feature = "ws"))]
-pub use none::{Agreed, Deflaters, Direction, Inflater, WindowBits};
+pub use none::{Deflaters, Direction, Inflater, NegotiatedDeflate, WindowBits};
 #[cfg(feature = "ws")]
-pub use offer::{Agreed, Direction, WindowBits};
+pub use offer::{Direction, NegotiatedDeflate, WindowBits};
 #[cfg(feature = "ws")]
 pub(super) use offer::{Offer, Offers};
 #[cfg(feature = "ws")]
@@ -31,10 +31,10 @@ pub(super) use none::Deflater;
 #[cfg(feature = "ws")]
 pub(super) use zlib::Deflater;
 
-/// What an [`Inflater`] takes, about.
+/// Approximate memory of an [`Inflater`].
 pub(super) const INFLATER_BYTES: usize = 55 << 10;
 
-/// How a server compresses, and what it agrees to.
+/// Compression settings of a server, and the offers it accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compression {
     /// Messages of fewer bytes are sent as they are.
@@ -44,7 +44,7 @@ pub struct Compression {
     /// The largest window either side uses, as a power of two: 8 to 15. Less saves memory where
     /// windows are kept, and compresses worse.
     pub window_bits_max: u8,
-    /// Whether windows are kept from one message to the next, where the client does not mind
+    /// `true` if windows are kept from one message to the next, where the client does not mind
     /// (RFC 7692 §7.1.1). What is alike in different messages is then found, and every connection
     /// holds the memory for it. What is sent to many is not compressed then.
     pub keeps_windows: bool,

@@ -5,14 +5,14 @@
     reason = "the signatures are those of the other build"
 )]
 
-use super::super::Error;
+use super::super::WsError;
 use super::Compression;
 
-/// What both ends agreed on: nothing, in this build.
+/// Parameters that both ends have agreed on: none, in this build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Agreed {}
+pub enum NegotiatedDeflate {}
 
-/// What one of them does: nothing, in this build.
+/// Compression parameters of one side: none, in this build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {}
 
@@ -52,16 +52,16 @@ impl Inflater {
     pub(in super::super) fn inflate(
         &mut self,
         _: &[u8],
-        _: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+        _: &mut dyn FnMut(&[u8]) -> Result<(), WsError>,
+    ) -> Result<(), WsError> {
         match *self {}
     }
 
     pub(in super::super) fn finish(
         &mut self,
         _: bool,
-        _: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+        _: &mut dyn FnMut(&[u8]) -> Result<(), WsError>,
+    ) -> Result<(), WsError> {
         match *self {}
     }
 
@@ -72,11 +72,16 @@ impl Inflater {
 
 impl Deflaters {
     /// The compressed payload of a message: never, in this build.
-    pub fn shared(&mut self, _: &Compression, bits: WindowBits, _: &[u8]) -> Option<&[u8]> {
+    pub fn compress_without_takeover(
+        &mut self,
+        _: &Compression,
+        bits: WindowBits,
+        _: &[u8],
+    ) -> Option<&[u8]> {
         match bits {}
     }
 
-    pub(in super::super) fn own(
+    pub(in super::super) fn compress_with_takeover(
         &mut self,
         _: &Compression,
         bits: WindowBits,

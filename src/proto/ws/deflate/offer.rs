@@ -1,4 +1,4 @@
-//! What a client offers and a server agrees to (RFC 7692 §7.1), in `Sec-WebSocket-Extensions`
+//! Offers of clients and their acceptance (RFC 7692 §7.1), in `Sec-WebSocket-Extensions`
 //! (RFC 6455 §9.1).
 
 use std::borrow::Cow;
@@ -25,7 +25,7 @@ impl WindowBits {
     /// The smallest the library takes. With it, what it compresses never points back farther than
     /// 250 bytes, so that a window of 8 bits will do to read it.
     const LIBRARY_MIN: u8 = 9;
-    /// How many sizes are different to the library.
+    /// Number of sizes that differ to the library.
     pub(super) const COUNT: usize = 7;
 
     /// The power of two.
@@ -60,7 +60,7 @@ impl WindowBits {
     }
 }
 
-/// How one of the two sides compresses.
+/// Compression parameters of one side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Direction {
     window_bits: WindowBits,
@@ -73,26 +73,26 @@ impl Direction {
         self.window_bits
     }
 
-    /// Whether its window is kept from one message to the next.
+    /// Returns `true` if its window is kept from one message to the next.
     pub const fn keeps_window(self) -> bool {
         self.keeps_window
     }
 }
 
-/// What both ends agreed on.
+/// Parameters that both ends have agreed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Agreed {
+pub struct NegotiatedDeflate {
     server: Direction,
     client: Direction,
 }
 
-impl Agreed {
-    /// How the server compresses.
+impl NegotiatedDeflate {
+    /// Compression parameters of the server.
     pub const fn server(self) -> Direction {
         self.server
     }
 
-    /// How the client compresses.
+    /// Compression parameters of the client.
     pub const fn client(self) -> Direction {
         self.client
     }
@@ -140,16 +140,16 @@ pub(in super::super) struct Offer {
     server_no_takeover: bool,
     client_no_takeover: bool,
     server_bits: Option<WindowBits>,
-    /// Whether the client can be told a size, and the largest it would use anyway.
+    /// `true` if the client can be told a size, and the largest it would use anyway.
     client_bits: Option<WindowBits>,
 }
 
 impl Offer {
-    /// What comes of it: windows as small as both sides want them, and kept only where neither
+    /// Negotiates: windows as small as both sides want them, and kept only where neither
     /// side minds.
-    pub(in super::super) fn agree(self, how: &Compression) -> Agreed {
+    pub(in super::super) fn negotiate(self, how: &Compression) -> NegotiatedDeflate {
         let ours = WindowBits::clamped(how.window_bits_max);
-        Agreed {
+        NegotiatedDeflate {
             server: Direction {
                 window_bits: self.server_bits.map_or(ours, |theirs| theirs.min(ours)),
                 keeps_window: how.keeps_windows && !self.server_no_takeover,
@@ -193,7 +193,7 @@ impl fmt::Display for OfferError {
 
 impl std::error::Error for OfferError {}
 
-/// What all lines of `Sec-WebSocket-Extensions` offer.
+/// Offers of all `Sec-WebSocket-Extensions` lines.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in super::super) struct Offers {
     first: Option<Offer>,
@@ -224,7 +224,7 @@ impl Offers {
     }
 }
 
-/// What is left of a line.
+/// Scanner over the rest of a line.
 struct Scanner<'a>(&'a str);
 
 impl<'a> Scanner<'a> {
@@ -314,10 +314,10 @@ mod tests {
         offers.first()
     }
 
-    fn answer(how: &Compression, line: &str) -> Option<String> {
+    fn extensions_of(how: &Compression, line: &str) -> Option<String> {
         let offer = first(&[line]).unwrap()?;
         let mut out = Vec::new();
-        offer.agree(how).encode_field(offer, &mut out);
+        offer.negotiate(how).encode_field(offer, &mut out);
         let line = String::from_utf8(out).unwrap();
         let value = line.strip_prefix("Sec-WebSocket-Extensions: permessage-deflate");
         Some(value.unwrap().strip_suffix("\r\n").unwrap().to_owned())
@@ -359,7 +359,7 @@ mod tests {
         ] {
             let wanted = format!("{none}{more}");
             assert_eq!(
-                answer(&Compression::DEFAULT, offer).as_deref(),
+                extensions_of(&Compression::DEFAULT, offer).as_deref(),
                 Some(&*wanted),
                 "{offer}"
             );
@@ -379,7 +379,11 @@ mod tests {
                 "; server_no_context_takeover",
             ),
         ] {
-            assert_eq!(answer(&KEEPING, offer).as_deref(), Some(wanted), "{offer}");
+            assert_eq!(
+                extensions_of(&KEEPING, offer).as_deref(),
+                Some(wanted),
+                "{offer}"
+            );
         }
     }
 
@@ -398,7 +402,11 @@ mod tests {
                 "; server_max_window_bits=9; client_max_window_bits=10",
             ),
         ] {
-            assert_eq!(answer(&SMALL, offer).as_deref(), Some(wanted), "{offer}");
+            assert_eq!(
+                extensions_of(&SMALL, offer).as_deref(),
+                Some(wanted),
+                "{offer}"
+            );
         }
     }
 

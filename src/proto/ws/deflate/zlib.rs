@@ -4,23 +4,23 @@ use std::fmt;
 
 use flate2::{Compress, Compression as Level, Decompress, FlushCompress, FlushDecompress, Status};
 
-use super::super::Error;
+use super::super::WsError;
 use super::{Compression, Direction, WindowBits};
 use crate::invariant::part;
 
-/// What ends a flush: an empty block that is not on the wire (§7.2.1).
+/// End of a flush: an empty block that is not on the wire (§7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 /// An empty block, and one that ends the stream: what an inflater between two blocks takes
 /// without a word.
 const EMPTY_BLOCK: [u8; 5] = [0x00, 0x00, 0x00, 0xFF, 0xFF];
 const LAST_BLOCK: [u8; 5] = [0x01, 0x00, 0x00, 0xFF, 0xFF];
-/// What is decompressed at a time.
+/// Bytes that are decompressed at a time.
 const CHUNK_BYTES: usize = 8 << 10;
 /// From this size on a message is compressed when a part from its middle has shown that it is worth
 /// it: what is compressed already, as pictures are, would take long for nothing.
 const PROBED_BYTES_MIN: usize = 32 << 10;
 const PROBE_BYTES: usize = 4 << 10;
-/// What the output buffer may hold between messages.
+/// Limit on the output buffer's room between messages.
 const SPARE_BYTES_MAX: usize = 64 << 10;
 /// Times a stream may end within a message: a flush may be written so (§7.2.3.4), but each
 /// costs a reset.
@@ -61,14 +61,14 @@ impl Inflater {
     pub(in super::super) fn inflate(
         &mut self,
         mut input: &[u8],
-        sink: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+        sink: &mut dyn FnMut(&[u8]) -> Result<(), WsError>,
+    ) -> Result<(), WsError> {
         self.is_used = true;
         loop {
             if self.has_ended && !input.is_empty() {
                 self.stream_ends += 1;
                 if self.stream_ends > STREAM_ENDS_MAX {
-                    return Err(Error::DeflateInvalid);
+                    return Err(WsError::DeflateInvalid);
                 }
                 self.stream.reset(false);
                 self.has_ended = false;
@@ -85,7 +85,7 @@ impl Inflater {
             }
             input = part(input, taken..);
             match status {
-                Err(_) => return Err(Error::DeflateInvalid),
+                Err(_) => return Err(WsError::DeflateInvalid),
                 Ok(Status::StreamEnd) => self.has_ended = true,
                 Ok(Status::Ok | Status::BufError) => {
                     if made < CHUNK_BYTES && (input.is_empty() || taken == 0) {
@@ -104,8 +104,8 @@ impl Inflater {
     pub(in super::super) fn finish(
         &mut self,
         is_empty: bool,
-        sink: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+        sink: &mut dyn FnMut(&[u8]) -> Result<(), WsError>,
+    ) -> Result<(), WsError> {
         if !is_empty && !self.has_ended {
             self.inflate(&TAIL, sink)?;
             let probe = if self.keeps_window {
@@ -113,10 +113,10 @@ impl Inflater {
             } else {
                 &LAST_BLOCK
             };
-            let mut nothing = |_: &[u8]| Err(Error::DeflateInvalid);
+            let mut nothing = |_: &[u8]| Err(WsError::DeflateInvalid);
             self.inflate(probe, &mut nothing)?;
             if self.has_ended == self.keeps_window {
-                return Err(Error::DeflateInvalid);
+                return Err(WsError::DeflateInvalid);
             }
         }
         self.stream_ends = 0;
@@ -202,7 +202,12 @@ impl Deflaters {
     /// The compressed payload of a message for all who agreed on that window, with
     /// [`RESERVED_1`](super::super::frame::RESERVED_1) in its first frame; `None` when it is under the threshold, or
     /// would not be smaller so.
-    pub fn shared(&mut self, how: &Compression, bits: WindowBits, data: &[u8]) -> Option<&[u8]> {
+    pub fn compress_without_takeover(
+        &mut self,
+        how: &Compression,
+        bits: WindowBits,
+        data: &[u8],
+    ) -> Option<&[u8]> {
         if !self.is_worth(how, bits, data) {
             return None;
         }
@@ -210,15 +215,15 @@ impl Deflaters {
         (self.out.len() < data.len()).then_some(&self.out)
     }
 
-    /// Whether a message is to be compressed, as far as its size and a part of it tell.
+    /// Returns `true` if a message is to be compressed, as far as its size and a part of it tell.
     fn is_worth(&mut self, how: &Compression, bits: WindowBits, data: &[u8]) -> bool {
         if data.len() < PROBED_BYTES_MIN {
             return data.len() >= how.threshold_bytes.max(1);
         }
         let middle = data.len() / 2;
         let part = data.get(middle..).and_then(|rest| rest.get(..PROBE_BYTES));
-        let packed_bytes = part.and_then(|part| self.deflate(how, bits, part));
-        packed_bytes.is_some_and(|bytes| bytes < PROBE_BYTES / 8 * 7)
+        let compressed_bytes = part.and_then(|part| self.deflate(how, bits, part));
+        compressed_bytes.is_some_and(|bytes| bytes < PROBE_BYTES / 8 * 7)
     }
 
     /// Compresses into the buffer; gives how long it came to be.
@@ -236,7 +241,7 @@ impl Deflaters {
 
     /// The compressed payload of a message by a compressor that keeps its window, made when there is
     /// none: what it comes to must be sent, smaller or not.
-    pub(in super::super) fn own(
+    pub(in super::super) fn compress_with_takeover(
         &mut self,
         how: &Compression,
         bits: WindowBits,

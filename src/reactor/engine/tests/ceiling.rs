@@ -5,12 +5,12 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::*;
-use crate::reactor::output::PLACE_BYTES;
+use crate::reactor::output_queue::PLACE_BYTES;
 use crate::reactor::shared::HEADER_BYTES;
 
-/// Who is there, and the most output there was in any callback.
+/// Open connections, and the most output there was in any callback.
 #[derive(Clone, Default)]
-struct Room {
+struct CountingRoom {
     ids: Rc<RefCell<Vec<ConnId>>>,
     peak: Rc<Cell<usize>>,
 }
@@ -18,14 +18,14 @@ struct Room {
 const FRAME_BYTES: usize = 10_000;
 const BYE: &[u8] = b"bye";
 
-type Act = Box<dyn FnMut(&mut Cx<'_>, Call<'_>) -> usize>;
+type RoomAction = Box<dyn FnMut(&mut Cx<'_>, Call<'_>) -> usize>;
 
 /// Mail sends a frame to all, made once if it is an even number and copied for each if it is odd. Who is
 /// closed for too much output says bye.
-fn room(config: Config) -> (Sim<Probe<Act>>, Room) {
-    let room = Room::default();
-    let Room { ids, peak } = room.clone();
-    let act: Act = Box::new(move |cx, call| {
+fn room(config: ReactorConfig) -> (Sim<Probe<RoomAction>>, CountingRoom) {
+    let room = CountingRoom::default();
+    let CountingRoom { ids, peak } = room.clone();
+    let act: RoomAction = Box::new(move |cx, call| {
         match call {
             Call::Open => ids.borrow_mut().push(cx.id()),
             Call::Closed => ids.borrow_mut().retain(|id| *id != cx.id()),
@@ -54,14 +54,14 @@ fn room(config: Config) -> (Sim<Probe<Act>>, Room) {
 
 fn publish<H: Handler<Mail = u32>>(sim: &Sim<H>, numbers: std::ops::Range<u32>) {
     for number in numbers {
-        sim.mailbox().post(None, number).unwrap();
+        sim.mailbox().send(None, number).unwrap();
     }
 }
 
 #[test]
 fn what_all_wait_for_counts_once() {
     for security in securities() {
-        let (mut sim, _) = room(Config::default());
+        let (mut sim, _) = room(ReactorConfig::default());
         let mut clients: Vec<_> = (0..20)
             .map(|_| client(sim.accept(&security).unwrap(), &security))
             .collect();
@@ -98,11 +98,11 @@ fn what_all_wait_for_counts_once() {
 
 #[test]
 fn sockets_take_what_they_can_before_anybody_is_closed() {
-    let config = Config {
-        output_mark_bytes: 20_000,
+    let config = ReactorConfig {
+        output_high_water_bytes: 20_000,
         output_bytes_max: 50_000,
         output_bytes_max_total: 100_000,
-        ..Config::default()
+        ..ReactorConfig::default()
     };
     for security in securities() {
         let (mut sim, room) = room(config.clone());
@@ -135,9 +135,9 @@ fn sockets_take_what_they_can_before_anybody_is_closed() {
 #[test]
 fn those_who_have_waited_longest_are_closed_and_nobody_else() {
     for number in [0, 1] {
-        let config = Config {
+        let config = ReactorConfig {
             output_bytes_max_total: 200_000,
-            ..Config::default()
+            ..ReactorConfig::default()
         };
         let (mut sim, _) = room(config);
         let peers: Vec<_> = (0..6)
@@ -172,9 +172,9 @@ fn those_who_have_waited_longest_are_closed_and_nobody_else() {
 
 #[test]
 fn no_more_are_closed_than_it_takes() {
-    let config = Config {
+    let config = ReactorConfig {
         output_bytes_max_total: 100_000,
-        ..Config::default()
+        ..ReactorConfig::default()
     };
     let (mut sim, _) = room(config);
     let peers: Vec<_> = (0..6)
@@ -205,9 +205,9 @@ fn what_is_about_to_be_made_does_not_break_the_ceiling() {
         .into_iter()
         .flat_map(|s| [(s.clone(), 0), (s, 1)])
     {
-        let config = Config {
+        let config = ReactorConfig {
             output_bytes_max_total: max,
-            ..Config::default()
+            ..ReactorConfig::default()
         };
         let (mut sim, room) = room(config);
         let mut clients: Vec<_> = (0..peers)
@@ -232,10 +232,10 @@ fn what_is_about_to_be_made_does_not_break_the_ceiling() {
 
 #[test]
 fn one_that_is_over_its_own_limit_is_closed_only_when_its_socket_is_full() {
-    let config = Config {
-        output_mark_bytes: 20_000,
+    let config = ReactorConfig {
+        output_high_water_bytes: 20_000,
         output_bytes_max: 55_000,
-        ..Config::default()
+        ..ReactorConfig::default()
     };
     for security in securities() {
         let (mut sim, _) = room(config.clone());
@@ -302,11 +302,11 @@ fn at_random(mut choice: Rng) -> impl FnMut(&mut Cx<'_>, Call<'_>) -> usize {
 fn the_count_is_that_of_what_is_there() {
     for security in securities() {
         for_seeds(40, |rng| {
-            let config = Config {
-                output_mark_bytes: 10_000 << rng.below(4),
+            let config = ReactorConfig {
+                output_high_water_bytes: 10_000 << rng.below(4),
                 output_bytes_max: 200_000,
                 output_bytes_max_total: 100_000 << rng.below(4),
-                ..Config::default()
+                ..ReactorConfig::default()
             };
             let mut sim = probe(config, at_random(Rng::new(rng.next())));
             let mut clients: Vec<_> = (0..6)

@@ -1,4 +1,4 @@
-//! How connections end, and what reaches those that have.
+//! The end of connections, and output and mail for those that have ended.
 
 use super::*;
 
@@ -7,11 +7,11 @@ fn finishing_sends_all_that_is_queued() {
     for security in securities() {
         for_seeds(20, |rng| {
             let len = rng.below(300_000);
-            let mut sim = probe(Config::default(), move |cx, call| match call {
+            let mut sim = probe(ReactorConfig::default(), move |cx, call| match call {
                 Call::Data(input) => {
                     cx.write(&vec![9; len]);
                     cx.finish();
-                    assert_eq!(cx.send_copy(cx.id(), b"late"), Sent::Gone);
+                    assert_eq!(cx.send_copy(cx.id(), b"late"), SendStatus::Dropped);
                     input.len()
                 }
                 _ => 1,
@@ -43,7 +43,7 @@ fn finishing_sends_all_that_is_queued() {
 fn who_is_still_sending_gets_the_last_bytes_when_it_is_done() {
     for security in securities() {
         for within in [None, Some(5 * SECOND)] {
-            let mut sim = probe(Config::default(), move |cx, call| match call {
+            let mut sim = probe(ReactorConfig::default(), move |cx, call| match call {
                 Call::Data(input) => {
                     cx.write(&[9; 100_000]);
                     match within {
@@ -73,7 +73,7 @@ fn who_is_still_sending_gets_the_last_bytes_when_it_is_done() {
             sim.audit();
         }
         // What it sends keeps nothing open that has had its time.
-        let mut sim = probe(Config::default(), |cx, call| match call {
+        let mut sim = probe(ReactorConfig::default(), |cx, call| match call {
             Call::Data(input) => {
                 cx.write(&[9; 100_000]);
                 cx.finish_within(5 * SECOND);
@@ -101,7 +101,7 @@ fn who_is_still_sending_gets_the_last_bytes_when_it_is_done() {
 #[test]
 fn what_waited_to_be_read_is_dropped_at_the_end() {
     for security in securities() {
-        let mut sim = probe(Config::default(), |cx, call| match call {
+        let mut sim = probe(ReactorConfig::default(), |cx, call| match call {
             Call::Data(input) => {
                 cx.write(&[9; 300_000]);
                 input.len()
@@ -134,7 +134,7 @@ fn what_waited_to_be_read_is_dropped_at_the_end() {
 #[test]
 fn a_slow_reader_gets_its_last_bytes_while_it_takes_some() {
     for security in securities() {
-        let mut sim = probe(Config::default(), |cx, call| match call {
+        let mut sim = probe(ReactorConfig::default(), |cx, call| match call {
             Call::Data(input) => {
                 cx.write(&[9; 200_000]);
                 cx.finish();
@@ -161,7 +161,7 @@ fn a_slow_reader_gets_its_last_bytes_while_it_takes_some() {
 fn lingering_ends() {
     for security in securities() {
         // The peer takes everything and never ends its side.
-        let mut sim = probe(Config::default(), |cx, call| match call {
+        let mut sim = probe(ReactorConfig::default(), |cx, call| match call {
             Call::Data(input) => {
                 cx.finish();
                 input.len()
@@ -184,7 +184,7 @@ fn lingering_ends() {
 fn one_who_still_sends_is_waited_for_longer() {
     // A close while data arrives would be a reset, which could overtake the answer.
     for security in securities() {
-        let mut sim = probe(Config::default(), |cx, call| match call {
+        let mut sim = probe(ReactorConfig::default(), |cx, call| match call {
             Call::Data(input) => {
                 cx.finish();
                 input.len()
@@ -208,13 +208,13 @@ fn one_who_still_sends_is_waited_for_longer() {
 
 #[test]
 fn finishing_at_once_is_orderly() {
-    let mut sim = probe(Config::default(), |cx, call| {
+    let mut sim = probe(ReactorConfig::default(), |cx, call| {
         if let Call::Open = call {
             cx.finish();
         }
         1
     });
-    let mut client = Client::plain(sim.accept(&Security::Plain).unwrap());
+    let mut client = SimClient::plain(sim.accept(&Security::Plain).unwrap());
     run(&mut sim, &mut [&mut client]);
     assert!(client.saw_orderly_end());
     client.peer.shut();
@@ -225,7 +225,7 @@ fn finishing_at_once_is_orderly() {
 #[test]
 fn a_connection_closed_and_refused_takes_no_other_with_it() {
     let mut opened = 0;
-    let mut sim = probe(Config::default(), move |cx, call| match call {
+    let mut sim = probe(ReactorConfig::default(), move |cx, call| match call {
         Call::Open => {
             opened += 1;
             if opened == 1 {
@@ -238,7 +238,7 @@ fn a_connection_closed_and_refused_takes_no_other_with_it() {
         call => echo(cx, call),
     });
     assert!(sim.accept(&Security::Plain).is_none());
-    let mut client = Client::plain(sim.accept(&Security::Plain).unwrap());
+    let mut client = SimClient::plain(sim.accept(&Security::Plain).unwrap());
     client.write(b"hello");
     run(&mut sim, &mut [&mut client]);
     assert_eq!(client.received, b"hello");
@@ -248,7 +248,7 @@ fn a_connection_closed_and_refused_takes_no_other_with_it() {
 #[test]
 fn closing_drops_what_is_queued() {
     for security in securities() {
-        let mut sim = probe(Config::default(), |cx, call| match call {
+        let mut sim = probe(ReactorConfig::default(), |cx, call| match call {
             Call::Data(input) => {
                 cx.write(b"never");
                 cx.close();
@@ -271,7 +271,7 @@ fn closing_drops_what_is_queued() {
 fn the_end_waits_for_what_the_handler_left() {
     // Paused with a tail, the peer ends: the rest comes first, then the end.
     for security in securities() {
-        let mut sim = probe(Config::default(), |cx, call| match call {
+        let mut sim = probe(ReactorConfig::default(), |cx, call| match call {
             Call::Data(input) if input.len() == 4 => {
                 cx.pause();
                 1
@@ -288,7 +288,7 @@ fn the_end_waits_for_what_the_handler_left() {
         client.finish();
         run(&mut sim, &mut [&mut client]);
         assert_eq!(sim.handler().calls(), ["data 4"]);
-        sim.mailbox().post(Some(client.peer.id), 1).unwrap();
+        sim.mailbox().send(Some(client.peer.id), 1).unwrap();
         run(&mut sim, &mut [&mut client]);
         let calls = sim.handler().calls();
         assert_eq!(calls, ["mail 1 true", "data 3", "eof", "closed(finished)"]);
@@ -298,9 +298,9 @@ fn the_end_waits_for_what_the_handler_left() {
 #[test]
 fn the_end_comes_although_the_handler_does_not_resume() {
     // The input ends while the output is over its mark and part of a message is left.
-    let config = Config {
-        output_mark_bytes: 1_000,
-        ..Config::default()
+    let config = ReactorConfig {
+        output_high_water_bytes: 1_000,
+        ..ReactorConfig::default()
     };
     for security in securities() {
         let mut sim = probe(config.clone(), |cx, call| match call {
@@ -326,7 +326,7 @@ fn the_end_comes_although_the_handler_does_not_resume() {
 
 #[test]
 fn mail_to_the_gone_arrives_without_state() {
-    let mut sim = probe(Config::default(), echo);
+    let mut sim = probe(ReactorConfig::default(), echo);
     let first = sim.accept(&Security::Plain).unwrap();
     sim.settle();
     first.reset();
@@ -335,7 +335,7 @@ fn mail_to_the_gone_arrives_without_state() {
     sim.settle();
     assert_eq!(first.id.index(), second.id.index());
     for (to, mail) in [(Some(first.id), 1), (Some(second.id), 2), (None, 3)] {
-        sim.mailbox().post(to, mail).unwrap();
+        sim.mailbox().send(to, mail).unwrap();
     }
     sim.settle();
     let calls = sim.handler().calls();
@@ -344,18 +344,21 @@ fn mail_to_the_gone_arrives_without_state() {
 
 #[test]
 fn bytes_for_the_gone_reach_nobody() {
-    let mut sim = probe(Config::default(), |cx, call| match call {
+    let mut sim = probe(ReactorConfig::default(), |cx, call| match call {
         Call::Mail(index) => {
             let ghost = ConnId::new(index, 77);
-            assert_eq!(cx.send_copy(ghost, b"boo"), Sent::Gone);
-            assert_eq!(cx.send(ghost, &Shared::from(b"boo".as_slice())), Sent::Gone);
-            assert_eq!(cx.send_copy(ConnId::NONE, b"boo"), Sent::Gone);
+            assert_eq!(cx.send_copy(ghost, b"boo"), SendStatus::Dropped);
+            assert_eq!(
+                cx.send(ghost, &Shared::from(b"boo".as_slice())),
+                SendStatus::Dropped
+            );
+            assert_eq!(cx.send_copy(ConnId::NONE, b"boo"), SendStatus::Dropped);
             0
         }
         call => echo(cx, call),
     });
     let peer = sim.accept(&Security::Plain).unwrap();
-    sim.mailbox().post(None, 0).unwrap();
+    sim.mailbox().send(None, 0).unwrap();
     sim.settle();
     assert_eq!(peer.take_all(), b"");
     sim.audit();

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_deadline_that_moves_does_not_fire_early() {
     for_seeds(50, |rng| {
-        let mut sim = probe(Config::default(), |cx, call| match call {
+        let mut sim = probe(ReactorConfig::default(), |cx, call| match call {
             Call::Mail(ms) => {
                 cx.set_timeout(Duration::from_millis(ms.into()));
                 0
@@ -17,7 +17,7 @@ fn a_deadline_that_moves_does_not_fire_early() {
         let mut due = None;
         for _ in 0..20 {
             let ms = 1 + u32::try_from(rng.below(100_000)).unwrap();
-            sim.mailbox().post(Some(peer.id), ms).unwrap();
+            sim.mailbox().send(Some(peer.id), ms).unwrap();
             sim.settle();
             due = Some(sim.now() + Duration::from_millis(ms.into()));
             sim.handler().calls();
@@ -35,7 +35,7 @@ fn a_deadline_that_moves_does_not_fire_early() {
 #[test]
 fn a_deadline_in_the_past_does_not_keep_the_loop() {
     let mut left = 10;
-    let mut sim = probe(Config::default(), move |cx, call| {
+    let mut sim = probe(ReactorConfig::default(), move |cx, call| {
         if let Call::Open | Call::Expired = call
             && left > 0
         {
@@ -53,7 +53,7 @@ fn a_deadline_in_the_past_does_not_keep_the_loop() {
 
 #[test]
 fn a_cleared_deadline_does_not_fire() {
-    let mut sim = probe(Config::default(), |cx, call| {
+    let mut sim = probe(ReactorConfig::default(), |cx, call| {
         match call {
             Call::Open => cx.set_timeout(SECOND),
             Call::Mail(_) => cx.clear_deadline(),
@@ -62,7 +62,7 @@ fn a_cleared_deadline_does_not_fire() {
         1
     });
     let peer = sim.accept(&Security::Plain).unwrap();
-    sim.mailbox().post(Some(peer.id), 0).unwrap();
+    sim.mailbox().send(Some(peer.id), 0).unwrap();
     sim.advance(10 * SECOND);
     assert_eq!(sim.handler().calls(), ["mail 0 true"]);
     assert_eq!(sim.engine.core.sleep_max(), None);
@@ -72,16 +72,16 @@ fn a_cleared_deadline_does_not_fire() {
 fn draining_tells_everyone_and_ends() {
     let act = |cx: &mut Cx<'_>, call: Call<'_>| {
         if let Call::Mail(_) = call {
-            cx.drain(10 * SECOND);
+            cx.shutdown(10 * SECOND);
         }
         echo(cx, call)
     };
-    let mut sim = probe(Config::default(), act);
+    let mut sim = probe(ReactorConfig::default(), act);
     let peers: Vec<Peer> = (0..600)
         .map(|_| sim.accept(&Security::Plain).unwrap())
         .collect();
     sim.settle();
-    sim.mailbox().post(None, 0).unwrap();
+    sim.mailbox().send(None, 0).unwrap();
     sim.turn();
     sim.turn();
     // One that comes when its place in the table was told already hears of it, too.
@@ -102,14 +102,14 @@ fn draining_tells_everyone_and_ends() {
 
 #[test]
 fn draining_ends_at_its_deadline() {
-    let mut sim = probe(Config::default(), |cx, call| {
+    let mut sim = probe(ReactorConfig::default(), |cx, call| {
         if let Call::Mail(_) = call {
-            cx.drain(10 * SECOND);
+            cx.shutdown(10 * SECOND);
         }
         1
     });
     sim.accept(&Security::Plain).unwrap();
-    sim.mailbox().post(None, 0).unwrap();
+    sim.mailbox().send(None, 0).unwrap();
     sim.advance(9 * SECOND);
     assert_eq!(sim.handler().calls(), ["mail 0 false", "draining"]);
     assert!(!sim.is_drained());
@@ -120,7 +120,7 @@ fn draining_ends_at_its_deadline() {
 
 #[test]
 fn a_service_deadline_needs_no_connection_and_fires_once() {
-    let mut sim = probe(Config::default(), |cx, call| {
+    let mut sim = probe(ReactorConfig::default(), |cx, call| {
         if let Call::Mail(ms) = call {
             let at = cx.now() + Duration::from_millis(ms.into());
             cx.set_service_deadline((ms > 0).then_some(at));
@@ -138,7 +138,7 @@ fn a_service_deadline_needs_no_connection_and_fires_once() {
         (&[300, 0], 10_000, 0),
     ] {
         for ms in set {
-            sim.mailbox().post(None, *ms).unwrap();
+            sim.mailbox().send(None, *ms).unwrap();
             sim.settle();
         }
         sim.handler().calls();
@@ -151,7 +151,7 @@ fn a_service_deadline_needs_no_connection_and_fires_once() {
 
 #[test]
 fn a_service_deadline_that_has_passed_ends_the_input_of_its_turn() {
-    let mut sim = probe(Config::default(), |cx, call| match call {
+    let mut sim = probe(ReactorConfig::default(), |cx, call| match call {
         Call::Data(input) => {
             cx.set_service_deadline(Some(cx.now()));
             input.len()
@@ -174,14 +174,14 @@ fn a_service_deadline_that_has_passed_ends_the_input_of_its_turn() {
 #[test]
 fn what_a_service_deadline_writes_goes_out_in_its_turn() {
     let mut to = ConnId::NONE;
-    let mut sim = probe(Config::default(), move |cx, call| match call {
+    let mut sim = probe(ReactorConfig::default(), move |cx, call| match call {
         Call::Data(input) => {
             to = cx.id();
             cx.set_service_deadline(Some(cx.now()));
             input.len()
         }
         Call::ServiceExpired => {
-            assert_eq!(cx.send_copy(to, b"at the end"), Sent::AtOnce);
+            assert_eq!(cx.send_copy(to, b"at the end"), SendStatus::Accepted);
             0
         }
         _ => 1,
@@ -196,7 +196,7 @@ fn what_a_service_deadline_writes_goes_out_in_its_turn() {
 #[test]
 fn a_service_deadline_set_anew_does_not_keep_the_loop() {
     let mut left = 10;
-    let mut sim = probe(Config::default(), move |cx, call| {
+    let mut sim = probe(ReactorConfig::default(), move |cx, call| {
         if let Call::Mail(_) | Call::ServiceExpired = call
             && left > 0
         {
@@ -205,7 +205,7 @@ fn a_service_deadline_set_anew_does_not_keep_the_loop() {
         }
         1
     });
-    sim.mailbox().post(None, 0).unwrap();
+    sim.mailbox().send(None, 0).unwrap();
     sim.turn();
     assert_eq!(sim.handler().calls(), ["mail 0 false", "service expired"]);
     sim.settle();
@@ -224,9 +224,9 @@ const ENDLESS: [Duration; 5] = [
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// All times are this one.
-fn timed(time: Duration) -> Config {
-    Config {
-        output_mark_bytes: 1000,
+fn timed(time: Duration) -> ReactorConfig {
+    ReactorConfig {
+        output_high_water_bytes: 1000,
         stall_grace: time,
         handshake_timeout: time,
         send_timeout: time,
@@ -234,7 +234,7 @@ fn timed(time: Duration) -> Config {
         linger_timeout_max: time,
         accept_pause: time,
         turn_time_max: time,
-        ..Config::default()
+        ..ReactorConfig::default()
     }
 }
 
@@ -242,7 +242,7 @@ fn timed(time: Duration) -> Config {
 fn asks_for(time: Duration) -> impl FnMut(&mut Cx<'_>, Call<'_>) -> usize {
     move |cx, call| match call {
         Call::Open => {
-            cx.await_preface();
+            cx.expect_proxy_header();
             cx.set_timeout(time);
             1
         }
@@ -250,14 +250,14 @@ fn asks_for(time: Duration) -> impl FnMut(&mut Cx<'_>, Call<'_>) -> usize {
         Call::Preface(_) => 2,
         Call::Data(input) => {
             cx.write(&[9; 100_000]);
-            cx.await_drained();
+            cx.notify_when_flushed();
             if *input == *b"last" {
                 cx.finish_within(time);
             }
             input.len()
         }
         Call::Mail(_) => {
-            cx.drain(time);
+            cx.shutdown(time);
             assert!(cx.grace_left() > 100 * HOUR);
             0
         }
@@ -287,7 +287,7 @@ fn any_time_may_be_asked_for() {
             run(&mut sim, &mut [&mut client]);
             assert_eq!(client.received.len(), 100_000);
 
-            sim.mailbox().post(None, 0).unwrap();
+            sim.mailbox().send(None, 0).unwrap();
             sim.advance(HOUR);
             assert!(!sim.is_drained());
             client.write(b"last");
@@ -303,7 +303,7 @@ fn any_time_may_be_asked_for() {
                 "it lingers, and the other is not there yet"
             );
             client.peer.shut();
-            pending.stand(true);
+            pending.complete_connect(true);
             sim.settle();
             assert!(sim.is_drained());
             let calls = sim.handler().calls();

@@ -1,4 +1,4 @@
-//! What comes in is handed on, and what is handed out goes out.
+//! Delivery of input to the handler, and of output to the peer.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn an_echo_is_exact() {
     for security in securities() {
         for_seeds(60, |rng| {
             let mut sim = probe(small(rng), echo);
-            let mut clients: Vec<(Client, Vec<u8>)> = (0..1 + rng.below(3))
+            let mut clients: Vec<(SimClient, Vec<u8>)> = (0..1 + rng.below(3))
                 .map(|_| {
                     let peer = sim.accept(&security).unwrap();
                     peer.set_capacity(1 + rng.below(100_000));
@@ -36,7 +36,7 @@ fn an_echo_is_exact() {
                     sim.turn();
                 }
             }
-            let mut all: Vec<&mut Client> = clients.iter_mut().map(|(c, _)| c).collect();
+            let mut all: Vec<&mut SimClient> = clients.iter_mut().map(|(c, _)| c).collect();
             run(&mut sim, &mut all);
             for (client, sent) in &clients {
                 assert!(client.received == *sent, "an echo differs");
@@ -49,17 +49,17 @@ fn an_echo_is_exact() {
 }
 
 /// Echoes whole lines, at most three at a time; sometimes pauses, and resumes by mail.
-struct Lines {
+struct LineEcho {
     mailbox: crate::reactor::Mailbox<()>,
     rng: Rng,
-    over_mark: HashMap<ConnId, bool>,
+    above_high_water: HashMap<ConnId, bool>,
 }
 
-impl Handler for Lines {
+impl Handler for LineEcho {
     type Conn = bool;
     type Mail = ();
 
-    fn open(&mut self, _: &mut Cx<'_>, _: Origin) -> Option<bool> {
+    fn open(&mut self, _: &mut Cx<'_>, _: Endpoint) -> Option<bool> {
         Some(false)
     }
 
@@ -67,8 +67,8 @@ impl Handler for Lines {
         assert!(!*paused, "data while paused");
         let mut used = 0;
         for _ in 0..3 {
-            if cx.is_over_mark() {
-                self.over_mark.insert(cx.id(), true);
+            if cx.is_above_high_water() {
+                self.above_high_water.insert(cx.id(), true);
                 return used;
             }
             let Some(len) = input[used..].iter().position(|&b| b == b'\n') else {
@@ -79,22 +79,22 @@ impl Handler for Lines {
                 cx.write(line);
             } else {
                 let sent = cx.send(cx.id(), &Shared::from(line));
-                assert_ne!(sent, Sent::Gone);
+                assert_ne!(sent, SendStatus::Dropped);
             }
             used += len + 1;
         }
         if self.rng.one_in(4) {
             cx.pause();
             *paused = true;
-            self.mailbox.post(Some(cx.id()), ()).unwrap();
+            self.mailbox.send(Some(cx.id()), ()).unwrap();
         } else {
             cx.resume();
         }
         used
     }
 
-    fn drained(&mut self, cx: &mut Cx<'_>, paused: &mut bool) {
-        if self.over_mark.remove(&cx.id()).is_some() && !*paused {
+    fn writable(&mut self, cx: &mut Cx<'_>, paused: &mut bool) {
+        if self.above_high_water.remove(&cx.id()).is_some() && !*paused {
             cx.resume();
         }
     }
@@ -114,10 +114,10 @@ fn leavings_come_again_until_they_are_used() {
             let mut config = small(rng);
             config.tail_bytes_max = 64 * 1024 + 4096;
             let seed = rng.next();
-            let mut sim = Sim::new(config, |mailbox| Lines {
+            let mut sim = Sim::new(config, |mailbox| LineEcho {
                 mailbox,
                 rng: Rng::new(seed),
-                over_mark: HashMap::new(),
+                above_high_water: HashMap::new(),
             });
             let peer = sim.accept(&security).unwrap();
             peer.set_capacity(1 + rng.below(20_000));
@@ -148,7 +148,7 @@ fn leavings_come_again_until_they_are_used() {
 #[test]
 fn an_idle_connection_owns_no_buffer() {
     for security in securities() {
-        let mut sim = probe(Config::default(), echo);
+        let mut sim = probe(ReactorConfig::default(), echo);
         let mut client = client(sim.accept(&security).unwrap(), &security);
         for _ in 0..3 {
             client.write(&[7; 50_000]);
@@ -159,7 +159,7 @@ fn an_idle_connection_owns_no_buffer() {
         let held = sim
             .engine
             .core
-            .channels
+            .states
             .iter()
             .any(|(_, c)| c.held().is_some());
         assert!(!held);
@@ -172,12 +172,12 @@ fn an_idle_connection_owns_no_buffer() {
 #[test]
 fn one_write_for_all_that_a_turn_queues() {
     for security in securities() {
-        let mut sim = probe(Config::default(), |cx, call| {
+        let mut sim = probe(ReactorConfig::default(), |cx, call| {
             if let Call::Data(input) = call {
                 for _ in 0..10 {
                     cx.write(b"piece");
                     let sent = cx.send(cx.id(), &Shared::from(b"shared".as_slice()));
-                    assert_eq!(sent, Sent::AtOnce);
+                    assert_eq!(sent, SendStatus::Accepted);
                 }
                 return input.len();
             }
@@ -195,7 +195,7 @@ fn one_write_for_all_that_a_turn_queues() {
 
 #[test]
 fn a_busy_peer_does_not_starve_another() {
-    let mut sim = probe(Config::default(), |_, call| match call {
+    let mut sim = probe(ReactorConfig::default(), |_, call| match call {
         Call::Data(input) => input.len(),
         _ => 1,
     });

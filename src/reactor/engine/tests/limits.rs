@@ -4,9 +4,9 @@ use super::*;
 
 #[test]
 fn over_the_mark_reads_stop_until_drained() {
-    let config = Config {
-        output_mark_bytes: 100_000,
-        ..Config::default()
+    let config = ReactorConfig {
+        output_high_water_bytes: 100_000,
+        ..ReactorConfig::default()
     };
     let mut sim = probe(config, echo);
     let peer = sim.accept(&Security::Plain).unwrap();
@@ -35,16 +35,16 @@ fn who_asks_hears_that_all_output_has_gone() {
     let act = |cx: &mut Cx<'_>, call: Call<'_>| match call {
         Call::Data(input) => {
             let count = input.len();
-            cx.await_drained(); // nothing to be told yet, if this is the first
+            cx.notify_when_flushed(); // nothing to be told yet, if this is the first
             cx.write(&[0; 50_000]);
             if input == b"tell" {
-                cx.await_drained();
+                cx.notify_when_flushed();
             }
             count
         }
         _ => 1,
     };
-    let mut sim = probe(Config::default(), act);
+    let mut sim = probe(ReactorConfig::default(), act);
     let peer = sim.accept(&Security::Plain).unwrap();
     peer.set_capacity(1_000);
     for (input, told) in [(b"hush", false), (b"tell", true), (b"hush", false)] {
@@ -66,11 +66,11 @@ fn who_asks_hears_that_all_output_has_gone() {
 
 #[test]
 fn limits_on_output() {
-    let config = Config {
-        output_mark_bytes: 1_000,
+    let config = ReactorConfig {
+        output_high_water_bytes: 1_000,
         output_bytes_max: 10_000,
         output_bytes_max_total: 20_000,
-        ..Config::default()
+        ..ReactorConfig::default()
     };
     let act = |cx: &mut Cx<'_>, call: Call<'_>| match call {
         Call::Data(input) => {
@@ -111,22 +111,22 @@ fn limits_on_output() {
 
 #[test]
 fn too_much_output_is_told_though_nothing_is_left_of_it() {
-    let config = Config {
-        output_mark_bytes: 1_000,
+    let config = ReactorConfig {
+        output_high_water_bytes: 1_000,
         output_bytes_max: 10_000,
-        ..Config::default()
+        ..ReactorConfig::default()
     };
-    for awaits_drained in [false, true] {
+    for notifies_when_flushed in [false, true] {
         let mut sim = probe(config.clone(), move |cx, call| match call {
             Call::Data(input) => {
-                cx.drain(10 * SECOND);
+                cx.shutdown(10 * SECOND);
                 input.len()
             }
             // After the timers of a turn, before its writes.
             Call::Draining => {
                 cx.write(&[0; 900]);
-                if awaits_drained {
-                    cx.await_drained();
+                if notifies_when_flushed {
+                    cx.notify_when_flushed();
                 } else {
                     cx.write(&[0; 900]);
                 }
@@ -151,10 +151,10 @@ fn too_much_output_is_told_though_nothing_is_left_of_it() {
 
 #[test]
 fn reads_that_a_crowd_held_back_go_on() {
-    let config = Config {
-        output_mark_bytes: 10_000,
+    let config = ReactorConfig {
+        output_high_water_bytes: 10_000,
         output_bytes_max_total: 9_000,
-        ..Config::default()
+        ..ReactorConfig::default()
     };
     for ends_by_reset in [false, true] {
         let mut sim = probe(config.clone(), echo);
@@ -183,9 +183,9 @@ fn reads_that_a_crowd_held_back_go_on() {
 
 #[test]
 fn all_tails_together_have_a_limit() {
-    let config = Config {
+    let config = ReactorConfig {
         input_bytes_max_total: 10_000,
-        ..Config::default()
+        ..ReactorConfig::default()
     };
     for security in securities() {
         let mut sim = probe(config.clone(), |_, call| match call {
@@ -219,9 +219,9 @@ fn all_tails_together_have_a_limit() {
 
 #[test]
 fn the_tail_has_a_limit() {
-    let config = Config {
+    let config = ReactorConfig {
         tail_bytes_max: 100,
-        ..Config::default()
+        ..ReactorConfig::default()
     };
     for security in securities() {
         let mut sim = probe(config.clone(), |_, call| match call {
@@ -250,9 +250,9 @@ fn unfinished_hello(bytes: usize) -> Vec<u8> {
 #[cfg(feature = "tls")]
 #[test]
 fn unfinished_handshakes_count_as_input() {
-    let config = Config {
+    let config = ReactorConfig {
         input_bytes_max_total: 10_000,
-        ..Config::default()
+        ..ReactorConfig::default()
     };
     let mut sim = probe(config, echo);
     let security = &securities()[1];
@@ -284,7 +284,7 @@ fn unfinished_handshakes_count_as_input() {
 #[cfg(feature = "tls")]
 #[test]
 fn handshakes_that_fail_hold_nothing_while_they_end() {
-    let mut sim = probe(Config::default(), echo);
+    let mut sim = probe(ReactorConfig::default(), echo);
     let peer = sim.accept(&securities()[1]).unwrap();
     peer.send(&unfinished_hello(9_000));
     sim.settle();
@@ -301,7 +301,7 @@ fn handshakes_that_fail_hold_nothing_while_they_end() {
 #[test]
 fn what_waits_takes_no_more_than_is_counted() {
     for security in securities() {
-        let mut sim = probe(Config::default(), |_, call| match call {
+        let mut sim = probe(ReactorConfig::default(), |_, call| match call {
             // A length and that many bytes; waits for the rest.
             Call::Data(input) => {
                 let length =

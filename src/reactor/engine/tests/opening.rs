@@ -10,17 +10,17 @@ fn outbound_connections() {
         }
         echo(cx, call)
     };
-    let mut sim = probe(Config::default(), act);
-    let mut client = Client::plain(sim.connect().unwrap());
+    let mut sim = probe(ReactorConfig::default(), act);
+    let mut client = SimClient::plain(sim.connect().unwrap());
     sim.settle();
     assert_eq!(client.peer.writes(), 0);
-    client.peer.stand(false);
+    client.peer.complete_connect(false);
     client.write(b" again");
     run(&mut sim, &mut [&mut client]);
     assert_eq!(client.received, b"hello again");
 
     let peer = sim.connect().unwrap();
-    peer.stand(true);
+    peer.complete_connect(true);
     sim.settle();
     assert!(peer.is_dropped());
     let silent = sim.connect().unwrap();
@@ -37,14 +37,14 @@ fn outbound_connections() {
 #[test]
 fn a_handshake_takes_only_so_long() {
     let security = &securities()[1];
-    let mut sim = probe(Config::default(), echo);
+    let mut sim = probe(ReactorConfig::default(), echo);
     let peer = sim.accept(security).unwrap();
     sim.advance(9 * SECOND);
     peer.send(b"\x16\x03\x01");
     sim.advance(Duration::from_millis(1_100));
     assert!(peer.is_dropped());
     assert_eq!(sim.handler().calls(), ["closed(handshaketimeout)"]);
-    let mut quick = Client::secure(sim.accept(security).unwrap());
+    let mut quick = SimClient::secure(sim.accept(security).unwrap());
     run(&mut sim, &mut [&mut quick]);
     sim.advance(60 * SECOND);
     assert_eq!(sim.handler().calls(), [""; 0]);
@@ -61,7 +61,7 @@ fn what_is_not_tls_gets_an_alert() {
         (b"\xe9\xe9\xe9\xe9\xe9\xe9", false),
     ];
     for (opening, is_shown) in openings {
-        let mut sim = probe(Config::default(), |cx, call| match call {
+        let mut sim = probe(ReactorConfig::default(), |cx, call| match call {
             // Not for those who speak no TLS, whatever is written later.
             Call::Open => {
                 cx.write(b"secret");
@@ -76,8 +76,8 @@ fn what_is_not_tls_gets_an_alert() {
         let peer = sim.accept(&securities()[1]).unwrap();
         peer.send(opening);
         sim.settle();
-        let answer = peer.take_all();
-        assert_eq!((answer[0], answer.len()), (21, 7), "an alert alone");
+        let response = peer.take_all();
+        assert_eq!((response[0], response.len()), (21, 7), "an alert alone");
         assert!(peer.at_end());
         peer.shut();
         sim.settle();
@@ -95,7 +95,7 @@ fn what_is_not_tls_gets_an_alert() {
 fn cleartext_can_be_answered() {
     let request = b"GET / HTTP/1.1\r\n\r\n";
     for_seeds(20, |rng| {
-        let mut sim = probe(Config::default(), |cx, call| match call {
+        let mut sim = probe(ReactorConfig::default(), |cx, call| match call {
             Call::Open => {
                 cx.write(b"for TLS only");
                 1
@@ -122,12 +122,12 @@ fn cleartext_can_be_answered() {
         }
         // What still comes is dropped, and no reset overtakes the answer.
         peer.send(&[b'x'; 100_000]);
-        let mut answer = Vec::new();
+        let mut response = Vec::new();
         while !peer.at_end() {
-            answer.extend(peer.take_all());
+            response.extend(peer.take_all());
             sim.settle();
         }
-        assert_eq!(answer, [b'a'; 50_000]);
+        assert_eq!(response, [b'a'; 50_000]);
         assert!(peer.is_shut() && !peer.is_dropped());
         assert_eq!(peer.unread(), 0);
         peer.shut();
@@ -147,7 +147,7 @@ fn cleartext_has_the_time_and_the_room_of_a_handshake() {
         Call::Cleartext(_) => INCOMPLETE,
         call => echo(cx, call),
     };
-    let mut sim = probe(Config::default(), act);
+    let mut sim = probe(ReactorConfig::default(), act);
     let slow = sim.accept(&securities()[1]).unwrap();
     for _ in 0..9 {
         slow.send(b"A");
@@ -171,7 +171,7 @@ fn cleartext_has_the_time_and_the_room_of_a_handshake() {
 #[cfg(feature = "tls")]
 #[test]
 fn cleartext_within_tls_is_no_cleartext() {
-    let mut sim = probe(Config::default(), echo);
+    let mut sim = probe(ReactorConfig::default(), echo);
     let mut client = client(sim.accept(&securities()[1]).unwrap(), &securities()[1]);
     client.write(b"GET");
     run(&mut sim, &mut [&mut client]);
@@ -194,7 +194,7 @@ fn cleartext_within_tls_is_no_cleartext() {
 fn behind_a_preface(more: usize) -> impl FnMut(&mut Cx<'_>, Call<'_>) -> usize {
     move |cx, call| match call {
         Call::Open => {
-            cx.await_preface();
+            cx.expect_proxy_header();
             1
         }
         Call::Preface(input) if input.len() < 4 => MORE,
@@ -208,10 +208,10 @@ fn what_a_preface_ends_with_is_dropped_as_it_comes() {
     for_seeds(20, |rng| {
         for security in &securities() {
             let more = rng.below(65_536);
-            let mut sim = probe(Config::default(), behind_a_preface(more));
+            let mut sim = probe(ReactorConfig::default(), behind_a_preface(more));
             let peer = sim.accept(security).unwrap();
-            let preface = rng.bytes(4 + more);
-            let mut rest = preface.as_slice();
+            let proxy_header = rng.bytes(4 + more);
+            let mut rest = proxy_header.as_slice();
             while !rest.is_empty() {
                 let (piece, after) = rest.split_at(1 + rng.below(rest.len().min(30_000)));
                 peer.send(piece);
@@ -246,7 +246,7 @@ fn what_a_preface_ends_with_is_dropped_as_it_comes() {
 fn a_preface_takes_only_so_long_and_is_only_so_long() {
     for security in &securities() {
         for (sent, is_passed) in [(2, false), (4, true), (20_000, true)] {
-            let mut sim = probe(Config::default(), behind_a_preface(40_000));
+            let mut sim = probe(ReactorConfig::default(), behind_a_preface(40_000));
             let peer = sim.accept(security).unwrap();
             peer.send(&vec![0; sent]);
             sim.settle();
@@ -261,7 +261,7 @@ fn a_preface_takes_only_so_long_and_is_only_so_long() {
             assert_eq!(sim.handler().calls(), ["closed(handshaketimeout)"]);
             sim.audit();
         }
-        let mut sim = probe(Config::default(), behind_a_preface(65_536));
+        let mut sim = probe(ReactorConfig::default(), behind_a_preface(65_536));
         let peer = sim.accept(security).unwrap();
         peer.send(&[0; 4]);
         sim.settle();
@@ -272,7 +272,7 @@ fn a_preface_takes_only_so_long_and_is_only_so_long() {
         assert!(peer.is_dropped());
     }
     // Who has not begun may take its time: that is for the handler to say.
-    let mut sim = probe(Config::default(), behind_a_preface(0));
+    let mut sim = probe(ReactorConfig::default(), behind_a_preface(0));
     let peer = sim.accept(&Security::Plain).unwrap();
     sim.advance(60 * SECOND);
     assert!(!peer.is_dropped());

@@ -23,10 +23,10 @@ fn name(call: &Call<'_>) -> String {
     text.split('(').next().unwrap().to_owned()
 }
 
-fn config() -> Config {
-    Config {
-        output_mark_bytes: 1000,
-        ..Config::default()
+fn config() -> ReactorConfig {
+    ReactorConfig {
+        output_high_water_bytes: 1000,
+        ..ReactorConfig::default()
     }
 }
 
@@ -43,7 +43,7 @@ fn fragile(callback: &'static str) -> Sim<Probe<impl FnMut(&mut Cx<'_>, Call<'_>
                 cx.set_timeout(20 * SECOND);
                 cx.set_service_deadline(Some(cx.now() + 5 * SECOND));
                 if callback == "preface" {
-                    cx.await_preface();
+                    cx.expect_proxy_header();
                 }
             }
         }
@@ -60,7 +60,7 @@ fn fragile(callback: &'static str) -> Sim<Probe<impl FnMut(&mut Cx<'_>, Call<'_>
         match call {
             Call::Data(ref input) if is_it && **input == *b"large" => {
                 cx.write(&[7; 5000]);
-                cx.await_drained();
+                cx.notify_when_flushed();
                 5
             }
             Call::Preface(_) => 0,
@@ -76,7 +76,10 @@ fn fragile(callback: &'static str) -> Sim<Probe<impl FnMut(&mut Cx<'_>, Call<'_>
 }
 
 /// Another connection is served as if nothing had happened.
-fn is_served(sim: &mut Sim<Probe<impl FnMut(&mut Cx<'_>, Call<'_>) -> usize>>, other: &mut Client) {
+fn is_served(
+    sim: &mut Sim<Probe<impl FnMut(&mut Cx<'_>, Call<'_>) -> usize>>,
+    other: &mut SimClient,
+) {
     other.received.clear();
     other.write(b"still here?");
     run(sim, &mut [other]);
@@ -104,7 +107,7 @@ fn whatever_callback_panics_ends_its_connection_alone() {
             let first = first.unwrap();
             let id = first.id;
             let mut first = match callback {
-                "cleartext" => Client::plain(first),
+                "cleartext" => SimClient::plain(first),
                 _ => client(first, &security),
             };
             provoke(&mut sim, &mut first, callback);
@@ -134,7 +137,7 @@ fn whatever_callback_panics_ends_its_connection_alone() {
 
 fn provoke(
     sim: &mut Sim<Probe<impl FnMut(&mut Cx<'_>, Call<'_>) -> usize>>,
-    first: &mut Client,
+    first: &mut SimClient,
     callback: &str,
 ) {
     match callback {
@@ -155,10 +158,10 @@ fn provoke(
         }
         "expired" => sim.advance(21 * SECOND),
         "serviceexpired" => sim.advance(6 * SECOND),
-        "draining" => sim.engine.core.drain(60 * SECOND),
+        "draining" => sim.engine.core.shutdown(60 * SECOND),
         "mail" => {
             let id = first.peer.id;
-            sim.mailbox().post(Some(id), 1).unwrap();
+            sim.mailbox().send(Some(id), 1).unwrap();
         }
         "closed" => first.peer.shut(),
         _ => {}
@@ -174,8 +177,8 @@ fn mail_to_nobody_that_panics_is_lost_and_nothing_else() {
     });
     sim.panics = 1;
     let mut other = client(sim.accept(&Security::Plain).unwrap(), &Security::Plain);
-    sim.mailbox().post(None, 1).unwrap();
-    sim.mailbox().post(None, 2).unwrap();
+    sim.mailbox().send(None, 1).unwrap();
+    sim.mailbox().send(None, 2).unwrap();
     sim.settle();
     let calls = sim.handler().calls();
     assert!(calls.contains(&"mail 2 false".to_owned()), "{calls:?}");
@@ -223,13 +226,13 @@ fn a_handler_that_panics_again_is_asked_no_more() {
     sim.audit();
 }
 
-/// What a handler leaves may be more than the buffer for it was made for: that had no room for a read then,
+/// Unconsumed input may outgrow the buffer that was made for it: that had no room for a read then,
 /// and a read of nothing looks like the end.
 #[test]
 fn more_may_be_left_than_at_the_start() {
     for security in securities() {
         let mut is_raised = false;
-        let mut sim = probe(Config::default(), move |cx, call| match call {
+        let mut sim = probe(ReactorConfig::default(), move |cx, call| match call {
             Call::Data(input) => {
                 if !std::mem::replace(&mut is_raised, true) {
                     cx.config_mut().tail_bytes_max = 1 << 20;

@@ -2,12 +2,12 @@
 
 use super::{Call, SECOND, client, echo, probe, securities};
 use crate::reactor::sim::run;
-use crate::reactor::{Config, Security, Sent, Shared, Stall};
+use crate::reactor::{ReactorConfig, Security, SendStatus, Shared, Stall};
 use std::time::Duration;
 
 #[test]
 fn a_peer_that_takes_nothing_of_the_last_bytes_is_given_up() {
-    let mut sim = probe(Config::default(), |cx, call| match call {
+    let mut sim = probe(ReactorConfig::default(), |cx, call| match call {
         Call::Data(input) => {
             cx.write(&[0; 1000]);
             cx.finish();
@@ -28,9 +28,9 @@ fn a_peer_that_takes_nothing_of_the_last_bytes_is_given_up() {
 
 #[test]
 fn a_peer_that_does_not_read_stalls() {
-    let config = Config {
-        output_mark_bytes: 1000,
-        ..Config::default()
+    let config = ReactorConfig {
+        output_high_water_bytes: 1000,
+        ..ReactorConfig::default()
     };
     let mut sim = probe(config, echo);
     let peer = sim.accept(&Security::Plain).unwrap();
@@ -58,9 +58,9 @@ fn a_peer_that_does_not_read_stalls() {
 fn a_peer_that_is_behind_and_takes_much_is_no_stall() {
     // A thousand bytes in ten seconds are asked for.
     for (per_second, stalls) in [(90, true), (110, false)] {
-        let config = Config {
-            output_mark_bytes: 1000,
-            ..Config::default()
+        let config = ReactorConfig {
+            output_high_water_bytes: 1000,
+            ..ReactorConfig::default()
         };
         let mut sim = probe(config, echo);
         let peer = sim.accept(&Security::Plain).unwrap();
@@ -84,7 +84,7 @@ fn a_peer_has_to_take_so_much_of_what_waits() {
         (230, true, true),
         (250, true, false),
     ] {
-        let mut sim = probe(Config::default(), move |cx, call| match call {
+        let mut sim = probe(ReactorConfig::default(), move |cx, call| match call {
             Call::Data(input) => {
                 cx.write(&[0; 100_000]);
                 if finishes {
@@ -112,7 +112,7 @@ fn a_peer_has_to_take_so_much_of_what_waits() {
 
 #[test]
 fn a_peer_that_took_all_in_time_may_rest() {
-    let mut sim = probe(Config::default(), echo);
+    let mut sim = probe(ReactorConfig::default(), echo);
     let peer = sim.accept(&Security::Plain).unwrap();
     peer.set_capacity(1000);
     for _ in 0..3 {
@@ -138,9 +138,9 @@ fn what_is_queued_as_the_rest_has_gone_is_taken_at_the_same_pace() {
         (900, Some(50 * SECOND), true),
         (1_100, Some(50 * SECOND), false),
     ] {
-        let config = Config {
+        let config = ReactorConfig {
             send_bytes_per_second_min: 1_000,
-            ..Config::default()
+            ..ReactorConfig::default()
         };
         let mut sim = probe(config, move |cx, call| match (call, delay) {
             (Call::Drained, Some(delay)) => {
@@ -149,7 +149,7 @@ fn what_is_queued_as_the_rest_has_gone_is_taken_at_the_same_pace() {
             }
             (Call::Data(_) | Call::Drained | Call::Expired, _) => {
                 cx.write(&[0; 10_000]);
-                cx.await_drained();
+                cx.notify_when_flushed();
                 1
             }
             (Call::Stalled(Stall::TooSlow), _) => {
@@ -172,9 +172,9 @@ fn what_is_queued_as_the_rest_has_gone_is_taken_at_the_same_pace() {
 
 #[test]
 fn a_connection_that_opens_over_the_mark_can_stall() {
-    let config = Config {
-        output_mark_bytes: 1000,
-        ..Config::default()
+    let config = ReactorConfig {
+        output_high_water_bytes: 1000,
+        ..ReactorConfig::default()
     };
     let mut sim = probe(config, |cx, call| {
         if let Call::Open = call {
@@ -184,7 +184,7 @@ fn a_connection_that_opens_over_the_mark_can_stall() {
     });
     let peer = sim.connect().unwrap();
     peer.set_capacity(10);
-    peer.stand(false);
+    peer.complete_connect(false);
     sim.advance(11 * SECOND);
     assert_eq!(sim.handler().calls(), ["stalled"]);
 }
@@ -192,23 +192,23 @@ fn a_connection_that_opens_over_the_mark_can_stall() {
 #[test]
 fn last_words_follow_what_was_begun() {
     for security in securities() {
-        let config = Config {
-            output_mark_bytes: 80_000,
+        let config = ReactorConfig {
+            output_high_water_bytes: 80_000,
             output_bytes_max: 100_000,
-            ..Config::default()
+            ..ReactorConfig::default()
         };
         let mut sim = probe(config, |cx, call| match call {
             Call::Data(input) => {
                 for byte in &*input {
                     let sent = cx.send(cx.id(), &Shared::from(vec![*byte; 30_000]));
-                    assert_ne!(sent, Sent::Gone); // the socket may take it
+                    assert_ne!(sent, SendStatus::Dropped); // the socket may take it
                 }
                 input.len()
             }
             Call::Stalled(Stall::Full) => {
-                assert_ne!(cx.write(b"bye"), Sent::Gone);
+                assert_ne!(cx.write(b"bye"), SendStatus::Dropped);
                 cx.finish_within(SECOND);
-                assert_eq!(cx.write(b"no"), Sent::Gone);
+                assert_eq!(cx.write(b"no"), SendStatus::Dropped);
                 0
             }
             _ => 1,
@@ -232,16 +232,16 @@ fn last_words_follow_what_was_begun() {
 
 #[test]
 fn a_peer_has_to_keep_its_pace_where_more_comes_when_all_has_gone() {
-    let config = Config {
+    let config = ReactorConfig {
         send_bytes_per_second_min: 10_000,
-        ..Config::default()
+        ..ReactorConfig::default()
     };
     // It takes 150,000 bytes at once: all that is queued, and a part of what comes then.
     for (every, ends) in [(30, true), (10, false)] {
         let mut sim = probe(config.clone(), |cx, call| match call {
             Call::Data(_) | Call::Drained => {
                 cx.write(&[0; 100_000]);
-                cx.await_drained();
+                cx.notify_when_flushed();
                 1
             }
             Call::Stalled(Stall::TooSlow) => {
@@ -264,10 +264,10 @@ fn a_peer_has_to_keep_its_pace_where_more_comes_when_all_has_gone() {
 
 #[test]
 fn a_peer_is_not_blamed_while_nothing_comes_to_be_sent() {
-    let mut sim = probe(Config::default(), |cx, call| {
+    let mut sim = probe(ReactorConfig::default(), |cx, call| {
         if let Call::Data(_) = call {
             cx.write(&[0; 1000]);
-            cx.await_drained();
+            cx.notify_when_flushed();
         }
         1
     });

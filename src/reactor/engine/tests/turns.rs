@@ -24,7 +24,7 @@ fn settled<F>(act: F, peers: usize) -> (Sim<Probe<F>>, Vec<Peer>)
 where
     F: FnMut(&mut Cx<'_>, Call<'_>) -> usize,
 {
-    let mut sim = probe(Config::default(), act);
+    let mut sim = probe(ReactorConfig::default(), act);
     let peers: Vec<Peer> = (0..peers)
         .map(|_| sim.accept(&Security::Plain).unwrap())
         .collect();
@@ -70,13 +70,13 @@ fn answers_go_out_while_others_wait_for_their_turn() {
         peer.send(b"x");
     }
     sim.turn();
-    let answered = peers.iter().filter(|peer| !peer.take_all().is_empty());
-    let answered = answered.count();
-    assert!((1..=16).contains(&answered), "{answered}");
+    let responded = peers.iter().filter(|peer| !peer.take_all().is_empty());
+    let responded = responded.count();
+    assert!((1..=16).contains(&responded), "{responded}");
     // Who was left over is served before who came later.
     peers[0].send(b"y");
     let mut order = Vec::new();
-    while !is_idle(&sim) || order.len() < 50 - answered + 1 {
+    while !is_idle(&sim) || order.len() < 50 - responded + 1 {
         sim.turn();
         for (number, peer) in peers.iter().enumerate() {
             if !peer.take_all().is_empty() {
@@ -84,7 +84,7 @@ fn answers_go_out_while_others_wait_for_their_turn() {
             }
         }
     }
-    assert_eq!(order, (answered..50).chain([0]).collect::<Vec<_>>());
+    assert_eq!(order, (responded..50).chain([0]).collect::<Vec<_>>());
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn mail_is_delivered_in_order_over_many_turns_while_sockets_are_served() {
     const LETTERS: u32 = 20_000;
     let (mut sim, peers) = settled(slow(20 * MICRO), 1);
     for number in 0..LETTERS {
-        sim.mailbox().post(None, number).unwrap();
+        sim.mailbox().send(None, number).unwrap();
     }
     let (mut turns, mut longest) = (0_u32, Duration::ZERO);
     loop {
@@ -102,7 +102,7 @@ fn mail_is_delivered_in_order_over_many_turns_while_sockets_are_served() {
         assert_eq!(peers[0].take_all(), b"ping", "nobody waits for the mail");
         if turns == 10 {
             // It does not wait for those before it either.
-            sim.mailbox().post_urgent(None, LETTERS).unwrap();
+            sim.mailbox().send_urgent(None, LETTERS).unwrap();
             sim.turn();
             let calls = sim.handler().calls();
             let first = calls.iter().find(|call| call.starts_with("mail ")).cloned();
@@ -141,8 +141,8 @@ fn mail_that_comes_without_end_leaves_time_for_sockets_and_timers() {
     let (mut sim, peers) = settled(act, 3);
     peers[0].send(b"x");
     for number in 0..200 {
-        sim.mailbox().post(None, number).unwrap();
-        sim.mailbox().post(None, number).unwrap();
+        sim.mailbox().send(None, number).unwrap();
+        sim.mailbox().send(None, number).unwrap();
         sim.turn();
     }
     assert_eq!(peers[0].take_all(), b"x");
@@ -189,13 +189,13 @@ fn a_shutdown_is_told_of_and_ends_are_told_of_over_many_turns() {
     let act = |cx: &mut Cx<'_>, call: Call<'_>| {
         match call {
             Call::Draining | Call::Closed => pass(100 * MICRO),
-            Call::Mail(_) => cx.drain(60 * SECOND),
+            Call::Mail(_) => cx.shutdown(60 * SECOND),
             _ => {}
         }
         echo(cx, call)
     };
     let (mut sim, peers) = settled(act, 1000);
-    sim.mailbox().post(None, 0).unwrap();
+    sim.mailbox().send(None, 0).unwrap();
     for peer in &peers {
         peer.shut();
     }
@@ -216,7 +216,7 @@ fn what_waits_to_be_written_is_written_over_many_turns() {
         match call {
             Call::Data(_) => {
                 cx.write(b"some");
-                cx.await_drained();
+                cx.notify_when_flushed();
                 return 1;
             }
             Call::Drained => pass(100 * MICRO),

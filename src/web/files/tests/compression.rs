@@ -4,26 +4,26 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::super::codings::Coding;
 use super::super::compress::{compress, is_form_of};
-use super::super::entry::Encoded;
+use super::super::file_entry::Encoded;
 use super::super::watcher::Watch;
 use super::*;
 
 const AE: &str = "Accept-Encoding: gzip, deflate, br, zstd";
 
 /// A file of text with encoded forms that can be told apart.
-fn encoded_entry() -> Entry {
+fn encoded_entry() -> FileEntry {
     let encoded = |content: &[u8], etag: &str| {
         Some(Encoded {
             content: Content::Memory(Shared::from(content)),
             etag: etag.into(),
         })
     };
-    let facts = Facts {
+    let facts = FileMetadata {
         brotli: encoded(b"brotli", "\"e-br\""),
         gzip: encoded(b"gzipped", "\"e-gz\""),
         ..facts(b"0123456789", true)
     };
-    Entry::new("/a.txt", facts, &Options::default()).unwrap()
+    FileEntry::new("/a.txt", facts, &FileOptions::default()).unwrap()
 }
 
 fn text_of(len: usize) -> String {
@@ -33,17 +33,17 @@ fn text_of(len: usize) -> String {
     text
 }
 
-fn packed(text: &str, coding: Coding) -> Vec<u8> {
+fn compressed(text: &str, coding: Coding) -> Vec<u8> {
     compress(text.as_bytes(), coding).unwrap()
 }
 
 /// Which forms of a file there are, and whether they are forms of this text.
-fn forms(folder: &Folder, path: &str, text: &str) -> Vec<&'static str> {
+fn forms(folder: &Snapshot, path: &str, text: &str) -> Vec<&'static str> {
     let mut found = Vec::new();
     for (name, coding) in [("br", Coding::Brotli), ("gzip", Coding::Gzip)] {
         let fields = [&*format!("Accept-Encoding: {name}")];
         let sent = ask("GET", &fields, |request| {
-            folder.answer(request, path).unwrap()
+            folder.respond(request, path).unwrap()
         });
         if sent.field("Content-Encoding").is_some() {
             assert!(is_form_of(&mut text.as_bytes(), &mut &*sent.body, coding));
@@ -79,7 +79,7 @@ fn the_form_that_the_client_prefers_is_sent() {
         ),
         ("Accept-Encoding: identity", "0123456789", None, ETAG),
     ] {
-        let sent = ask("GET", &[field], |request| entry.answer(request));
+        let sent = ask("GET", &[field], |request| entry.respond(request));
         assert_eq!(
             (sent.status, &*sent.body),
             (200, body.as_bytes()),
@@ -96,7 +96,7 @@ fn the_form_that_the_client_prefers_is_sent() {
         // Of an encoded form there are no parts.
         let ranges = coding.is_none().then_some("bytes");
         assert_eq!(sent.field("Accept-Ranges"), ranges);
-        let head = ask("HEAD", &[field], |request| entry.answer(request));
+        let head = ask("HEAD", &[field], |request| entry.respond(request));
         assert_eq!((head.head, head.body.len()), (sent.head, 0));
     }
 }
@@ -115,7 +115,7 @@ fn every_answer_about_a_file_with_forms_says_so() {
         (&["If-Match: \"x\""], 412),
         (&["Accept-Encoding: identity;q=0"], 406),
     ] {
-        let sent = ask("GET", fields, |request| entry.answer(request));
+        let sent = ask("GET", fields, |request| entry.respond(request));
         assert_eq!(sent.status, status, "{fields:?}");
         assert_eq!(sent.field("Vary"), Some("Accept-Encoding"), "{fields:?}");
     }
@@ -146,20 +146,20 @@ fn a_file_without_forms_is_for_all_but_those_who_refuse_it() {
         ("Accept-Encoding: identity;q=0", 406),
         ("Accept-Encoding: br, *;q=0", 406),
     ] {
-        let sent = ask("GET", &[field], |request| entry.answer(request));
+        let sent = ask("GET", &[field], |request| entry.respond(request));
         assert_eq!((sent.status, sent.field("Vary")), (want, None), "{field}");
     }
 }
 
 #[test]
 fn one_line_says_all_that_an_answer_varies_with() {
-    let options = Options {
+    let options = FileOptions {
         fields: Arc::new(|_| vec![("vary".into(), "Origin".into()), ("A".into(), "b".into())]),
-        ..Options::default()
+        ..FileOptions::default()
     };
-    let entry = Entry::new("/a.txt", encoded_entry().facts(), &options).unwrap();
+    let entry = FileEntry::new("/a.txt", encoded_entry().facts(), &options).unwrap();
     for field in [AE, "Range: bytes=10-"] {
-        let sent = ask("GET", &[field], |request| entry.answer(request));
+        let sent = ask("GET", &[field], |request| entry.respond(request));
         assert_eq!(sent.field("Vary"), Some("Origin, Accept-Encoding"));
     }
 }
@@ -194,7 +194,7 @@ fn conditions_are_about_the_form_that_would_be_sent() {
         (&[AE, "If-Match: \"e-1\""], 412, ""),
     ] {
         for method in ["GET", "HEAD"] {
-            let sent = ask(method, fields, |request| entry.answer(request));
+            let sent = ask(method, fields, |request| entry.respond(request));
             assert_eq!(sent.status, want, "{fields:?}");
             assert_eq!(sent.field("ETag").unwrap_or_default(), etag, "{fields:?}");
             assert!(want != 304 || sent.field("Content-Encoding").is_none());
@@ -244,7 +244,7 @@ fn parts_are_parts_of_the_file_as_it_is() {
             ETAG,
         ),
     ] {
-        let sent = ask("GET", fields, |request| entry.answer(request));
+        let sent = ask("GET", fields, |request| entry.respond(request));
         assert_eq!(
             (sent.status, &*sent.body),
             (want, body.as_bytes()),
@@ -278,9 +278,9 @@ fn text_is_compressed_when_that_is_worth_it() {
         ("empty.txt", ""),
     ]);
     fs::write(root.path().join("noise.txt"), noise).unwrap();
-    let before = load(&root, &Options::default());
+    let before = load(&root, &FileOptions::default());
     assert_eq!(forms(&before, "/long.txt", &long), [""; 0]);
-    let folder = before.compress(&Options::default()).unwrap();
+    let folder = before.compress(&FileOptions::default()).unwrap();
     for (path, text, want) in [
         ("/long.txt", &long, &["br", "gzip"][..]),
         ("/index.html", &long, &["br", "gzip"]),
@@ -306,9 +306,9 @@ fn text_is_compressed_when_that_is_worth_it() {
         })
         .sum();
     assert_eq!(folder.memory_bytes(), before.memory_bytes() + held);
-    let off = Options {
+    let off = FileOptions {
         compress_bytes_max: 0,
-        ..Options::default()
+        ..FileOptions::default()
     };
     let folder = before.compress(&off).unwrap();
     assert_eq!(forms(&folder, "/long.txt", &long), [""; 0]);
@@ -319,14 +319,14 @@ fn text_is_compressed_when_that_is_worth_it() {
 #[test]
 fn each_form_has_an_entity_tag_of_its_own() {
     let root = root(&[("a.txt", &text_of(5000)), ("b.txt", &text_of(5001))]);
-    let options = Options::default();
-    let tags = |folder: &Folder| {
+    let options = FileOptions::default();
+    let tags = |folder: &Snapshot| {
         let mut tags = Vec::new();
         for path in ["/a.txt", "/b.txt"] {
             for coding in ["br", "gzip", "identity"] {
                 let fields = [&*format!("Accept-Encoding: {coding}")];
                 let sent = ask("HEAD", &fields, |request| {
-                    folder.answer(request, path).unwrap()
+                    folder.respond(request, path).unwrap()
                 });
                 tags.push(sent.field("ETag").unwrap().to_owned());
             }
@@ -357,7 +357,7 @@ fn large_text_is_compressed_too() {
     assert_eq!(forms(&folder, "/a.txt", &text), ["br", "gzip"]);
     let (_, gzip, brotli) = folder.slots["/a.txt"].entry.lens();
     assert_eq!(folder.memory_bytes(), gzip.unwrap() + brotli.unwrap());
-    let options = Options {
+    let options = FileOptions {
         compress_bytes_max: 4999,
         ..options
     };
@@ -391,11 +391,11 @@ fn forms_of_a_large_file_go_with_what_they_were_made_of() {
 #[test]
 fn a_picture_that_is_packed_by_itself_is_sent_so_and_not_packed_again() {
     let root = root(&[("a.svgz", &text_of(1000)), ("a.svg", &text_of(1000))]);
-    let options = Options::default();
+    let options = FileOptions::default();
     let folder = load(&root, &options).compress(&options).unwrap();
-    let packed = get(&folder, "/a.svgz").unwrap();
-    assert_eq!(packed.field("Content-Type"), Some("image/svg+xml"));
-    assert_eq!(packed.field("Content-Encoding"), Some("gzip"));
+    let compressed = get(&folder, "/a.svgz").unwrap();
+    assert_eq!(compressed.field("Content-Type"), Some("image/svg+xml"));
+    assert_eq!(compressed.field("Content-Encoding"), Some("gzip"));
     assert_eq!(folder.slots["/a.svgz"].entry.lens(), (1000, None, None));
     let plain = get(&folder, "/a.svg").unwrap();
     assert_eq!(plain.field("Content-Type"), Some("image/svg+xml"));
@@ -424,25 +424,25 @@ fn files_beside_a_file_are_its_forms() {
         brotli::BrotliCompress(&mut text.as_bytes(), &mut encoded, &Default::default()).unwrap();
         encoded
     };
-    assert_ne!(brotli, packed(&text, Coding::Brotli));
-    let gzip = packed(&text, Coding::Gzip);
+    assert_ne!(brotli, compressed(&text, Coding::Brotli));
+    let gzip = compressed(&text, Coding::Gzip);
     let put = |name: &str, bytes: &[u8]| fs::write(root.path().join(name), bytes).unwrap();
     put("a.txt.br", &brotli);
     put("b.bin.gz", &gzip);
     put("c.txt.gz", &gzip);
-    for options in [Options::default(), small()] {
+    for options in [FileOptions::default(), small()] {
         let loaded = load(&root, &options).settle();
         let folder = loaded.compress(&options).unwrap();
         assert_eq!(forms(&folder, "/a.txt", &text), ["br", "gzip"]);
         assert_eq!(forms(&folder, "/b.bin", &text), ["gzip"]);
         assert_eq!(forms(&folder, "/c.txt", &text), ["br", "gzip"]);
         let sent = ask("GET", &[AE], |request| {
-            folder.answer(request, "/a.txt").unwrap()
+            folder.respond(request, "/a.txt").unwrap()
         });
         assert_eq!(sent.body, brotli);
         // They are files of their own as well, of their own type.
         let own = ask("GET", &[AE], |request| {
-            folder.answer(request, "/b.bin.gz").unwrap()
+            folder.respond(request, "/b.bin.gz").unwrap()
         });
         assert_eq!((own.field("Content-Encoding"), &own.body), (None, &gzip));
         assert_eq!(own.field("Content-Type"), Some("application/gzip"));
@@ -453,9 +453,9 @@ fn files_beside_a_file_are_its_forms() {
         assert_eq!(folder.memory_bytes(), loaded.memory_bytes() + made);
     }
     // With compression off they are used all the same.
-    let off = Options {
+    let off = FileOptions {
         compress_bytes_max: 0,
-        ..Options::default()
+        ..FileOptions::default()
     };
     let folder = load(&root, &off).compress(&off).unwrap();
     assert_eq!(forms(&folder, "/a.txt", &text), ["br"]);
@@ -464,7 +464,7 @@ fn files_beside_a_file_are_its_forms() {
 #[test]
 fn a_file_beside_that_is_no_form_is_not_used() {
     let (text, other) = (text_of(5000), text_of(4990));
-    let whole = packed(&text, Coding::Gzip);
+    let whole = compressed(&text, Coding::Gzip);
     let stored = {
         use std::io::Write;
         let level = flate2::Compression::none();
@@ -472,8 +472,8 @@ fn a_file_beside_that_is_no_form_is_not_used() {
         encoder.write_all(text.as_bytes()).unwrap();
         encoder.finish().unwrap()
     };
-    let gzip_of_other = packed(&other, Coding::Gzip);
-    for beside in [
+    let gzip_of_other = compressed(&other, Coding::Gzip);
+    for sidecars in [
         // Of another state of the file, of nothing, cut short, longer than the file.
         gzip_of_other.as_slice(),
         b"",
@@ -482,9 +482,9 @@ fn a_file_beside_that_is_no_form_is_not_used() {
         &stored,
     ] {
         let root = root(&[("a.bin", &text), ("b.txt", &text)]);
-        fs::write(root.path().join("a.bin.gz"), beside).unwrap();
-        fs::write(root.path().join("b.txt.gz"), beside).unwrap();
-        for options in [Options::default(), small()] {
+        fs::write(root.path().join("a.bin.gz"), sidecars).unwrap();
+        fs::write(root.path().join("b.txt.gz"), sidecars).unwrap();
+        for options in [FileOptions::default(), small()] {
             let folder = load(&root, &options).settle();
             let folder = folder.compress(&options).unwrap();
             assert_eq!(forms(&folder, "/a.bin", &text), [""; 0]);
@@ -506,10 +506,10 @@ fn a_file_beside_a_very_large_one_has_to_be_as_new() {
         large.set_modified(time).unwrap();
         let time = UNIX_EPOCH + Duration::from_secs(MODIFIED.saturating_add_signed(secs));
         gzip.set_modified(time).unwrap();
-        let options = Options::default();
+        let options = FileOptions::default();
         let folder = load(&root, &options).settle().compress(&options).unwrap();
         let sent = ask("HEAD", &[AE], |request| {
-            folder.answer(request, "/a.bin").unwrap()
+            folder.respond(request, "/a.bin").unwrap()
         });
         let want = is_used.then_some("gzip");
         assert_eq!(sent.field("Content-Encoding"), want, "{secs}");
@@ -520,49 +520,49 @@ fn a_file_beside_a_very_large_one_has_to_be_as_new() {
 fn forms_come_and_go_with_the_files_beside() {
     let (one, two) = (text_of(5000), text_of(5100));
     let root = root(&[("a.bin", &one)]);
-    let options = Options::default();
+    let options = FileOptions::default();
     let first = Arc::new(load(&root, &options));
     let mut watch = Watch::new(root.path(), options, first);
     assert!(watch.encode().0.is_none());
     let put = |bytes: &[u8]| fs::write(root.path().join("a.bin.gz"), bytes).unwrap();
-    put(&packed(&one, Coding::Gzip));
-    let news = watch.look().unwrap();
+    put(&compressed(&one, Coding::Gzip));
+    let news = watch.scan().unwrap();
     assert_eq!(forms(&news, "/a.bin", &one), [""; 0]);
     let news = watch.encode().0.unwrap();
     assert_eq!(forms(&news, "/a.bin", &one), ["gzip"]);
     // The file has changed, and the one beside it not yet.
     write(root.path(), "a.bin", &two);
-    let news = watch.look().unwrap();
+    let news = watch.scan().unwrap();
     assert_eq!(forms(&news, "/a.bin", &two), [""; 0]);
     assert!(watch.encode().0.is_none());
-    put(&packed(&two, Coding::Gzip));
-    watch.look().unwrap();
+    put(&compressed(&two, Coding::Gzip));
+    watch.scan().unwrap();
     let news = watch.encode().0.unwrap();
     assert_eq!(forms(&news, "/a.bin", &two), ["gzip"]);
     fs::remove_file(root.path().join("a.bin.gz")).unwrap();
-    let news = watch.look().unwrap();
+    let news = watch.scan().unwrap();
     assert_eq!(forms(&news, "/a.bin", &two), [""; 0]);
-    assert!(watch.encode().0.is_none() && watch.look().is_none());
+    assert!(watch.encode().0.is_none() && watch.scan().is_none());
 }
 
 #[test]
 fn what_has_not_changed_keeps_its_forms() {
     let text = text_of(5000);
     let root = root(&[("a.txt", &text), ("b.txt", &text), ("index.html", &text)]);
-    let options = Options::default();
+    let options = FileOptions::default();
     let first = Arc::new(load(&root, &options));
     let mut watch = Watch::new(root.path(), options, first);
     let (made, has_more) = watch.encode();
     let made = made.unwrap();
     assert!(!has_more);
-    assert!(watch.look().is_none() && watch.encode().0.is_none());
+    assert!(watch.scan().is_none() && watch.encode().0.is_none());
     write(root.path(), "b.txt", &text_of(6000));
     // A new date on the same content.
     let file = fs::File::open(root.path().join("index.html")).unwrap();
     file.set_modified(UNIX_EPOCH + Duration::from_secs(MODIFIED))
         .unwrap();
-    let changed = watch.look().unwrap();
-    let entry = |folder: &Folder, path: &str| Arc::clone(&folder.slots[path].entry);
+    let changed = watch.scan().unwrap();
+    let entry = |folder: &Snapshot, path: &str| Arc::clone(&folder.slots[path].entry);
     assert!(Arc::ptr_eq(
         &entry(&made, "/a.txt"),
         &entry(&changed, "/a.txt")
@@ -594,7 +594,7 @@ fn much_is_compressed_step_by_step() {
         .map(|name| (name.as_str(), text.as_str()))
         .collect();
     let root = root(&files);
-    let options = Options::default();
+    let options = FileOptions::default();
     let mut folder = load(&root, &options);
     for done in 1..=5 {
         // Two forms are twice the work.
@@ -617,14 +617,14 @@ fn much_is_compressed_step_by_step() {
 fn forms_get_the_memory_that_files_leave() {
     let text = text_of(5000);
     let root = root(&[("a.txt", &text), ("b.txt", &text), ("c.txt", &text)]);
-    let own = packed(&text, Coding::Brotli).len() + packed(&text, Coding::Gzip).len();
-    let options = Options {
+    let own = compressed(&text, Coding::Brotli).len() + compressed(&text, Coding::Gzip).len();
+    let options = FileOptions {
         memory_bytes_max: 15_000 + 2 * own as u64,
-        ..Options::default()
+        ..FileOptions::default()
     };
     let folder = load(&root, &options).compress(&options).unwrap();
     assert_eq!(folder.memory_bytes(), options.memory_bytes_max);
-    let made = |folder: &Folder| {
+    let made = |folder: &Snapshot| {
         ["/a.txt", "/b.txt", "/c.txt"].map(|path| forms(folder, path, &text).len())
     };
     assert_eq!(made(&folder), [2, 2, 0]);
@@ -644,11 +644,11 @@ fn forms_get_the_memory_that_files_leave() {
 fn other_options_make_other_answers_at_once() {
     let text = text_of(5000);
     let root = root(&[("a.txt", &text), ("index.html", "x")]);
-    let options = Options::default();
+    let options = FileOptions::default();
     let first = Arc::new(load(&root, &options));
     let mut watch = Watch::new(root.path(), options.clone(), first);
     watch.encode().0.unwrap();
-    let with = |value: &'static str, compress_bytes_max| Options {
+    let with = |value: &'static str, compress_bytes_max| FileOptions {
         fields: Arc::new(move |_| vec![("X-A".into(), value.into())]),
         compress_bytes_max,
         ..options.clone()
@@ -662,7 +662,7 @@ fn other_options_make_other_answers_at_once() {
     assert_eq!(forms(&news, "/a.txt", &text), ["br", "gzip"]);
     // What is asked for cannot be sent: all stays as it was.
     assert!(watch.set_options(with("\n", 0)).is_none());
-    assert!(watch.look().is_none());
+    assert!(watch.scan().is_none());
     let news = watch.set_options(with("2", 0)).unwrap();
     assert_eq!(get(&news, "/a.txt").unwrap().field("X-A"), Some("2"));
     assert_eq!(forms(&news, "/a.txt", &text), [""; 0]);
@@ -670,6 +670,6 @@ fn other_options_make_other_answers_at_once() {
     assert!(watch.encode().0.is_none());
     // Files that change from now on get the new fields too.
     write(root.path(), "b.txt", "b");
-    let news = watch.look().unwrap();
+    let news = watch.scan().unwrap();
     assert_eq!(get(&news, "/b.txt").unwrap().field("X-A"), Some("2"));
 }

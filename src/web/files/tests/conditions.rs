@@ -8,13 +8,13 @@ const NEWER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
 
 fn status(method: &str, fields: &[&str]) -> u16 {
     let entry = entry(b"content", true);
-    ask(method, fields, |request| entry.answer(request)).status
+    ask(method, fields, |request| entry.respond(request)).status
 }
 
 #[test]
 fn a_file_is_sent_with_what_a_cache_needs() {
     let entry = entry(b"content", true);
-    let sent = ask("GET", &[], |request| entry.answer(request));
+    let sent = ask("GET", &[], |request| entry.respond(request));
     assert_eq!(sent.status, 200);
     assert_eq!(sent.body, b"content");
     assert_eq!(sent.field("Content-Length"), Some("7"));
@@ -27,7 +27,7 @@ fn a_file_is_sent_with_what_a_cache_needs() {
     assert_eq!(sent.field("Accept-Ranges"), Some("bytes"));
     assert_eq!(sent.field("Cache-Control"), Some("no-cache"));
     // RFC 9110 §9.3.2: HEAD has the same head and no body.
-    let head = ask("HEAD", &[], |request| entry.answer(request));
+    let head = ask("HEAD", &[], |request| entry.respond(request));
     assert_eq!(head.head, sent.head);
     assert_eq!(head.body, b"");
 }
@@ -38,7 +38,7 @@ fn other_methods_are_told_which_there_are() {
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "get"] {
         for fields in [&[][..], &["If-Match: \"x\""], &["If-None-Match: *"]] {
             let entry = entry(b"content", true);
-            let sent = ask(method, fields, |request| entry.answer(request));
+            let sent = ask(method, fields, |request| entry.respond(request));
             assert_eq!(sent.status, 405, "{method}");
             assert_eq!(sent.field("Allow"), Some("GET, HEAD"));
             assert_eq!(sent.body, b"");
@@ -118,14 +118,14 @@ fn conditions_come_before_ranges() {
 
 #[test]
 fn not_modified_says_what_keeps_a_cache_fresh_and_no_more() {
-    let options = Options {
+    let options = FileOptions {
         fields: Arc::new(|_| vec![("Vary".into(), "Accept-Language".into())]),
-        ..Options::default()
+        ..FileOptions::default()
     };
-    let entry = Entry::new("/a.txt", facts(b"content", true), &options).unwrap();
+    let entry = FileEntry::new("/a.txt", facts(b"content", true), &options).unwrap();
     for method in ["GET", "HEAD"] {
         let fields = ["If-None-Match: \"e-1\""];
-        let sent = ask(method, &fields, |request| entry.answer(request));
+        let sent = ask(method, &fields, |request| entry.respond(request));
         // RFC 9110 §15.4.5.
         let want = ["Date", "ETag", "Last-Modified", "Cache-Control", "Vary"];
         assert_eq!(sent.names(), want);
@@ -137,7 +137,9 @@ fn not_modified_says_what_keeps_a_cache_fresh_and_no_more() {
 #[test]
 fn a_failed_condition_says_nothing_about_the_file() {
     let entry = entry(b"content", true);
-    let sent = ask("GET", &["If-Match: \"x\""], |request| entry.answer(request));
+    let sent = ask("GET", &["If-Match: \"x\""], |request| {
+        entry.respond(request)
+    });
     assert_eq!(sent.status, 412);
     assert_eq!(sent.names(), ["Date", "Content-Length"]);
 }
@@ -145,7 +147,7 @@ fn a_failed_condition_says_nothing_about_the_file() {
 #[test]
 fn the_embedder_adds_fields_by_path_and_type() {
     let root = root(&[("index.html", "page"), ("a.css", "style"), ("v.1.js", "js")]);
-    let options = Options {
+    let options = FileOptions {
         fields: Arc::new(|asset| match asset.media_type {
             "text/html" => vec![(
                 "Content-Security-Policy".into(),
@@ -158,7 +160,7 @@ fn the_embedder_adds_fields_by_path_and_type() {
             "/a.css" => Cow::Borrowed(""),
             _ => Cow::Borrowed("no-cache"),
         }),
-        ..Options::default()
+        ..FileOptions::default()
     };
     let folder = load(&root, &options);
     let page = get(&folder, "/").unwrap();
@@ -183,11 +185,11 @@ fn fields_that_cannot_be_sent_are_refused_at_the_start() {
         ("content-type", "text/plain"),
         ("Connection", "close"),
     ] {
-        let options = Options {
+        let options = FileOptions {
             fields: Arc::new(move |_| vec![(name.into(), value.into())]),
-            ..Options::default()
+            ..FileOptions::default()
         };
-        let error = Folder::load(root.path(), &options).unwrap_err();
+        let error = Snapshot::load(root.path(), &options).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{name}");
         assert!(error.to_string().contains("/a.txt"), "{error}");
     }
@@ -196,7 +198,7 @@ fn fields_that_cannot_be_sent_are_refused_at_the_start() {
 #[test]
 fn a_page_serves_as_the_body_of_an_error() {
     let root = root(&[("404.html", "<p>not here")]);
-    for options in [Options::default(), small()] {
+    for options in [FileOptions::default(), small()] {
         let folder = load(&root, &options);
         // Conditions are about what was asked for, not about this page.
         let fields = ["If-None-Match: *", "Range: bytes=0-0"];

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::super::left_out::Reason;
+use super::super::skipped::SkipReason;
 use super::*;
 use crate::web::{FileSource, decode_path};
 
@@ -19,7 +19,7 @@ fn files_are_found_at_their_paths() {
         ("name with \u{e4} and \\", "odd"),
         ("empty", ""),
     ]);
-    let folder = load(&root, &Options::default());
+    let folder = load(&root, &FileOptions::default());
     for (path, want) in [
         ("/index.html", Some("home")),
         ("/", Some("home")),
@@ -52,7 +52,7 @@ fn a_folder_without_its_slash_is_led_to_it() {
         ("\u{e4} b%2f/index.html", "odd"),
         ("back\\slash/index.html", "odd"),
     ]);
-    let folder = load(&root, &Options::default());
+    let folder = load(&root, &FileOptions::default());
     for (target, path, want) in [
         ("/docs", "/docs", "/docs/"),
         ("/docs?", "/docs", "/docs/?"),
@@ -63,11 +63,11 @@ fn a_folder_without_its_slash_is_led_to_it() {
         ("/x", "/back\\slash", "/back%5Cslash/"),
     ] {
         for method in ["GET", "HEAD"] {
-            let answer = |request: &Request<'_>| folder.answer(request, path).unwrap();
-            let sent = ask_at(target, method, &[], answer);
+            let response = |request: &Request<'_>| folder.respond(request, path).unwrap();
+            let sent = ask_at(target, method, &[], response);
             assert_eq!((sent.status, sent.field("Location")), (308, Some(want)));
             assert_eq!(sent.field("Cache-Control"), Some("no-cache"));
-            let sent = ask_at(target, "POST", &[], answer);
+            let sent = ask_at(target, "POST", &[], response);
             assert_eq!((sent.status, sent.field("Allow")), (405, Some("GET, HEAD")));
         }
     }
@@ -83,7 +83,7 @@ fn nothing_outside_the_folder_can_be_named() {
         ("public/index.html", "home"),
         ("public/css/base.css", "css"),
     ]);
-    let folder = Folder::load(&outside.path().join("public"), &Options::default()).unwrap();
+    let folder = Snapshot::load(&outside.path().join("public"), &FileOptions::default()).unwrap();
     let absolute = outside.path().join("secret.txt");
     for path in [
         "/../secret.txt",
@@ -132,7 +132,7 @@ fn hidden_and_special_files_and_links_that_lead_out_are_left_out() {
     symlink(at("nothing"), at("dangling")).unwrap();
     let _socket = UnixListener::bind(at("socket")).unwrap();
     fs::write(at("x").with_file_name(OsStr::from_bytes(b"\xff.txt")), "x").unwrap();
-    let folder = load(&root, &Options::default());
+    let folder = load(&root, &FileOptions::default());
     assert_eq!(folder.len(), 3);
     assert_eq!(text(&folder, "/a.txt").as_deref(), Some("a"));
     assert_eq!(text(&folder, "/in.txt").as_deref(), Some("a"));
@@ -156,19 +156,19 @@ fn hidden_and_special_files_and_links_that_lead_out_are_left_out() {
         assert_eq!(text(&folder, path), None, "{path}");
     }
     for (path, reason) in [
-        ("/", Reason::Name),
-        ("/.env", Reason::Hidden),
-        ("/a.txt~", Reason::Backup),
-        ("/socket", Reason::Special),
-        ("/out", Reason::LeadsOut),
-        ("/out.txt", Reason::LeadsOut),
-        ("/loop", Reason::LeadsBack),
-        ("/dangling", Reason::LeadsNowhere),
+        ("/", SkipReason::Name),
+        ("/.env", SkipReason::Hidden),
+        ("/a.txt~", SkipReason::Backup),
+        ("/socket", SkipReason::Special),
+        ("/out", SkipReason::LeadsOut),
+        ("/out.txt", SkipReason::LeadsOut),
+        ("/loop", SkipReason::LeadsBack),
+        ("/dangling", SkipReason::LeadsNowhere),
     ] {
         assert_eq!(folder.reason(path), Some(reason), "{path}");
     }
     // What is meant to be so is no finding.
-    assert!(!folder.left_out().any(|line| line.contains("/.env")));
+    assert!(!folder.skipped().any(|line| line.contains("/.env")));
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn a_folder_as_kubernetes_mounts_it_is_served_and_its_switch_is_seen() {
     symlink("..one", at("..data")).unwrap();
     symlink("..data/a", at("a")).unwrap();
     symlink("..data/sub", at("sub")).unwrap();
-    let options = Options::default();
+    let options = FileOptions::default();
     let one = load(&root, &options);
     assert_eq!((text(&one, "/a"), one.len()), (Some("1".to_owned()), 2));
     assert_eq!(text(&one, "/sub/b").as_deref(), Some("1"));
@@ -189,7 +189,7 @@ fn a_folder_as_kubernetes_mounts_it_is_served_and_its_switch_is_seen() {
     fs::rename(at("..data_tmp"), at("..data")).unwrap();
     let two = one.refresh(root.path(), &options).unwrap();
     assert_eq!((text(&two, "/a"), two.len()), (Some("2".to_owned()), 1));
-    assert_eq!(two.reason("/sub"), Some(Reason::LeadsNowhere));
+    assert_eq!(two.reason("/sub"), Some(SkipReason::LeadsNowhere));
 }
 
 #[test]
@@ -198,8 +198,8 @@ fn the_root_may_be_a_link() {
     let links = tempfile::tempdir().unwrap();
     let (link, next) = (links.path().join("public"), links.path().join("next"));
     symlink(one.path(), &link).unwrap();
-    let options = Options::default();
-    let folder = Folder::load(&link, &options).unwrap();
+    let options = FileOptions::default();
+    let folder = Snapshot::load(&link, &options).unwrap();
     assert_eq!(text(&folder, "/a").as_deref(), Some("one"));
     symlink(two.path(), &next).unwrap();
     fs::rename(&next, &link).unwrap();
@@ -214,7 +214,7 @@ fn a_root_that_is_no_folder_is_an_error() {
         ("file", ErrorKind::NotADirectory),
         ("nothing", ErrorKind::NotFound),
     ] {
-        let error = Folder::load(&root.path().join(name), &Options::default()).unwrap_err();
+        let error = Snapshot::load(&root.path().join(name), &FileOptions::default()).unwrap_err();
         assert_eq!(error.kind(), kind);
     }
 }
@@ -227,10 +227,10 @@ fn what_does_not_fit_in_memory_is_held_open() {
         ("c", "12345"),
         ("d", "12"),
     ]);
-    let options = Options {
+    let options = FileOptions {
         memory_bytes_max: 10,
         small_file_bytes_max: 8,
-        ..Options::default()
+        ..FileOptions::default()
     };
     let folder = load(&root, &options);
     // `b` is too long by itself, `d` was too much.
@@ -259,9 +259,9 @@ fn what_does_not_fit_in_memory_is_held_open() {
 fn numbers_of_files_are_bounded() {
     let root = root(&[("a", "1"), ("b", "2"), ("c/d", "3"), ("c/e", "4")]);
     for files_max in 0..=6 {
-        let options = Options {
+        let options = FileOptions {
             files_max,
-            ..Options::default()
+            ..FileOptions::default()
         };
         let folder = load(&root, &options);
         // The folder counts too.
@@ -274,7 +274,7 @@ fn numbers_of_files_are_bounded() {
             is_whole,
             "{files_max}: {reasons:?}"
         );
-        assert!(is_whole || reasons.contains(&Some(Reason::TooMany)));
+        assert!(is_whole || reasons.contains(&Some(SkipReason::TooMany)));
     }
     // Old enough for strong tags, which will not change.
     for name in ["a", "b", "c/d", "c/e"] {
@@ -282,10 +282,10 @@ fn numbers_of_files_are_bounded() {
         let time = UNIX_EPOCH + Duration::from_secs(MODIFIED);
         file.set_modified(time).unwrap();
     }
-    let options = Options {
+    let options = FileOptions {
         small_file_bytes_max: 0,
         open_files_max: 3,
-        ..Options::default()
+        ..FileOptions::default()
     };
     // However many are held open, all are served.
     let folder = load(&root, &options);
@@ -311,13 +311,13 @@ fn numbers_of_files_are_bounded() {
     assert!(same.is_same(&next));
     // More room is used by files that were known before there was any.
     let next = next.settle();
-    let roomier = Options {
+    let roomier = FileOptions {
         open_files_max: 5,
         ..options.clone()
     };
     let more = next.refresh(root.path(), &roomier).unwrap();
     assert_eq!((more.len(), open_files(&more)), (8, 5));
-    let in_memory = Options {
+    let in_memory = FileOptions {
         small_file_bytes_max: 10,
         ..options
     };
@@ -325,8 +325,8 @@ fn numbers_of_files_are_bounded() {
     assert_eq!((more.memory_bytes(), open_files(&more)), (12, 0));
 }
 
-/// How many files a picture really holds open.
-fn open_files(folder: &Folder) -> usize {
+/// Number of files a picture really holds open.
+fn open_files(folder: &Snapshot) -> usize {
     let files = folder.files();
     files
         .filter(|(_, slot)| slot.entry.file().is_some())
@@ -337,7 +337,7 @@ fn open_files(folder: &Folder) -> usize {
 fn a_file_that_is_not_held_open_is_opened_only_as_what_it_was() {
     let root = root(&[("sub/large", "a large file"), ("other", "another one!")]);
     let outside = super::root(&[("large", "secret bytes")]);
-    let options = Options {
+    let options = FileOptions {
         open_files_max: 0,
         ..small()
     };
@@ -345,7 +345,7 @@ fn a_file_that_is_not_held_open_is_opened_only_as_what_it_was() {
     let folder = load(&root, &options);
     let mut source = None;
     ask("GET", &[], |request| {
-        let response = folder.answer(request, "/sub/large").unwrap();
+        let response = folder.respond(request, "/sub/large").unwrap();
         source = response.file().map(|part| part.file.clone());
         response
     });
@@ -405,7 +405,7 @@ fn a_new_picture_shares_what_has_not_changed() {
     assert_eq!(changed.files_not_in(&same).count(), 0);
     assert_eq!(text(&same, "/a").as_deref(), Some("1"));
     assert_eq!(text(&changed, "/a").as_deref(), Some("33"));
-    let etag = |folder: &Folder, path| {
+    let etag = |folder: &Snapshot, path| {
         let sent = get(folder, path).unwrap();
         sent.field("ETag").unwrap().to_owned()
     };
@@ -416,7 +416,7 @@ fn a_new_picture_shares_what_has_not_changed() {
 #[test]
 fn additions_and_removals_are_seen() {
     let root = root(&[("a", "1"), ("sub/b", "2")]);
-    let options = Options::default();
+    let options = FileOptions::default();
     let first = load(&root, &options);
     write(root.path(), "c/index.html", "3");
     let more = first.refresh(root.path(), &options).unwrap();
@@ -439,7 +439,7 @@ fn additions_and_removals_are_seen() {
 
 #[test]
 fn changes_are_seen_however_they_are_made() {
-    for options in [Options::default(), small()] {
+    for options in [FileOptions::default(), small()] {
         let root = root(&[("a", "version 1"), ("index.html", "")]);
         let path = root.path().join("a");
         let mut folder = load(&root, &options).settle();
@@ -468,7 +468,7 @@ fn changes_are_seen_however_they_are_made() {
 #[test]
 fn a_small_file_overwritten_within_a_tick_of_the_clock_is_read_again() {
     let root = root(&[("a", "0000")]);
-    let options = Options::default();
+    let options = FileOptions::default();
     let mut folder = load(&root, &options);
     for version in 1..50 {
         // The same length, and mostly the same times: the stamp cannot be trusted yet.
@@ -504,10 +504,10 @@ fn only_a_new_time_makes_new_dates() {
         let time = UNIX_EPOCH + Duration::from_secs(secs);
         file.set_modified(time).unwrap();
     };
-    let options = Options::default();
+    let options = FileOptions::default();
     set(MODIFIED);
     let first = load(&root, &options);
-    let shown = |folder: &Folder| {
+    let shown = |folder: &Snapshot| {
         let sent = get(folder, "/a").unwrap();
         let field = |name| sent.field(name).unwrap().to_owned();
         (field("ETag"), field("Last-Modified"))
@@ -529,7 +529,7 @@ fn only_a_new_time_makes_new_dates() {
 }
 
 /// The field ETag of a file.
-fn tag(folder: &Folder, path: &str) -> String {
+fn tag(folder: &Snapshot, path: &str) -> String {
     let sent = get(folder, path).unwrap();
     sent.field("ETag").unwrap().to_owned()
 }
@@ -567,18 +567,18 @@ fn a_large_file_that_was_just_written_has_a_weak_tag() {
     let weak = tag(&folder, "/a");
     let strong = weak.strip_prefix("W/").expect("a weak tag").to_owned();
     // Nobody may go on with a part of it; who has it need not get it again.
-    let answer = |field: &str, value: &str| {
+    let respond = |field: &str, value: &str| {
         let fields = [&*format!("{field}: {value}"), "Range: bytes=1-2"];
-        let answer = ask("GET", &fields, |request| {
-            folder.answer(request, "/a").unwrap()
+        let response = ask("GET", &fields, |request| {
+            folder.respond(request, "/a").unwrap()
         });
-        answer.status
+        response.status
     };
-    assert_eq!(answer("If-Range", &weak), 200);
-    assert_eq!(answer("If-Range", &strong), 200);
-    assert_eq!(answer("If-Match", &weak), 412);
-    assert_eq!(answer("If-None-Match", &weak), 304);
-    assert_eq!(answer("If-None-Match", &strong), 304);
+    assert_eq!(respond("If-Range", &weak), 200);
+    assert_eq!(respond("If-Range", &strong), 200);
+    assert_eq!(respond("If-Match", &weak), 412);
+    assert_eq!(respond("If-None-Match", &weak), 304);
+    assert_eq!(respond("If-None-Match", &strong), 304);
     // A look is not enough, time is.
     let file = File::open(root.path().join("a")).unwrap();
     let past = SystemTime::now() - Duration::from_secs(60);
@@ -596,7 +596,7 @@ fn last_modified_never_lies_in_the_future() {
     let far = 32_503_680_000; // the year 3000
     file.set_modified(UNIX_EPOCH + Duration::from_secs(far))
         .unwrap();
-    let sent = get(&load(&root, &Options::default()), "/a").unwrap();
+    let sent = get(&load(&root, &FileOptions::default()), "/a").unwrap();
     let modified = date::parse(sent.field("Last-Modified").unwrap()).unwrap();
     let now = UNIX_EPOCH.elapsed().unwrap().as_secs();
     assert!(modified <= now, "{modified}");

@@ -10,10 +10,10 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::entry::{Entry, Facts};
-use super::form::Content;
-use super::{Folder, Options};
-use crate::proto::http1::{After, BodyLength, Head, date, encode};
+use super::file_entry::{FileEntry, FileMetadata};
+use super::representation::Content;
+use super::{FileOptions, Snapshot};
+use crate::proto::http1::{BodyLength, ConnectionAction, Head, date, encode};
 use crate::reactor::{ConnId, Shared};
 use crate::web::{Body, ExchangeId, FileBody, Part, Request, Response};
 
@@ -23,7 +23,7 @@ const MODIFIED_DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
 /// An answer as it would go out.
 #[derive(Debug)]
-struct Sent {
+struct SentResponse {
     status: u16,
     head: String,
     body: Vec<u8>,
@@ -39,7 +39,7 @@ fn read(part: &FileBody) -> Vec<u8> {
     bytes
 }
 
-impl Sent {
+impl SentResponse {
     fn of(response: Response, request: &Head<'_>) -> Self {
         let length = match &response.body {
             Body::Empty => BodyLength::None,
@@ -52,8 +52,8 @@ impl Sent {
             response.status(),
             &[lines.as_ref()],
             length,
-            request.asked(),
-            After::KeepAlive,
+            request.meta(),
+            ConnectionAction::KeepAlive,
             &encode::Common::at(0),
         );
         let status = response.status();
@@ -100,8 +100,12 @@ impl Sent {
 }
 
 /// Has a request with these method and field lines answered.
-fn ask(method: &str, fields: &[&str], answer: impl FnOnce(&Request<'_>) -> Response) -> Sent {
-    ask_at("/x", method, fields, answer)
+fn ask(
+    method: &str,
+    fields: &[&str],
+    respond: impl FnOnce(&Request<'_>) -> Response,
+) -> SentResponse {
+    ask_at("/x", method, fields, respond)
 }
 
 /// The same with a target of one's own.
@@ -109,8 +113,8 @@ fn ask_at(
     target: &str,
     method: &str,
     fields: &[&str],
-    answer: impl FnOnce(&Request<'_>) -> Response,
-) -> Sent {
+    respond: impl FnOnce(&Request<'_>) -> Response,
+) -> SentResponse {
     let mut bytes = format!("{method} {target} HTTP/1.1\r\nHost: a\r\n");
     for field in fields {
         bytes.push_str(field);
@@ -118,27 +122,27 @@ fn ask_at(
     }
     bytes.push_str("\r\n");
     let head = Head::reparse(bytes.as_bytes()).unwrap();
-    let origin = crate::reactor::Origin::Connected {
+    let endpoint = crate::reactor::Endpoint::Connected {
         peer: "192.0.2.1:1000".parse().unwrap(),
     };
     let request = Request {
         head,
         body: &[],
-        origin,
-        connection: origin,
+        endpoint,
+        connection: endpoint,
         exchange: ExchangeId {
             conn: ConnId::NONE,
             number: 0,
         },
     };
-    Sent::of(answer(&request), &head)
+    SentResponse::of(respond(&request), &head)
 }
 
-/// What a folder says to a plain GET.
-fn get(folder: &Folder, path: &str) -> Option<Sent> {
+/// Response of a folder to a plain GET.
+fn get(folder: &Snapshot, path: &str) -> Option<SentResponse> {
     let mut is_there = true;
     let sent = ask("GET", &[], |request| {
-        folder.answer(request, path).unwrap_or_else(|| {
+        folder.respond(request, path).unwrap_or_else(|| {
             is_there = false;
             Response::empty(404)
         })
@@ -146,23 +150,23 @@ fn get(folder: &Folder, path: &str) -> Option<Sent> {
     is_there.then_some(sent)
 }
 
-/// What is at a path: text, as this is a test.
-fn text(folder: &Folder, path: &str) -> Option<String> {
+/// Text at a path.
+fn text(folder: &Snapshot, path: &str) -> Option<String> {
     get(folder, path).map(|sent| String::from_utf8(sent.body).unwrap())
 }
 
 /// A text file of known validators.
-fn entry(content: &[u8], is_date_strong: bool) -> Entry {
-    Entry::new(
+fn entry(content: &[u8], is_date_strong: bool) -> FileEntry {
+    FileEntry::new(
         "/a.txt",
         facts(content, is_date_strong),
-        &Options::default(),
+        &FileOptions::default(),
     )
     .unwrap()
 }
 
-fn facts(content: &[u8], is_date_strong: bool) -> Facts {
-    Facts {
+fn facts(content: &[u8], is_date_strong: bool) -> FileMetadata {
+    FileMetadata {
         content: Content::Memory(Shared::from(content)),
         etag: ETAG.into(),
         modified_secs: MODIFIED,
@@ -188,13 +192,13 @@ fn write(root: &Path, path: &str, content: &str) {
 }
 
 /// Files of more than eight bytes are large.
-fn small() -> Options {
-    Options {
+fn small() -> FileOptions {
+    FileOptions {
         small_file_bytes_max: 8,
-        ..Options::default()
+        ..FileOptions::default()
     }
 }
 
-fn load(root: &TempDir, options: &Options) -> Folder {
-    Folder::load(root.path(), options).unwrap()
+fn load(root: &TempDir, options: &FileOptions) -> Snapshot {
+    Snapshot::load(root.path(), options).unwrap()
 }

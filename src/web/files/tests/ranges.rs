@@ -13,7 +13,7 @@ fn a_part_is_sent_with_its_place() {
         ("bytes=5-5", "5", "bytes 5-5/10"),
     ] {
         let fields = [&*format!("Range: {range}")];
-        let sent = ask("GET", &fields, |request| entry.answer(request));
+        let sent = ask("GET", &fields, |request| entry.respond(request));
         assert_eq!(sent.status, 206);
         assert_eq!(sent.body, part.as_bytes());
         assert_eq!(sent.field("Content-Range"), Some(place));
@@ -24,7 +24,7 @@ fn a_part_is_sent_with_its_place() {
             assert!(sent.field(name).is_some(), "{name}");
         }
         // §14.2: Range means something to GET only.
-        let head = ask("HEAD", &fields, |request| entry.answer(request));
+        let head = ask("HEAD", &fields, |request| entry.respond(request));
         assert_eq!(head.status, 200);
         assert_eq!(head.field("Content-Length"), Some("10"));
     }
@@ -40,12 +40,12 @@ fn a_range_of_nothing_is_told_the_length() {
     ] {
         let entry = entry(content.as_bytes(), true);
         let fields = [&*format!("Range: {range}")];
-        let sent = ask("GET", &fields, |request| entry.answer(request));
+        let sent = ask("GET", &fields, |request| entry.respond(request));
         assert_eq!(sent.status, 416);
         let length = format!("bytes */{}", content.len());
         assert_eq!(sent.field("Content-Range"), Some(&*length));
         assert_eq!(sent.names(), ["Date", "Content-Length", "Content-Range"]);
-        let head = ask("HEAD", &fields, |request| entry.answer(request));
+        let head = ask("HEAD", &fields, |request| entry.respond(request));
         assert_eq!(head.status, 200);
     }
 }
@@ -61,7 +61,7 @@ fn what_is_no_set_of_ranges_is_ignored() {
         &["Range:"],
         &["Range: \u{fc}"],
     ] {
-        let sent = ask("GET", fields, |request| entry.answer(request));
+        let sent = ask("GET", fields, |request| entry.respond(request));
         assert_eq!((sent.status, sent.body.len()), (200, 10), "{fields:?}");
         assert_eq!(sent.field("Content-Range"), None);
     }
@@ -88,7 +88,7 @@ fn if_range_lets_only_the_same_state_be_continued() {
             let entry = entry(b"0123456789", is_date_strong);
             let if_range = &*format!("If-Range: {if_range}");
             let status =
-                |fields: &[&str]| ask("GET", fields, |request| entry.answer(request)).status;
+                |fields: &[&str]| ask("GET", fields, |request| entry.respond(request)).status;
             assert_eq!(status(&["Range: bytes=2-3", if_range]), want, "{if_range}");
             let want = if want == 206 { 416 } else { 200 };
             assert_eq!(status(&["Range: bytes=10-", if_range]), want, "{if_range}");
@@ -104,7 +104,7 @@ fn who_continues_is_not_told_again_what_it_knows() {
     // RFC 9110 §15.3.7.
     let entry = entry(b"0123456789", true);
     let fields = ["Range: bytes=2-", "If-Range: \"e-1\""];
-    let sent = ask("GET", &fields, |request| entry.answer(request));
+    let sent = ask("GET", &fields, |request| entry.respond(request));
     let want = [
         "Date",
         "Content-Length",
@@ -117,7 +117,7 @@ fn who_continues_is_not_told_again_what_it_knows() {
 }
 
 /// Takes a multipart/byteranges body apart (RFC 2046 §5.1.1): the place and the bytes of each part.
-fn parts(sent: &Sent) -> Vec<(String, Vec<u8>)> {
+fn parts(sent: &SentResponse) -> Vec<(String, Vec<u8>)> {
     let content_type = sent.field("Content-Type").unwrap();
     let boundary = content_type
         .strip_prefix("multipart/byteranges; boundary=")
@@ -147,11 +147,11 @@ fn parts(sent: &Sent) -> Vec<(String, Vec<u8>)> {
 fn several_parts_are_sent_with_their_places() {
     // RFC 9110 §15.3.7.2, in memory and from disk.
     let root = root(&[("a.txt", "0123456789")]);
-    for options in [Options::default(), small()] {
+    for options in [FileOptions::default(), small()] {
         let folder = load(&root, &options);
         let fields = ["Range: bytes=7-8, 0-1,-1,20-"];
         let sent = ask("GET", &fields, |request| {
-            folder.answer(request, "/a.txt").unwrap()
+            folder.respond(request, "/a.txt").unwrap()
         });
         assert_eq!(sent.status, 206);
         let want = [("7-9/10", "789"), ("0-1/10", "01")];
@@ -164,7 +164,7 @@ fn several_parts_are_sent_with_their_places() {
             assert!(sent.field(name).is_some(), "{name}");
         }
         let head = ask("HEAD", &fields, |request| {
-            folder.answer(request, "/a.txt").unwrap()
+            folder.respond(request, "/a.txt").unwrap()
         });
         assert_eq!(
             (head.status, head.field("Content-Length")),
@@ -172,7 +172,7 @@ fn several_parts_are_sent_with_their_places() {
         );
     }
     let entry = entry(b"0123456789", true);
-    let status = |fields: &[&str]| ask("GET", fields, |request| entry.answer(request)).status;
+    let status = |fields: &[&str]| ask("GET", fields, |request| entry.respond(request)).status;
     assert_eq!(status(&["Range: bytes=0-1,4-5", "If-Range: \"e-1\""]), 206);
     assert_eq!(status(&["Range: bytes=0-1,4-5", "If-Range: \"x\""]), 200);
     assert_eq!(status(&["Range: bytes=10-,20-30"]), 416);
@@ -183,7 +183,7 @@ fn ranges_that_come_to_one_are_answered_with_one() {
     let entry = entry(b"0123456789", true);
     for range in ["bytes=0-2,2-4", "bytes=3-4,0-2", "bytes=0-4,99-"] {
         let fields = [&*format!("Range: {range}")];
-        let sent = ask("GET", &fields, |request| entry.answer(request));
+        let sent = ask("GET", &fields, |request| entry.respond(request));
         assert_eq!((sent.status, &*sent.body), (206, b"01234".as_slice()));
         assert_eq!(sent.field("Content-Range"), Some("bytes 0-4/10"));
         assert_eq!(
@@ -202,7 +202,7 @@ fn no_set_of_ranges_makes_much_of_a_file() {
     let small: Vec<_> = (0..64).map(|n| format!("{0}-{0}", n * 10)).collect();
     for (set, most) in [(overlapping, content.len()), (small, 64 + 65 * 128)] {
         let fields = [&*format!("Range: bytes={}", set.join(","))];
-        let sent = ask("GET", &fields, |request| entry.answer(request));
+        let sent = ask("GET", &fields, |request| entry.respond(request));
         assert_eq!(sent.status, 206);
         assert!(sent.body.len() <= most, "{}", sent.body.len());
     }
@@ -217,11 +217,11 @@ proptest! {
     ) {
         let content: String = (b'0'..=b'z').take(len).map(char::from).collect();
         let root = root(&[("a", &content)]);
-        let large = Options { memory_bytes_max: 0, ..Options::default() };
+        let large = FileOptions { memory_bytes_max: 0, ..FileOptions::default() };
         let fields = [&*format!("Range: {range}")];
-        for options in [Options::default(), large] {
+        for options in [FileOptions::default(), large] {
             let folder = load(&root, &options);
-            let sent = ask("GET", &fields, |request| folder.answer(request, "/a").unwrap());
+            let sent = ask("GET", &fields, |request| folder.respond(request, "/a").unwrap());
             match sent.status {
                 200 => prop_assert_eq!(&sent.body, content.as_bytes()),
                 206 => {
@@ -251,7 +251,7 @@ proptest! {
         let content: String = (b'0'..=b'z').take(len).map(char::from).collect();
         let entry = entry(content.as_bytes(), true);
         let fields = [&*format!("Range: bytes={}", set.join(","))];
-        let sent = ask("GET", &fields, |request| entry.answer(request));
+        let sent = ask("GET", &fields, |request| entry.respond(request));
         if sent.status == 206 && sent.field("Content-Range").is_none() {
             let parts = parts(&sent);
             prop_assert!((2..=set.len()).contains(&parts.len()));

@@ -9,14 +9,14 @@ use super::*;
 /// Far more than it takes.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-fn watch(root: &TempDir, options: &Options) -> (Arc<Folder>, Watch) {
+fn watch(root: &TempDir, options: &FileOptions) -> (Arc<Snapshot>, Watch) {
     let first = Arc::new(load(root, options));
     let watch = Watch::new(root.path(), options.clone(), Arc::clone(&first));
     (first, watch)
 }
 
-fn start(root: &TempDir) -> (Watcher, Receiver<Arc<Folder>>) {
-    let options = Options::default();
+fn start(root: &TempDir) -> (Watcher, Receiver<Arc<Snapshot>>) {
+    let options = FileOptions::default();
     let first = Arc::new(load(root, &options));
     let (sender, receiver) = mpsc::channel();
     let changed = move |folder| sender.send(folder).unwrap();
@@ -46,7 +46,7 @@ fn a_change_is_called_back() {
 #[test]
 fn the_callback_may_end_the_watch() {
     let root = root(&[("a", "1")]);
-    let options = Options::default();
+    let options = FileOptions::default();
     let first = Arc::new(load(&root, &options));
     let held = Arc::new(Mutex::new(None));
     let (sender, done) = mpsc::channel();
@@ -69,29 +69,29 @@ fn the_callback_may_end_the_watch() {
 #[test]
 fn only_news_is_told() {
     let root = root(&[("a", "1")]);
-    let (_first, mut watch) = watch(&root, &Options::default());
-    assert!(watch.look().is_none());
+    let (_first, mut watch) = watch(&root, &FileOptions::default());
+    assert!(watch.scan().is_none());
     write(root.path(), "b", "2");
-    let news = watch.look().unwrap();
+    let news = watch.scan().unwrap();
     assert_eq!(text(&news, "/b").as_deref(), Some("2"));
-    assert!(watch.look().is_none());
+    assert!(watch.scan().is_none());
     // What is not served is not news.
     write(root.path(), ".hidden", "3");
-    assert!(watch.look().is_none());
+    assert!(watch.scan().is_none());
 }
 
 #[test]
 fn the_last_picture_stays_while_there_is_no_folder() {
     let root = root(&[("public/a", "1"), ("next/a", "2")]);
     let at = |name: &str| root.path().join(name);
-    let options = Options::default();
-    let first = Arc::new(Folder::load(&at("public"), &options).unwrap());
+    let options = FileOptions::default();
+    let first = Arc::new(Snapshot::load(&at("public"), &options).unwrap());
     let mut watch = Watch::new(&at("public"), options, first);
     fs::rename(at("public"), at("old")).unwrap();
-    assert!(watch.look().is_none());
-    assert!(watch.look().is_none());
+    assert!(watch.scan().is_none());
+    assert!(watch.scan().is_none());
     fs::rename(at("next"), at("public")).unwrap();
-    let news = watch.look().unwrap();
+    let news = watch.scan().unwrap();
     assert_eq!(text(&news, "/a").as_deref(), Some("2"));
 }
 
@@ -102,58 +102,58 @@ fn what_is_replaced_is_closed_by_the_thread_that_watches() {
     let (first, mut watch) = watch(&root, &options);
     let mut download = None;
     ask("GET", &[], |request| {
-        let response = first.answer(request, "/").unwrap();
+        let response = first.respond(request, "/").unwrap();
         download = response.file().map(|part| part.file.open().unwrap());
         response
     });
     let file = Arc::downgrade(download.as_ref().unwrap());
     fs::remove_file(root.path().join("index.html")).unwrap();
-    let news = watch.look().unwrap();
+    let news = watch.scan().unwrap();
     assert!(news.is_empty());
     // The service takes the news; its last use of the old one is the download.
-    let picture = Arc::downgrade(&first);
+    let snapshot = Arc::downgrade(&first);
     drop(first);
-    assert_eq!(picture.strong_count(), 1, "not freed by the service");
-    watch.look();
-    assert_eq!(picture.strong_count(), 0);
+    assert_eq!(snapshot.strong_count(), 1, "not freed by the service");
+    watch.scan();
+    assert_eq!(snapshot.strong_count(), 0);
     assert_eq!(file.strong_count(), 2, "the download's, and the watch's");
     drop(download);
     assert_eq!(file.strong_count(), 1, "not closed by the download's end");
-    watch.look();
+    watch.scan();
     assert_eq!(file.strong_count(), 0);
 }
 
 #[test]
 fn a_folder_is_looked_at_when_something_may_have_changed() {
     let root = root(&[("a", "1"), ("sub/b", "2")]);
-    let (_first, mut watch) = watch(&root, &Options::default());
+    let (_first, mut watch) = watch(&root, &FileOptions::default());
     // Nobody has watched before the first look.
-    watch.look_if_due();
+    watch.scan_if_due();
     assert_eq!(watch.quiet(), 0);
     watch.settle(true);
     for quiet in 1..60 {
-        assert!(watch.look_if_due().is_none());
+        assert!(watch.scan_if_due().is_none());
         assert_eq!(watch.quiet(), quiet);
     }
-    watch.look_if_due();
+    watch.scan_if_due();
     assert_eq!(watch.quiet(), 0, "one look after a minute in any case");
     watch.settle(true);
-    watch.look_if_due();
+    watch.scan_if_due();
     assert_eq!(watch.quiet(), 1);
     // While files are new their stamps do not tell.
     watch.settle(false);
-    watch.look_if_due();
+    watch.scan_if_due();
     assert_eq!(watch.quiet(), 0);
     watch.settle(true);
     write(root.path(), "sub/b", "longer");
-    let news = watch.look_if_due().unwrap();
+    let news = watch.scan_if_due().unwrap();
     assert_eq!(text(&news, "/sub/b").as_deref(), Some("longer"));
     // Also in a folder that is new itself.
     write(root.path(), "new/folder/c", "4");
-    let news = watch.look_if_due().unwrap();
+    let news = watch.scan_if_due().unwrap();
     assert_eq!(text(&news, "/new/folder/c").as_deref(), Some("4"));
     watch.settle(true);
     write(root.path(), "new/folder/c", "longer");
-    let news = watch.look_if_due().unwrap();
+    let news = watch.scan_if_due().unwrap();
     assert_eq!(text(&news, "/new/folder/c").as_deref(), Some("longer"));
 }
