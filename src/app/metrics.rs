@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Write};
 use std::fs;
 
 use super::chain::{self, Shown};
-use super::queue::Load;
+use super::queue::{self, Load};
 use crate::web::{CloseReason, Cx, Histogram, Traffic};
 
 /// Ticks of proc(5) in a second: the same on every Linux.
@@ -73,8 +73,8 @@ fn reactor(page: &mut Page, cx: &Cx<'_>) {
     for (reason, count) in CloseReason::ALL.iter().zip(&stats.closed) {
         page.labelled("connections_closed_total", "reason", label(*reason), count);
     }
-    let help = "Callbacks that have panicked, each of which has ended its connection.";
-    page.counter("panics_total", help, stats.panics);
+    let help = "Panics of callbacks, each of which has ended its connection, and of workers' jobs.";
+    page.counter("panics_total", help, stats.panics + queue::panics());
     let help = "Broken invariants: faults of the server, logged once for each place.";
     page.counter(
         "invariant_violations_total",

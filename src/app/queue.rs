@@ -288,12 +288,20 @@ impl<W> QueueShared<W> {
     }
 }
 
+static PANICS: AtomicU64 = AtomicU64::new(0);
+
+/// Number of panics of workers since the process began.
+pub(super) fn panics() -> u64 {
+    PANICS.load(Ordering::Relaxed)
+}
+
 /// Runs one piece of work so that a panic in it ends that work alone, not the worker's thread.
 /// `work` must leave nothing half-done in what it borrows, or the caller must throw that away.
 pub(super) fn shielded<T>(what: &str, work: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(done) => Some(done),
         Err(panic) => {
+            PANICS.fetch_add(1, Ordering::Relaxed);
             log::error!("{what} panicked: {}", reason(panic.as_ref()));
             None
         }

@@ -29,7 +29,7 @@ use super::mailbox::{AddressedMail, Mailbox};
 use super::output_queue::SLICES_MAX;
 use super::socket::Transport;
 use super::{CloseReason, ConnId, Cx, Endpoint, Handler, ReactorConfig, Security, Stall};
-use crate::invariant::{part, part_mut};
+use crate::invariant::{part, part_mut, violations_here};
 #[cfg(feature = "tls")]
 use crate::proto::tls::Tls;
 
@@ -455,7 +455,9 @@ impl<H: Handler> Engine<H> {
         let now_ms = self.core.now_ms();
         while let Some(key) = self.core.wheel.poll(now_ms) {
             if let Some(id) = self.core.id_at(key as usize) {
+                let before = violations_here();
                 self.expire_one(id, now_ms);
+                self.end_broken(id, before);
                 self.core.arm(id);
                 self.relieve(links);
             }
@@ -534,7 +536,9 @@ impl<H: Handler> Engine<H> {
         self.core.begin_stage(Stage::Mail);
         mailbox.collect(&mut self.urgent, &mut self.letters);
         while let Some((to, mail)) = self.next_letter() {
+            let before = violations_here();
             self.mail(to, mail);
+            self.end_broken(to.unwrap_or(ConnId::NONE), before);
             self.relieve(links);
             if !self.core.has_time() {
                 return;

@@ -259,7 +259,7 @@ pub enum CloseReason {
     /// More output was queued than the limit for a connection, or for all together, allows, and
     /// the handler had no last words for it ([`Stall::Full`]).
     OutputOverflow,
-    /// A callback for it panicked.
+    /// A callback for it panicked, or an [invariant](mod@crate::invariant) was broken.
     Panicked,
     /// The reactor ended.
     Shutdown,

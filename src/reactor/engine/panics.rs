@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Engine;
 use super::buffers::ScratchBuffers;
+use crate::invariant::violations_here;
 use crate::reactor::conn_state::{Ending, Phase};
 use crate::reactor::{CloseReason, ConnId, Cx, Handler};
 
@@ -47,6 +48,14 @@ impl<H: Handler> Engine<H> {
                 self.panicked(id, &*panic);
                 None
             }
+        }
+    }
+
+    /// Ends a connection during whose work an invariant was broken: `before` is
+    /// [`violations_here`](crate::invariant::violations_here) when it began.
+    pub(super) fn end_broken(&mut self, id: ConnId, before: u64) {
+        if violations_here() != before {
+            self.core.kill(id, CloseReason::Panicked);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Work of a turn of the loop after the events are noted, over any transport.
 
 use super::{Engine, Readiness};
+use crate::invariant::violations_here;
 use crate::reactor::budget::Stage;
 use crate::reactor::socket::{Socket, Transport};
 use crate::reactor::{CloseReason, ConnId, Handler};
@@ -35,12 +36,13 @@ impl<H: Handler> Engine<H> {
                 continue;
             };
             state.ready = false;
+            let before = violations_here();
             if let Some(Some(link)) = links.get_mut(id.index()) {
                 self.serve(id, link);
             } else {
                 invariant!("{id} is in the tables, so it has a socket");
-                self.core.kill(id, CloseReason::Panicked);
             }
+            self.end_broken(id, before);
             self.relieve(links);
             if !self.core.has_time() {
                 return;
@@ -84,12 +86,15 @@ impl<H: Handler> Engine<H> {
             };
             // Where the wire takes nothing now, the event that says it does makes it dirty again.
             state.dirty = false;
-            if let Some(Some(link)) = links.get_mut(id.index())
-                && link.writable
-                && self.flush(id, &mut link.wire) == Readiness::Cleared
-            {
-                link.writable = false;
+            let before = violations_here();
+            if let Some(Some(link)) = links.get_mut(id.index()) {
+                if link.writable && self.flush(id, &mut link.wire) == Readiness::Cleared {
+                    link.writable = false;
+                }
+            } else {
+                invariant!("{id} is in the tables, so it has a socket");
             }
+            self.end_broken(id, before);
             self.relieve(links);
             if !self.core.has_time() {
                 break;

@@ -253,3 +253,27 @@ fn more_may_be_left_than_at_the_start() {
         assert!(!sim.handler().calls().contains(&"eof".to_owned()));
     }
 }
+
+#[test]
+fn a_broken_invariant_ends_the_connection_that_was_worked_on() {
+    crate::invariant::as_in_release(|| {
+        for security in securities() {
+            let mut sim = probe(config(), |cx, call| match call {
+                Call::Data(input) if *input == b"broken"[..] => {
+                    assert!(!invariant!(input.is_empty(), "as the test wants"));
+                    input.len()
+                }
+                call => echo(cx, call),
+            });
+            let mut first = client(sim.accept(&security).unwrap(), &security);
+            let mut other = client(sim.accept(&security).unwrap(), &security);
+            run(&mut sim, &mut [&mut first, &mut other]);
+            first.write(b"broken");
+            run(&mut sim, &mut [&mut first]);
+            let calls = sim.handler().calls();
+            assert_eq!(calls.last().unwrap(), "closed(panicked)");
+            is_served(&mut sim, &mut other);
+            assert_eq!(sim.connections(), 1);
+        }
+    });
+}
