@@ -1,18 +1,23 @@
 //! A service that panics: the client gets a 500 where nothing of a response is out, and others notice nothing.
 
-use super::*;
-use crate::web::{BodyMode, RequestBody, StreamCx};
+use std::cell::Cell;
 
-/// Panics in the callback that it is asked to panic in.
+use super::*;
+use crate::reactor::Endpoint;
+use crate::web::{AcceptDecision, BodyMode, RequestBody, StreamCx};
+
+/// Panics once, in the callback that it is asked to panic in.
 struct Fragile {
     config: WebConfig,
     panics_in: &'static str,
+    has_panicked: Cell<bool>,
     post: ServiceSender<&'static str>,
 }
 
 impl Fragile {
     fn may_panic(&self, callback: &str) {
-        assert!(self.panics_in != callback, "as the test wants");
+        let panics = self.panics_in == callback && !self.has_panicked.replace(true);
+        assert!(!panics, "as the test wants");
     }
 }
 
@@ -22,6 +27,15 @@ impl Service for Fragile {
 
     fn config(&self) -> &WebConfig {
         &self.config
+    }
+
+    fn accept(&mut self, _: &mut Cx<'_>, _: Endpoint) -> AcceptDecision {
+        self.may_panic("accept");
+        AcceptDecision::Served
+    }
+
+    fn connection_closed(&mut self, _: &mut Cx<'_>, _: Endpoint, _: AcceptDecision) {
+        self.may_panic("connection_closed");
     }
 
     fn body_mode(&mut self, _: &mut Cx<'_>, request: &Request<'_>) -> BodyMode {
@@ -72,7 +86,19 @@ impl Service for Fragile {
     fn writable(&mut self, stream: &mut StreamCx<'_, '_>) {
         let _sent = stream.write(b"begun");
         self.may_panic("drained");
-        stream.finish();
+        match self.panics_in {
+            "expired" => stream.set_timeout(SECOND),
+            "shutting_down" => {}
+            _ => stream.finish(),
+        }
+    }
+
+    fn expired(&mut self, _: &mut StreamCx<'_, '_>) {
+        self.may_panic("expired");
+    }
+
+    fn shutting_down(&mut self, _: &mut StreamCx<'_, '_>) {
+        self.may_panic("shutting_down");
     }
 
     fn request_aborted(&mut self, _: &mut Cx<'_>, _: ExchangeId) {
@@ -85,8 +111,15 @@ impl Service for Fragile {
         }
     }
 
-    fn opened(&mut self, _: &mut WsCx<'_, '_>, (): &mut ()) {
+    fn opened(&mut self, ws: &mut WsCx<'_, '_>, (): &mut ()) {
         self.may_panic("opened");
+        if self.panics_in == "socket mail" {
+            self.post.to_socket(ws.id(), "x").unwrap();
+        }
+    }
+
+    fn message_too_long(&mut self, _: &mut WsCx<'_, '_>, (): &mut (), _: u64) {
+        self.may_panic("message_too_long");
     }
 
     fn message(&mut self, _: &mut WsCx<'_, '_>, (): &mut (), _: Message<'_>) {
@@ -98,7 +131,10 @@ impl Service for Fragile {
     }
 
     fn mail(&mut self, to: To<'_, '_, '_, ()>, _: &'static str) {
-        self.may_panic("mail");
+        match &to {
+            To::Socket(..) => self.may_panic("socket mail"),
+            _ => self.may_panic("mail"),
+        }
         if let To::Exchange(_, responder) = to {
             responder.reply(Response::text(200, "later"));
         }
@@ -106,11 +142,14 @@ impl Service for Fragile {
 }
 
 fn fragile(panics_in: &'static str) -> Sim<Web<Fragile>> {
+    let mut config = WebConfig::default();
+    config.ws.message_bytes_wanted_max = 10;
     let mut world = Sim::new(ReactorConfig::default(), |mailbox| {
         let post: ServiceSender<&'static str> = ServiceSender::<&'static str>::new(mailbox);
         let service = Fragile {
-            config: WebConfig::default(),
+            config,
             panics_in,
+            has_panicked: Cell::new(false),
             post: post.clone(),
         };
         Web::new(service, post)
@@ -141,7 +180,7 @@ fn provoke(callback: &'static str, request: &[u8], secure: bool) -> (Vec<u8>, bo
     let mut client = connect(&mut world);
     client.write(request);
     run(&mut world, &mut [&mut client, &mut other]);
-    if callback == "overdue" {
+    if ["overdue", "expired"].contains(&callback) {
         world.advance(Duration::from_secs(60));
         run(&mut world, &mut [&mut client, &mut other]);
     }
@@ -204,7 +243,11 @@ fn an_answer_that_is_out_stays_whole() {
 
 #[test]
 fn where_a_head_is_out_the_connection_ends_in_the_middle() {
-    for (callback, path) in [("served", "/parts"), ("drained", "/stream")] {
+    for (callback, path) in [
+        ("served", "/parts"),
+        ("drained", "/stream"),
+        ("expired", "/stream"),
+    ] {
         let (received, is_over) = provoke(callback, &request(path, ""), false);
         let text = String::from_utf8_lossy(&received);
         assert!(!text.contains("500"), "{callback}: {text}");
@@ -218,6 +261,21 @@ fn what_panics_after_the_connection_is_counted_and_no_more() {
     // Half a body of an upload, of which nothing more comes.
     let upload = b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf";
     provoke("abandoned", upload, false);
+    provoke("connection_closed", FINE, false);
+}
+
+#[test]
+fn a_connection_whose_acceptance_panics_is_refused() {
+    let mut world = fragile("accept");
+    assert!(world.accept(&Security::Plain).is_none());
+    let mut client = SimClient::plain(world.accept(&Security::Plain).unwrap());
+    client.write(FINE);
+    run(&mut world, &mut [&mut client]);
+    assert_eq!(
+        read_response(&mut client.received, false).unwrap().status,
+        200
+    );
+    world.audit();
 }
 
 #[cfg(feature = "ws")]
@@ -225,10 +283,19 @@ fn what_panics_after_the_connection_is_counted_and_no_more() {
 fn a_websocket_is_closed_with_1011() {
     use super::socket::HANDSHAKE;
     for secure in [false, true] {
-        for callback in ["opened", "message", "closed"] {
+        for callback in [
+            "opened",
+            "message",
+            "closed",
+            "socket mail",
+            "message_too_long",
+        ] {
             let mut bytes = HANDSHAKE.to_vec();
             if callback == "message" {
                 bytes.extend([0x81, 0x81, 0, 0, 0, 0, b'x']);
+            }
+            if callback == "message_too_long" {
+                bytes.extend(*b"\x81\x8b\0\0\0\0hello world");
             }
             let (received, is_over) = provoke(callback, &bytes, secure);
             let text = String::from_utf8_lossy(&received);
