@@ -1,4 +1,4 @@
-//! What an idle connection costs in memory: `cargo bench --bench idle_memory -- [CONNECTIONS]`
+//! Memory of an idle connection: `cargo bench --bench idle_memory -- [CONNECTIONS]`
 //!
 //! Its WebSockets compress, and half of what they carry comes compressed. With `--keep-windows` they
 //! keep their windows between messages, which no budget is for.
@@ -43,11 +43,11 @@ static HEAP: Cap<System> = Cap::new(System, usize::MAX);
 const CONNECTIONS: usize = 1_000;
 /// Under the usual limit on descriptors, which holds for both processes.
 const CONNECTIONS_MAX: usize = 5_000;
-/// What each connection carries, each way, in [`CARRIED_MESSAGES`] messages.
+/// Bytes that each connection carries, each way, in [`CARRIED_MESSAGES`] messages.
 const MESSAGE_BYTES: usize = 64 << 10;
 const CARRIED_MESSAGES: usize = 16;
 
-/// What is done to all connections, one after the other; then they idle.
+/// Steps for all connections, one after the other; then they idle.
 #[derive(Clone, Copy)]
 enum Step {
     Connect,
@@ -203,7 +203,7 @@ struct Memory {
 }
 
 impl Memory {
-    /// What is held once the server has handled everything: as soon as nothing changes any more.
+    /// Input held once the server has handled everything: as soon as nothing changes any more.
     fn settled() -> Result<Self, Failure> {
         Ok(Self {
             heap_bytes: settled(|| Ok(HEAP.allocated()))?,

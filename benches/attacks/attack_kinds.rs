@@ -166,7 +166,7 @@ fn unfinished_hellos(target: &Target) -> Outcome {
     await_ends(&mut sockets)
 }
 
-/// Whether the server has neither said anything nor closed.
+/// Returns `true` if the server has neither said anything nor closed.
 fn is_silent(socket: &TcpStream) -> bool {
     let seen = socket
         .set_nonblocking(true)
@@ -263,7 +263,7 @@ fn slow_readers(target: &Target) -> Outcome {
     Err("the server keeps an attacker".into())
 }
 
-/// Whether the server has closed its end, as the kernel knows.
+/// Returns `true` if the server has closed its end, as the kernel knows.
 fn is_gone(socket: &TcpStream) -> bool {
     let Ok(local) = socket.local_addr() else {
         return true;

@@ -37,7 +37,7 @@ use self::client::{Client, Failure, trust};
 const CONFIG: &str = "port=0\nbind_address=127.0.0.1\nssl_cert_path=cert.pem\nssl_key_path=key.pem\n\
     public_dir=public\nlog_to_console=0\nlog_level=2\nmetrics_address=off\nssl_handshake_timeout=4\n\
     connection_timeout=6\nrequest_timeout=5\nkeepalive_timeout=5\nws_ping_interval=3\n";
-/// What the probe and most attacks last.
+/// Duration of the probe and of most attacks.
 const ATTACK_TIME: Duration = Duration::from_secs(8);
 /// An attacker that is still there is given up on.
 const GONE_TIME: Duration = Duration::from_secs(40);
@@ -57,7 +57,7 @@ struct Args {
     bench: bool,
 }
 
-/// Where the server is, for attackers.
+/// Address of the server, for attackers.
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
@@ -97,7 +97,7 @@ impl Target {
         Ok(client)
     }
 
-    /// How much memory the server has now, in KiB.
+    /// Memory of the server, in KiB.
     pub(crate) fn resident_kib(&self) -> Result<u64, Failure> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
         let mut lines = status.lines();
@@ -210,7 +210,7 @@ fn start(binary: &Path, folder: &Path) -> Result<(Server, Target), Failure> {
     Ok((server, target))
 }
 
-/// What the probe has seen, as three cells of the table.
+/// Results of the probe, as three cells of the table.
 fn probe(target: &Target, stop: &AtomicBool, time: Duration) -> Result<String, Failure> {
     let mut client = Client::connect(target.address, "localhost", Some(&target.config))?;
     SockRef::from(&client.socket).set_read_timeout(Some(Duration::from_secs(10)))?;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::Args;
 use crate::client::{Failure, Outcome, Room, Target, Terms, Url, trust};
 
-/// What came of it.
+/// Its outcome.
 pub(crate) struct Deliveries {
     pub(crate) expected: u64,
     pub(crate) delivered: u64,

@@ -52,7 +52,7 @@ struct Args {
     /// Connections in the room.
     #[arg(long, default_value_t = 5_000)]
     connections: usize,
-    /// How many of them never read.
+    /// Number of them that never read.
     #[arg(long, default_value_t = 0)]
     silent: usize,
     /// Messages in a second.
@@ -73,7 +73,7 @@ struct Args {
     /// Given by cargo.
     #[arg(long, hide = true)]
     bench: bool,
-    /// What the child process is given: the server, and the certificate to trust.
+    /// Arguments of the child process: the server, and the certificate to trust.
     #[arg(long, hide = true, requires = "trust")]
     clients_of: Option<SocketAddr>,
     #[arg(long, hide = true)]

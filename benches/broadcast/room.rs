@@ -15,7 +15,7 @@ use socket2::SockRef;
 
 use crate::Failure;
 
-/// How many WebSockets have ended, by close code.
+/// Number of WebSockets have ended, by close code.
 #[derive(Clone, Default)]
 pub(crate) struct Counts(Arc<Mutex<BTreeMap<u16, usize>>>);
 

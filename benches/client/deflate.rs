@@ -5,10 +5,10 @@ use edgeloop::proto::ws::handshake;
 
 use super::Failure;
 
-/// What is offered, and as an answer would be accepted.
+/// Extension that is offered, and would be accepted in a response.
 pub(crate) const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
 
-/// What a server that compresses like this agrees to.
+/// Parameters that a server with this compression agrees to.
 pub(crate) fn negotiated(how: &Compression) -> Result<NegotiatedDeflate, Failure> {
     let fields = [
         ("Upgrade", "websocket"),

@@ -31,5 +31,5 @@ pub(crate) use self::target::{Target, Url};
 pub(crate) use self::tls::{Version, trust, trust_as};
 pub(crate) use self::wire::{Progress, Wire};
 
-/// What a benchmark stops with.
+/// Error that a benchmark stops with.
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;

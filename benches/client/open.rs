@@ -9,11 +9,11 @@ use mio::{Events, Interest, Poll, Token};
 use super::wire::Progress;
 use super::{Failure, Target, Wire};
 
-/// How long none of those under way may get on.
+/// Time for which none of those under way may make progress.
 const PATIENCE: Duration = Duration::from_secs(10);
 const READ_BYTES: usize = 64 << 10;
 
-/// What is done on a connection before it is open.
+/// Steps on a connection before it is open.
 #[derive(Clone, Debug)]
 pub(crate) enum Opening {
     /// It is connected, the TLS handshake made.
@@ -152,7 +152,7 @@ impl Entry {
     }
 }
 
-/// Whether this is the answer that was hoped for, all of it.
+/// Returns `true` if this is the answer that was hoped for, all of it.
 fn is_whole(received: &[u8], opening: &Opening) -> Result<bool, Failure> {
     let mut fields = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut fields);

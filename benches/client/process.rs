@@ -1,4 +1,4 @@
-//! What the kernel tells about processes, in proc(5).
+//! Facts about processes in proc(5).
 
 use std::fs;
 use std::thread;
@@ -24,7 +24,7 @@ impl<'a> Cpu<'a> {
         })
     }
 
-    /// What they have used since, in user and in kernel mode; `None` if there are none.
+    /// Time they have used since, in user and in kernel mode; `None` if there are none.
     pub(crate) fn since(&self) -> Result<Option<Duration>, Failure> {
         let ticks = total(self.pids, ticks)?.saturating_sub(self.ticks);
         let spent = Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND);
@@ -41,7 +41,7 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// What there is now, and from now on the peak is a new one.
+    /// Present memory; the peak is measured anew from here on.
     pub(crate) fn begin(pids: &[u32]) -> Result<Option<Self>, Failure> {
         for pid in pids {
             // Somebody else's process keeps its peak.
@@ -71,13 +71,13 @@ pub(crate) fn resident_bytes() -> Result<u64, Failure> {
     status_bytes("self", "VmRSS:")
 }
 
-/// What the kernel holds in TCP buffers, at both ends of all connections of this network.
+/// Bytes in the kernel's TCP buffers, at both ends of all connections of this network.
 pub(crate) fn kernel_bytes() -> Result<u64, Failure> {
     let text = fs::read_to_string("/proc/net/sockstat")?;
     Ok(number_after(&text, "TCP:", "mem")? * PAGE_BYTES)
 }
 
-/// What the kernel holds in objects of its own, sockets among them, for the whole machine.
+/// Bytes of the kernel's own objects, sockets among them, for the whole machine.
 pub(crate) fn slab_bytes() -> Result<u64, Failure> {
     let text = fs::read_to_string("/proc/meminfo")?;
     Ok(number_after(&text, "Slab:", "Slab:")? << 10)

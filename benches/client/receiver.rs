@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 use super::wire::Progress;
 use super::{Failure, Wire};
 
-/// What is published: any number of messages, each with its number in it.
+/// Messages to publish, each with its number in it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Messages {
     pub(crate) bytes: usize,
@@ -45,7 +45,7 @@ impl Messages {
     }
 }
 
-/// What was published so far, as the first who got it read it, and how long it took to everybody.
+/// Messages published so far, as the first receiver read them, and their times to everybody.
 pub(crate) struct Record {
     messages: Messages,
     /// The frame of each message, in their order, until everybody has it, and who has not.
@@ -162,7 +162,7 @@ pub(crate) struct Receiver {
     pub(crate) wire: Wire,
     /// The start of a frame.
     rest: Vec<u8>,
-    /// How many messages have come.
+    /// Number of messages have come.
     pub(crate) count: usize,
     pub(crate) is_closed: bool,
 }

@@ -13,15 +13,15 @@ use super::{Failure, OFFER, Opening, Target, Wire, negotiated, open};
 
 /// The most that is read from a connection at once.
 const READ_BYTES: usize = 64 << 10;
-/// How long nothing may come before what is missing counts as lost.
+/// Silence after which missing messages count as lost.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Who is there, and what is said.
+/// Names and texts of the chat.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
     /// All but the publisher.
     pub(crate) connections: usize,
-    /// How many of them never read.
+    /// Number of them that never read.
     pub(crate) silent: usize,
     /// Messages in a second.
     pub(crate) rate: u32,
@@ -31,7 +31,7 @@ pub(crate) struct Terms {
     pub(crate) compress: bool,
 }
 
-/// What came of it.
+/// Its outcome.
 pub(crate) struct Outcome {
     pub(crate) expected: u64,
     pub(crate) delivered: u64,
@@ -173,7 +173,7 @@ impl Room {
     }
 }
 
-/// How long to poll for what is due then: the kernel counts in milliseconds, the last of which is
+/// Time to poll until then: the kernel counts in milliseconds, the last of which is
 /// waited for awake.
 pub(crate) fn until(due: Instant) -> Duration {
     let left = due.saturating_duration_since(Instant::now());

@@ -1,4 +1,4 @@
-//! What is to be loaded, and how it is reached.
+//! Target of the load.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};

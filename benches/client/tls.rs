@@ -1,4 +1,4 @@
-//! How clients do TLS.
+//! TLS of the clients.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -19,7 +19,7 @@ pub(crate) struct Wire {
     output: Vec<u8>,
 }
 
-/// How a read ended.
+/// Outcome of a read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Progress {
     /// There may be more.

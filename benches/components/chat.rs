@@ -14,7 +14,7 @@ const JOIN: &str = r#"{"type":"join"}"#;
 /// A hundred letters of text.
 const MESSAGE: &str = r#"{"type":"message","message":"Has anybody seen the keys of the boat house? They were on the hook by the door when we left on Sunday."}"#;
 
-/// Where messages end.
+/// Sink of messages.
 struct Sink;
 
 impl Outbox<u32> for Sink {

@@ -14,7 +14,7 @@ const HOW: Compression = Compression {
     ..Compression::DEFAULT
 };
 
-/// What chats are made of, this many bytes of it.
+/// Text like that of chats, of this length.
 fn json_like(bytes: usize) -> String {
     let mut text = String::new();
     for number in 0.. {

@@ -8,11 +8,11 @@ use edgeloop::proto::http1::{
 
 use super::Repeat;
 
-/// What a program sends: 100 bytes.
+/// Request of a program: 100 bytes.
 pub(crate) const SMALL_GET: &[u8] = b"GET /index.html HTTP/1.1\r\nHost: example.org\r\n\
     User-Agent: load/1.0\r\nAccept: */*\r\nX-Request: 12345\r\n\r\n";
 
-/// What a browser sends: 700 bytes.
+/// Request of a browser: 700 bytes.
 pub(crate) const BROWSER_GET: &[u8] = b"GET /chat.html?room=general HTTP/1.1\r\n\
     Host: chat.example.org:8443\r\n\
     Connection: keep-alive\r\n\

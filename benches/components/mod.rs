@@ -1,4 +1,4 @@
-//! What the parts of the server do all day, one operation each, and what it takes to do it in memory.
+//! The usual operations of the server's components, one each, set up in memory.
 //!
 //! `benches/micro` measures how long they take, `benches/instructions` how many instructions.
 

@@ -35,7 +35,7 @@ mod output_queue;
 )]
 mod shared;
 
-/// What a record of TLS takes.
+/// Size of a TLS record.
 const RECORD_BYTES: usize = 16 << 10;
 
 /// Bytes copied in, as answers are, and gone with one write.
@@ -60,7 +60,7 @@ pub(crate) fn push_and_drain(repeat: impl Repeat, bytes: usize) {
     });
 }
 
-/// What so many messages of a broadcast leave in a queue.
+/// Queue behind so many messages of a broadcast.
 fn behind(frames: usize, bytes: usize) -> OutputQueue {
     let frame = Shared::from(vec![b'x'; bytes]);
     let (mut queue, ledger) = (OutputQueue::default(), Ledger::new());

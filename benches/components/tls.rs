@@ -53,7 +53,7 @@ impl Pair {
     }
 }
 
-/// What the client has to say.
+/// Bytes that the client has to send.
 fn sealed(client: &mut ClientConnection) -> Vec<u8> {
     let mut cipher = Vec::new();
     while client.wants_write() {

@@ -1,4 +1,4 @@
-//! What a request with a token is asked before anything else.
+//! Checks of a request with a token before anything else.
 
 use std::hint::black_box;
 

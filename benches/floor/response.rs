@@ -79,7 +79,7 @@ struct Connection {
     is_upgraded: bool,
     /// Bytes that came and do not make a whole question yet.
     asked_bytes: usize,
-    /// How much of the answers is not encrypted yet, and where in one that begins.
+    /// Bytes of the responses that are not encrypted yet, and their position in one.
     left_bytes: usize,
     place: usize,
 }
@@ -245,7 +245,7 @@ impl Connection {
     }
 }
 
-/// How many bytes the socket takes now.
+/// Number of bytes the socket takes now.
 fn write(socket: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
     match socket.write(bytes) {
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),

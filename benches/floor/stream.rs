@@ -1,4 +1,4 @@
-//! What is answered: the same bytes again and again.
+//! Responses: the same bytes again and again.
 
 use std::fs::File;
 use std::io;
@@ -9,7 +9,7 @@ use edgeloop::proto::ws::frame::{self, Opcode};
 
 use crate::Failure;
 
-/// What an answer is to.
+/// Kind of the request that a response is for.
 #[derive(Clone, Copy)]
 pub(crate) enum Asked {
     /// Whatever one read brings.

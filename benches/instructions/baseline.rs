@@ -1,4 +1,4 @@
-//! What was counted before: a line for each operation, behind lines that name the tools.
+//! Stored counts: a line for each operation, behind lines that name the tools.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::client::Failure;
 
-/// Where it is, from the folder of the package.
+/// Its path, from the folder of the package.
 pub(crate) const PATH: &str = "benches/instructions/baseline.txt";
 
 const TITLE: &str =

@@ -40,7 +40,7 @@ impl Callgrind {
         })
     }
 
-    /// What a count depends on beside the code: compiler, valgrind, and the CPU as it looks from inside.
+    /// Tools that a count depends on: compiler, valgrind, and the CPU as it looks from inside.
     pub(crate) fn tools(&self) -> Result<Vec<String>, Failure> {
         let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
         let rustc = Command::new(rustc).arg("--version").output()?;

@@ -1,4 +1,4 @@
-//! How many instructions the operations of `benches/parts` take: `make instructions`
+//! Number of instructions the operations of `benches/parts` take: `make instructions`
 //!
 //! ```text
 //! cargo bench --bench instructions                    all, compared with baseline.txt
@@ -35,7 +35,7 @@ use self::callgrind::Callgrind;
 use self::client::Failure;
 use self::operations::{OPERATIONS, Operation, Times};
 
-/// What an operation may grow by, in percent: compilers and hash seeds do not make that much.
+/// Limit on the growth of an operation, in percent: compilers and hash seeds do not make that much.
 const GROWTH_PERCENT_MAX: f64 = 3.0;
 
 /// Counts the instructions of operations, and compares them with those stored.
@@ -54,14 +54,14 @@ struct Args {
     inside: Option<Inside>,
 }
 
-/// What the driver has done under valgrind.
+/// Operation of the driver under valgrind.
 #[derive(Debug, Subcommand)]
 enum Inside {
     /// Does an operation.
     Run {
         /// Its name.
         name: String,
-        /// How many times.
+        /// Number of times.
         count: u64,
     },
     /// Prints what instructions there seem to be.

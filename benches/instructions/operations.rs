@@ -1,4 +1,4 @@
-//! What is counted.
+//! Operations that are counted.
 
 use std::hint::black_box;
 
@@ -131,7 +131,7 @@ impl Repeat for Times {
     }
 }
 
-/// What is done in here is counted: valgrind knows it by its name.
+/// Runs the operations that are counted: valgrind knows this function by its name.
 #[inline(never)]
 fn counted_operations(count: u64, operation: &mut dyn FnMut()) {
     for _ in 0..count {

@@ -69,7 +69,7 @@ pub(crate) enum Command {
     Slow(Slow),
 }
 
-/// What all have.
+/// Parameters that all have.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Common {
     /// http, https, ws or wss, with a port.
@@ -154,7 +154,7 @@ pub(crate) struct Logins {
     pub(crate) common: Common,
     #[command(flatten)]
     pub(crate) pace: Pace,
-    /// Who logs in.
+    /// User who logs in.
     #[arg(long, default_value = "ada")]
     pub(crate) username: String,
     #[arg(long, default_value = "Correct-Horse-9")]
@@ -198,7 +198,7 @@ pub(crate) struct Broadcast {
     /// Offer compression, and insist on it.
     #[arg(long)]
     pub(crate) compress: bool,
-    /// How many of the connections never read.
+    /// Number of connections that never read.
     #[arg(long, default_value_t = 0)]
     pub(crate) silent: usize,
 }
@@ -213,7 +213,7 @@ pub(crate) struct Idle {
     /// Have each connection carry so many bytes each way first, in echoes of 16 KiB (ws, wss).
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
     pub(crate) traffic: usize,
-    /// How many connections are opened at the same time.
+    /// Number of connections are opened at the same time.
     #[arg(long, default_value_t = 32)]
     pub(crate) at_once: usize,
 }
@@ -286,7 +286,7 @@ impl Command {
         }
     }
 
-    /// How many operations may be under way on a connection.
+    /// Number of operations may be under way on a connection.
     pub(crate) const fn depth(&self) -> usize {
         match self {
             Self::Requests(args) | Self::Download(args) => args.depth,

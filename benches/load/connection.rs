@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 use crate::client::{Failure, Progress, Wire};
 use crate::job::{Answer, AnswerKind, Job};
 
-/// How many reads a connection gets before it is another's turn.
+/// Number of reads a connection gets before it is another's turn.
 const READS_PER_TURN: usize = 4;
 /// An hour in nanoseconds: the longest that anything may take.
 const LATENCY_MAX: u64 = 3_600_000_000_000;
@@ -21,7 +21,7 @@ pub(crate) struct Connection {
     pub(crate) is_closed: bool,
 }
 
-/// What came, for all connections together.
+/// Counts for all connections together.
 pub(crate) struct Tally {
     /// In nanoseconds.
     pub(crate) latencies: Histogram<u64>,
@@ -58,7 +58,7 @@ impl Tally {
     }
 }
 
-/// What a turn came to.
+/// Outcome of a turn.
 pub(crate) struct Turn {
     /// Operations that have ended.
     pub(crate) done: usize,
@@ -75,7 +75,7 @@ impl Connection {
         }
     }
 
-    /// How much of the answer being read is here, from 0 to 1.
+    /// Part of the current response that has arrived, from 0 to 1.
     pub(crate) fn progress(&self) -> f64 {
         self.responses.progress()
     }

@@ -18,12 +18,12 @@ use crate::report::Measured;
 use crate::schedule::Schedule;
 
 const READ_BYTES: usize = 32 << 10;
-/// How long all of those under way may get nowhere.
+/// Time for which all of those under way may make no progress.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Sessions that a lane keeps for later.
 const SESSIONS: usize = 8;
 
-/// Where one handshake after the other is made.
+/// Lane in which one handshake after the other is made.
 struct Lane {
     /// With the sessions of this lane, if they are to be resumed.
     config: Arc<ClientConfig>,
@@ -52,7 +52,7 @@ pub(crate) struct Handshakes {
     schedule: Schedule,
     /// Asked once over each connection.
     job: Option<Job>,
-    /// What each handshake has to be, once there are sessions.
+    /// `true` if each handshake has to be resumed, once there are sessions.
     is_resumed: bool,
     connected: usize,
     room: Vec<u8>,

@@ -13,14 +13,14 @@ use crate::progress::Progress;
 use crate::report::{Figure, Measured};
 
 const READ_BYTES: usize = 64 << 10;
-/// What each connection carries, it carries in messages of so many bytes.
+/// Size of the messages on each connection, in bytes.
 const MESSAGE_BYTES: usize = 16 << 10;
-/// How many connections are opened before those that are open are looked after.
+/// Number of connections are opened before those that are open are looked after.
 const BATCH: usize = 500;
-/// How many connections carry something at the same time.
+/// Number of connections carry something at the same time.
 const CARRYING: usize = 64;
 
-/// What is done before they idle.
+/// Steps before they idle.
 #[derive(Clone)]
 pub(crate) struct Plan {
     pub(crate) target: Target,

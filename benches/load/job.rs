@@ -1,4 +1,4 @@
-//! What is asked, and what an answer looks like.
+//! Requests, and the responses to them.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use edgeloop::proto::ws::frame::{self, Header, Opcode};
 
 use crate::client::{Failure, content_length};
 
-/// What each byte of a message is.
+/// Byte that messages are made of.
 const PAYLOAD: u8 = b'x';
 
 /// One operation, the same every time.
@@ -29,7 +29,7 @@ enum Kind {
     },
 }
 
-/// What the head of an answer tells.
+/// Head of a response.
 pub(crate) struct Answer {
     pub(crate) head_bytes: usize,
     pub(crate) content_bytes: u64,

@@ -1,4 +1,4 @@
-//! How it goes, once a second.
+//! A line of progress, once a second.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What was measured.
+//! Measurements.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::args::Command;
 use crate::client::{Failure, Memory};
 use crate::connection::Tally;
 
-/// How many figures are in a line of the table.
+/// Number of figures are in a line of the table.
 const COLUMNS: usize = 6;
 
 /// One number of a round.
@@ -47,7 +47,7 @@ impl Figure {
     }
 }
 
-/// What one round brought.
+/// Results of one round.
 pub(crate) struct Measured {
     elapsed: Duration,
     pub(crate) operations: f64,
@@ -232,7 +232,7 @@ impl<'a> Report<'a> {
         format!("| {title} | {rate:.digits$} | {p50_us:.0} | {p99_us:.0} | {cpu_us} |")
     }
 
-    /// What a table of this kind of load is better without.
+    /// Returns `true` for a row that a table of this kind of load is better without.
     fn is_moot(&self, key: &str) -> bool {
         let moot: &[&str] = match self.command {
             Command::Idle(_) => &["operations", "rate", "cpu_percent"],

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::client::until;
 use crate::connection::Tally;
 
-/// How long to wait for an event when nothing is due.
+/// Time to wait for an event when nothing is due.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Hands out what is to be begun: at once where a connection is free, or at a steady rate.
@@ -17,7 +17,7 @@ pub(crate) struct Schedule {
     rate: Option<f64>,
     start: Instant,
     duration: Duration,
-    /// How many were begun, of how many, where there is a rate.
+    /// Number of were begun, of how many, where there is a rate.
     begun: u32,
     total: u32,
 }
@@ -73,7 +73,7 @@ impl Schedule {
         self.free.len() < self.slots
     }
 
-    /// How long to wait for events.
+    /// Time to wait for events.
     pub(crate) fn patience(&self) -> Duration {
         match self.due() {
             Some(due) if !self.free.is_empty() => until(due).min(PATIENCE),
@@ -81,7 +81,7 @@ impl Schedule {
         }
     }
 
-    /// Whether the round is over. At a rate everything that was begun is waited for; what could not
+    /// Returns `true` if the round is over. At a rate everything that was begun is waited for; what could not
     /// even begin in twice the time ends as late as it is then.
     pub(crate) fn is_over(&mut self, now: Instant, tally: &mut Tally) -> bool {
         let elapsed = now.saturating_duration_since(self.start);

@@ -12,7 +12,7 @@ use crate::job::Job;
 use crate::progress::Progress;
 use crate::report::{Figure, Measured};
 
-/// How often each reads.
+/// Reads of each in a second.
 const READS_PER_SECOND: usize = 10;
 
 pub(crate) struct Slow {

@@ -15,9 +15,9 @@ use crate::schedule::Schedule;
 
 /// The most that is read from a connection at once.
 const READ_BYTES: usize = 256 << 10;
-/// How long all answers may be missing.
+/// Time for which all responses may be missing.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How many connections are opened at the same time.
+/// Number of connections are opened at the same time.
 const AT_ONCE: usize = 32;
 
 /// All connections and the loop that drives them.
@@ -138,7 +138,7 @@ impl Steady {
         Ok(())
     }
 
-    /// How many answers the parts of those under way come to.
+    /// Number of answers the parts of those under way come to.
     fn progress(&self) -> f64 {
         self.connections.iter().map(Connection::progress).sum()
     }

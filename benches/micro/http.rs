@@ -14,7 +14,7 @@ fn head_parse(bencher: Bencher<'_, '_>, head_bytes: usize) {
     http::head_parse(bencher.counter(BytesCount::new(head_bytes)), input);
 }
 
-/// What the framing of chunks of this size costs: data is handed on and not looked at.
+/// Cost of decoding chunks of this size: data is handed on unread.
 #[divan::bench(args = [64, 4096])]
 fn chunked_decode(bencher: Bencher<'_, '_>, chunk_bytes: usize) {
     let chunks = ItemsCount::new(BODY_BYTES.div_ceil(chunk_bytes));

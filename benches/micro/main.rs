@@ -1,4 +1,4 @@
-//! What the parts of the server cost alone: `cargo bench --bench micro`
+//! The cost of the server's components alone: `cargo bench --bench micro`
 //!
 //! With a part's name behind `--`, such as `wheel` or `tls::record_in`, only that. The operations are those
 //! of `benches/parts`, unless nothing else measures them.

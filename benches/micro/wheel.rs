@@ -57,7 +57,7 @@ fn coarse_slot_comes_up(bencher: Bencher<'_, '_>, timers: u32) {
         .bench_local_refs(|wheel| while wheel.poll(4096).is_some() {});
 }
 
-/// What each turn of the loop costs while nothing is due.
+/// Cost of a turn of the loop while nothing is due.
 #[divan::bench(args = TIMERS)]
 fn poll_nothing_due(bencher: Bencher<'_, '_>, timers: u32) {
     let mut wheel = wheel(timers);

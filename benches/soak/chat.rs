@@ -15,12 +15,12 @@ use crate::tally::{Failure, Op, PATIENCE, Random, Tally, now};
 
 /// Between two things a user does. No 60 seconds have 100 messages in them, the default's limit.
 const ACTION_MS: (u64, u64) = (700, 1_500);
-/// How long a user stays.
+/// Time that a user stays.
 const SESSION_MS: (u64, u64) = (5_000, 40_000);
-/// How long a user stays away.
+/// Time that a user stays away.
 const PAUSE_MS: (u64, u64) = (0, 3_000);
 
-/// What all users share.
+/// State that all users share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Chat<'a> {
     pub(crate) target: &'a Target,

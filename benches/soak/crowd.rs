@@ -15,7 +15,7 @@ use crate::tally::{Failure, Op, Random, Tally, now};
 
 /// Connections that share an address; the server allows 100.
 const PER_ADDRESS: usize = 50;
-/// How long a connection stays.
+/// Duration of a connection.
 const LIFE_MS: (u64, u64) = (5_000, 120_000);
 /// Between two things that are done on one; shorter than the server lets it idle.
 const ACTION_MS: (u64, u64) = (2_000, 25_000);
@@ -25,7 +25,7 @@ const IDLE_MAX: Duration = Duration::from_secs(45);
 /// Pages up to this size are asked for.
 const PAGE_BYTES_MAX: usize = 20 << 10;
 
-/// What the members of a crowd share.
+/// State that the members of a crowd share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Crowd<'a> {
     pub(crate) target: &'a Target,

@@ -15,7 +15,7 @@ pub(crate) struct Connection {
     stream: Tls,
     host: String,
     received: Vec<u8>,
-    /// How much of `received` has been looked at.
+    /// Bytes of `received` that have been read.
     taken: usize,
 }
 
@@ -175,7 +175,7 @@ impl Response {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Whether the server ends the connection after this.
+    /// Returns `true` if the server ends the connection after this.
     pub(crate) fn closes(&self) -> bool {
         self.field("connection") == Some("close")
     }

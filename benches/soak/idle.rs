@@ -1,4 +1,4 @@
-//! What connections that do nothing cost the server.
+//! The cost of idle connections for the server.
 
 use std::path::Path;
 

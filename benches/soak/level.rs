@@ -1,4 +1,4 @@
-//! Whether what the server uses stays level.
+//! `true` if what the server uses stays level.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::tally::Tally;
 const WARM_UP: Duration = Duration::from_secs(60);
 /// Into how many stretches the rest is divided.
 const STRETCHES: usize = 6;
-/// How much larger memory may be in the last stretch than in the first: what the allocator does is not
+/// Limit on the growth of memory from the first stretch to the last: the allocator's own behaviour is not
 /// a leak.
 const GROWTH_MAX: f64 = 1.1;
 
-/// What was seen now and then.
+/// Samples taken now and then.
 #[derive(Debug, Default)]
 pub(crate) struct Level(Vec<Sample>);
 
@@ -24,7 +24,7 @@ struct Sample {
 }
 
 impl Level {
-    /// What was seen after so much of the run.
+    /// Adds a sample taken after so much of the run.
     pub(crate) fn add(&mut self, since_start: Duration, usage: Usage, p99_us: Option<u64>) {
         if since_start >= WARM_UP {
             self.0.push(Sample { usage, p99_us });

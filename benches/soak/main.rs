@@ -80,7 +80,7 @@ const CROWD: usize = 5_000;
 const CROWD_WORKERS: usize = 4;
 /// Users of the room that loses its connections.
 const REUNION: usize = 2_000;
-/// What all other clients take, and the process itself.
+/// Descriptors of all other clients, and of the process itself.
 const DESCRIPTORS_BESIDE: u64 = 500;
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 

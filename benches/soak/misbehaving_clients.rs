@@ -1,6 +1,6 @@
 //! Clients that do not behave: they leave at every stage, send garbage, or do not read.
 //!
-//! What the server owes even them is checked: the right refusal, and an end to the connection.
+//! The server's duty even to them is checked: the right rejection, and an end to the connection.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -19,10 +19,10 @@ use crate::tally::{Failure, Op, Pace, Random, Tally, now};
 const TURNS_PER_SECOND: u32 = 15;
 /// Connections of one worker that are left lying at the same time.
 const HELD_MAX: usize = 40;
-/// How long they lie; some for longer than the server waits for a handshake.
+/// Time that they idle; some longer than the server waits for a handshake.
 const HELD_MS: (u64, u64) = (500, 20_000);
 
-/// What a rude client does and does it with.
+/// A misbehaving client, and its means.
 pub(crate) struct Rude<'a> {
     pub(crate) target: &'a Target,
     pub(crate) users: &'a [User],

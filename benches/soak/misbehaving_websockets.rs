@@ -61,7 +61,7 @@ pub(crate) fn leave_in_frame(rude: &mut Rude<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What breaks RFC 6455 is answered with a Close that says so, and the end.
+/// Frames that break RFC 6455 get a Close with a reason, and the end.
 pub(crate) fn garbage_frames(rude: &mut Rude<'_>) -> Result<(), Failure> {
     let too_large = [&[0x82, 0xFF, 0, 0, 1, 0, 0, 0, 0, 0][..], &MASK].concat();
     let not_minimal = [&[0x81, 0x80 | 126, 0, 5][..], &MASK, b"hello"].concat();

@@ -19,7 +19,7 @@ use crate::tally::{Failure, PATIENCE, Random};
 /// A TLS stream to the server.
 pub(crate) type Tls = StreamOwned<ClientConnection, TcpStream>;
 
-/// Where the server is, and how to speak to it.
+/// Address of the server, and the way to speak to it.
 #[derive(Debug)]
 pub(crate) struct Target {
     port: u16,
@@ -47,7 +47,7 @@ impl Target {
         })
     }
 
-    /// What goes into `Host`.
+    /// Value of `Host`.
     pub(crate) fn host(&self) -> &str {
         &self.host
     }
@@ -105,7 +105,7 @@ pub(crate) fn own_address(group: u8, number: usize) -> Ipv4Addr {
     Ipv4Addr::new(127, group, high, low)
 }
 
-/// Whether a read ended because nothing came in time.
+/// Returns `true` if a read ended because nothing came in time.
 pub(crate) fn is_timeout(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -113,7 +113,7 @@ pub(crate) fn is_timeout(error: &io::Error) -> bool {
     )
 }
 
-/// How a client ends its connection.
+/// Ways in which a client ends its connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Cut {
     /// With close_notify, as it should be.

@@ -1,4 +1,4 @@
-//! What has to reach whom in the chat, and whether it did.
+//! Messages and receivers of the chat, and the check that each arrived.
 //!
 //! The server handles one message after the other, so there is one order of all that goes to all.
 //! One user, the witness, is online before and after everybody else and writes it down. What any
@@ -23,7 +23,7 @@ use crate::tally::{Failure, PATIENCE, lock, now};
 /// Events that are kept: those of a quarter of an hour at least.
 const EVENTS_MAX: usize = 200_000;
 
-/// What is shared by all users.
+/// State that all users share.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
     log: Mutex<Log>,
@@ -34,7 +34,7 @@ pub(crate) struct Record {
 #[derive(Debug, Default)]
 struct Log {
     events: VecDeque<Event>,
-    /// How many were forgotten.
+    /// Number of were forgotten.
     before: usize,
     online: HashSet<String>,
 }
@@ -46,7 +46,7 @@ struct Event {
     text: String,
 }
 
-/// What an event means to its own user.
+/// Meaning of an event to its own user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Join,
@@ -64,16 +64,16 @@ struct Pair {
     received: Vec<u64>,
 }
 
-/// How far a user has compared, and what is heard and not yet compared.
+/// Progress of a user's comparison, and the messages not yet compared.
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
     record: &'a Record,
     name: &'a str,
     at: usize,
     heard: VecDeque<String>,
-    /// Who is online, as far as the user has heard.
+    /// Users online, as far as the user has heard.
     online: HashSet<String>,
-    /// Who was in the first list, and has not been announced since.
+    /// Users in the first list who have not been announced since.
     listed: HashSet<String>,
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn text<'a>(message: &'a Value, name: &str) -> &'a str {
 }
 
 impl Record {
-    /// How many events there were so far.
+    /// Number of events there were so far.
     pub(crate) fn len(&self) -> usize {
         let log = lock(&self.log);
         log.before + log.events.len()
@@ -133,7 +133,7 @@ impl Record {
         lock(&self.log).online.insert(name.to_owned());
     }
 
-    /// What a user hears who has joined and heard `users`, `since` being a length of the record from
+    /// Messages for a user who has joined and got `users`, `since` being a length of the record from
     /// before.
     pub(crate) fn reader<'a>(
         &'a self,

@@ -18,7 +18,7 @@ const WORKERS: usize = 8;
 /// From the last handshake until each has the list.
 const LISTED_WITHIN: Duration = Duration::from_secs(5);
 
-/// How many are connected between two looks at what the others have been sent.
+/// Number of are connected between two looks at what the others have been sent.
 const CONNECTED_AT_ONCE: usize = 8;
 
 /// A user's connection, and what was heard on it.
@@ -29,7 +29,7 @@ struct Client<'a> {
     messages: usize,
 }
 
-/// What a worker's clients have seen.
+/// Findings of a worker's clients.
 struct Seen<'a> {
     clients: Vec<Client<'a>>,
     /// When the last of them was connected.

@@ -14,12 +14,12 @@ use crate::tally::{Failure, PATIENCE, Random, now};
 const LARGE_FILE_BYTES: usize = 3 << 20;
 /// Bytes of a file that is not small, and held in memory.
 const MEDIUM_FILE_BYTES: usize = 200 << 10;
-/// How often something nobody announces is looked at.
+/// Interval at which a condition is polled that nothing announces.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Ticks a second in /proc/*/stat, on every Linux there is.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// What the server signs its tokens with.
+/// Key that the server signs its tokens with.
 pub(crate) const SECRET_KEY: &str = "soak-0123456789abcdef-0123456789";
 
 /// A running server. Dropped, it is killed.
@@ -30,7 +30,7 @@ pub(crate) struct Server {
     port: u16,
 }
 
-/// What the kernel says of the server.
+/// Resource usage of the server.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Usage {
     pub(crate) resident_kib: u64,
@@ -50,7 +50,7 @@ impl fmt::Display for Usage {
     }
 }
 
-/// What the server's log has that is not an answer to a client's fault.
+/// Review of the server's log: lines that are no response to a client's fault.
 #[derive(Debug, Default)]
 pub(crate) struct LogReview {
     pub(crate) lines: u64,

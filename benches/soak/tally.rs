@@ -1,4 +1,4 @@
-//! What was done, what went wrong, and when to stop: shared by all threads of a run.
+//! Counts, errors and the time to stop: shared by all threads of a run.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long anything that should happen at once may take on a machine with much else to do.
+/// Limit on what should happen at once, on a machine with much else to do.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Errors that are printed as they come; all are counted.
@@ -29,7 +29,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What is counted.
+/// Operations that are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
     /// An answer to a request for a page or a file.

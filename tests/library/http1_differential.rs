@@ -22,7 +22,7 @@ use hyper::service::service_fn;
 /// was cut off where we refuse it at once is a whole message to one that does not.
 const NEXT: &[u8] = b"\r\n\r\nPUT / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// What a reader made of some bytes: a line for each request, and one for how it ended.
+/// Verdict of a reader about some bytes: a line for each request, and one for the end.
 type Verdict = Vec<String>;
 
 fn request_line(method: &str, path: &str, query: Option<&str>, body: &[u8]) -> String {
@@ -137,7 +137,7 @@ async fn collect(mut body: Incoming) -> Result<Vec<u8>, hyper::Error> {
     Ok(bytes)
 }
 
-/// Whether the input ended too soon, and was in order so far.
+/// Returns `true` if the input ended too soon, and was in order so far.
 fn is_incomplete(error: &hyper::Error) -> bool {
     let source = error.source().and_then(|source| source.downcast_ref());
     error.is_incomplete_message()

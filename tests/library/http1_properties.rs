@@ -1,4 +1,4 @@
-//! What holds for every HTTP/1.1 request, valid or not.
+//! Properties of every HTTP/1.1 request, valid or not.
 
 use std::fmt::Write as _;
 
@@ -67,7 +67,7 @@ fn wire(request: &Request, chunk_bytes: usize) -> Vec<u8> {
     head
 }
 
-/// What may be written in more than one way, and how it is this time.
+/// Choices where a request may be written in more than one way.
 #[derive(Clone, Debug)]
 struct Habits {
     empty_lines: usize,
@@ -158,7 +158,7 @@ fn read_head(head: &Head<'_>) -> Request {
     }
 }
 
-/// What came of an input: the requests, each with whether it is complete; an error; what is awaited.
+/// Outcome of an input: the requests, each with a mark if it is complete; an error; the input awaited.
 type Outcome = (Vec<(Request, bool)>, Option<RequestError>, Awaits);
 
 /// Feeds `input` in pieces of these sizes, then the rest.

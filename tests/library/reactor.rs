@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Echo {
     closed: Option<mpsc::Sender<CloseReason>>,
     letters: Vec<u32>,
-    /// How many letters had come at each piece of input.
+    /// Number of letters had come at each piece of input.
     letters_at_input: Vec<usize>,
     turns: u64,
 }
@@ -162,7 +162,7 @@ fn many_clients_get_their_bytes_back() {
     assert_eq!(server.thread.join().unwrap().connections(), 0);
 }
 
-/// What is waited for at most goes into the system call too.
+/// The longest wait goes into the system call, too.
 #[test]
 fn no_time_is_too_long() {
     let config = ReactorConfig {

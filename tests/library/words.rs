@@ -11,6 +11,9 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
+            if path.ends_with("target") {
+                continue;
+            }
             sources(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             found.push(path);
@@ -18,10 +21,12 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-fn read_sources() -> Vec<(String, String)> {
+fn read_sources(folders: &[&str]) -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths = Vec::new();
-    sources(&root.join("src"), &mut paths);
+    for folder in folders {
+        sources(&root.join(folder), &mut paths);
+    }
     let read = |path: PathBuf| {
         let name = path.strip_prefix(root).unwrap().display().to_string();
         (name, fs::read_to_string(path).unwrap())
@@ -53,7 +58,7 @@ fn defined(line: &str) -> Option<&str> {
 #[test]
 fn a_type_name_is_defined_once_in_a_package() {
     let mut places: BTreeMap<(&str, String), Vec<String>> = BTreeMap::new();
-    for (name, text) in read_sources() {
+    for (name, text) in read_sources(&["src"]) {
         let mut is_other_build = false;
         for (number, line) in (1..).zip(text.lines()) {
             if let Some(defined) = defined(line)
@@ -86,7 +91,7 @@ fn a_type_name_is_defined_once_in_a_package() {
 #[test]
 fn no_documentation_begins_with_a_question_word() {
     let mut found = Vec::new();
-    for (name, text) in read_sources() {
+    for (name, text) in read_sources(&["src", "tests", "benches", "examples"]) {
         let mut before = "";
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim_start();

@@ -437,7 +437,7 @@ fn sparse(path: &Path, len: u64) {
     std::fs::File::create(path).unwrap().set_len(len).unwrap();
 }
 
-/// What a download may add to the memory of the server: its own queue, and pieces on their way.
+/// Memory that a download may add to the server: its own queue, and pieces on their way.
 const GROWTH_KIB_MAX: u64 = 16 << 10;
 
 #[test]

@@ -23,7 +23,7 @@ fn check_command<'c>(folder: &Folder, command: &'c mut Command) -> &'c mut Comma
         .args(["--check", "--config", "server.conf"])
 }
 
-/// What every check needs to pass; its last line is the fourth.
+/// Configuration that every check passes with; its last line is the fourth.
 const GOOD: &str =
     "# a comment\nssl_cert_path = cert.pem\n\tssl_key_path=key.pem  \npublic_dir=.\n";
 

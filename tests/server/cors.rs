@@ -126,7 +126,7 @@ fn ask(connection: &mut Connection, method: &str, path: &str, origin: Option<&st
     connection.request(method, path, &fields, body.as_bytes())
 }
 
-/// Who may read an answer; that it depends on who asks, it says in any case.
+/// Origin that may read a response; that it depends on the asker is said in any case.
 fn reader(response: &Response) -> Option<&str> {
     let vary = response.field("Vary").unwrap_or_default();
     assert!(lists(vary, "Origin"), "{response:?}");

@@ -10,7 +10,7 @@ use crate::support::command::{edgeloop, run};
 use crate::support::{Connection, Folder, Server};
 use serde_json::json;
 
-/// How many write at the same time, each their own profile.
+/// Number of write at the same time, each their own profile.
 const WRITERS: usize = 4;
 /// Acknowledged writes of a round, of all writers, before the end comes.
 const WRITES: usize = 200;
@@ -49,7 +49,7 @@ fn write(server: &Server, token: &str, mut number: usize, total: &AtomicUsize) -
     }
 }
 
-/// Whether an answer is here with all of its body.
+/// Returns `true` if an answer is here with all of its body.
 fn is_whole(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes);
     let Some((head, body)) = text.split_once("\r\n\r\n") else {

@@ -1,4 +1,4 @@
-//! What is refused, with which status, and whether the connection lives on.
+//! Rejections, their statuses, and the connections that live on after them.
 
 use crate::support::users::registration;
 use crate::support::{Connection, Response, Server};

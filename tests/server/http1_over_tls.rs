@@ -10,23 +10,23 @@ use crate::vectors::{Vector, vectors};
 use edgeloop::proto::http1::HttpLimits;
 use rustls::ClientConfig;
 
-/// How many vectors are under way at once: most of the time is spent waiting for the other side.
+/// Number of vectors are under way at once: most of the time is spent waiting for the other side.
 const AT_ONCE: usize = 4;
 
-/// What a vector says has to happen on a connection.
+/// Outcome that a vector expects of a connection.
 #[derive(Debug, Default)]
 struct Outcome {
     requests: Vec<Asked>,
     /// The status of the refusal that is the last answer.
     refusal: Option<u16>,
-    /// What is missing at the end of the input.
+    /// Input missing at the end.
     awaits: Option<String>,
 }
 
 #[derive(Debug)]
 struct Asked {
     method: String,
-    /// What the server, which was not made for these vectors, answers to it.
+    /// Status of the server's response, which was not made for these vectors.
     status: u16,
     closes: bool,
     may_get_continue: bool,

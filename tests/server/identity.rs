@@ -1,4 +1,4 @@
-//! Who somebody is: decided when it is used, kept when the name changes, and of this database alone.
+//! Identity: decided when it is used, kept when the name changes, and of this database alone.
 
 use std::fs::File;
 

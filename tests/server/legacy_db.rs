@@ -47,7 +47,7 @@ fn legacy_hash(password: &str, salt: &[u8; 16]) -> [u8; 32] {
     hash
 }
 
-/// How often the bytes occur in the files of a stopped server's database.
+/// Number of times the bytes occur in the files of a stopped server's database.
 fn occurrences(folder: &Folder, needle: &[u8]) -> usize {
     let bytes: Vec<u8> = ["users.db", "users.db-wal"]
         .iter()

@@ -193,7 +193,7 @@ fn a_handshake_that_does_not_end_is_cut_off() {
     }
 }
 
-/// What the kernel holds to be sent from one port of 127.0.0.1 to another (proc_net_tcp).
+/// Bytes that the kernel holds to be sent from one port of 127.0.0.1 to another (proc_net_tcp).
 fn unsent_bytes(from: u16, to: u16) -> usize {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let ends = format!(" 0100007F:{from:04X} 0100007F:{to:04X} ");

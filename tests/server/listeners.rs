@@ -1,4 +1,4 @@
-//! Where the server listens: several addresses, and the port that only redirects.
+//! Listeners of the server: several addresses, and the port that only redirects.
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};

@@ -8,7 +8,7 @@ use crate::support::{Folder, Server, wait_for};
 
 const TO_FILE: &str = "log_to_file=1\nlog_file_path=server.log\nlog_to_console=1";
 
-/// What a file in the server's folder holds; nothing if there is none. A line may be under way.
+/// Content of a file in the server's folder; empty if there is none. A line may be under way.
 fn held(server: &Server, name: &str) -> String {
     let bytes = fs::read(server.folder().file(name)).unwrap_or_default();
     String::from_utf8_lossy(&bytes).into_owned()

@@ -1,4 +1,4 @@
-//! What failed logins and registrations cost: who has to wait, for how long, and who has not.
+//! The cost of failed logins and registrations: who has to wait, for how long, and who has not.
 
 use std::ops::RangeInclusive;
 

@@ -19,11 +19,11 @@ fn server_of(content: &[u8]) -> Server {
     folder.start()
 }
 
-/// How many requests are sent before the first answer is read.
+/// Number of requests are sent before the first answer is read.
 const REQUESTS: usize = 10_000;
-/// How long each answer is: far more in all than the server may hold for one client.
+/// Length of each response: far more in all than the server may hold for one client.
 const PART_BYTES: usize = 8192;
-/// What that may add to its memory: its own queue, and that of the kernel is not counted.
+/// Memory that it may add: its own queue; that of the kernel is not counted.
 const GROWTH_KIB_MAX: u64 = 16 << 10;
 
 /// The file: its number in each eight bytes.

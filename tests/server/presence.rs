@@ -1,4 +1,4 @@
-//! What coming and going costs a room: lists of users at once for those who come, and in bounds for the
+//! The cost of joining and leaving for a room: lists of users at once for those who come, and in bounds for the
 //! others.
 
 use std::collections::BTreeSet;
@@ -19,7 +19,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// What a client knows of who is online.
+/// A client's view of the users online.
 #[derive(Debug, Default)]
 struct View {
     users: BTreeSet<String>,

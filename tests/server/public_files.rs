@@ -44,7 +44,7 @@ impl Site {
         write(self.server.folder(), path, content);
     }
 
-    /// What is at a path for a client that takes this coding, once there is such a form.
+    /// Response at a path for a client that accepts this coding, once there is such a form.
     fn encoded(&self, path: &str, coding: &str) -> Response {
         let mut connection = self.connect();
         wait_for(&format!("{path} in {coding}"), || {

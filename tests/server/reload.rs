@@ -94,7 +94,7 @@ fn a_broken_file_changes_nothing() {
     });
 }
 
-/// Whether `denied_networks` is in force for this machine.
+/// Returns `true` if `denied_networks` is in force for this machine.
 fn is_denied(server: &Server) -> bool {
     Connection::open(server).is_err()
 }

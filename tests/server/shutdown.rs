@@ -1,4 +1,4 @@
-//! How the server ends.
+//! The end of the server.
 
 use crate::support::users::PASSWORD;
 use crate::support::ws::RawSocket;

@@ -66,7 +66,7 @@ impl Writer {
         connection.put_json_as(&self.token, "/me", &body)
     }
 
-    /// What was acknowledged is there, and nothing else.
+    /// Checks that everything acknowledged is there, and nothing else.
     fn check(&mut self) {
         assert_eq!(self.me().expect(200).json()["name"], self.acknowledged);
     }

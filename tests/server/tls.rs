@@ -126,7 +126,7 @@ impl Authority {
     }
 }
 
-/// Whether an answer comes. With TLS 1.3 the client learns only then that its certificate will not do.
+/// Returns `true` if an answer comes. With TLS 1.3 the client learns only then that its certificate will not do.
 fn is_served(server: &Server, config: &Arc<ClientConfig>) -> bool {
     let Ok(mut connection) = Connection::open_with(server, Arc::clone(config)) else {
         return false;
@@ -203,7 +203,7 @@ fn the_protocol_is_negotiated() {
     assert!(rejected.contains("NoApplicationProtocol"), "{rejected}");
 }
 
-/// What the server says to these bytes on its TLS port, up to the end of the connection.
+/// Response of the server to these bytes on its TLS port, up to the end of the connection.
 fn answer_without_tls(server: &Server, bytes: &[u8]) -> Vec<u8> {
     let mut stream = tcp(server).unwrap();
     stream.write_all(bytes).unwrap();
@@ -285,7 +285,7 @@ fn small_and_large_records_are_the_same_to_it() {
     connection.post_json("/login", &body).error(401);
 }
 
-/// What a server answers first to a ClientHello that asks for this name.
+/// First record of a server in response to a ClientHello that asks for this name.
 fn first_record(server: &Server, name: &str) -> Vec<u8> {
     // A client of ours asks for host names only: one of the same length is changed on its way.
     let asked = "n".repeat(name.len());

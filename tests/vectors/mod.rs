@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use edgeloop::proto::http1::HttpLimits;
 
-/// What is sent, and what has to become of it.
+/// Input, and the outcome it has to have.
 #[derive(Clone, Debug)]
 pub struct Vector {
     /// File, line and title.

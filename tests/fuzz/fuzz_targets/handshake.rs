@@ -3,7 +3,7 @@
 #![no_main]
 
 use edgeloop::proto::ws::deflate::Compression;
-use edgeloop::proto::ws::handshake::{self, UpgradeResponseError, UpgradeRequest};
+use edgeloop::proto::ws::handshake::{self, UpgradeRequest, UpgradeResponseError};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
@@ -45,7 +45,7 @@ fuzz_target!(|text: &str| {
     }
 });
 
-/// What is agreed on is within what was asked for, and is said in an offer that would get the same.
+/// The agreement is within the offer, and written as an offer it would get the same.
 fn check_extension(opening: &UpgradeRequest) {
     for (keeps_windows, window_bits_max) in [(false, 15), (true, 15), (true, 8), (false, 11)] {
         let how = Compression {

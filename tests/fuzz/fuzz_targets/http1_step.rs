@@ -18,7 +18,7 @@ const TIGHT: HttpLimits = HttpLimits {
     trailer_bytes_max: 8,
 };
 
-/// How the other side of the machine behaves, from the first byte of the input.
+/// Behaviour of the other side of the machine, from the first byte of the input.
 #[derive(Clone, Copy)]
 struct Service {
     limits: HttpLimits,
@@ -61,7 +61,7 @@ struct Outcome {
     responses: Vec<ConnectionAction>,
     error: Option<RequestError>,
     awaits: Awaits,
-    /// What is left in the caller's hands.
+    /// Bytes left to the caller.
     rest: Vec<u8>,
 }
 

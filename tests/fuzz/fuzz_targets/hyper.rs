@@ -1,4 +1,4 @@
-//! What we accept, hyper accepts, and reads in the same way: two readers do not disagree about where a
+//! Everything that we accept, hyper accepts, and reads in the same way: two readers do not disagree about where a
 //! message ends. What hyper takes and we do not is of no interest here.
 
 #![no_main]

@@ -8,7 +8,7 @@ use edgeloop::proto::ws::handshake::read_request;
 use edgeloop::proto::ws::{Event, Role, WsError, WsLimits, WsMachine, WsStep};
 use libfuzzer_sys::fuzz_target;
 
-/// What ends a flush, and then the stream.
+/// End of a flush, and then of the stream.
 const END: [u8; 9] = [0, 0, 0xFF, 0xFF, 1, 0, 0, 0xFF, 0xFF];
 
 fuzz_target!(|data: &[u8]| {

@@ -33,7 +33,7 @@ fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<String, Inva
     Ok(text)
 }
 
-/// Where the decoder gives up when the bytes come one at a time.
+/// Position at which the decoder gives up when the bytes come one at a time.
 fn refused_at(bytes: &[u8]) -> Option<usize> {
     let mut decoder = Decoder::new();
     bytes

@@ -39,7 +39,7 @@ impl From<Event<'_>> for Owned {
     }
 }
 
-/// What was received, what was wrong, and what an echo sent back.
+/// Messages received, the error, and the bytes of an echo.
 #[derive(Debug, Default, PartialEq)]
 struct Outcome {
     events: Vec<Owned>,

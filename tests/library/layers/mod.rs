@@ -9,7 +9,7 @@ use std::path::Path;
 
 use source::{Source, module_of};
 
-/// What a layer may import of the others. A longer path is a part of a layer.
+/// Imports that a layer may have of the others. A longer path is a part of a layer.
 const EDGES: [(&str, &[&str]); 6] = [
     ("app", &["web", "cluster", "invariant"]),
     ("web", &["reactor", "proto", "invariant"]),
@@ -29,7 +29,7 @@ const PROTO_CRATES: [(&str, &str); 6] = [
     ("base64", "src/proto/ws/handshake"),
 ];
 
-/// What would bring sockets, clocks, threads or shared state into `proto`.
+/// Names that would bring sockets, clocks, threads or shared state into `proto`.
 const NOT_IN_PROTO: [&str; 11] = [
     "Instant",
     "SystemTime",
@@ -44,7 +44,7 @@ const NOT_IN_PROTO: [&str; 11] = [
     "fs",
 ];
 
-/// Where the clock on the wall is read, which may jump at any time: for what says when something was, or
+/// Places that read the wall clock, which may jump at any time: for timestamps, or
 /// ends by agreement with others. Everything else goes by [`Instant`](std::time::Instant).
 const WALL_CLOCK: [&str; 6] = [
     // `Date`, and `exp` of tokens.

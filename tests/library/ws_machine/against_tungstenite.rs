@@ -134,7 +134,7 @@ fn close() -> impl Strategy<Value = Owned> {
     prop::option::of((code, "\\PC{0,20}")).prop_map(Owned::Close)
 }
 
-/// What goes wrong with one byte on its way.
+/// Damage to one byte on its way.
 #[derive(Debug, Clone)]
 enum Damage {
     Change(Index, u8),
@@ -164,7 +164,7 @@ impl Damage {
     }
 }
 
-/// What a connection is closed with for their verdict.
+/// Close code for their verdict.
 fn close_code(error: &Error) -> CloseCode {
     match error {
         Error::Protocol(_) => CloseCode::PROTOCOL_ERROR,
@@ -256,7 +256,7 @@ fn both_come_to_the_same_about_a_close_code() {
 }
 
 proptest! {
-    /// What is sound, what is damaged and what is cut off, in whatever pieces it comes.
+    /// Compares on sound, damaged and cut input, in any pieces.
     #[test]
     fn both_come_to_the_same(
         messages in messages(),

@@ -1,4 +1,4 @@
-//! What a connection owns, and when.
+//! Memory that a connection owns, and when.
 
 use edgeloop::proto::ws::{Event, Role, WsError, WsLimits, WsMachine, WsStep};
 

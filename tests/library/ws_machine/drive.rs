@@ -38,7 +38,7 @@ impl Owned {
     }
 }
 
-/// What a connection came to.
+/// Outcome of a connection.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) events: Vec<Owned>,

@@ -1,4 +1,4 @@
-//! What holds for any conversation, and for any bytes at all.
+//! Properties of any conversation, and of any bytes at all.
 
 use edgeloop::proto::ws::{Role, WsLimits};
 use proptest::prelude::*;

@@ -15,7 +15,7 @@ const LIMITS: WsLimits = WsLimits {
     ..WsLimits::DEFAULT
 };
 
-/// What a server sends.
+/// Bytes that a server sends.
 fn wire(how: &Compression, events: &[Owned]) -> Vec<u8> {
     let (mut server, mut bytes) = (machine(Role::Server, how), Vec::new());
     let mut deflaters = Deflaters::default();
@@ -63,7 +63,7 @@ fn fragmented(mut wire: &[u8], sizes: &[usize]) -> Vec<u8> {
     bytes
 }
 
-/// How long each frame's payload is.
+/// Lengths of the frames' payloads.
 fn payload_bytes(mut wire: &[u8]) -> Vec<usize> {
     let mut lengths = Vec::new();
     while let Some((header, header_bytes)) = Header::decode(wire).unwrap() {

@@ -47,7 +47,7 @@ fn with_clock(library: &str, offset: &Path) -> Command {
     command
 }
 
-/// How far ahead of our clock an answer is, in seconds.
+/// Seconds by which a response is ahead of our clock.
 fn ahead(response: &Response) -> f64 {
     let date = httpdate::parse_http_date(response.field("Date").unwrap()).unwrap();
     match date.duration_since(SystemTime::now()) {

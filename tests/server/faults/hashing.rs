@@ -16,7 +16,7 @@ fn ask(connection: &mut Connection, number: usize) {
     connection.send_request("POST", "/login", &fields, body.to_string().as_bytes());
 }
 
-/// How many answers there were of each status. Every connection has one, and lives on.
+/// Number of answers there were of each status. Every connection has one, and lives on.
 fn responses(connections: &mut [Connection]) -> BTreeMap<u16, usize> {
     let mut counts = BTreeMap::new();
     for connection in connections {

@@ -20,7 +20,7 @@ fn a_limit_that_leaves_no_room_is_told_of_at_the_start() {
 
 const LIMITS: [(char, &str); 2] = [('v', "address space"), ('d', "data")];
 
-/// What is refused with too little of this says how much it takes: that depends on the machine.
+/// Least limit, as the rejection of too little gives it: that depends on the machine.
 fn needed_mib(flag: char, what: &str) -> u64 {
     let folder = Folder::new();
     folder.configure("");
@@ -73,7 +73,7 @@ impl Upload {
         }
     }
 
-    /// Whether it was ended, without waiting for that.
+    /// Returns `true` if it was ended, without waiting for that.
     fn is_rejected(&mut self) -> bool {
         let mut room = [0; 1000];
         while !self.has_ended {

@@ -1,4 +1,4 @@
-//! What the system may do to a server: nothing left to give, nobody to write to, a clock that jumps. It is
+//! Faults of the system: no resources left, peers that are gone, a clock that jumps. It is
 //! survived each time, and those who are served notice as little of it as can be.
 
 mod backlog;

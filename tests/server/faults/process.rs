@@ -47,7 +47,7 @@ pub(crate) fn limits(server: &Server, name: &str) -> (Option<u64>, Option<u64>) 
     (next(), next())
 }
 
-/// What its descriptors stand for, by their numbers.
+/// Targets of its descriptors, by their numbers.
 pub(crate) fn descriptors(server: &Server) -> Vec<(u64, PathBuf)> {
     let folder = std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap();
     let mut open: Vec<_> = folder

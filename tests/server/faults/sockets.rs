@@ -1,4 +1,4 @@
-//! What the kernel refuses a socket, and peers that are gone when something is written to them.
+//! Errors of the kernel on sockets, and peers that are gone when something is written to them.
 
 use std::process::{Command, Stdio};
 

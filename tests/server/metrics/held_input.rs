@@ -1,4 +1,4 @@
-//! What waits of a peer's input is counted, wherever it waits, and has a ceiling.
+//! The count of input that waits, wherever it waits, and its ceiling.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -15,7 +15,7 @@ fn unfinished_hello(length: u32, bytes: usize) -> Vec<u8> {
     hello
 }
 
-/// How a peer that says no more finds the connection.
+/// Returns `true` if a peer that sends no more finds the connection closed.
 fn is_closed(socket: &mut TcpStream) -> bool {
     socket.set_nonblocking(true).unwrap();
     let outcome = socket.read(&mut [0; 16]);

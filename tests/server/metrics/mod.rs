@@ -226,12 +226,12 @@ fn what_was_done_is_counted() {
     assert_eq!(metrics.read()[ended], 1.0);
 }
 
-/// How often the metrics were read more than once between two readings.
+/// Number of times the metrics were read more than once between two readings.
 fn asked_again(grown: &Grown) -> f64 {
     grown.by("edgeloop_connections_accepted_total") - 10.0
 }
 
-/// What holds for every reading.
+/// Checks every reading.
 fn check(samples: &Samples) {
     let sum = |family: &str| -> f64 {
         let prefix = format!("{family}{{");

@@ -87,7 +87,7 @@ fn output_takes_the_memory_that_is_counted() {
     /// Many of them, so that the places in their queues are most of it.
     const RECEIVERS: usize = 230;
     const CEILING_KIB: u64 = 16 << 10;
-    /// What buffers, TLS and the log take on the way.
+    /// Memory of buffers, TLS and the log on the way.
     const SLACK_KIB: u64 = 10 << 10;
     let server = Server::with_config(&format!(
         "max_output_memory={}\nmax_connections_per_ip=300\nhandshakes_per_second_per_ip=0\nmessages_per_minute=0\nmetrics_address=127.0.0.1:0",

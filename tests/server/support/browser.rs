@@ -16,7 +16,7 @@ use tungstenite::{Message, WebSocket};
 use super::command::Guarded;
 use super::deadline::{PATIENCE, poll, wait_for};
 
-/// Where a Chromium may be found, best first.
+/// Names of Chromium, best first.
 const PROGRAMS: [&str; 4] = [
     "chromium",
     "chromium-browser",
@@ -49,7 +49,7 @@ pub(crate) struct Browser {
 impl Browser {
     /// Starts the browser of this machine.
     ///
-    /// Where there is none this says so and gives `None`, but on CI (`CI` is set) it fails.
+    /// If there is none this says so and gives `None`, but on CI (`CI` is set) it fails.
     pub(crate) fn start() -> Option<Self> {
         Self::start_with(&json!({}))
     }
@@ -308,7 +308,7 @@ impl Page {
         }
     }
 
-    /// What the browser complained about on this page: uncaught exceptions, console errors, requests
+    /// Problems that the browser reported on this page: uncaught exceptions, console errors, requests
     /// and inline code that its policies refused.
     pub(crate) fn problems(&self) -> Vec<String> {
         // An answer comes after every event before it, so this gathers all there are.

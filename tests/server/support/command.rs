@@ -53,7 +53,7 @@ pub(crate) fn by_shell(script: &str) -> Command {
 
 /// A program of this machine that a test wants, without a proxy in its environment.
 ///
-/// Where there is none this says so and gives `None`, but on CI (`CI` is set) it fails.
+/// If there is none this says so and gives `None`, but on CI (`CI` is set) it fails.
 pub(crate) fn program(name: &str) -> Option<Command> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     if !std::env::split_paths(&path).any(|folder| folder.join(name).is_file()) {
@@ -76,7 +76,7 @@ pub(crate) fn program(name: &str) -> Option<Command> {
     Some(command)
 }
 
-/// What `make clients` installed, or `None` with a word about it.
+/// A program that `make clients` installed, or `None` with a word about it.
 pub(crate) fn installed(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("target/clients")
@@ -96,7 +96,7 @@ pub(crate) fn installed(name: &str) -> Option<PathBuf> {
     None
 }
 
-/// What a command that ended left behind.
+/// Output and status of a command that ended.
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) status: ExitStatus,
@@ -165,7 +165,7 @@ impl Guarded {
         }
     }
 
-    /// Whether it has ended, and how.
+    /// Returns `true` if it has ended, and how.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.0
             .try_wait()

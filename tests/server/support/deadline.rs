@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-/// How long a test waits for something that should happen at once on an idle machine.
+/// Time that a test waits for something that should happen at once on an idle machine.
 ///
 /// It is long because a full machine is slow, and costs nothing when the condition holds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How often a condition that nobody announces is looked at.
+/// Interval at which a condition is polled that nothing announces.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A moment after which waiting is given up.
@@ -20,7 +20,7 @@ impl Deadline {
         Self(now() + PATIENCE)
     }
 
-    /// What is left, or `None` when the moment has passed.
+    /// Time left, or `None` when the moment has passed.
     pub(crate) fn left(self) -> Option<Duration> {
         self.0
             .checked_duration_since(now())

@@ -76,7 +76,7 @@ pub(crate) fn tls_over(
     Ok(stream)
 }
 
-/// How a connection ended.
+/// End of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     /// With a close_notify: nothing was cut off.
@@ -270,7 +270,7 @@ impl Connection {
         self.stream.read(&mut room).unwrap_or(0)
     }
 
-    /// How many bytes come before the end of the connection, and how it ends. More than `max` are not
+    /// Number of bytes come before the end of the connection, and how it ends. More than `max` are not
     /// waited for.
     pub(crate) fn received_until_end(&mut self, max: usize) -> (usize, End) {
         let mut count = self.received.len();
@@ -295,7 +295,7 @@ impl Connection {
         assert_eq!(end, End::Clean, "the connection ended without close_notify");
     }
 
-    /// Whether anything has come that was not looked at, without waiting for it.
+    /// Returns `true` if anything has come that was not looked at, without waiting for it.
     pub(crate) fn has_received(&mut self) -> bool {
         self.stream.sock.set_nonblocking(true).unwrap();
         let received = self.receive();
@@ -532,7 +532,7 @@ impl Response {
         self
     }
 
-    /// Whether the connection ends after this answer.
+    /// Returns `true` if the connection ends after this answer.
     pub(crate) fn closes(&self) -> bool {
         self.field("Connection")
             .is_some_and(|value| value.eq_ignore_ascii_case("close"))

@@ -1,4 +1,4 @@
-//! What the end-to-end tests share: a server process of their own, and clients for it.
+//! Support of the end-to-end tests: a server process of their own, and clients for it.
 //!
 //! Nothing here sleeps to let something happen. Every wait is for a condition, ends as soon as it
 //! holds, and fails after [`deadline::PATIENCE`] with what was seen instead.

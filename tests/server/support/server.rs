@@ -191,7 +191,7 @@ impl Server {
         self.port
     }
 
-    /// What a client sends as `Host`.
+    /// Value of `Host` in requests.
     pub(crate) fn host(&self) -> String {
         format!("localhost:{}", self.port)
     }
@@ -201,7 +201,7 @@ impl Server {
         format!("https://{}", self.host())
     }
 
-    /// Where its files are.
+    /// Folder of its files.
     pub(crate) fn folder(&self) -> &Folder {
         &self.folder
     }
@@ -257,7 +257,7 @@ impl Server {
             .expect("a number of kB")
     }
 
-    /// Whether it runs no more, reaped or not.
+    /// Returns `true` if it runs no more, reaped or not.
     pub(crate) fn has_ended(&self) -> bool {
         let path = format!("/proc/{}/stat", self.process.0.id());
         std::fs::read_to_string(path).is_ok_and(|stat| stat.contains(") Z "))

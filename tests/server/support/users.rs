@@ -11,7 +11,7 @@ use super::server::Server;
 /// A password within the rules.
 pub(crate) const PASSWORD: &str = "Correct-Horse-9";
 
-/// What registers `username` with everything else within the rules.
+/// Registration of `username` with everything else valid.
 pub(crate) fn registration(username: &str) -> Value {
     json!({
         "name": format!("{username} of the tests"),

@@ -129,7 +129,7 @@ fn node_ws() {
     });
 }
 
-/// What the client offers and the server, and what must come of it.
+/// Offers of client and server, and the expected agreement.
 const CHATS: [(&str, &str, &str); 3] = [
     ("on", "1", "each"),
     ("off", "1", "none"),

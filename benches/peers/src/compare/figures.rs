@@ -1,4 +1,4 @@
-//! What was measured, as it is kept in figures.json.
+//! Figures, as they are kept in figures.json.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -30,7 +30,7 @@ pub(crate) struct Figures {
 /// One scenario.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Scenario {
-    /// How the load was called.
+    /// Command line of the load.
     pub(crate) command: String,
     pub(crate) servers: BTreeMap<String, Measured>,
 }
@@ -38,7 +38,7 @@ pub(crate) struct Scenario {
 /// One server in it.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Measured {
-    /// What the load reported, for each round.
+    /// Reports of the load, for each round.
     pub(crate) samples: Vec<BTreeMap<String, Value>>,
     /// Why rounds are missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,7 +106,7 @@ impl Spread {
         Some(Self { median, min, max })
     }
 
-    /// Whether two sets of figures have a value in common: then which is lower is not certain.
+    /// Returns `true` if two sets of figures have a value in common: then which is lower is not certain.
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
         self.min <= other.max && other.min <= self.max
     }

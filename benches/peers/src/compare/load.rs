@@ -15,10 +15,10 @@ use crate::place::Place;
 use crate::scenarios::{Beside, Scenario};
 use crate::servers::{Running, end, pinned};
 
-/// What one turn has brought: the load's own report.
+/// Results of one turn: the load's own report.
 pub(crate) type Sample = BTreeMap<String, Value>;
 
-/// What a turn may take longer than it is meant to.
+/// Time by which a turn may take longer than it is meant to.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// One turn of one server, which has something else to do meanwhile if `beside` says so.

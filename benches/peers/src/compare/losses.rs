@@ -1,4 +1,4 @@
-//! Where others are better, by the figures.
+//! Scenarios in which others are better, by the figures.
 
 use std::fmt::Write;
 

@@ -54,7 +54,7 @@ pub(crate) fn describe() -> Result<BTreeMap<String, String>, Failure> {
         .collect())
 }
 
-/// What could be found out.
+/// Versions that could be found.
 pub(crate) fn versions(root: &Path, programs: &Programs) -> BTreeMap<String, String> {
     let mut versions = BTreeMap::new();
     let mut found = |name: &str, version: Option<String>| {

@@ -43,7 +43,7 @@ struct Args {
     /// Only servers with this in their name; may be given several times. Writes no document.
     #[arg(long, value_name = "PART")]
     server: Vec<String>,
-    /// How often each server has its turn.
+    /// Number of turns of each server.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     rounds: u64,
     /// Seconds of each turn, after a warm-up of one.

@@ -13,7 +13,7 @@ use crate::Failure;
 
 const BUN: &str = "bun@1.4.5";
 
-/// Where each program is, or why it is not there.
+/// Paths of the programs, or the reasons why they are missing.
 pub(crate) struct Programs {
     paths: BTreeMap<&'static str, Result<PathBuf, String>>,
 }
@@ -184,7 +184,7 @@ fn quiet(folder: &Path, program: &str, args: &[&str]) -> Result<(), Failure> {
     .into())
 }
 
-/// What a program prints, on either stream.
+/// Output of a program, on either stream.
 pub(crate) fn output(program: &Path, args: &[&str]) -> Result<String, Failure> {
     let output = Command::new(program).args(args).output()?;
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();

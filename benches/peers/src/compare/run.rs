@@ -137,7 +137,7 @@ impl<'a> Run<'a> {
         Ok((sample, Some(server)))
     }
 
-    /// What is said about this machine's folders is nobody's business.
+    /// Leaves out the paths of this machine.
     fn without_paths(&self, text: &str) -> String {
         let root = self.root.display().to_string();
         let place = self.place.path().display().to_string();
@@ -150,7 +150,7 @@ struct Progress {
     begun: Instant,
     done: u32,
     steps: u32,
-    /// What all steps are expected to take, and those that are done.
+    /// Expected duration of all steps, and of those that are done.
     expected: Duration,
     expected_done: Duration,
 }

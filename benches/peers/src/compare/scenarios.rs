@@ -1,4 +1,4 @@
-//! What is measured: the scenarios, and who takes part in each.
+//! The scenarios, and the servers that take part in each.
 
 mod table;
 
@@ -8,7 +8,7 @@ use crate::servers::Server;
 
 pub(crate) use self::table::{CALM, FLOODED, FLOOR, OUR_SERVICE, OURS, all};
 
-/// What the load does.
+/// Kind of load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Requests,
@@ -89,7 +89,7 @@ pub(crate) struct Contestant {
     pub(crate) beside: Beside,
 }
 
-/// What else its server has to do meanwhile.
+/// Other work of its server meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Beside {
     Nothing,
@@ -100,7 +100,7 @@ pub(crate) enum Beside {
 }
 
 impl Beside {
-    /// How many connections that takes.
+    /// Number of connections that takes.
     pub(crate) const fn connections(self) -> usize {
         match self {
             Self::Nothing => 0,
@@ -109,7 +109,7 @@ impl Beside {
     }
 }
 
-/// Where a scenario is shown.
+/// Section that shows a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Section {
     Peers,
@@ -147,7 +147,7 @@ impl Scenario {
         wanted.min(self.rounds_max)
     }
 
-    /// Whether each turn has a server of its own: what it begins with is what is measured.
+    /// Returns `true` if each turn has a server of its own: what it begins with is what is measured.
     pub(crate) const fn is_fresh(&self) -> bool {
         matches!(self.kind, Kind::Idle { .. })
     }
@@ -164,7 +164,7 @@ impl Scenario {
             .unwrap_or(Beside::Nothing)
     }
 
-    /// What a turn takes, more or less.
+    /// Approximate duration of a turn.
     pub(crate) fn expected(&self, seconds: u64) -> Duration {
         let setup_ms = match self.kind {
             Kind::Start => return Duration::from_millis(700),
@@ -175,7 +175,7 @@ impl Scenario {
         Duration::from_millis(self.seconds(seconds) * 1_000 + setup_ms + connections)
     }
 
-    /// What the load is called with.
+    /// Arguments of the load.
     pub(crate) fn arguments(&self, url: &str, seconds: u64) -> Vec<String> {
         let mut arguments: Vec<String> = match self.kind {
             Kind::Requests | Kind::Paced { .. } => vec!["requests".into()],

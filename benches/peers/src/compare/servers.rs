@@ -49,7 +49,7 @@ impl Server {
     }
 }
 
-/// How long a server gets until it accepts.
+/// Time for a server until it accepts.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server that accepts connections; ended when dropped.
@@ -73,7 +73,7 @@ impl Running {
 pub(crate) struct Started {
     child: Child,
     folder: TempDir,
-    /// Where it will listen, unless it says so itself.
+    /// Port it will listen on, unless it reports one itself.
     port: Option<u16>,
     is_nginx: bool,
 }
@@ -225,7 +225,7 @@ fn arguments(
     Ok(false)
 }
 
-/// What `make run-bench` runs with, on another port and with the files of [`Place`].
+/// Configuration of `make run-bench`, on another port and with the files of [`Place`].
 fn configuration(port: u16, lines: &[(&str, &str)]) -> Result<String, Failure> {
     let port = port.to_string();
     let metrics = format!("127.0.0.1:{}", free_port()?);

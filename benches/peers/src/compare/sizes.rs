@@ -1,4 +1,4 @@
-//! How large executables are, and how long builds take.
+//! Sizes of executables, and durations of builds.
 
 use std::collections::BTreeMap;
 use std::env;

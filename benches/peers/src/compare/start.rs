@@ -1,4 +1,4 @@
-//! How long a server takes from its start to the first byte that it serves.
+//! Time of a server from its start to the first byte that it serves.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};

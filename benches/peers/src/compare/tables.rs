@@ -188,7 +188,7 @@ pub(crate) fn series(figures: &Figures, server: &'static str) -> Vec<Series> {
     all
 }
 
-/// How figures of ours grow with the number of connections, and those of the floor.
+/// Growth of our figures and of the floor's with the number of connections.
 pub(crate) fn growth(figures: &Figures) -> String {
     let mut all = series(figures, OURS);
     all.extend(series(figures, FLOOR));

@@ -15,9 +15,9 @@ use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use tokio::fs::File;
 use tokio_util::io::ReaderStream;
 
-/// What is kept in memory.
+/// Limit on the bytes kept in memory.
 const CACHED_BYTES_MAX: u64 = 1 << 20;
-/// What is read at once of the others.
+/// Bytes that are read at once of the others.
 const PIECE_BYTES: usize = 128 << 10;
 
 type Pieces = MapOk<ReaderStream<File>, fn(Bytes) -> Frame<Bytes>>;
@@ -56,7 +56,9 @@ impl Files {
                 let pieces = ReaderStream::with_capacity(file, PIECE_BYTES);
                 let pieces: Pieces = pieces.map_ok(Frame::data);
                 let mut response = with(Either::Right(StreamBody::new(pieces)));
-                response.headers_mut().insert(CONTENT_LENGTH, (*bytes).into());
+                response
+                    .headers_mut()
+                    .insert(CONTENT_LENGTH, (*bytes).into());
                 response
             }),
         })

@@ -13,9 +13,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::WriteHalf;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-/// What may wait for one member; who lets more wait is put out.
+/// Limit on messages that wait for one member; over it the member is removed.
 const QUEUED_MAX: usize = 1024;
-/// What is written before the socket is flushed.
+/// Bytes written before the socket is flushed.
 const WRITTEN_AT_ONCE_MAX: usize = 64;
 
 type Writer = WebSocketWrite<WriteHalf<TokioIo<Upgraded>>>;
@@ -32,7 +32,7 @@ struct Members {
     queues: HashMap<u64, Sender<Message>>,
 }
 
-/// Who is in it.
+/// Members of the room.
 #[derive(Default)]
 pub(crate) struct Room(Mutex<Members>);
 

@@ -1,4 +1,4 @@
-//! What is where.
+//! Folders and files.
 
 use std::io;
 use std::path::Path;
@@ -53,7 +53,8 @@ impl Site {
                 Ok(response.map(|_| Either::Left(Full::default())))
             }
             "/echo-tungstenite" if upgrade::is_upgrade_request(&request) => {
-                let response = create_response_with_body(&request, || Either::Left(Full::default()))?;
+                let response =
+                    create_response_with_body(&request, || Either::Left(Full::default()))?;
                 tokio::spawn(sockets::echo_tungstenite(hyper::upgrade::on(request)));
                 Ok(response)
             }
