@@ -39,6 +39,23 @@ fn a_limit_changes_and_everyone_stays() {
     assert_eq!(server.stop().code(), Some(0));
 }
 
+/// The buffer for a head that is not complete was made for the limit of the start: larger ones were 431 still.
+#[test]
+fn a_larger_head_is_taken_after_a_reload() {
+    let server = Server::start();
+    let long = "x".repeat(100_000);
+    let status = |server: &Server| {
+        let fields = [("X-Long", &*long)];
+        server.connect().request("GET", "/", &fields, b"").status
+    };
+    assert_eq!(status(&server), 431);
+    server.folder().configure("max_header_size=262144");
+    server.hangup();
+    crate::support::wait_for("the larger limit", || {
+        (status(&server) == 200).then_some(())
+    });
+}
+
 #[test]
 fn a_certificate_changes_and_everyone_stays() {
     let server = Server::start();
